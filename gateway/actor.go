@@ -1,0 +1,55 @@
+package gateway
+
+import "slices"
+
+// Role is what a participant may do in a hub.
+type Role string
+
+// The roles, from most to least.
+const (
+	RoleAdmin        Role = "admin"
+	RoleContentAdmin Role = "content_admin"
+	RoleParticipant  Role = "participant"
+)
+
+// Actor is who acts, in which hub. It is built from a verified token or session only, never from
+// a path or a body. A machine client has a ClientID and no ParticipantID.
+type Actor struct {
+	HubID         string
+	ParticipantID string
+	ClientID      string
+	Role          Role
+	Email         string
+	EmailVerified bool
+	Name          string
+	Scopes        []string // of a bearer token; nil for a person with a session, who has all their role allows
+
+	PlatformUserID string // the mapped user on the media platform; set by Catalog before it calls a Platform
+}
+
+// Machine tells whether the actor is a client acting for nobody.
+func (a Actor) Machine() bool { return a.ParticipantID == "" }
+
+// Admin tells whether the actor may change hub settings.
+func (a Actor) Admin() bool { return a.Role == RoleAdmin }
+
+// Has tells whether the actor's token carries the scope. Sessions carry no scopes and are limited by role alone.
+func (a Actor) Has(scope string) bool { return a.Scopes == nil || slices.Contains(a.Scopes, scope) }
+
+// Subject names the actor in the audit log.
+func (a Actor) Subject() string {
+	if a.Machine() {
+		return "client:" + a.ClientID
+	}
+	return "participant:" + a.ParticipantID
+}
+
+// Scopes that a bearer token can carry.
+const (
+	ScopeMediaRead        = "media:read"
+	ScopeMediaImport      = "media:import"
+	ScopeUploadsWrite     = "uploads:write"
+	ScopeConnectionsAdmin = "connections:admin"
+	ScopeMappingsAdmin    = "mappings:admin"
+	ScopeEventsRead       = "events:read"
+)

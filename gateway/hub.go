@@ -1,0 +1,72 @@
+package gateway
+
+import "time"
+
+// Plan decides whether a hub may use Kaltura.
+type Plan string
+
+// The plans. Kaltura features need enterprise or university.
+const (
+	PlanFree       Plan = "free"
+	PlanEnterprise Plan = "enterprise"
+	PlanUniversity Plan = "university"
+)
+
+// AllowsIntegrations tells whether the plan includes media-platform integrations.
+func (p Plan) AllowsIntegrations() bool { return p == PlanEnterprise || p == PlanUniversity }
+
+// Hub is a tenant. ID and HubID are equal.
+type Hub struct {
+	Row
+	Issuer       string     `bun:"issuer"`      // identity provider that named the hub
+	ExternalID   string     `bun:"external_id"` // the provider's id of the hub
+	Name         string     `bun:"name"`
+	Plan         Plan       `bun:"plan"`
+	DowngradedAt *time.Time `bun:"downgraded_at"` // when the plan last stopped allowing integrations; starts the grace time
+	QuotaBytes   int64      `bun:"quota_bytes"`   // bytes that uploads of the hub may reserve together; 0 = no limit
+}
+
+// Participant is a person in a hub, known by issuer and subject.
+type Participant struct {
+	Row
+	Issuer        string     `bun:"issuer"`
+	Subject       string     `bun:"subject"`
+	Email         string     `bun:"email"`
+	EmailVerified bool       `bun:"email_verified"`
+	Name          string     `bun:"name"`
+	Role          Role       `bun:"role"`
+	SuspendedAt   *time.Time `bun:"suspended_at"`
+}
+
+// Identity is what a verified ID token says about a person: who they are and the hubs they are in.
+type Identity struct {
+	Issuer, Subject, Email, Name string
+	EmailVerified                bool
+	Memberships                  []Membership
+}
+
+// Membership is one hub claim of an Identity.
+type Membership struct {
+	HubExternalID, HubName string
+	Plan                   Plan
+	Role                   Role
+}
+
+// Session is a signed-in browser. ID is the SHA-256 (hex) of the cookie's value, so that a stolen
+// table opens nothing. HubID is empty: a person may be in several hubs.
+type Session struct {
+	Row
+	Issuer    string    `bun:"issuer"`
+	Subject   string    `bun:"subject"`
+	Email     string    `bun:"email"`
+	Name      string    `bun:"name"`
+	ExpiresAt time.Time `bun:"expires_at"`
+}
+
+// Client is an OAuth client of a hub. Only a hash of its secret is kept.
+type Client struct {
+	Row
+	Name       string   `bun:"name"`
+	SecretHash []byte   `bun:"secret_hash"` // SHA-256 of a 256-bit random secret
+	Scopes     []string `bun:"scopes"`      // stored as JSON
+}

@@ -1,0 +1,153 @@
+package gateway
+
+import "time"
+
+// Visibility is what participants of a hub see of the connected account.
+type Visibility string
+
+// The two visibilities.
+const (
+	VisibilityShared Visibility = "shared" // everyone sees the whole account
+	VisibilityOwn    Visibility = "own"    // each sees only their own entries
+)
+
+// MappingMode says when a participant gets a user on the platform.
+type MappingMode string
+
+// The mapping modes.
+const (
+	MappingOnFirstUse MappingMode = "on_first_use"
+	MappingApproval   MappingMode = "needs_approval"
+	MappingOff        MappingMode = "off"
+)
+
+// MatchBy says how a participant's platform user is found.
+type MatchBy string
+
+// With MatchEmail users are searched and created; MatchUserID takes the e-mail as the user id,
+// all that a USER-type App Token can do.
+const (
+	MatchEmail  MatchBy = "email"
+	MatchUserID MatchBy = "user_id"
+)
+
+// Health is the state of a connection as users see it.
+type Health string
+
+// The health states.
+const (
+	HealthOK                 Health = "ok"
+	HealthDegraded           Health = "degraded"            // answers slowly or with errors, we keep trying
+	HealthCredentialsInvalid Health = "credentials_invalid" // only a new App Token helps; jobs wait
+)
+
+// Integration connects a hub to one account on a media platform.
+type Integration struct {
+	Row
+	Platform    string      `bun:"platform"`    // "kaltura"
+	ServiceURL  string      `bun:"service_url"` // normalised, without trailing slash
+	PartnerID   int64       `bun:"partner_id"`
+	AppTokenID  string      `bun:"app_token_id"`
+	AppToken    Sealed      `bun:"app_token"`
+	TokenLast4  string      `bun:"token_last4"`
+	HashType    string      `bun:"hash_type"` // SHA1, SHA256, SHA512, MD5
+	Visibility  Visibility  `bun:"visibility"`
+	MappingMode MappingMode `bun:"mapping_mode"`
+	MatchBy     MatchBy     `bun:"match_by"`
+	Health      Health      `bun:"health"`
+	HealthText  string      `bun:"health_text"` // one sentence, no secrets
+	HealthAt    time.Time   `bun:"health_at"`   // last time the platform was asked
+	Diagnosis   Diagnosis   `bun:"diagnosis"`   // stored as JSON
+}
+
+// Place is where the integration's App Token is sealed.
+func (i Integration) Place() string { return "integrations.app_token/" + i.ID }
+
+// Diagnosis is what a credential can do, privilege by privilege.
+type Diagnosis struct {
+	At          time.Time `json:"at"`
+	SessionType string    `json:"session_type"` // "user", "admin" or "" when no session could be started
+	FixedUser   string    `json:"fixed_user"`   // user the token is bound to, if any
+	Privileges  string    `json:"privileges"`   // as granted
+	TokenExpiry time.Time `json:"token_expiry"` // zero = never or unknown
+	Checks      []Check   `json:"checks"`       // in the order shown
+	Warnings    []string  `json:"warnings"`     // weak hash and the like
+	EntryCount  int       `json:"entry_count"`  // entries that become visible in shared mode; -1 = unknown
+}
+
+// CheckID names one thing a credential may be able to do.
+type CheckID string
+
+// The checks, in the order they are shown.
+const (
+	CheckReach      CheckID = "reach"
+	CheckSession    CheckID = "session"
+	CheckListOwn    CheckID = "list_own"
+	CheckListAll    CheckID = "list_all"
+	CheckCreateUser CheckID = "create_user"
+	CheckUpload     CheckID = "upload"
+	CheckSetTags    CheckID = "set_tags"
+)
+
+// Check is the outcome of one probe. Needed tells whether the chosen visibility cannot work without it.
+type Check struct {
+	ID     CheckID `json:"id"`
+	State  string  `json:"state"` // "ok", "failed" or "skipped"
+	Needed bool    `json:"needed"`
+	Reason string  `json:"reason,omitempty"` // stable slug of the failure
+	Text   string  `json:"text"`             // what was found
+	Fix    string  `json:"fix,omitempty"`    // what to change in Kaltura
+}
+
+// Failed lists the needed checks that failed.
+func (d Diagnosis) Failed() []Check {
+	var out []Check
+	for _, c := range d.Checks {
+		if c.Needed && c.State == "failed" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Invite lets somebody outside the hub paste the App Token. ID is the SHA-256 (hex) of the link's secret.
+type Invite struct {
+	Row
+	Visibility Visibility `bun:"visibility"`
+	CreatedBy  string     `bun:"created_by"`
+	ExpiresAt  time.Time  `bun:"expires_at"`
+	UsedAt     *time.Time `bun:"used_at"`
+}
+
+// Mapping ties a participant to a user on the platform.
+type Mapping struct {
+	Row
+	IntegrationID  string       `bun:"integration_id"`
+	ParticipantID  string       `bun:"participant_id"`
+	PlatformUserID string       `bun:"platform_user_id"`
+	How            MappingHow   `bun:"how"`
+	State          MappingState `bun:"state"`
+	Candidates     []string     `bun:"candidates"` // user ids in conflict; stored as JSON
+	LastUsedAt     time.Time    `bun:"last_used_at"`
+}
+
+// MappingHow says where a mapping came from.
+type MappingHow string
+
+// Origins of a mapping.
+const (
+	MappedMatched     MappingHow = "matched"
+	MappedProvisioned MappingHow = "provisioned"
+	MappedManual      MappingHow = "manual"
+)
+
+// MappingState says whether a mapping may be used.
+type MappingState string
+
+// States of a mapping.
+const (
+	MappingActive   MappingState = "active"
+	MappingPending  MappingState = "pending"  // waits for an admin's approval
+	MappingConflict MappingState = "conflict" // several platform users share the e-mail
+	MappingUnlinked MappingState = "unlinked" // an admin cut it; not made anew by itself
+)

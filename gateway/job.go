@@ -1,0 +1,89 @@
+package gateway
+
+import "time"
+
+// JobState is how far a piece of long work is.
+type JobState string
+
+// The states.
+const (
+	JobQueued    JobState = "queued"
+	JobRunning   JobState = "running"
+	JobWaiting   JobState = "waiting" // for the platform, or to be tried again
+	JobDone      JobState = "done"
+	JobFailed    JobState = "failed"
+	JobCancelled JobState = "cancelled"
+)
+
+// Job is long work that somebody asked for and can watch and cancel at /v1/hubs/{hub}/jobs/{id}.
+// It may be carried by several tasks, one after the other.
+type Job struct {
+	Row
+	ParticipantID   string     `bun:"participant_id"`
+	ClientID        string     `bun:"client_id"`
+	Kind            string     `bun:"kind"`    // "import", "upload"
+	Subject         string     `bun:"subject"` // id of the library item or upload
+	State           JobState   `bun:"state"`
+	Progress        float64    `bun:"progress"`
+	Attempt         int64      `bun:"attempt"`
+	NextTryAt       *time.Time `bun:"next_try_at"`
+	CancelRequested bool       `bun:"cancel_requested"` // looked at by the running worker several times a second
+	ErrorCode       string     `bun:"error_code"`
+	ErrorText       string     `bun:"error_text"`
+}
+
+// Task is the arguments of one queued piece of work. Kinds are permanent names: rows with them
+// outlive the binary. Arguments hold ids only, never secrets.
+type Task interface{ Kind() string }
+
+// The tasks.
+type (
+	// IngestUpload checks a finished upload, completes the relay and makes the entry.
+	IngestUpload struct {
+		UploadID string `json:"upload_id"`
+	}
+	// WatchUpload waits until the platform says the entry is ready.
+	WatchUpload struct {
+		UploadID string `json:"upload_id"`
+	}
+	// ImportItem copies an entry into the library.
+	ImportItem struct {
+		ItemID string `json:"item_id"`
+	}
+	// InspectAsset looks into an asset, then queues PackageAsset.
+	InspectAsset struct {
+		AssetID string `json:"asset_id"`
+	}
+	// PackageAsset makes an asset playable, then queues LadderAsset for video.
+	PackageAsset struct {
+		AssetID string `json:"asset_id"`
+	}
+	// LadderAsset adds the lower rungs.
+	LadderAsset struct {
+		AssetID string `json:"asset_id"`
+	}
+	// SettleAsset tells an asset's owner that its state changed.
+	SettleAsset struct {
+		AssetID string `json:"asset_id"`
+	}
+	// AbandonIngest deletes what was sent of an upload that will not be finished.
+	AbandonIngest struct {
+		UploadID string `json:"upload_id"`
+	}
+	// Sweep expires uploads, invites and sessions and removes what nobody refers to.
+	Sweep struct{}
+	// ProbeIntegrations checks the health of connections.
+	ProbeIntegrations struct{}
+)
+
+// Kind names the task for ever.
+func (IngestUpload) Kind() string      { return "ingest_upload" }
+func (WatchUpload) Kind() string       { return "watch_upload" }
+func (ImportItem) Kind() string        { return "import_item" }
+func (InspectAsset) Kind() string      { return "inspect_asset" }
+func (PackageAsset) Kind() string      { return "package_asset" }
+func (LadderAsset) Kind() string       { return "ladder_asset" }
+func (SettleAsset) Kind() string       { return "settle_asset" }
+func (AbandonIngest) Kind() string     { return "abandon_ingest" }
+func (Sweep) Kind() string             { return "sweep" }
+func (ProbeIntegrations) Kind() string { return "probe_integrations" }

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// Scope limits a query to one hub. Passing AnyHub is a visible act of the few callers (workers,
+// sign-in) that have no hub yet.
+type Scope string
+
+// AnyHub lifts the limit.
+const AnyHub Scope = "*"
+
+// Rows are the operations every noun has. Get answers NotFound, also for another hub's id. Insert
+// sets Version, CreatedAt and UpdatedAt and answers Conflict on a duplicate. Update writes all
+// columns if the row still has the version it was read with, else Conflict with reason
+// "changed_meanwhile"; it sets Version and UpdatedAt in place. Delete is harmless when absent.
+type Rows[T any] interface {
+	Get(ctx context.Context, s Scope, id string) (T, error)
+	Insert(ctx context.Context, row *T) error
+	Update(ctx context.Context, row *T) error
+	Delete(ctx context.Context, s Scope, id string) error
+}
+
+// Slice is a window of a listing, newest first unless said otherwise. After is the id of the last
+// row seen (ids sort by age); Limit is at most 500.
+type Slice struct {
+	After string
+	Limit int
+}
+
+// Tables are all stored nouns, usable inside a transaction and outside of one.
+type Tables interface {
+	Hubs() HubTable
+	Participants() ParticipantTable
+	Sessions() Rows[Session]
+	Clients() Rows[Client]
+	Integrations() IntegrationTable
+	Invites() Rows[Invite]
+	Mappings() MappingTable
+	Uploads() UploadTable
+	Library() LibraryTable
+	Assets() AssetTable
+	Jobs() JobTable
+	Events() EventTable
+	Audit() AuditTable
+}
+
+// Store is the database. Safe for concurrent use.
+type Store interface {
+	Tables
+	// Tx runs f in one transaction: all of it happens or none, jobs included. Inside f use only the
+	// Tx handle; no network calls and no ffmpeg. It may run f again on a serialization failure.
+	Tx(ctx context.Context, f func(Tx) error) error
+}
+
+// Tx is a running transaction.
+type Tx interface {
+	Tables
+	// Enqueue queues a task that becomes visible when the transaction commits.
+	Enqueue(ctx context.Context, t Task, opts ...EnqueueOption) error
+}
+
+// EnqueueOption changes how a task is queued.
+type EnqueueOption func(*EnqueueOptions)
+
+// EnqueueOptions are the choices.
+type EnqueueOptions struct {
+	At time.Time // not before; zero = now
+}
+
+// NotBefore delays a task.
+func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
+
+// HubTable holds hubs.
+type HubTable interface {
+	Rows[Hub]
+	ByExternal(ctx context.Context, issuer, externalID string) (Hub, error)
+	// ReserveUpload locks the hub's row for the rest of the transaction and gives the bytes that
+	// its unfinished uploads have reserved, so that two creators cannot both take the last of the quota.
+	ReserveUpload(ctx context.Context, hubID string) (reserved int64, err error)
+}
+
+// ParticipantTable holds participants.
+type ParticipantTable interface {
+	Rows[Participant]
+	BySubject(ctx context.Context, s Scope, issuer, subject string) ([]Participant, error)
+	List(ctx context.Context, s Scope, w Slice) ([]Participant, error)
+}
+
+// IntegrationTable holds integrations.
+type IntegrationTable interface {
+	Rows[Integration]
+	// ByHub gives the hub's integration on a platform, NotFound when not connected.
+	ByHub(ctx context.Context, hubID, platform string) (Integration, error)
+	All(ctx context.Context, w Slice) ([]Integration, error)
+	// SetHealth changes the health columns only, whatever the version.
+	SetHealth(ctx context.Context, id string, h Health, text string, at time.Time) error
+}
+
+// MappingTable holds mappings.
+type MappingTable interface {
+	Rows[Mapping]
+	ByParticipant(ctx context.Context, integrationID, participantID string) (Mapping, error)
+	List(ctx context.Context, s Scope, state MappingState, w Slice) ([]Mapping, error)
+}
+
+// UploadTable holds uploads.
+type UploadTable interface {
+	Rows[Upload]
+	// List gives a participant's uploads (or, with both ids empty, the hub's) in any of the states (all when none given).
+	List(ctx context.Context, s Scope, participantID, clientID string, states []UploadState, w Slice) ([]Upload, error)
+	// SetReceived and SetRelay change their columns only, whatever the version: they are hints and bookkeeping of one replica.
+	SetReceived(ctx context.Context, id string, received int64) error
+	SetRelay(ctx context.Context, id, handle string, sent Ranges) error
+	// Expired gives receiving uploads whose time is over.
+	Expired(ctx context.Context, now time.Time, limit int) ([]Upload, error)
+	// InReplica gives receiving and ingesting uploads whose bytes lie there, for the relay after a restart.
+	InReplica(ctx context.Context, replica string) ([]Upload, error)
+}
+
+// LibraryTable holds library items.
+type LibraryTable interface {
+	Rows[LibraryItem]
+	// Find gives the item made by the same importer from the same entry and of the same kind.
+	Find(ctx context.Context, like LibraryItem) (LibraryItem, error)
+	// List gives what the actor may see, newest first; text searches the name.
+	List(ctx context.Context, a Actor, text string, types []MediaType, w Slice) ([]LibraryItem, error)
+}
+
+// AssetTable holds assets.
+type AssetTable interface {
+	Rows[Asset]
+	SetProgress(ctx context.Context, id string, attempt int64, p float64) error
+	All(ctx context.Context, w Slice) ([]Asset, error)
+}
+
+// JobTable holds jobs.
+type JobTable interface {
+	Rows[Job]
+	SetProgress(ctx context.Context, id string, attempt int64, p float64) error
+	// RequestCancel sets the flag, whatever the version.
+	RequestCancel(ctx context.Context, s Scope, id string) error
+	List(ctx context.Context, a Actor, w Slice) ([]Job, error)
+}
+
+// EventTable is the event log.
+type EventTable interface {
+	Append(ctx context.Context, e *Event) error
+	// Since gives events after seq that the actor may see, oldest first.
+	Since(ctx context.Context, a Actor, seq int64, limit int) ([]Event, error)
+	// Last gives the highest seq, 0 when empty.
+	Last(ctx context.Context) (int64, error)
+}
+
+// AuditTable is the audit log.
+type AuditTable interface {
+	Insert(ctx context.Context, r *AuditRecord) error
+	List(ctx context.Context, s Scope, w Slice) ([]AuditRecord, error)
+}

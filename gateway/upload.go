@@ -1,0 +1,51 @@
+package gateway
+
+import "time"
+
+// UploadState is how far an upload is.
+type UploadState string
+
+// The states. Only an explicit finish leads out of receiving towards ready.
+const (
+	UploadReceiving  UploadState = "receiving"
+	UploadIngesting  UploadState = "ingesting"  // finished here; being checked and handed to the platform
+	UploadProcessing UploadState = "processing" // the entry exists; the platform makes it playable
+	UploadReady      UploadState = "ready"
+	UploadFailed     UploadState = "failed"
+	UploadCancelled  UploadState = "cancelled"
+	UploadExpired    UploadState = "expired"
+)
+
+// Done tells whether nothing more will happen by itself.
+func (s UploadState) Done() bool {
+	return s == UploadReady || s == UploadFailed || s == UploadCancelled || s == UploadExpired
+}
+
+// Upload is one file on its way in, whatever the path.
+type Upload struct {
+	Row
+	ParticipantID string      `bun:"participant_id"`
+	ClientID      string      `bun:"client_id"`
+	IntegrationID string      `bun:"integration_id"`
+	Name          string      `bun:"name"`  // as the person named the file, any Unicode
+	Title         string      `bun:"title"` // name of the entry; default: Name without its ending
+	Description   string      `bun:"description"`
+	Tags          []string    `bun:"tags"` // stored as JSON
+	ContentType   string      `bun:"content_type"`
+	Size          int64       `bun:"size"`
+	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
+	State         UploadState `bun:"state"`
+	Received      int64       `bun:"received"` // contiguous durable bytes when last looked at; Staging is the truth
+	SHA256        string      `bun:"sha256"`   // set at finish
+	Replica       string      `bun:"replica"`  // where its staged bytes lie
+	RelayHandle   string      `bun:"relay_handle"`
+	RelaySent     Ranges      `bun:"relay_sent"` // stored as JSON; what the platform acknowledged
+	EntryID       string      `bun:"entry_id"`
+	Inspection    Inspection  `bun:"inspection"` // stored as JSON
+	Progress      float64     `bun:"progress"`   // 0..1 of the current state
+	ErrorCode     string      `bun:"error_code"`
+	ErrorText     string      `bun:"error_text"`
+	NextStep      string      `bun:"next_step"`
+	ExpiresAt     time.Time   `bun:"expires_at"`
+	FinishedAt    *time.Time  `bun:"finished_at"`
+}
