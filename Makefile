@@ -1,0 +1,80 @@
+# Isthmus. `make help` lists the goals; `make run` and `make test` need nothing prepared.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GO_SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.sql' 'openapi/*.yaml' go.mod go.sum)
+WEB_SOURCES := $(shell git ls-files -co --exclude-standard web openapi/openapi.yaml)
+DATA ?= data
+ADDR ?= 127.0.0.1:8080
+# Packages whose tests start servers and browsers are built once here; -p 2 suits small machines.
+GOTEST := go test -p 2 -timeout 15m
+
+.PHONY: help
+help: ## list the goals
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: bin/isthmus ## build the server with the web front end inside
+
+bin/isthmus: $(GO_SOURCES) web/dist/.built
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/isthmus
+
+.PHONY: web
+web: web/dist/.built ## build the web front end
+
+web/node_modules/.installed: web/package-lock.json
+	@echo "Installing the front end's packages with npm"
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/dist/.built: $(WEB_SOURCES) web/node_modules/.installed
+	cd web && npm run --silent build
+	@touch $@
+
+.PHONY: run
+run: ## install what is missing, build, and start the demo on http://localhost:8080
+	@scripts/setup run
+	@$(MAKE) --no-print-directory build
+	bin/isthmus serve --demo --data $(DATA) --addr $(ADDR)
+
+.PHONY: generate
+generate: web/node_modules/.installed ## write the generated code anew
+	go generate ./...
+	cd web && npm run --silent generate
+
+.PHONY: lint
+lint: web/node_modules/.installed ## format, vet, staticcheck, errcheck; the front end's types, lint, unit tests and size
+	@unformatted=$$(go tool gofumpt -l $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.gen\.go$$')); \
+		[ -z "$$unformatted" ] || { echo "Not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go tool errcheck -ignoretests -exclude scripts/errcheck.txt ./...
+	cd web && npm run --silent check
+
+.PHONY: check
+check: ## generate and lint; fails when anything generated was out of date
+	@scripts/setup test
+	go build ./...
+	go mod verify
+	@$(MAKE) --no-print-directory web generate lint
+	git diff --exit-code
+
+.PHONY: test
+test: ## install what tests need, then test everything: Go with -race on both databases, then the browser
+	@scripts/setup test
+	@$(MAKE) --no-print-directory web
+	ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres $(GOTEST) -race ./...
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: e2e
+e2e: build ## drive the whole outcome in Chromium, on SQLite and on Postgres
+	cd web && npm run --silent e2e
+	cd web && ../scripts/with-postgres npm run --silent e2e
+
+.PHONY: bench
+bench: build ## measure: last byte to playable, ladder against plain ffmpeg, browse overhead, memory
+	scripts/bench
+
+.PHONY: clean
+clean: ## remove what was built (not the data)
+	rm -rf bin web/dist web/node_modules web/test-results web/playwright-report
