@@ -111,7 +111,8 @@ type PackagedRendition struct {
 // disk (fsync) and survives a power cut. Safe for concurrent use; writes to one id at overlapping
 // ranges are the caller's to exclude.
 type Staging interface {
-	// Create reserves an id. Conflict when it exists with another size; harmless when equal.
+	// Create reserves an id. Conflict when it exists with another size; harmless when equal. Size -1
+	// means that nobody knows it yet (Kaltura's upload tokens): the file grows with what is written.
 	Create(ctx context.Context, id string, size int64) error
 	// WriteAt stores what r gives at offset and returns how many bytes are durable, also when it
 	// fails. It makes bytes durable as it goes, so a long body advances Durable step by step.
@@ -138,8 +139,8 @@ type StagedFile interface {
 // Blobs keeps finished files under keys. A key, once there, is whole and durable and never changes.
 // Safe for concurrent use.
 type Blobs interface {
-	// Adopt publishes a complete staged file under key (fsync, rename, fsync) and removes it from
-	// staging. Harmless when the key is already there.
+	// Adopt publishes a complete staged file (of unknown size: one without gaps) under key (fsync,
+	// rename, fsync) and removes it from staging. Harmless when the key is already there.
 	Adopt(ctx context.Context, stagedID, key string) error
 	// Open reads a range. NotFound when absent.
 	Open(ctx context.Context, key string, rng Range) (io.ReadCloser, BlobInfo, error)
