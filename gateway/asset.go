@@ -127,6 +127,8 @@ type Staging interface {
 	Sum(ctx context.Context, id string, size int64) (string, error)
 	// Remove forgets the id and its bytes. Harmless when unknown.
 	Remove(ctx context.Context, id string) error
+	// Stale lists ids with the prefix whose last change was before a time, for the sweep.
+	Stale(ctx context.Context, prefix string, before time.Time) ([]string, error)
 }
 
 // StagedFile reads a staged file.

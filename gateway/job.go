@@ -70,6 +70,10 @@ type (
 	AbandonIngest struct {
 		UploadID string `json:"upload_id"`
 	}
+	// TrimAsset removes generations of a package that nobody plays any more.
+	TrimAsset struct {
+		AssetID string `json:"asset_id"`
+	}
 	// Sweep expires uploads, invites and sessions and removes what nobody refers to.
 	Sweep struct{}
 	// ProbeIntegrations checks the health of connections.
@@ -84,6 +88,27 @@ func (InspectAsset) Kind() string      { return "inspect_asset" }
 func (PackageAsset) Kind() string      { return "package_asset" }
 func (LadderAsset) Kind() string       { return "ladder_asset" }
 func (SettleAsset) Kind() string       { return "settle_asset" }
+func (TrimAsset) Kind() string         { return "trim_asset" }
 func (AbandonIngest) Kind() string     { return "abandon_ingest" }
 func (Sweep) Kind() string             { return "sweep" }
 func (ProbeIntegrations) Kind() string { return "probe_integrations" }
+
+// Queues keep short work from waiting behind long work.
+const (
+	QueueDefault = "default"
+	QueueMedia   = "media" // ffmpeg: few at a time
+	QueueWatch   = "watch" // waiting for a platform: many at a time
+)
+
+// QueueOf tells in which queue a kind of task waits. Store.Enqueue obeys it. A process that was
+// killed leaves its tasks marked as running: when a replica starts, those that it held itself become
+// available at once (nobody else can be running them).
+func QueueOf(kind string) string {
+	switch kind {
+	case InspectAsset{}.Kind(), PackageAsset{}.Kind(), LadderAsset{}.Kind():
+		return QueueMedia
+	case WatchUpload{}.Kind():
+		return QueueWatch
+	}
+	return QueueDefault
+}

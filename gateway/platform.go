@@ -14,11 +14,16 @@ type Platform interface {
 	Browse(ctx context.Context, actor Actor, q Query) (Page, error)
 	// Get gives one entry with its renditions. Idempotent.
 	Get(ctx context.Context, actor Actor, id string) (Media, error)
-	// Open streams a rendition from rng.Start. A reader that fails midway may be opened again at a later start.
+	// Open streams a rendition from rng.Start. A reader that fails midway may be opened again at a
+	// later start. The reader is Sized when the platform told the whole length (Rendition.Size is
+	// often rounded).
 	Open(ctx context.Context, actor Actor, id, rendition string, rng Range) (io.ReadCloser, error)
 	// Create begins, or with NewMedia.Handle resumes, sending a file. No entry exists before Finish.
 	Create(ctx context.Context, actor Actor, m NewMedia) (Ingest, error)
 }
+
+// Sized is a reader that knows how long the whole rendition is, in bytes, whatever part is read; -1 = unknown.
+type Sized interface{ Size() int64 }
 
 // Ingest is one file on its way to a platform. Not safe for concurrent use except WriteAt, which
 // may run in parallel for disjoint ranges.

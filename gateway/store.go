@@ -15,12 +15,21 @@ const AnyHub Scope = "*"
 // Rows are the operations every noun has. Get answers NotFound, also for another hub's id. Insert
 // sets Version, CreatedAt and UpdatedAt and answers Conflict on a duplicate. Update writes all
 // columns if the row still has the version it was read with, else Conflict with reason
-// "changed_meanwhile"; it sets Version and UpdatedAt in place. Delete is harmless when absent.
+// "changed_meanwhile"; it sets Version and UpdatedAt in place. Columns marked "own setter" below are
+// left alone by Update: they change without a version and a stale copy must not undo them. Delete is
+// harmless when absent.
 type Rows[T any] interface {
 	Get(ctx context.Context, s Scope, id string) (T, error)
 	Insert(ctx context.Context, row *T) error
 	Update(ctx context.Context, row *T) error
 	Delete(ctx context.Context, s Scope, id string) error
+}
+
+// ExpiringRows are rows that end by themselves.
+type ExpiringRows[T any] interface {
+	Rows[T]
+	// DeleteExpired deletes the rows whose expires_at is before now and tells how many.
+	DeleteExpired(ctx context.Context, now time.Time) (int64, error)
 }
 
 // Slice is a window of a listing, newest first unless said otherwise. After is the id of the last
@@ -34,10 +43,10 @@ type Slice struct {
 type Tables interface {
 	Hubs() HubTable
 	Participants() ParticipantTable
-	Sessions() Rows[Session]
+	Sessions() ExpiringRows[Session]
 	Clients() Rows[Client]
 	Integrations() IntegrationTable
-	Invites() Rows[Invite]
+	Invites() ExpiringRows[Invite]
 	Mappings() MappingTable
 	Uploads() UploadTable
 	Library() LibraryTable
@@ -60,6 +69,9 @@ type Tx interface {
 	Tables
 	// Enqueue queues a task that becomes visible when the transaction commits.
 	Enqueue(ctx context.Context, t Task, opts ...EnqueueOption) error
+	// AfterCommit runs f once the transaction is committed, in the order given; never when it is
+	// rolled back, and only for the run that was committed when Tx ran f again. f must not block.
+	AfterCommit(f func())
 }
 
 // EnqueueOption changes how a task is queued.
@@ -97,6 +109,8 @@ type IntegrationTable interface {
 	All(ctx context.Context, w Slice) ([]Integration, error)
 	// SetHealth changes the health columns only, whatever the version.
 	SetHealth(ctx context.Context, id string, h Health, text string, at time.Time) error
+	// Uses counts what hangs on an integration: library links, uploads that are not done, mappings.
+	Uses(ctx context.Context, id string) (Impact, error)
 }
 
 // MappingTable holds mappings.
@@ -111,7 +125,8 @@ type UploadTable interface {
 	Rows[Upload]
 	// List gives a participant's uploads (or, with both ids empty, the hub's) in any of the states (all when none given).
 	List(ctx context.Context, s Scope, participantID, clientID string, states []UploadState, w Slice) ([]Upload, error)
-	// SetReceived and SetRelay change their columns only, whatever the version: they are hints and bookkeeping of one replica.
+	// SetReceived and SetRelay change their columns only, whatever the version: they are hints and
+	// bookkeeping of one replica. Own setter: received, relay_handle, relay_sent.
 	SetReceived(ctx context.Context, id string, received int64) error
 	SetRelay(ctx context.Context, id, handle string, sent Ranges) error
 	// Expired gives receiving uploads whose time is over.
@@ -140,7 +155,7 @@ type AssetTable interface {
 type JobTable interface {
 	Rows[Job]
 	SetProgress(ctx context.Context, id string, attempt int64, p float64) error
-	// RequestCancel sets the flag, whatever the version.
+	// RequestCancel sets the flag, whatever the version. Own setter: cancel_requested.
 	RequestCancel(ctx context.Context, s Scope, id string) error
 	List(ctx context.Context, a Actor, w Slice) ([]Job, error)
 }
@@ -148,7 +163,8 @@ type JobTable interface {
 // EventTable is the event log.
 type EventTable interface {
 	Append(ctx context.Context, e *Event) error
-	// Since gives events after seq that the actor may see, oldest first.
+	// Since gives events after seq that the actor may see (see MaySee), oldest first. An event is seen only
+	// when all lower seqs of committed events are, so that a listener that remembers the last seq misses none.
 	Since(ctx context.Context, a Actor, seq int64, limit int) ([]Event, error)
 	// Last gives the highest seq, 0 when empty.
 	Last(ctx context.Context) (int64, error)
