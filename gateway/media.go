@@ -106,6 +106,8 @@ type Page struct {
 	Total int       // -1 = unknown
 	AsOf  time.Time // when the platform said so
 	Stale bool      // served from cache because the platform did not answer
+
+	Decisions []Decision // why each of Items is shown, in their order; set by Catalog
 }
 
 // Range is a half-open byte range [Start, End). End < 0 means "to the end".
@@ -118,6 +120,7 @@ type Playback struct {
 	HLS         string
 	Progressive string
 	Image       string // full picture of an image
+	Waveform    string // JSON of peaks, for audio
 	Thumbnail   string
 	Captions    []Caption
 	ExpiresAt   time.Time
