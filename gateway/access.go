@@ -19,6 +19,18 @@ const (
 	TicketPlay      = "play"      // subject = blob key prefix
 )
 
+// SigningKey is a key pair of the token issuer. Its row belongs to no hub; a retired key still
+// verifies what it signed.
+type SigningKey struct {
+	Row
+	Alg       string     `bun:"alg"`     // "EdDSA", "RS256", …
+	Private   Sealed     `bun:"private"` // PKCS #8 DER in base64, sealed
+	RetiredAt *time.Time `bun:"retired_at"`
+}
+
+// Place is where the private key is sealed.
+func (k SigningKey) Place() string { return "signing_keys.private/" + k.ID }
+
 // Access keeps browser sessions and OAuth clients.
 type Access struct {
 	Store Store

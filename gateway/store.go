@@ -85,6 +85,20 @@ type EnqueueOptions struct {
 // NotBefore delays a task.
 func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
 
+// ExpiringTable holds rows that end by themselves.
+type ExpiringTable[T any] interface {
+	Rows[T]
+	// DeleteExpired deletes the rows whose time was over at now and tells how many they were.
+	DeleteExpired(ctx context.Context, now time.Time) (int, error)
+}
+
+// KeyTable holds the keys that sign tokens.
+type KeyTable interface {
+	Rows[SigningKey]
+	// List gives all keys, newest first.
+	List(ctx context.Context) ([]SigningKey, error)
+}
+
 // HubTable holds hubs.
 type HubTable interface {
 	Rows[Hub]
@@ -162,6 +176,8 @@ type JobTable interface {
 
 // EventTable is the event log.
 type EventTable interface {
+	// Append writes an event. In a transaction it is written last of all, so that seq follows the
+	// order of the commits and a listener misses nothing; e.Seq is set by then.
 	Append(ctx context.Context, e *Event) error
 	// Since gives events after seq that the actor may see (see MaySee), oldest first. An event is seen only
 	// when all lower seqs of committed events are, so that a listener that remembers the last seq misses none.
