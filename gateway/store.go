@@ -17,7 +17,8 @@ const AnyHub Scope = "*"
 // columns if the row still has the version it was read with, else Conflict with reason
 // "changed_meanwhile"; it sets Version and UpdatedAt in place. Columns marked "own setter" below are
 // left alone by Update: they change without a version and a stale copy must not undo them. Delete is
-// harmless when absent.
+// harmless when absent. A Conflict from Insert does not spoil the transaction. Insert and Update cut
+// times to UTC microseconds in place.
 type Rows[T any] interface {
 	Get(ctx context.Context, s Scope, id string) (T, error)
 	Insert(ctx context.Context, row *T) error
@@ -45,6 +46,7 @@ type Tables interface {
 	Participants() ParticipantTable
 	Sessions() ExpiringRows[Session]
 	Clients() Rows[Client]
+	Keys() KeyTable
 	Integrations() IntegrationTable
 	Invites() ExpiringRows[Invite]
 	Mappings() MappingTable
@@ -67,7 +69,8 @@ type Store interface {
 // Tx is a running transaction.
 type Tx interface {
 	Tables
-	// Enqueue queues a task that becomes visible when the transaction commits.
+	// Enqueue queues a task that becomes visible when the transaction commits. One that waits already,
+	// with the same arguments and not yet running, is not queued twice.
 	Enqueue(ctx context.Context, t Task, opts ...EnqueueOption) error
 	// AfterCommit runs f once the transaction is committed, in the order given; never when it is
 	// rolled back, and only for the run that was committed when Tx ran f again. f must not block.
@@ -84,13 +87,6 @@ type EnqueueOptions struct {
 
 // NotBefore delays a task.
 func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
-
-// ExpiringTable holds rows that end by themselves.
-type ExpiringTable[T any] interface {
-	Rows[T]
-	// DeleteExpired deletes the rows whose time was over at now and tells how many they were.
-	DeleteExpired(ctx context.Context, now time.Time) (int, error)
-}
 
 // KeyTable holds the keys that sign tokens.
 type KeyTable interface {
