@@ -20,6 +20,12 @@ func (s *Events) Append(ctx context.Context, tx Tx, hubID, participantID, typ, s
 // Progress tells listeners of this process about progress; it is not logged and may be lost.
 func (s *Events) Progress(hubID, participantID, typ, subject string, data any) { panic("todo") }
 
+// MaySee tells whether an actor may hear of something that happened in a hub to a participant (empty = to
+// everybody): their own and the hub's, an admin all of the hub.
+func MaySee(a Actor, hubID, participantID string) bool {
+	return a.HubID == hubID && (participantID == "" || participantID == a.ParticipantID || (a.Admin() && !a.Machine()))
+}
+
 // Live is one message to a listener. Seq is 0 for progress.
 type Live struct {
 	Seq           int64

@@ -14,6 +14,7 @@ type Integrations struct {
 	Clock     Clock
 	Sealer    Sealer
 	Platforms Platforms
+	Events    *Events
 	Grace     time.Duration // how long links stay readable after a downgrade
 }
 

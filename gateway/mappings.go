@@ -4,8 +4,10 @@ import "context"
 
 // Mappings ties participants to platform users.
 type Mappings struct {
-	Store Store
-	Clock Clock
+	Store        Store
+	Clock        Clock
+	Integrations *Integrations
+	Events       *Events
 }
 
 // Resolve gives the actor with PlatformUserID set, mapping the person on first use: exactly one
