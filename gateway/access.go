@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
 	"time"
 )
 
@@ -31,6 +34,10 @@ type SigningKey struct {
 // Place is where the private key is sealed.
 func (k SigningKey) Place() string { return "signing_keys.private/" + k.ID }
 
+// SessionLife is how long a browser stays signed in. It is fixed, not sliding: roles and plans come
+// from the identity provider, so a person has to pass by there at least that often.
+const SessionLife = 12 * time.Hour
+
 // Access keeps browser sessions and OAuth clients.
 type Access struct {
 	Store Store
@@ -39,19 +46,61 @@ type Access struct {
 
 // StartSession signs a browser in and gives the cookie's value, which is not kept.
 func (s *Access) StartSession(ctx context.Context, id Identity) (token string, _ Session, _ error) {
-	panic("todo")
+	token = NewToken()
+	ses := Session{
+		Row: Row{ID: hashToken(token)}, Issuer: id.Issuer, Subject: id.Subject,
+		Email: id.Email, Name: id.Name, ExpiresAt: s.Clock().Add(SessionLife),
+	}
+	if err := s.Store.Sessions().Insert(ctx, &ses); err != nil {
+		return "", Session{}, err
+	}
+	return token, ses, nil
 }
 
 // Session gives the session of a cookie value. Unauthenticated when unknown or expired.
-func (s *Access) Session(ctx context.Context, token string) (Session, error) { panic("todo") }
+func (s *Access) Session(ctx context.Context, token string) (Session, error) {
+	ses, err := s.Store.Sessions().Get(ctx, AnyHub, hashToken(token))
+	if CodeOf(err) == NotFound || (err == nil && !s.Clock().Before(ses.ExpiresAt)) {
+		return Session{}, E(Unauthenticated, "session_expired", "You are not signed in, or your session has ended.").
+			Next("Sign in again.")
+	}
+	return ses, err
+}
 
 // EndSession signs out. Harmless when unknown.
-func (s *Access) EndSession(ctx context.Context, token string) error { panic("todo") }
+func (s *Access) EndSession(ctx context.Context, token string) error {
+	return s.Store.Sessions().Delete(ctx, AnyHub, hashToken(token))
+}
 
 // NewClient registers an OAuth client of a hub and gives its secret, which is not kept.
 func (s *Access) NewClient(ctx context.Context, hubID, name string, scopes []string) (Client, Secret, error) {
-	panic("todo")
+	secret := NewToken()
+	c := Client{Row: Row{ID: NewID("cli"), HubID: hubID}, Name: name, SecretHash: sum(secret), Scopes: scopes}
+	if err := s.Store.Clients().Insert(ctx, &c); err != nil {
+		return Client{}, "", err
+	}
+	return c, Secret(secret), nil
 }
 
-// Client checks a client's secret in constant time. Unauthenticated otherwise.
-func (s *Access) Client(ctx context.Context, id string, secret Secret) (Client, error) { panic("todo") }
+// Client checks a client's secret in constant time. Unauthenticated otherwise, with one answer for
+// an unknown client and a wrong secret.
+func (s *Access) Client(ctx context.Context, id string, secret Secret) (Client, error) {
+	c, err := s.Store.Clients().Get(ctx, AnyHub, id)
+	if err != nil && CodeOf(err) != NotFound {
+		return Client{}, err
+	}
+	right := subtle.ConstantTimeCompare(sum(secret.Reveal()), c.SecretHash) == 1 // an unknown client has no hash and never matches
+	if err != nil || !right {
+		return Client{}, E(Unauthenticated, "invalid_client", "The client id or secret is wrong.").
+			Next("Check both; a lost secret cannot be shown again, make a new client instead.")
+	}
+	return c, nil
+}
+
+// hashToken is how unguessable texts (sessions, invites) are kept: with 256 random bits a plain hash is enough.
+func hashToken(token string) string { return hex.EncodeToString(sum(token)) }
+
+func sum(text string) []byte {
+	h := sha256.Sum256([]byte(text))
+	return h[:]
+}

@@ -53,3 +53,24 @@ const (
 	ScopeMappingsAdmin    = "mappings:admin"
 	ScopeEventsRead       = "events:read"
 )
+
+// adminOnly lets pass who may administer the hub: a person who is an admin (and, when they came
+// with a token, whose token carries the scope) or a machine client that was given the scope.
+func adminOnly(a Actor, scope string) error {
+	if a.Machine() {
+		if slices.Contains(a.Scopes, scope) {
+			return nil
+		}
+		return E(Forbidden, "insufficient_scope", "This client may not administer the hub.").
+			Next("Ask for a client with the scope %s.", scope)
+	}
+	if !a.Admin() {
+		return E(Forbidden, "not_admin", "Only an administrator of the hub may do this.").
+			Next("Ask an administrator of your hub.")
+	}
+	if !a.Has(scope) {
+		return E(Forbidden, "insufficient_scope", "Your token does not allow administering the hub.").
+			Next("Ask for a token with the scope %s.", scope)
+	}
+	return nil
+}

@@ -3,22 +3,67 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"sync"
+	"time"
 )
 
 // Events is the event log with live listeners. Safe for concurrent use.
 type Events struct {
 	Store Store
 	Clock Clock
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	stop      chan struct{} // ends the poll when the last listener goes
 }
+
+// listener waits for news. The event log itself is the buffer between it and the writers: a slow
+// reader falls behind and catches up by sequence number, nothing piles up in memory.
+type listener struct {
+	actor    Actor
+	wake     chan struct{} // one place: "look again"
+	progress chan Live
+}
+
+const (
+	lookAgain    = time.Second // for what other replicas wrote
+	eventBatch   = 200
+	progressRoom = 64
+)
 
 // Append writes an event in the caller's transaction; listeners hear of it after the commit
 // (they look again at least every second, so that another replica's events arrive too).
 func (s *Events) Append(ctx context.Context, tx Tx, hubID, participantID, typ, subject string, data any) error {
-	panic("todo")
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return E(Internal, "", "An event could not be written.").Because(err)
+	}
+	e := Event{HubID: hubID, ParticipantID: participantID, Type: typ, Subject: subject, Data: raw, At: s.Clock()}
+	if err := tx.Events().Append(ctx, &e); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		s.each(hubID, participantID, (*listener).look)
+	})
+	return nil
 }
 
 // Progress tells listeners of this process about progress; it is not logged and may be lost.
-func (s *Events) Progress(hubID, participantID, typ, subject string, data any) { panic("todo") }
+func (s *Events) Progress(hubID, participantID, typ, subject string, data any) {
+	var raw json.RawMessage
+	s.each(hubID, participantID, func(l *listener) {
+		if raw == nil { // nobody listening costs nothing
+			var err error
+			if raw, err = json.Marshal(data); err != nil {
+				raw = json.RawMessage("null")
+			}
+		}
+		select {
+		case l.progress <- Live{Type: typ, Subject: subject, Data: raw}:
+		default: // a slow reader misses progress, never an event
+		}
+	})
+}
 
 // MaySee tells whether an actor may hear of something that happened in a hub to a participant (empty = to
 // everybody): their own and the hub's, an admin all of the hub.
@@ -33,5 +78,127 @@ type Live struct {
 	Data          json.RawMessage
 }
 
-// Listen streams what the actor may see after seq until ctx ends, then closes the channel.
-func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, error) { panic("todo") }
+// FromNow asks Listen for what happens from now on only.
+const FromNow int64 = -1
+
+// Listen streams what the actor may see after seq (FromNow, or the last one seen, 0 = from the
+// beginning of the log) until ctx ends, then closes the channel. A reader may be as slow as it
+// likes: events wait in the log, progress is dropped.
+func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, error) {
+	if seq < 0 {
+		last, err := s.Store.Events().Last(ctx)
+		if err != nil {
+			return nil, err
+		}
+		seq = last
+	}
+	l := &listener{actor: a, wake: make(chan struct{}, 1), progress: make(chan Live, progressRoom)}
+	s.mu.Lock()
+	if s.listeners == nil {
+		s.listeners = map[*listener]struct{}{}
+	}
+	if len(s.listeners) == 0 {
+		s.stop = make(chan struct{})
+		go s.poll(s.stop)
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	out := make(chan Live)
+	go func() {
+		defer close(out)
+		defer s.forget(l)
+		s.serve(ctx, l, seq, out)
+	}()
+	return out, nil
+}
+
+func (s *Events) serve(ctx context.Context, l *listener, seq int64, out chan<- Live) {
+	l.look()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-l.progress:
+			if !send(ctx, out, p) {
+				return
+			}
+		case <-l.wake:
+			batch, err := s.Store.Events().Since(ctx, l.actor, seq, eventBatch)
+			if err != nil {
+				time.AfterFunc(lookAgain, l.look) // nothing is lost, seq stands where it was
+				continue
+			}
+			for _, e := range batch {
+				if !send(ctx, out, Live{Seq: e.Seq, Type: e.Type, Subject: e.Subject, Data: e.Data}) {
+					return
+				}
+				seq = e.Seq
+			}
+			if len(batch) == eventBatch {
+				l.look()
+			}
+		}
+	}
+}
+
+// poll wakes everybody when the log grew, whoever wrote. One per process, and only while somebody
+// listens, so that listeners cost one query a second together.
+func (s *Events) poll(stop <-chan struct{}) {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	var known int64 = -1 // the first look wakes everybody: an event may have come while nobody polled
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*lookAgain)
+		last, err := s.Store.Events().Last(ctx)
+		cancel()
+		if err != nil || last == known {
+			continue
+		}
+		known = last
+		s.mu.Lock()
+		for l := range s.listeners {
+			l.look()
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (l *listener) look() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+func send(ctx context.Context, out chan<- Live, m Live) bool {
+	select {
+	case out <- m:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Events) forget(l *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	if len(s.listeners) == 0 {
+		close(s.stop)
+	}
+}
+
+func (s *Events) each(hubID, participantID string, f func(*listener)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		if MaySee(l.actor, hubID, participantID) {
+			f(l)
+		}
+	}
+}

@@ -70,3 +70,58 @@ type Client struct {
 	SecretHash []byte   `bun:"secret_hash"` // SHA-256 of a 256-bit random secret
 	Scopes     []string `bun:"scopes"`      // stored as JSON
 }
+
+// planGate says whether a hub may use integrations now. Reading stays possible for the grace time
+// after a downgrade, so that links in use do not break overnight.
+func planGate(h Hub, write bool, grace time.Duration, now time.Time) error {
+	if h.Plan.AllowsIntegrations() {
+		return nil
+	}
+	if h.DowngradedAt == nil {
+		return E(Forbidden, "plan_too_low", "Kaltura needs the Enterprise or University plan; this hub is on the "+string(h.Plan)+" plan.").
+			Next("Ask the owner of the hub to upgrade its plan.")
+	}
+	until := h.DowngradedAt.Add(grace)
+	if now.Before(until) {
+		if !write {
+			return nil
+		}
+		return E(Forbidden, "plan_too_low", "The hub's plan no longer includes Kaltura; until "+until.Format("2 January 2006")+" it can be read but not changed.").
+			Next("Ask the owner of the hub to upgrade its plan.")
+	}
+	return E(Forbidden, "plan_too_low", "The hub's plan no longer includes Kaltura, and the time in which its media stayed readable ended on "+until.Format("2 January 2006")+".").
+		Next("Ask the owner of the hub to upgrade its plan; nothing was deleted in Kaltura.")
+}
+
+// downgraded gives Hub.DowngradedAt after a change to the plan next.
+func downgraded(h Hub, next Plan, now time.Time) *time.Time {
+	switch {
+	case next.AllowsIntegrations():
+		return nil
+	case h.Plan.AllowsIntegrations():
+		return &now
+	default:
+		return h.DowngradedAt // was too low already: the grace time does not begin anew
+	}
+}
+
+// knownRole gives an unknown role the least rights.
+func knownRole(r Role) Role {
+	if r == RoleAdmin || r == RoleContentAdmin {
+		return r
+	}
+	return RoleParticipant
+}
+
+// knownPlan gives an unknown plan the least.
+func knownPlan(p Plan) Plan {
+	if p.AllowsIntegrations() {
+		return p
+	}
+	return PlanFree
+}
+
+// actor is a participant acting with all that their role allows.
+func (p Participant) actor() Actor {
+	return Actor{HubID: p.HubID, ParticipantID: p.ID, Role: p.Role, Email: p.Email, EmailVerified: p.EmailVerified, Name: p.Name}
+}

@@ -1,6 +1,9 @@
 package gateway
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Hubs signs people in and tells who is in which hub.
 type Hubs struct {
@@ -16,18 +19,163 @@ type Belonging struct {
 
 // SignIn brings hubs and participants up to date with a verified identity: roles and plans that
 // changed at the provider change here, hubs the identity no longer names suspend the person there.
-func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) { panic("todo") }
-
-// Belongings lists the hubs of a person.
-func (h *Hubs) Belongings(ctx context.Context, issuer, subject string) ([]Belonging, error) {
-	panic("todo")
+// An unverified e-mail is kept but marked. It gives the hubs the person is in now.
+func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) {
+	if id.Issuer == "" || id.Subject == "" {
+		return nil, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
+			Next("Sign in again; if it happens again, tell your administrator.")
+	}
+	var out []Belonging
+	// Two first sign-ins at once may both try to insert the same hub or person: the loser looks again.
+	err := retryConflict(func() error {
+		out = nil
+		return h.Store.Tx(ctx, func(tx Tx) error {
+			var err error
+			out, err = h.signIn(ctx, tx, id)
+			return err
+		})
+	})
+	return out, err
 }
 
-// ActorIn makes the actor of a signed-in person in a hub. NotFound when they are not in it or suspended.
-func (h *Hubs) ActorIn(ctx context.Context, s Session, hubID string) (Actor, error) { panic("todo") }
+func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, error) {
+	people, err := tx.Participants().BySubject(ctx, AnyHub, id.Issuer, id.Subject)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]Participant, len(people))
+	for _, p := range people {
+		known[p.HubID] = p
+	}
+	out := []Belonging{}
+	for _, m := range id.Memberships {
+		if m.HubExternalID == "" {
+			continue
+		}
+		hub, err := h.upsertHub(ctx, tx, id.Issuer, m)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(out, func(b Belonging) bool { return b.Hub.ID == hub.ID }) {
+			continue // the same hub named twice: the first word counts
+		}
+		p, exists := known[hub.ID]
+		delete(known, hub.ID)
+		if !exists {
+			p = Participant{Row: Row{ID: NewID("par"), HubID: hub.ID}, Issuer: id.Issuer, Subject: id.Subject}
+		}
+		before := p
+		p.Email, p.EmailVerified, p.Name, p.Role, p.SuspendedAt = id.Email, id.EmailVerified, id.Name, knownRole(m.Role), nil
+		switch {
+		case !exists:
+			err = tx.Participants().Insert(ctx, &p)
+		case before.SuspendedAt != nil || before.Email != p.Email || before.EmailVerified != p.EmailVerified ||
+			before.Name != p.Name || before.Role != p.Role:
+			err = tx.Participants().Update(ctx, &p)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Belonging{hub, p})
+	}
+	for _, p := range known {
+		if p.SuspendedAt != nil {
+			continue
+		}
+		now := h.Clock()
+		p.SuspendedAt = &now
+		if err := tx.Participants().Update(ctx, &p); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership) (Hub, error) {
+	plan := knownPlan(m.Plan)
+	hub, err := tx.Hubs().ByExternal(ctx, issuer, m.HubExternalID)
+	if CodeOf(err) == NotFound {
+		id := NewID("hub")
+		name := m.HubName
+		if name == "" {
+			name = m.HubExternalID
+		}
+		hub = Hub{Row: Row{ID: id, HubID: id}, Issuer: issuer, ExternalID: m.HubExternalID, Name: name, Plan: plan}
+		return hub, tx.Hubs().Insert(ctx, &hub)
+	}
+	if err != nil {
+		return Hub{}, err
+	}
+	changed := false
+	if m.HubName != "" && m.HubName != hub.Name {
+		hub.Name, changed = m.HubName, true
+	}
+	if plan != hub.Plan {
+		hub.DowngradedAt = downgraded(hub, plan, h.Clock())
+		hub.Plan, changed = plan, true
+	}
+	if !changed {
+		return hub, nil
+	}
+	return hub, tx.Hubs().Update(ctx, &hub)
+}
+
+// Belongings lists the hubs of a person, not those they are suspended in.
+func (h *Hubs) Belongings(ctx context.Context, issuer, subject string) ([]Belonging, error) {
+	people, err := h.Store.Participants().BySubject(ctx, AnyHub, issuer, subject)
+	if err != nil {
+		return nil, err
+	}
+	out := []Belonging{}
+	for _, p := range people {
+		if p.SuspendedAt != nil {
+			continue
+		}
+		hub, err := h.Store.Hubs().Get(ctx, Scope(p.HubID), p.HubID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Belonging{hub, p})
+	}
+	return out, nil
+}
+
+// ActorIn makes the actor of a signed-in person in a hub. NotFound when they are not in it or
+// suspended, with the very answer an unknown hub gets.
+func (h *Hubs) ActorIn(ctx context.Context, s Session, hubID string) (Actor, error) {
+	if hubID == "" || hubID == string(AnyHub) {
+		return Actor{}, hubNotFound()
+	}
+	people, err := h.Store.Participants().BySubject(ctx, Scope(hubID), s.Issuer, s.Subject)
+	if err != nil {
+		return Actor{}, err
+	}
+	for _, p := range people {
+		if p.HubID == hubID && p.SuspendedAt == nil {
+			return p.actor(), nil
+		}
+	}
+	return Actor{}, hubNotFound()
+}
 
 // Get gives the actor's hub.
-func (h *Hubs) Get(ctx context.Context, a Actor) (Hub, error) { panic("todo") }
+func (h *Hubs) Get(ctx context.Context, a Actor) (Hub, error) {
+	hub, err := h.Store.Hubs().Get(ctx, Scope(a.HubID), a.HubID)
+	if CodeOf(err) == NotFound {
+		return Hub{}, hubNotFound()
+	}
+	return hub, err
+}
 
 // Members lists the participants of the actor's hub, for admins.
-func (h *Hubs) Members(ctx context.Context, a Actor, w Slice) ([]Participant, error) { panic("todo") }
+func (h *Hubs) Members(ctx context.Context, a Actor, w Slice) ([]Participant, error) {
+	if err := adminOnly(a, ScopeMappingsAdmin); err != nil {
+		return nil, err
+	}
+	return h.Store.Participants().List(ctx, Scope(a.HubID), w)
+}
+
+func hubNotFound() *Error {
+	return E(NotFound, "hub_not_found", "There is no such hub, or you are not in it.").
+		Next("Check the address, or ask an administrator of the hub to add you.")
+}

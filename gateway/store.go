@@ -187,3 +187,14 @@ type AuditTable interface {
 	Insert(ctx context.Context, r *AuditRecord) error
 	List(ctx context.Context, s Scope, w Slice) ([]AuditRecord, error)
 }
+
+// retryConflict runs f again when somebody else was first, which a second look settles.
+func retryConflict(f func() error) error {
+	var err error
+	for range 4 {
+		if err = f(); CodeOf(err) != Conflict {
+			return err
+		}
+	}
+	return err
+}
