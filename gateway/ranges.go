@@ -65,3 +65,13 @@ func (rs Ranges) Missing(size int64) Ranges {
 	}
 	return out
 }
+
+// Covers tells whether all of [start, end) is in the set.
+func (rs Ranges) Covers(start, end int64) bool {
+	for _, r := range rs {
+		if r.Start <= start && end <= r.End {
+			return true
+		}
+	}
+	return start >= end
+}
