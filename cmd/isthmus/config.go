@@ -1,0 +1,74 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"isthmus/gateway"
+)
+
+// dataFlags say where things are kept; every command has them.
+type dataFlags struct {
+	Data string `help:"Folder for the database, keys and media." default:"data" type:"path"`
+	DB   string `help:"Database: empty for SQLite in the data folder, or postgres://…" name:"db"`
+}
+
+type serveCommand struct {
+	dataFlags
+	Addr      string `help:"Address to listen on." default:"127.0.0.1:8080"`
+	BaseURL   string `help:"Public address, such as https://media.example.org. Default: http://localhost and the port." name:"base-url"`
+	AdminAddr string `help:"Address of the admin listener (metrics, pprof, health in detail); empty for none." default:"127.0.0.1:0" name:"admin-addr"`
+	Replica   string `help:"Name of this replica; uploads in flight stay with it." default:"main"`
+	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
+
+	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
+	TrustProxies  []netip.Prefix `help:"Networks of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxies"`
+	PlaybackHosts []string       `help:"Hosts from which players may load media, besides our own (Content-Security-Policy), such as https://cdnapisec.kaltura.com." name:"playback-hosts"`
+
+	OIDCIssuer       string `help:"The spaces platform's OpenID issuer." name:"oidc-issuer"`
+	OIDCClientID     string `help:"Our client id there." name:"oidc-client-id"`
+	OIDCClientSecret string `help:"File with our client secret there." name:"oidc-client-secret-file" type:"existingfile"`
+
+	MaxUpload    int64         `help:"Largest upload in bytes." default:"1099511627776" name:"max-upload"`
+	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
+	Grace        time.Duration `help:"How long links stay readable after a hub's plan was downgraded." default:"720h"`
+	UnsafeMedia  bool          `help:"Process media even where the kernel cannot sandbox ffmpeg. Shows in health." name:"unsafe-media"`
+	LogLevel     slog.Level    `help:"debug, info, warn or error." default:"info" name:"log-level"`
+}
+
+// Validate is called by kong; it also fills in what follows from other flags.
+func (c *serveCommand) Validate() error {
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return gateway.E(gateway.Invalid, "addr", "--addr must be HOST:PORT, such as 127.0.0.1:8080.").Because(err)
+	}
+	if c.BaseURL == "" {
+		c.BaseURL = "http://localhost:" + port
+	}
+	u, err := url.Parse(c.BaseURL)
+	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" || (u.Scheme != "http" && u.Scheme != "https") {
+		return gateway.E(gateway.Invalid, "base_url", "--base-url must be http(s)://HOST without a path.")
+	}
+	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	if (c.OIDCIssuer == "") != (c.OIDCClientID == "") {
+		return gateway.E(gateway.Invalid, "oidc", "--oidc-issuer and --oidc-client-id belong together.")
+	}
+	if c.OIDCIssuer == "" && !c.Demo {
+		return gateway.E(gateway.Invalid, "no_sign_in", "Nobody could sign in.").
+			Next("Name the spaces platform with --oidc-issuer and --oidc-client-id, or try the demo with --demo.")
+	}
+	return nil
+}
+
+func (c *serveCommand) oidcSecret() (gateway.Secret, error) {
+	if c.OIDCClientSecret == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(c.OIDCClientSecret)
+	return gateway.Secret(strings.TrimSpace(string(b))), err
+}

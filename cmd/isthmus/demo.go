@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"isthmus/gateway"
+)
+
+// demoFile is DATA/demo.json: everything needed to try the demo. It is written once, with mode 0600.
+type demoFile struct {
+	BaseURL          string       `json:"base_url"`
+	ClientID         string       `json:"client_id"`
+	ClientSecret     string       `json:"client_secret"`
+	HubID            string       `json:"hub_id"` // the connected hub
+	UnconnectedHubID string       `json:"unconnected_hub_id"`
+	People           []personFile `json:"people"`
+	Kaltura          kalturaFile  `json:"kaltura"`
+}
+
+type personFile struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+	Role     string `json:"role"`
+	Name     string `json:"name"`
+}
+
+type kalturaFile struct {
+	ServiceURL  string      `json:"service_url"`
+	PartnerID   int64       `json:"partner_id"`
+	AdminSecret string      `json:"admin_secret"`
+	UserSecret  string      `json:"user_secret"`
+	AppTokens   []tokenFile `json:"app_tokens"`
+}
+
+type tokenFile struct {
+	ID         string `json:"id"`
+	Token      string `json:"token"`
+	HashType   string `json:"hash_type"`
+	Visibility string `json:"visibility"`
+}
+
+// demoHubs are the hubs that the demo identity provider knows.
+var demoHubs = []gateway.Membership{
+	{HubExternalID: "lakeside", HubName: "Lakeside University", Plan: gateway.PlanUniversity},
+	{HubExternalID: "harbour", HubName: "Harbour Studios", Plan: gateway.PlanEnterprise},
+}
+
+const demoPartner = 1001
+
+// newDemo makes up the people and secrets of a demo; the rest of the file is filled in by seed.
+func newDemo(baseURL string) demoFile {
+	d := demoFile{BaseURL: baseURL, Kaltura: kalturaFile{
+		ServiceURL: baseURL + "/kaltura", PartnerID: demoPartner,
+		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32],
+	}}
+	for _, p := range []personFile{
+		{Email: "ada@lakeside.example", Name: "Ada Admin", Role: string(gateway.RoleAdmin)},
+		{Email: "carl@lakeside.example", Name: "Carl Curator", Role: string(gateway.RoleContentAdmin)},
+		{Email: "pia@lakeside.example", Name: "Pia Participant", Role: string(gateway.RoleParticipant)},
+	} {
+		p.Password = gateway.NewToken()[:12]
+		d.People = append(d.People, p)
+	}
+	return d
+}
+
+// readDemo gives the demo of an earlier start; ok is false when there was none.
+func readDemo(path string) (d demoFile, ok bool, _ error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return d, false, nil
+	}
+	if err != nil {
+		return d, false, err
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		return d, false, gateway.E(gateway.Invalid, "demo_file", path+" is damaged.").
+			Next("Delete the data folder to begin the demo anew.").Because(err)
+	}
+	return d, true, nil
+}
+
+// write puts the file in place whole or not at all.
+func (d demoFile) write(path string) error {
+	b, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// identity is what the demo identity provider will say of a person.
+func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
+	id := gateway.Identity{Issuer: issuer, Subject: p.Email, Email: p.Email, EmailVerified: true, Name: p.Name}
+	for _, m := range demoHubs {
+		m.Role = gateway.Role(p.Role)
+		id.Memberships = append(id.Memberships, m)
+	}
+	return id
+}
+
+// seedDemo makes hubs, people, App Tokens, one connection and one API client. It runs once; a
+// start that was killed midway runs it again, which every step bears.
+func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
+	var admin gateway.Actor
+	for i := len(d.People) - 1; i >= 0; i-- { // the admin last: she stays in the variables below
+		belongings, err := s.hubs.SignIn(ctx, d.identity(s.demoIssuer(), d.People[i]))
+		if err != nil {
+			return err
+		}
+		for _, b := range belongings {
+			switch b.Hub.ExternalID {
+			case demoHubs[0].HubExternalID:
+				d.HubID = b.Hub.ID
+				admin = gateway.Actor{HubID: b.Hub.ID, ParticipantID: b.Participant.ID, Role: b.Participant.Role,
+					Email: b.Participant.Email, EmailVerified: true, Name: b.Participant.Name}
+			case demoHubs[1].HubExternalID:
+				d.UnconnectedHubID = b.Hub.ID
+			}
+		}
+	}
+	tokens, err := s.seedAppTokens(ctx, *d)
+	if err != nil {
+		return fmt.Errorf("demo App Tokens: %w", err)
+	}
+	d.Kaltura.AppTokens = tokens
+	if _, err := s.integrations.Get(ctx, admin); gateway.CodeOf(err) == gateway.NotFound {
+		if _, err := s.integrations.Save(ctx, admin, 0, gateway.Connection{
+			ServiceURL: d.Kaltura.ServiceURL, PartnerID: d.Kaltura.PartnerID,
+			AppTokenID: tokens[0].ID, AppToken: gateway.Secret(tokens[0].Token), HashType: tokens[0].HashType,
+			Visibility: gateway.VisibilityShared, MappingMode: gateway.MappingOnFirstUse, MatchBy: gateway.MatchEmail,
+		}); err != nil {
+			return fmt.Errorf("demo connection: %w", err)
+		}
+	} else if err != nil {
+		return err
+	}
+	client, secret, err := s.access.NewClient(ctx, d.HubID, "Demo client", allScopes)
+	if err != nil {
+		return err
+	}
+	d.ClientID, d.ClientSecret = client.ID, secret.Reveal()
+	return nil
+}
+
+// seedAppTokens makes an App Token for each visibility, as a Kaltura administrator would, and one
+// user who can be matched by e-mail.
+func (s *server) seedAppTokens(ctx context.Context, d demoFile) ([]tokenFile, error) {
+	var ks string
+	call := func(service, action string, params map[string]any, out any) error {
+		return callKaltura(ctx, s.local, d.Kaltura.ServiceURL, service, action, params, out)
+	}
+	if err := call("session", "start", map[string]any{
+		"secret": d.Kaltura.AdminSecret, "userId": "admin@lakeside.example", "type": 2, "partnerId": d.Kaltura.PartnerID, "expiry": 3600,
+	}, &ks); err != nil {
+		return nil, err
+	}
+	carl := d.People[1]
+	first, last, _ := strings.Cut(carl.Name, " ")
+	err := call("user", "add", map[string]any{"ks": ks, "user": map[string]any{
+		"objectType": "KalturaUser", "id": "carl.curator", "email": carl.Email, "firstName": first, "lastName": last,
+	}}, nil)
+	if err != nil && !strings.Contains(err.Error(), "DUPLICATE_USER_BY_ID") {
+		return nil, err
+	}
+	var tokens []tokenFile
+	for _, v := range []struct{ visibility, privileges string }{
+		{string(gateway.VisibilityShared), "list:*,sview:*"},
+		{string(gateway.VisibilityOwn), "sview:*"},
+	} {
+		var made struct{ ID, Token string }
+		if err := call("appToken", "add", map[string]any{"ks": ks, "appToken": map[string]any{
+			"objectType": "KalturaAppToken", "hashType": "SHA256", "sessionPrivileges": v.privileges,
+			"description": "Isthmus demo, " + v.visibility,
+		}}, &made); err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, tokenFile{ID: made.ID, Token: made.Token, HashType: "SHA256", Visibility: v.visibility})
+	}
+	return tokens, nil
+}
+
+// callKaltura makes one plain API call, for what a Kaltura administrator does and the gateway never does.
+func callKaltura(ctx context.Context, client *http.Client, serviceURL, service, action string, params map[string]any, out any) error {
+	params["format"] = 1
+	body, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		serviceURL+"/api_v3/service/"+service+"/action/"+action, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	var exception struct{ ObjectType, Code, Message string }
+	if json.Unmarshal(answer, &exception) == nil && exception.ObjectType == "KalturaAPIException" {
+		return fmt.Errorf("%s.%s: %s: %s", service, action, exception.Code, exception.Message)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// greet prints once what is needed to try the demo.
+func (d demoFile) greet(w io.Writer, file string) {
+	fmt.Fprintf(w, "\nIsthmus demo at %s\n\n", d.BaseURL)
+	for _, p := range d.People {
+		fmt.Fprintf(w, "  %-14s %-26s password %s\n", p.Role, p.Email, p.Password)
+	}
+	fmt.Fprintf(w, "\n  The first hub is connected to the embedded Kaltura account %d.\n", d.Kaltura.PartnerID)
+	fmt.Fprintf(w, "  Connect the second one with an App Token from %s (also the API client and its secret).\n\n", filepath.Clean(file))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"isthmus/gateway"
+	"isthmus/media"
+)
+
+func main() {
+	media.SandboxMain() // becomes ffmpeg's jail when this process was started as one; else returns
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "isthmus: "+forPeople(err))
+		os.Exit(1)
+	}
+}
+
+// command line of the program; every flag can also come from the environment.
+type commandLine struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Check   checkCommand   `cmd:"" help:"Verify database rows against the files on disk; the server may be stopped or running on Postgres."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date and stop."`
+	Client  clientCommand  `cmd:"" help:"Register an OAuth client of a hub and print its secret once."`
+}
+
+func run(ctx context.Context, args []string) error {
+	var cl commandLine
+	parser, err := kong.New(&cl,
+		kong.Name("isthmus"),
+		kong.Description("Joins a spaces platform to a Kaltura account."),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("ISTHMUS"),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		parser.FatalIfErrorf(err)
+	}
+	return command.Run()
+}
+
+// forPeople shows what happened and what to do next; the cause follows because the reader of a
+// terminal is the operator.
+func forPeople(err error) string {
+	var e *gateway.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	text := e.Message
+	if e.NextStep != "" {
+		text += " " + e.NextStep
+	}
+	if e.Err != nil {
+		text += " (" + e.Err.Error() + ")"
+	}
+	return text
+}
+
+func newLogger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
