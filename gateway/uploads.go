@@ -2,23 +2,37 @@ package gateway
 
 import (
 	"context"
-	"io"
+	"fmt"
+	"sync"
 	"time"
 )
 
-// Uploads takes files in, from any path, at one offset truth.
+// Uploads takes files in, from any path, at one offset truth. Use by pointer; safe for concurrent use.
 type Uploads struct {
 	Store        Store
 	Clock        Clock
 	Staging      Staging
+	Pipeline     Pipeline
 	Integrations *Integrations
 	Mappings     *Mappings
 	Events       *Events
 	Relay        *Relay
 	Replica      string
-	Life         time.Duration // 30 days
-	MaxSize      int64
+	Life         time.Duration                 // 30 days
+	MaxSize      int64                         // bytes of one file
+	Accept       func(hubID string) Acceptance // which files a hub takes; nil = all that can be played
+
+	mu      sync.Mutex
+	flows   map[string]*flow // receiving uploads of this process, by id
+	ingests map[string]bool  // runs of RunIngest in this process, by id
 }
+
+// How many uploads may be under way at once. A person who sends more by hand has lost the overview;
+// a client works through a queue.
+const (
+	openPerPerson = 20
+	openPerClient = 200
+)
 
 // NewUpload is what a client says before the first byte.
 type NewUpload struct {
@@ -30,69 +44,333 @@ type NewUpload struct {
 }
 
 // Create checks name, type, size, plan, mapping and quota, reserves the bytes and makes the upload.
-func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, error) { panic("todo") }
+func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, error) {
+	if err := needScope(a, ScopeUploadsWrite); err != nil {
+		return Upload{}, err
+	}
+	tags, err := s.check(a, n)
+	if err != nil {
+		return Upload{}, err
+	}
+	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
+	if err != nil {
+		return Upload{}, err
+	}
+	if a.Machine() && o.Integration.Visibility == VisibilityOwn {
+		return Upload{}, E(Forbidden, "machine_own", "The hub shows each person only their own media, and this client acts for no person.").
+			Next("Exchange the client's token for one that acts for a person.")
+	}
+	if _, err = s.Mappings.Resolve(ctx, a, o); err != nil {
+		return Upload{}, err
+	}
+	u := Upload{
+		Row: Row{ID: NewID("upl"), HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID,
+		Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
+		ContentType: n.ContentType, Size: n.Size, Fingerprint: n.Fingerprint,
+		State: UploadReceiving, Replica: s.Replica, ExpiresAt: s.Clock().Add(s.Life),
+	}
+	if a.Machine() {
+		u.ClientID = a.ClientID
+	}
+	// The place on disk comes before the row: a row without a place could never be written to, a
+	// place without a row is swept.
+	if err = s.Staging.Create(ctx, u.ID, u.Size); err != nil {
+		return Upload{}, err
+	}
+	err = s.Store.Tx(ctx, func(tx Tx) error {
+		if err := s.reserve(ctx, tx, u); err != nil {
+			return err
+		}
+		row := u // Tx may run this again
+		if err := tx.Uploads().Insert(ctx, &row); err != nil {
+			return err
+		}
+		if err := s.tell(ctx, tx, row, "upload.created"); err != nil {
+			return err
+		}
+		u = row
+		return nil
+	})
+	if err != nil {
+		_ = s.Staging.Remove(context.WithoutCancel(ctx), u.ID) // else the sweep does it
+		return Upload{}, err
+	}
+	return u, nil
+}
+
+func (s *Uploads) check(a Actor, n NewUpload) (tags []string, err error) {
+	if err := checkName(n.Name); err != nil {
+		return nil, err
+	}
+	var accept Acceptance
+	if s.Accept != nil {
+		accept = s.Accept(a.HubID)
+	}
+	if _, err := accept.check(n.Name, n.ContentType); err != nil {
+		return nil, err
+	}
+	switch {
+	case n.Size == 0:
+		return nil, E(Invalid, "empty_file", "The file is empty.").Next("Choose a file that has content.").At("/size")
+	case n.Size < 0:
+		return nil, E(Invalid, "size_missing", "The file's size is not known.").Next("Say the size in bytes.").At("/size")
+	case s.MaxSize > 0 && n.Size > s.MaxSize:
+		return nil, E(TooLarge, "file_too_large", fmt.Sprintf("The file has %d bytes; at most %d are taken.", n.Size, s.MaxSize)).
+			Next("Send a smaller file.").At("/size")
+	case len(n.Title) > 4*maxName || len(n.Description) > 64<<10 || len(n.Fingerprint) > maxName:
+		return nil, E(Invalid, "text_too_long", "The title, description or fingerprint is too long.").Next("Shorten it.")
+	}
+	return cleanTags(n.Tags)
+}
+
+// reserve checks quota and number under the lock of the hub's row, so that of many creators none
+// takes what another has taken.
+func (s *Uploads) reserve(ctx context.Context, tx Tx, u Upload) error {
+	reserved, err := tx.Hubs().ReserveUpload(ctx, u.HubID)
+	if err != nil {
+		return err
+	}
+	hub, err := tx.Hubs().Get(ctx, Scope(u.HubID), u.HubID)
+	if err != nil {
+		return err
+	}
+	if hub.QuotaBytes > 0 && reserved+u.Size > hub.QuotaBytes {
+		return E(TooLarge, "quota_exceeded", fmt.Sprintf(
+			"The file has %d bytes, but only %d of the hub's %d bytes for unfinished uploads are free.",
+			u.Size, max(0, hub.QuotaBytes-reserved), hub.QuotaBytes)).
+			Next("Wait until other uploads are finished, cancel some, or ask a hub admin for more room.").At("/size")
+	}
+	limit := openPerPerson
+	if u.ParticipantID == "" {
+		limit = openPerClient
+	}
+	open, err := tx.Uploads().List(ctx, Scope(u.HubID), u.ParticipantID, u.ClientID,
+		[]UploadState{UploadReceiving, UploadIngesting}, Slice{Limit: limit})
+	if err != nil {
+		return err
+	}
+	if len(open) >= limit {
+		return E(Conflict, "too_many_uploads", fmt.Sprintf("There are already %d unfinished uploads.", len(open))).
+			Next("Finish or cancel one of them first.")
+	}
+	return nil
+}
+
+// owned gives an upload that is the actor's to handle.
+func (s *Uploads) owned(ctx context.Context, a Actor, id string) (Upload, error) {
+	u, err := s.Store.Uploads().Get(ctx, Scope(a.HubID), id)
+	if err != nil {
+		return Upload{}, err
+	}
+	if !owns(a, u.ParticipantID, u.ClientID) {
+		return Upload{}, E(NotFound, "", "There is no such upload.").Next("Check the id, or start the upload again.")
+	}
+	return u, nil
+}
 
 // Get gives an upload of the actor's (an admin sees all of the hub), NotFound otherwise.
-func (s *Uploads) Get(ctx context.Context, a Actor, id string) (Upload, error) { panic("todo") }
+func (s *Uploads) Get(ctx context.Context, a Actor, id string) (Upload, error) {
+	u, err := s.owned(ctx, a, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	s.freshen(ctx, &u)
+	return u, nil
+}
 
 // List gives the actor's uploads, newest first.
 func (s *Uploads) List(ctx context.Context, a Actor, states []UploadState, w Slice) ([]Upload, error) {
-	panic("todo")
+	clientID := a.ClientID
+	if !a.Machine() {
+		clientID = ""
+	}
+	list, err := s.Store.Uploads().List(ctx, Scope(a.HubID), a.ParticipantID, clientID, states, w)
+	for i := range list {
+		s.freshen(ctx, &list[i])
+	}
+	return list, err
+}
+
+// freshen takes the received bytes from the disk, which knows better than the row.
+func (s *Uploads) freshen(ctx context.Context, u *Upload) {
+	if u.State != UploadReceiving || u.Replica != s.Replica {
+		return
+	}
+	if d, err := s.Staging.Durable(ctx, u.ID); err == nil {
+		u.Received = d.Prefix()
+	}
 }
 
 // Offset gives the contiguous durable prefix.
 func (s *Uploads) Offset(ctx context.Context, a Actor, id string) (Upload, int64, error) {
-	panic("todo")
-}
-
-// Write appends r at offset, which must be the durable prefix (Conflict with reason
-// "offset_mismatch" otherwise); returns the bytes that are durable. Only in state receiving.
-func (s *Uploads) Write(ctx context.Context, a Actor, id string, offset int64, r io.Reader) (int64, error) {
-	panic("todo")
-}
-
-// Finish says "this is the whole file": checks size and SHA-256 (lower-case hex; empty = the client
-// could not), then queues the ingest. Repeating it with the same values is harmless; other values: Conflict.
-func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sha256 string) (Upload, error) {
-	panic("todo")
+	u, err := s.owned(ctx, a, id)
+	if err != nil {
+		return Upload{}, 0, err
+	}
+	if u.State != UploadReceiving { // finished here: nothing more is wanted
+		if u.State == UploadCancelled || u.State == UploadExpired {
+			return u, 0, s.writable(u)
+		}
+		return u, u.Size, nil
+	}
+	if err = s.writable(u); err != nil {
+		return u, 0, err
+	}
+	d, err := s.Staging.Durable(ctx, id)
+	if err != nil {
+		return u, 0, err
+	}
+	u.Received = d.Prefix()
+	return u, u.Received, nil
 }
 
 // Cancel stops an upload before its entry exists and frees its bytes.
-func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error) { panic("todo") }
-
-// Extend moves the expiry to Life from now.
-func (s *Uploads) Extend(ctx context.Context, a Actor, id string) (Upload, error) { panic("todo") }
-
-// Retry takes up a failed upload whose bytes we still have.
-func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error) { panic("todo") }
-
-// RunIngest hands a finished upload to the platform (task IngestUpload).
-func (s *Uploads) RunIngest(ctx context.Context, id string) error { panic("todo") }
-
-// RunWatch waits for the entry to become ready (task WatchUpload); returns *Snooze until then.
-func (s *Uploads) RunWatch(ctx context.Context, id string) error { panic("todo") }
-
-// RunAbandon deletes what was sent of a cancelled or expired upload (task AbandonIngest).
-func (s *Uploads) RunAbandon(ctx context.Context, id string) error { panic("todo") }
-
-// Sweep expires what is over (task Sweep).
-func (s *Uploads) Sweep(ctx context.Context) error { panic("todo") }
-
-// Relay sends durable bytes on to the platform while more arrive.
-type Relay struct {
-	Store        Store
-	Staging      Staging
-	Integrations *Integrations
-	Mappings     *Mappings
-	ChunkSize    int64 // bytes of one request
-	Parallel     int   // chunks under way for one upload
+func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error) {
+	if _, err := s.owned(ctx, a, id); err != nil {
+		return Upload{}, err
+	}
+	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
+		switch {
+		case u.State == UploadCancelled:
+			return errUnchanged
+		case u.EntryID != "" || u.State == UploadReady:
+			return E(Conflict, "already_sent", "The file is in the media platform already.").
+				Next("Delete the entry there if you do not want it.")
+		case u.State == UploadExpired:
+			return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.")
+		}
+		u.State = UploadCancelled
+		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, *u, "upload.cancelled")
+	})
+	if err != nil {
+		return u, err
+	}
+	s.drop(ctx, u)
+	return u, nil
 }
 
-// Poke tells the relay that an upload has new durable bytes. Returns at once.
-func (r *Relay) Poke(uploadID string) { panic("todo") }
+// drop stops a write under way and frees the bytes at once; AbandonIngest does it again after a crash.
+func (s *Uploads) drop(ctx context.Context, u Upload) {
+	s.stopFlow(u.ID)
+	if u.Replica == s.Replica {
+		_ = s.Staging.Remove(context.WithoutCancel(ctx), u.ID)
+	}
+}
 
-// Run works until ctx ends; begins with what a restart left behind.
-func (r *Relay) Run(ctx context.Context, replica string) error { panic("todo") }
+// Extend moves the expiry to Life from now.
+func (s *Uploads) Extend(ctx context.Context, a Actor, id string) (Upload, error) {
+	if _, err := s.owned(ctx, a, id); err != nil {
+		return Upload{}, err
+	}
+	u, err := s.change(ctx, id, func(_ Tx, u *Upload) error {
+		if u.State != UploadReceiving && u.State != UploadFailed {
+			return E(Conflict, "upload_"+string(u.State), "Only an unfinished upload can be extended.")
+		}
+		u.ExpiresAt = s.Clock().Add(s.Life)
+		return nil
+	})
+	s.freshen(ctx, &u)
+	return u, err
+}
 
-// Complete sends what is missing of an upload and gives the ingest, ready to be finished.
-func (r *Relay) Complete(ctx context.Context, u Upload) (Ingest, error) { panic("todo") }
+// Retry takes up a failed upload whose bytes we still have.
+func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error) {
+	u, err := s.owned(ctx, a, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	o, err := s.Integrations.OpenFor(ctx, u.HubID, true)
+	if err != nil {
+		return Upload{}, err
+	}
+	d, err := s.Staging.Durable(ctx, id)
+	if err != nil && CodeOf(err) != NotFound {
+		return Upload{}, err
+	}
+	moved := false
+	u, err = s.change(ctx, id, func(tx Tx, u *Upload) error {
+		if u.State == UploadIngesting || u.State == UploadProcessing || u.State == UploadReady {
+			return errUnchanged
+		}
+		if u.State != UploadFailed {
+			return E(Conflict, "upload_"+string(u.State), "Only a failed upload can be tried again.")
+		}
+		moved = u.IntegrationID != o.Integration.ID && u.EntryID == ""
+		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		if u.EntryID != "" {
+			u.State = UploadProcessing
+			if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {
+				return err
+			}
+			return s.tell(ctx, tx, *u, "upload.retried")
+		}
+		if !d.Covers(0, u.Size) {
+			return E(Conflict, "bytes_gone", "The bytes of this upload are no longer here.").Next("Upload the file again.")
+		}
+		u.State, u.IntegrationID = UploadIngesting, o.Integration.ID
+		if err := tx.Enqueue(ctx, IngestUpload{UploadID: id}); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, *u, "upload.retried")
+	})
+	if err == nil && moved { // what was sent lies in an account that is no longer ours
+		err = s.Store.Uploads().SetRelay(ctx, id, "", nil)
+	}
+	return u, err
+}
+
+// change reads, changes and writes an upload in one transaction.
+func (s *Uploads) change(ctx context.Context, id string, f func(Tx, *Upload) error) (Upload, error) {
+	return changeRow(ctx, s.Store, func(t Tables) Rows[Upload] { return t.Uploads() }, AnyHub, id, f)
+}
+
+// UploadNews is what events say about an upload.
+type UploadNews struct {
+	ID       string      `json:"id"`
+	Name     string      `json:"name"`
+	State    UploadState `json:"state"`
+	Size     int64       `json:"size"`
+	Received int64       `json:"received"`
+	Progress float64     `json:"progress"` // 0..1 of the current state
+	EntryID  string      `json:"entry_id,omitempty"`
+	Is360    bool        `json:"is_360"`
+	Problem  *Problem    `json:"error,omitempty"`
+}
+
+// Problem is what went wrong, as events say it.
+type Problem struct {
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	NextStep string `json:"next_step,omitempty"`
+}
+
+// News gives what events say.
+func (u Upload) News() UploadNews {
+	n := UploadNews{
+		ID: u.ID, Name: u.Name, State: u.State, Size: u.Size, Received: u.Received, Progress: u.Progress,
+		EntryID: u.EntryID, Is360: u.Inspection.Is360(),
+	}
+	if u.State != UploadReceiving {
+		n.Received = u.Size
+	}
+	if u.ErrorCode != "" {
+		n.Problem = &Problem{u.ErrorCode, u.ErrorText, u.NextStep}
+	}
+	return n
+}
+
+func (s *Uploads) tell(ctx context.Context, tx Tx, u Upload, typ string) error {
+	return s.Events.Append(ctx, tx, u.HubID, u.ParticipantID, typ, u.ID, u.News())
+}
+
+// needScope refuses a token that does not carry the scope.
+func needScope(a Actor, scope string) error {
+	if a.Has(scope) {
+		return nil
+	}
+	return E(Forbidden, "scope_missing", "The token does not allow this.").Next("Ask for a token with the scope %s.", scope)
+}

@@ -1,0 +1,365 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// entryTags are the person's own tags, and 360 when metadata in the file says that it is spherical.
+func entryTags(u Upload) []string {
+	tags := slices.Clone(u.Tags)
+	if u.Inspection.Is360() && !slices.Contains(tags, Tag360) {
+		tags = append(tags, Tag360)
+	}
+	return tags
+}
+
+// RunIngest hands a finished upload to the platform (task IngestUpload). It may be killed anywhere
+// and run again: the staged bytes stay until the entry is ready, what the platform acknowledged is
+// written down, and Ingest.Finish finds an entry that was made by its reference id.
+func (s *Uploads) RunIngest(ctx context.Context, id string) error {
+	u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
+	if CodeOf(err) == NotFound {
+		return nil
+	}
+	if err != nil || u.State != UploadIngesting {
+		return err
+	}
+	if u.Replica != s.Replica { // the bytes lie with another process, which will draw this task too
+		return &Snooze{time.Second}
+	}
+	// One run at a time: a queue that takes this process for dead may hand the task out again, and two
+	// runs that both look for the entry before either has made it would make two.
+	if !s.enter(id) {
+		return &Snooze{time.Second}
+	}
+	defer s.leave(id)
+	return s.settle(ctx, u, s.ingest(ctx, u))
+}
+
+func (s *Uploads) enter(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ingests == nil {
+		s.ingests = map[string]bool{}
+	}
+	if s.ingests[id] {
+		return false
+	}
+	s.ingests[id] = true
+	return true
+}
+
+func (s *Uploads) leave(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ingests, id)
+}
+
+func (s *Uploads) ingest(ctx context.Context, u Upload) error {
+	if u.Inspection.Type == "" {
+		in, err := s.Pipeline.Inspect(ctx, Source{Staged: u.ID}, u.Name)
+		if err != nil {
+			return err
+		}
+		if u, err = s.change(ctx, u.ID, func(_ Tx, u *Upload) error {
+			if u.State != UploadIngesting {
+				return errUnchanged
+			}
+			u.Inspection = in
+			return nil
+		}); err != nil || u.State != UploadIngesting {
+			return err
+		}
+	}
+	sum, err := s.Staging.Sum(ctx, u.ID, u.Size)
+	if err != nil {
+		return err
+	}
+	if sum != u.SHA256 {
+		return E(Invalid, "bytes_damaged", "The stored file no longer has the digest it was finished with.").
+			Next("Upload the file again.")
+	}
+	for try := 0; ; try++ {
+		ing, err := s.Relay.Complete(ctx, u)
+		if err != nil {
+			return err
+		}
+		m, err := ing.Finish(ctx, newMedia(u))
+		if IsReason(err, "ingest_gone") && try < 3 {
+			if err = s.Relay.Forget(ctx, u.ID); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.handedOver(ctx, u.ID, m)
+	}
+}
+
+// handedOver writes down that the entry exists.
+func (s *Uploads) handedOver(ctx context.Context, id string, m Media) error {
+	// The entry is there: a stop of the process now would only mean to find it again.
+	ctx = context.WithoutCancel(ctx)
+	cancelled := false
+	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
+		cancelled = u.State == UploadCancelled
+		if u.State != UploadIngesting {
+			return errUnchanged
+		}
+		u.EntryID, u.State, u.Progress = m.ID, UploadProcessing, 0
+		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, *u, "upload.entry_created")
+	})
+	if err != nil || !cancelled {
+		return err
+	}
+	// Cancelled while the platform was making the entry: nobody wants it.
+	actor, o, err := s.Relay.account(ctx, u, true)
+	if err != nil {
+		return err
+	}
+	if rm, ok := o.Platform.(Remover); ok {
+		return rm.Remove(ctx, actor, m.ID)
+	}
+	return nil
+}
+
+// settle turns the outcome of background work on an upload into its state: final refusals fail it,
+// everything else is tried again, later and later, and the row says what it waits for.
+func (s *Uploads) settle(ctx context.Context, u Upload, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil { // stopped from outside; says nothing about the upload
+		return ctx.Err()
+	}
+	var z *Snooze
+	if errors.As(err, &z) {
+		return err
+	}
+	e := AsError(err)
+	switch e.Code {
+	case Invalid, Forbidden, NotFound, TooLarge, Conflict:
+		if e.Code == Conflict && (e.Reason == "changed_meanwhile" || e.Reason == "") {
+			return err
+		}
+		return errors.Join(err, s.fail(ctx, u.ID, e))
+	case Unavailable, RateLimited, Precondition:
+		return s.wait(ctx, u, e)
+	}
+	return err
+}
+
+// fail ends an upload with a reason; its bytes stay until it expires, is cancelled or tried again.
+func (s *Uploads) fail(ctx context.Context, id string, e *Error) error {
+	_, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
+		if u.State.Done() {
+			return errUnchanged
+		}
+		u.State, u.ErrorText, u.NextStep = UploadFailed, e.Message, e.NextStep
+		u.ErrorCode = reasonOf(e)
+		return s.tell(ctx, tx, *u, "upload.failed")
+	})
+	return err
+}
+
+// reasonOf gives the finest slug there is.
+func reasonOf(e *Error) string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return string(e.Code)
+}
+
+// wait puts the work off and says so once.
+func (s *Uploads) wait(ctx context.Context, u Upload, e *Error) error {
+	if u.ErrorCode != reasonOf(e) {
+		var err error
+		if u, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
+			if u.State.Done() {
+				return errUnchanged
+			}
+			u.ErrorCode, u.ErrorText, u.NextStep = reasonOf(e), e.Message, e.NextStep
+			return s.tell(ctx, tx, *u, "upload.waiting")
+		}); err != nil {
+			return err
+		}
+	}
+	slog.InfoContext(ctx, "upload waits", "upload", u.ID, "error", e)
+	least := time.Second
+	if e.Code == Precondition {
+		least = 30 * time.Second
+	}
+	return &Snooze{max(e.Retry, grown(s.Clock().Sub(u.UpdatedAt), least, 5*time.Minute))}
+}
+
+// GiveUp marks an upload failed after its task was tried too often.
+func (s *Uploads) GiveUp(ctx context.Context, id string, err error) error {
+	e := AsError(err)
+	return s.fail(ctx, id, E(e.Code, reasonOf(e), e.Message).Next("Try it again; if it fails again, report the upload's id."))
+}
+
+// RunWatch waits for the entry to become ready (task WatchUpload); returns *Snooze until then.
+func (s *Uploads) RunWatch(ctx context.Context, id string) error {
+	u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
+	if CodeOf(err) == NotFound {
+		return nil
+	}
+	if err != nil || u.State != UploadProcessing {
+		return err
+	}
+	return s.settle(ctx, u, s.watch(ctx, u))
+}
+
+func (s *Uploads) watch(ctx context.Context, u Upload) error {
+	actor, o, err := s.Relay.account(ctx, u, false) // a downgraded plan does not strand what is on its way
+	if err != nil {
+		return err
+	}
+	m, err := o.Platform.Get(ctx, actor, u.EntryID)
+	switch {
+	case CodeOf(err) == NotFound:
+		return E(NotFound, "entry_gone", "The entry was deleted in the media platform before it was ready.").
+			Next("Upload the file again if you still want it.")
+	case err != nil:
+		return err
+	case m.Status == MediaFailed:
+		return E(Invalid, "conversion_failed", "The media platform could not convert the file.").
+			Next("Check that the file plays on your computer; then upload it again, perhaps in another format.")
+	case m.Status != MediaReady:
+		// Often at first (the embedded platform is done in a moment), seldom later.
+		return &Snooze{grown(s.Clock().Sub(u.UpdatedAt), 250*time.Millisecond, 30*time.Second)}
+	}
+	if err = verify(u, m); err != nil {
+		return err
+	}
+	if _, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
+		if u.State != UploadProcessing {
+			return errUnchanged
+		}
+		u.State, u.Progress, u.ErrorCode, u.ErrorText, u.NextStep = UploadReady, 1, "", "", ""
+		return s.tell(ctx, tx, *u, "upload.ready")
+	}); err != nil {
+		return err
+	}
+	if u.Replica != s.Replica {
+		return nil // its own replica sweeps
+	}
+	return s.Staging.Remove(ctx, u.ID)
+}
+
+// verify compares the size of the original on the platform with ours before we let go of the bytes.
+// Kaltura tells sizes in KiB; accounts that keep no originals tell none.
+func verify(u Upload, m Media) error {
+	const rounding = 2 << 10
+	for _, r := range m.Renditions {
+		if d := r.Size - u.Size; r.Original && r.Size > 0 && (d > rounding || d < -rounding) {
+			return E(Invalid, "size_differs", fmt.Sprintf("The media platform holds %d bytes of a file of %d.", r.Size, u.Size)).
+				Next("Upload the file again; the bytes are kept until this upload expires.")
+		}
+	}
+	return nil
+}
+
+// RunAbandon deletes what was sent of a cancelled or expired upload (task AbandonIngest).
+func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
+	u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
+	if CodeOf(err) == NotFound {
+		return nil
+	}
+	if err != nil || (u.State != UploadCancelled && u.State != UploadExpired) {
+		return err
+	}
+	if u.Replica == s.Replica {
+		if err = s.Staging.Remove(ctx, id); err != nil {
+			return err
+		}
+	}
+	err = s.Relay.Abandon(ctx, u)
+	switch CodeOf(err) {
+	case Unavailable, RateLimited:
+		if age := s.Clock().Sub(u.UpdatedAt); age < 24*time.Hour { // after that Kaltura forgets by itself
+			return &Snooze{grown(age, 5*time.Second, time.Hour)}
+		}
+		return nil
+	case Precondition, Forbidden, NotFound: // disconnected: we can delete nothing there any more
+		slog.InfoContext(ctx, "upload token left behind", "upload", id, "error", err)
+		return nil
+	}
+	return err
+}
+
+// Sweep expires what is over (task Sweep).
+func (s *Uploads) Sweep(ctx context.Context) error {
+	for {
+		over, err := s.Store.Uploads().Expired(ctx, s.Clock(), 100)
+		if err != nil {
+			return err
+		}
+		for _, u := range over {
+			if err = s.expire(ctx, u.ID); err != nil {
+				return err
+			}
+		}
+		if len(over) < 100 {
+			break
+		}
+	}
+	if _, err := s.Store.Invites().DeleteExpired(ctx, s.Clock()); err != nil {
+		return err
+	}
+	if _, err := s.Store.Sessions().DeleteExpired(ctx, s.Clock()); err != nil {
+		return err
+	}
+	return s.sweepStaged(ctx)
+}
+
+func (s *Uploads) expire(ctx context.Context, id string) error {
+	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
+		if u.State != UploadReceiving || s.Clock().Before(u.ExpiresAt) { // extended or finished since
+			return errUnchanged
+		}
+		u.State = UploadExpired
+		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, *u, "upload.expired")
+	})
+	if err == nil && u.State == UploadExpired {
+		s.drop(ctx, u)
+	}
+	return err
+}
+
+// sweepStaged removes staged bytes that no upload will ask for: made before a crash that lost the
+// row, left by a crash after the entry was ready, or of a failed upload whose time is over.
+func (s *Uploads) sweepStaged(ctx context.Context) error {
+	now := s.Clock()
+	ids, err := s.Staging.Stale(ctx, "upl_", now.Add(-24*time.Hour))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
+		if err != nil && CodeOf(err) != NotFound {
+			return err
+		}
+		if err == nil && (!u.State.Done() || u.State == UploadFailed && now.Before(u.ExpiresAt)) {
+			continue
+		}
+		if err = s.Staging.Remove(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
