@@ -2,36 +2,278 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
-// Catalog browses "From Kaltura". It is the one place that asks Decide about media.
+// Catalog browses "From Kaltura". It is the one place that asks Decide about media. Safe for
+// concurrent use.
 type Catalog struct {
 	Integrations *Integrations
 	Mappings     *Mappings
 	Clock        Clock
-	StaleAfter   time.Duration // how old a cached page may be when the platform does not answer
+	StaleAfter   time.Duration  // how old a cached page may be when the platform does not answer
+	Refused      func(Decision) // hears of each entry that a platform gave and Decide refused; may be nil
+
+	once  sync.Once
+	pages lru[Page]  // last good answers, by viewer and question
+	seen  lru[shown] // entries just listed, so that a page of thumbnails does not ask for each again
+}
+
+// shown is an entry as the platform told it a moment ago. Decide is asked about it each time.
+type shown struct {
+	media Media
+	at    time.Time
+}
+
+const (
+	cachedPages = 256
+	cachedMedia = 4096
+	seenLife    = time.Minute
+	maxPage     = 100
+	defaultPage = 50
+)
+
+func (s *Catalog) caches() {
+	s.once.Do(func() { s.pages.max, s.seen.max = cachedPages, cachedMedia })
+}
+
+// view is who asks which account, after all gates but Decide.
+type view struct {
+	Opened
+	actor Actor
+}
+
+// enter passes the gates: plan, connection, machine clients, mapping.
+func (s *Catalog) enter(ctx context.Context, a Actor, write bool) (view, error) {
+	s.caches()
+	o, err := s.Integrations.OpenFor(ctx, a.HubID, write)
+	if err != nil {
+		return view{}, err
+	}
+	if a.Machine() && o.Integration.Visibility == VisibilityOwn {
+		d := Decide(a, o.Integration, Media{})
+		return view{}, E(Forbidden, d.Reason, d.Text).
+			Next("Act for a person: exchange that person's token for one of yours (token exchange), or ask the hub's administrator to share the whole account.")
+	}
+	mapped, err := s.Mappings.Resolve(ctx, a, o)
+	if IsReason(err, "mapping_off") && o.Integration.Visibility == VisibilityShared && !write {
+		return view{o, mapped}, nil // reading a shared account needs no user of one's own
+	}
+	return view{o, mapped}, err
 }
 
 // Browse gives a page of what the actor may see. When the platform is unavailable the last good
 // answer to the same question by the same viewer is served with Stale set.
-func (s *Catalog) Browse(ctx context.Context, a Actor, q Query) (Page, error) { panic("todo") }
+func (s *Catalog) Browse(ctx context.Context, a Actor, q Query) (Page, error) {
+	if err := q.check(); err != nil {
+		return Page{}, err
+	}
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return Page{}, err
+	}
+	me, own := v.actor.PlatformUserID, v.Integration.Visibility == VisibilityOwn
+	if own || q.Mine {
+		if me == "" || (q.OwnerID != "" && q.OwnerID != me) {
+			return Page{Items: []Media{}, Decisions: []Decision{}, AsOf: s.Clock()}, nil // nobody's, or somebody else's
+		}
+		q.OwnerID = me
+	}
+	key := s.key(v, q)
+	page, err := v.Platform.Browse(ctx, v.actor, q)
+	s.Integrations.Heard(ctx, v.Integration, err)
+	if err != nil {
+		if c := CodeOf(err); c == Unavailable || c == RateLimited {
+			if old, ok := s.pages.get(key); ok && s.Clock().Sub(old.AsOf) <= s.StaleAfter {
+				old.Stale = true
+				return s.filter(v, q, old), nil
+			}
+		}
+		return Page{}, err
+	}
+	if page.AsOf.IsZero() {
+		page.AsOf = s.Clock()
+	}
+	page = s.filter(v, q, page)
+	s.pages.put(key, page)
+	for _, m := range page.Items {
+		s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+	}
+	return page, nil
+}
+
+// filter decides about every item on the way back, whatever was asked for and wherever it was kept.
+func (s *Catalog) filter(v view, q Query, p Page) Page {
+	items, why := make([]Media, 0, len(p.Items)), make([]Decision, 0, len(p.Items))
+	for _, m := range p.Items {
+		d := Decide(v.actor, v.Integration, m)
+		if !d.Allowed {
+			s.refused(d)
+			p.Total = -1 // a number would tell of what is not shown
+			continue
+		}
+		if q.Only360 != nil && m.Is360() != *q.Only360 {
+			p.Total = -1 // the platform's filter also finds tags that only contain "360"
+			continue
+		}
+		items, why = append(items, m), append(why, d)
+	}
+	p.Items, p.Decisions = items, why
+	return p
+}
+
+func (s *Catalog) refused(d Decision) {
+	if s.Refused != nil {
+		s.Refused(d)
+	}
+}
+
+// key is one question by one viewer on one account with its present visibility.
+func (s *Catalog) key(v view, q Query) string {
+	raw, _ := json.Marshal(q) // plain values only: cannot fail
+	return strings.Join([]string{v.Integration.ID, string(v.Integration.Visibility), v.actor.Subject(), v.actor.PlatformUserID, string(raw)}, "\n")
+}
 
 // Get gives one entry the actor may see, with the reason. NotFound otherwise, whatever the cause.
 func (s *Catalog) Get(ctx context.Context, a Actor, id string) (Media, Decision, error) {
-	panic("todo")
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return Media{}, Decision{}, err
+	}
+	return s.get(ctx, v, id)
+}
+
+func (s *Catalog) get(ctx context.Context, v view, id string) (Media, Decision, error) {
+	if id == "" || len(id) > 64 || strings.ContainsFunc(id, notIDRune) {
+		return Media{}, Decision{}, mediaNotFound()
+	}
+	m, err := v.Platform.Get(ctx, v.actor, id)
+	s.Integrations.Heard(ctx, v.Integration, err)
+	switch CodeOf(err) {
+	case "":
+	case NotFound, Forbidden: // told apart they would say that the entry exists
+		return Media{}, Decision{}, mediaNotFound()
+	default:
+		return Media{}, Decision{}, err
+	}
+	d := Decide(v.actor, v.Integration, m)
+	if !d.Allowed {
+		s.refused(d)
+		return Media{}, d, mediaNotFound()
+	}
+	s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+	return m, d, nil
 }
 
 // Playback gives addresses to play an entry.
 func (s *Catalog) Playback(ctx context.Context, a Actor, id string) (Media, Playback, error) {
-	panic("todo")
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return Media{}, Playback{}, err
+	}
+	m, _, err := s.get(ctx, v, id)
+	if err != nil {
+		return Media{}, Playback{}, err
+	}
+	player, ok := v.Platform.(Player)
+	if !ok {
+		return Media{}, Playback{}, notOffered()
+	}
+	pb, err := player.Playback(ctx, v.actor, m)
+	return m, pb, err
 }
 
 // Thumbnail streams an entry's picture with its content type.
 func (s *Catalog) Thumbnail(ctx context.Context, a Actor, id string, width int) (io.ReadCloser, string, error) {
-	panic("todo")
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return nil, "", err
+	}
+	player, ok := v.Platform.(Player)
+	if !ok {
+		return nil, "", notOffered()
+	}
+	recent, known := s.seen.get(v.Integration.ID + "/" + id)
+	m := recent.media
+	if !known || s.Clock().Sub(recent.at) > seenLife || !Decide(v.actor, v.Integration, m).Allowed {
+		if m, _, err = s.get(ctx, v, id); err != nil {
+			return nil, "", err
+		}
+	}
+	return player.Thumbnail(ctx, v.actor, m, width)
 }
 
 // Mark360 adds the tag 360 to an entry the actor may see.
-func (s *Catalog) Mark360(ctx context.Context, a Actor, id string) (Media, error) { panic("todo") }
+func (s *Catalog) Mark360(ctx context.Context, a Actor, id string) (Media, error) {
+	v, err := s.enter(ctx, a, true)
+	if err != nil {
+		return Media{}, err
+	}
+	m, _, err := s.get(ctx, v, id)
+	if err != nil || m.Is360() {
+		return m, err
+	}
+	tagger, ok := v.Platform.(Tagger)
+	if !ok {
+		return Media{}, notOffered()
+	}
+	tagged, err := tagger.AddTag(ctx, v.actor, m.ID, Tag360)
+	if err != nil {
+		return Media{}, err
+	}
+	m.Tags, m.UpdatedAt = tagged.Tags, tagged.UpdatedAt // renditions stay as Get gave them
+	s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+	to := a.ParticipantID // in own mode nobody else may learn of the entry
+	if v.Integration.Visibility == VisibilityShared {
+		to = ""
+	}
+	return m, s.Integrations.Store.Tx(ctx, func(tx Tx) error {
+		if err := audit(ctx, tx, a, "media.tagged", m.ID, map[string]any{"tag": Tag360}); err != nil {
+			return err
+		}
+		return s.Integrations.Events.Append(ctx, tx, a.HubID, to, "media.tagged", m.ID, map[string]any{"tag": Tag360})
+	})
+}
+
+// check brings a query into its limits.
+func (q *Query) check() error {
+	if q.Limit <= 0 {
+		q.Limit = defaultPage
+	}
+	q.Limit = min(q.Limit, maxPage)
+	switch q.Sort {
+	case "":
+		q.Sort = SortNewest
+	case SortNewest, SortOldest, SortName, SortLongest, SortUpdated:
+	default:
+		return E(Invalid, "sort", "There is no such order.").At("/sort").Next("Use created, -created, name, -duration or -updated.")
+	}
+	for _, t := range q.Types {
+		if !slices.Contains([]MediaType{Video, Image, Audio, Other}, t) {
+			return E(Invalid, "type", "There is no such media type.").At("/type").Next("Use video, image, audio or other.")
+		}
+	}
+	for _, t := range q.Statuses {
+		if !slices.Contains([]MediaStatus{MediaUploading, MediaProcessing, MediaReady, MediaFailed}, t) {
+			return E(Invalid, "status", "There is no such status.").At("/status").Next("Use uploading, processing, ready or failed.")
+		}
+	}
+	if !q.CreatedAfter.IsZero() && !q.CreatedBefore.IsZero() && q.CreatedBefore.Before(q.CreatedAfter) {
+		return E(Invalid, "created", "The time span ends before it begins.").At("/created_before").Next("Swap the two dates.")
+	}
+	return nil
+}
+
+func mediaNotFound() *Error {
+	return E(NotFound, "media_not_found", "There is no such media, or you may not see it.").
+		Next("Search for it in the media library; what your hub shows you is explained under Account → Integrations.")
+}
+
+func notOffered() *Error {
+	return E(Invalid, "not_offered", "The connected platform cannot do this.").Next("Open the media on the platform itself.")
+}

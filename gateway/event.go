@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 )
@@ -24,4 +25,13 @@ type AuditRecord struct {
 	Action  string          `bun:"action"` // "integration.connect", "library.share", …
 	Subject string          `bun:"subject"`
 	Data    json.RawMessage `bun:"data"` // no secrets
+}
+
+// audit writes a line of the audit log in the transaction of its cause.
+func audit(ctx context.Context, tx Tx, a Actor, action, subject string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return AsError(err)
+	}
+	return tx.Audit().Insert(ctx, &AuditRecord{Row: Row{ID: NewID("aud"), HubID: a.HubID}, Actor: a.Subject(), Action: action, Subject: subject, Data: raw})
 }

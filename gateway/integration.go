@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Visibility is what participants of a hub see of the connected account.
 type Visibility string
@@ -151,3 +154,41 @@ const (
 	MappingConflict MappingState = "conflict" // several platform users share the e-mail
 	MappingUnlinked MappingState = "unlinked" // an admin cut it; not made anew by itself
 )
+
+// maxUserID is how many bytes of an owner's id Kaltura keeps on an entry; a longer one would not be
+// recognised again as the owner.
+const maxUserID = 64
+
+// validUserID tells whether a text may be a user id on the platform.
+func validUserID(id string) bool {
+	return id != "" && len(id) <= maxUserID && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune(",!#$%&'*+?^_`{|}~.@-", r)
+	})
+}
+
+// userIDFor gives the user id for a new user: the e-mail in lower case, which admins recognise, or,
+// when it is too long or holds letters that are not allowed, an id derived from it.
+func userIDFor(email string) string {
+	email = strings.ToLower(strings.TrimSpace(email))
+	if validUserID(email) {
+		return email
+	}
+	return "isthmus-" + hashToken(email)[:40]
+}
+
+// splitName cuts a display name into first and last name; without one the e-mail's local part serves.
+func splitName(name, email string) (first, last string) {
+	// Names with "://" in them are refused as advertisement.
+	name = strings.Join(strings.Fields(strings.ReplaceAll(name, "://", " ")), " ")
+	if name == "" {
+		local, _, _ := strings.Cut(email, "@")
+		return local, ""
+	}
+	if l, f, ok := strings.Cut(name, ", "); ok {
+		return f, l
+	}
+	if i := strings.LastIndexByte(name, ' '); i > 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}

@@ -18,81 +18,271 @@ type Integrations struct {
 	Grace     time.Duration // how long links stay readable after a downgrade
 }
 
-// Connection is what an admin pastes. On a change, an empty AppToken keeps the saved one.
-type Connection struct {
-	ServiceURL  string
-	PartnerID   int64
-	AppTokenID  string
-	AppToken    Secret
-	HashType    string
-	Visibility  Visibility
-	MappingMode MappingMode
-	MatchBy     MatchBy
+// Get gives the hub's integration. NotFound with reason "not_connected", Forbidden with reason "plan_too_low".
+func (s *Integrations) Get(ctx context.Context, a Actor) (Integration, error) {
+	if _, err := s.gate(ctx, a.HubID, false); err != nil {
+		return Integration{}, err
+	}
+	return s.saved(ctx, a.HubID)
 }
 
-// Get gives the hub's integration. NotFound with reason "not_connected", Forbidden with reason "plan_too_low".
-func (s *Integrations) Get(ctx context.Context, a Actor) (Integration, error) { panic("todo") }
+// gate gives the hub if its plan lets it use integrations.
+func (s *Integrations) gate(ctx context.Context, hubID string, write bool) (Hub, error) {
+	hub, err := s.Store.Hubs().Get(ctx, Scope(hubID), hubID)
+	if CodeOf(err) == NotFound {
+		return Hub{}, hubNotFound()
+	}
+	if err != nil {
+		return Hub{}, err
+	}
+	return hub, planGate(hub, write, s.Grace, s.Clock())
+}
+
+func (s *Integrations) saved(ctx context.Context, hubID string) (Integration, error) {
+	in, err := s.Store.Integrations().ByHub(ctx, hubID, PlatformKaltura)
+	if CodeOf(err) == NotFound {
+		return Integration{}, E(NotFound, "not_connected", "This hub is not connected to Kaltura.").
+			Next("An administrator connects it under Hub settings → Integrations → Kaltura.")
+	}
+	return in, err
+}
+
+// adminGate is what every change of settings passes: an administrator, a plan that allows it.
+func (s *Integrations) adminGate(ctx context.Context, a Actor) (Hub, error) {
+	if err := adminOnly(a, ScopeConnectionsAdmin); err != nil {
+		return Hub{}, err
+	}
+	return s.gate(ctx, a.HubID, true)
+}
 
 // Verify diagnoses a connection without saving it (empty fields are taken from the saved one, if any).
 func (s *Integrations) Verify(ctx context.Context, a Actor, c Connection) (Diagnosis, error) {
-	panic("todo")
+	if _, err := s.adminGate(ctx, a); err != nil {
+		return Diagnosis{}, err
+	}
+	saved, err := s.saved(ctx, a.HubID)
+	if err != nil && CodeOf(err) != NotFound {
+		return Diagnosis{}, err
+	}
+	if err == nil {
+		if c, err = s.over(c, saved); err != nil {
+			return Diagnosis{}, err
+		}
+	}
+	c, d, err := s.diagnose(ctx, a.HubID, c)
+	if err != nil {
+		return Diagnosis{}, err
+	}
+	// What Save would refuse although every check passed is told here already.
+	if r := AsError(c.refuse(d)); r != nil && (r.Reason == "fixed_user_in_own_mode" || r.Reason == "admin_session_in_own_mode" || r.Reason == "match_by_user_id_only") {
+		d.Warnings = append([]string{r.Message + " " + r.NextStep}, d.Warnings...)
+	}
+	return d, nil
+}
+
+func (s *Integrations) over(c Connection, in Integration) (Connection, error) {
+	return c.over(in, func() (Secret, error) { return s.unseal(in) })
+}
+
+func (s *Integrations) unseal(in Integration) (Secret, error) {
+	token, err := s.Sealer.Open(in.AppToken, in.Place())
+	if err != nil {
+		return "", E(Internal, "app_token_unreadable", "The saved App Token cannot be opened with this server's key.").
+			Next("An administrator of the hub pastes the App Token again.").Because(err)
+	}
+	return token, nil
+}
+
+// diagnose asks the platform what a connection can do, outside of any transaction.
+func (s *Integrations) diagnose(ctx context.Context, hubID string, c Connection) (Connection, Diagnosis, error) {
+	c, err := c.checked()
+	if err != nil {
+		return c, Diagnosis{}, err
+	}
+	p, err := s.Platforms.Open(Account{
+		IntegrationID: integrationID(hubID, PlatformKaltura, c.ServiceURL, c.PartnerID), HubID: hubID, Platform: PlatformKaltura,
+		ServiceURL: c.ServiceURL, PartnerID: c.PartnerID, AppTokenID: c.AppTokenID, AppToken: c.AppToken, HashType: c.HashType, MatchBy: c.MatchBy,
+	})
+	if err != nil {
+		e := *AsError(err)
+		if e.Code == Invalid && e.Field == "" {
+			e.Field = "/service_url"
+		}
+		return c, Diagnosis{}, &e
+	}
+	prober, ok := p.(Prober)
+	if !ok {
+		return c, Diagnosis{At: s.Clock(), SessionType: "user", EntryCount: -1}, nil
+	}
+	d, err := prober.Probe(ctx, c.Visibility)
+	if err != nil {
+		return c, Diagnosis{}, err
+	}
+	if d.At.IsZero() {
+		d.At = s.Clock()
+	}
+	return c, c.advise(d, s.Clock()), nil
 }
 
 // Save connects, changes or rotates: validates, diagnoses, refuses what cannot work, seals and
-// saves. version 0 means "there is none yet"; another one must be the saved version (Precondition
-// with reason "stale" otherwise).
+// saves. The old token stays in use until the new one has passed. version 0 means "there is none
+// yet" (Conflict with reason "already_connected" otherwise); another one must be the saved version
+// (Precondition with reason "stale" otherwise). Another account needs a disconnect first (Conflict
+// with reason "other_account"): mappings and links belong to the account they were made on.
 func (s *Integrations) Save(ctx context.Context, a Actor, version int64, c Connection) (Integration, error) {
-	panic("todo")
+	return s.save(ctx, a, version, c, func(Tx) error { return nil })
+}
+
+func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Connection, also func(Tx) error) (Integration, error) {
+	if _, err := s.adminGate(ctx, a); err != nil {
+		return Integration{}, err
+	}
+	saved, err := s.saved(ctx, a.HubID)
+	connected := err == nil
+	switch {
+	case err != nil && (CodeOf(err) != NotFound || version != 0):
+		return Integration{}, err
+	case connected && version == 0:
+		return Integration{}, alreadyConnected()
+	case connected && version != saved.Version:
+		return Integration{}, stale()
+	}
+	if connected {
+		if c, err = s.over(c, saved); err != nil {
+			return Integration{}, err
+		}
+	}
+	c, d, err := s.diagnose(ctx, a.HubID, c)
+	if err != nil {
+		return Integration{}, err
+	}
+	if connected && (c.ServiceURL != saved.ServiceURL || c.PartnerID != saved.PartnerID) {
+		return Integration{}, E(Conflict, "other_account", "This hub is connected to another Kaltura account, to which its people and links belong.").
+			Next("Disconnect that account first, then connect this one.")
+	}
+	if err := c.refuse(d); err != nil {
+		return Integration{}, err
+	}
+	next := saved
+	if !connected {
+		next = Integration{
+			Row:      Row{ID: integrationID(a.HubID, PlatformKaltura, c.ServiceURL, c.PartnerID), HubID: a.HubID},
+			Platform: PlatformKaltura, ServiceURL: c.ServiceURL, PartnerID: c.PartnerID,
+		}
+	}
+	if next.AppToken, err = s.Sealer.Seal(c.AppToken, next.Place()); err != nil {
+		return Integration{}, AsError(err)
+	}
+	next.AppTokenID, next.TokenLast4, next.HashType = c.AppTokenID, c.AppToken.Last4(), c.HashType
+	next.Visibility, next.MappingMode, next.MatchBy = c.Visibility, c.MappingMode, c.MatchBy
+	next.Health, next.HealthText, next.HealthAt, next.Diagnosis = HealthOK, "", s.Clock(), d
+	before := next
+	err = s.Store.Tx(ctx, func(tx Tx) error {
+		next = before // Tx may run this again
+		if err := also(tx); err != nil {
+			return err
+		}
+		if connected {
+			if err := tx.Integrations().Update(ctx, &next); err != nil {
+				if CodeOf(err) == Conflict {
+					return stale()
+				}
+				return err
+			}
+		} else if err := tx.Integrations().Insert(ctx, &next); err != nil {
+			if CodeOf(err) == Conflict {
+				return alreadyConnected()
+			}
+			return err
+		}
+		return s.recordSave(ctx, tx, a, saved, next, connected)
+	})
+	if err != nil {
+		return Integration{}, err
+	}
+	return next, nil
+}
+
+func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now Integration, change bool) error {
+	action, event := "integration.connect", "integration.connected"
+	data := map[string]any{"service_url": now.ServiceURL, "partner_id": now.PartnerID, "visibility": now.Visibility,
+		"app_token_id": now.AppTokenID, "mapping_mode": now.MappingMode, "match_by": now.MatchBy}
+	if change {
+		action, event = "integration.change", "integration.changed"
+		data["app_token_replaced"] = old.AppTokenID != now.AppTokenID
+		if old.Visibility != now.Visibility {
+			// Who let everybody see everything, and when, must be found at a glance.
+			if err := audit(ctx, tx, a, "integration.visibility", now.ID, map[string]any{"from": old.Visibility, "to": now.Visibility}); err != nil {
+				return err
+			}
+		}
+		if old.Health != HealthOK {
+			if err := s.Events.Append(ctx, tx, now.HubID, "", "integration.recovered", now.ID, healthData(now)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := audit(ctx, tx, a, action, now.ID, data); err != nil {
+		return err
+	}
+	return s.Events.Append(ctx, tx, now.HubID, "", event, now.ID, map[string]any{"visibility": now.Visibility, "health": now.Health})
 }
 
 // Impact is what a disconnect would break.
 type Impact struct{ Links, Uploads, Mappings int }
 
 // Impact counts it.
-func (s *Integrations) Impact(ctx context.Context, a Actor) (Impact, error) { panic("todo") }
-
-// Disconnect removes the integration and its secret. Links stay listed and say why they do not play.
-func (s *Integrations) Disconnect(ctx context.Context, a Actor, version int64) error { panic("todo") }
-
-// TokenRequest is the exact appToken.add request for a visibility, to be run by a Kaltura administrator.
-type TokenRequest struct {
-	URL     string // with the service URL given, or https://www.kaltura.com
-	Body    string // JSON, with a placeholder for the administrator's KS
-	Curl    string
-	Explain []string // one line per field, in plain words
+func (s *Integrations) Impact(ctx context.Context, a Actor) (Impact, error) {
+	if err := adminOnly(a, ScopeConnectionsAdmin); err != nil {
+		return Impact{}, err
+	}
+	in, err := s.saved(ctx, a.HubID)
+	if err != nil {
+		return Impact{}, err
+	}
+	return s.Store.Integrations().Uses(ctx, in.ID)
 }
 
-// TokenRequest writes it.
-func (s *Integrations) TokenRequest(ctx context.Context, a Actor, serviceURL string, v Visibility) (TokenRequest, error) {
-	panic("todo")
+// Disconnect removes the integration, its secret and its mappings. Links stay listed and say why
+// they do not play. A hub whose plan no longer allows integrations may still disconnect; version 0
+// takes whatever version is saved, for an admin who can no longer read it.
+func (s *Integrations) Disconnect(ctx context.Context, a Actor, version int64) error {
+	if err := adminOnly(a, ScopeConnectionsAdmin); err != nil {
+		return err
+	}
+	return s.Store.Tx(ctx, func(tx Tx) error {
+		in, err := tx.Integrations().ByHub(ctx, a.HubID, PlatformKaltura)
+		if CodeOf(err) == NotFound {
+			_, err = s.saved(ctx, a.HubID)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if version != 0 && version != in.Version {
+			return stale()
+		}
+		uses, err := tx.Integrations().Uses(ctx, in.ID)
+		if err != nil {
+			return err
+		}
+		if err := tx.Integrations().Delete(ctx, Scope(a.HubID), in.ID); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, a, "integration.disconnect", in.ID, map[string]any{"service_url": in.ServiceURL, "partner_id": in.PartnerID,
+			"links": uses.Links, "uploads": uses.Uploads, "mappings": uses.Mappings}); err != nil {
+			return err
+		}
+		return s.Events.Append(ctx, tx, in.HubID, "", "integration.disconnected", in.ID, map[string]any{})
+	})
 }
 
-// NewInvite makes a link secret with which somebody outside the hub can paste the App Token; valid for seven days, used once.
-func (s *Integrations) NewInvite(ctx context.Context, a Actor, v Visibility) (secret string, _ Invite, _ error) {
-	panic("todo")
+func alreadyConnected() *Error {
+	return E(Conflict, "already_connected", "This hub is connected to Kaltura already.").
+		Next("Open the settings again and change the connection, or disconnect it first.")
 }
 
-// InviteInfo shows an invite to its reader: the hub's name and the request to run. NotFound when unknown, used or expired.
-func (s *Integrations) InviteInfo(ctx context.Context, secret string) (Invite, Hub, TokenRequest, error) {
-	panic("todo")
+func stale() *Error {
+	return E(Precondition, "stale", "Somebody else changed this in the meantime.").
+		Next("Load it again, look at the change and save again.")
 }
-
-// AcceptInvite saves the connection in the name of the inviting admin and uses the invite up.
-func (s *Integrations) AcceptInvite(ctx context.Context, secret string, c Connection) (Integration, error) {
-	panic("todo")
-}
-
-// Opened is an integration ready to be used.
-type Opened struct {
-	Integration Integration
-	Platform    Platform
-}
-
-// OpenFor gives the actor's hub's platform after the plan gate; with write false a downgraded hub
-// within its grace time passes. Used by Catalog, Library, Uploads and the workers.
-func (s *Integrations) OpenFor(ctx context.Context, hubID string, write bool) (Opened, error) {
-	panic("todo")
-}
-
-// Probe asks every integration for its health and records changes as events (task ProbeIntegrations).
-func (s *Integrations) Probe(ctx context.Context) error { panic("todo") }

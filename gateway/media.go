@@ -89,6 +89,7 @@ type Query struct {
 	Text          string
 	Types         []MediaType
 	Only360       *bool
+	Mine          bool     // only what the actor owns; Catalog turns it into OwnerID
 	OwnerID       string   // platform user id; set by Catalog when visibility is own
 	Tags          []string // all of them
 	Statuses      []MediaStatus
