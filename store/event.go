@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/uptrace/bun"
+
+	"isthmus/gateway"
+)
+
+type events struct{ tables }
+
+// Events gives the event log.
+func (t tables) Events() gateway.EventTable { return events{t} }
+
+// Append keeps an event back until the end of its transaction.
+func (e events) Append(ctx context.Context, ev *gateway.Event) error {
+	if e.tx == nil {
+		return e.db.Tx(ctx, func(tx gateway.Tx) error { return tx.Events().Append(ctx, ev) })
+	}
+	e.tx.events = append(e.tx.events, ev)
+	return nil
+}
+
+// writeEvents writes what Append kept back. Numbers are handed out in the order of inserting, so
+// two transactions that overlap could commit 7 before 6, and a listener that saw 7 would never ask
+// for 6. Therefore one transaction at a time writes events, as the very last thing before its
+// commit: it needs no other lock any more and so cannot take part in a deadlock.
+func (tx *Tx) writeEvents(ctx context.Context) error {
+	if len(tx.events) == 0 {
+		return nil
+	}
+	if err := tx.db.dialect.lockEvents(ctx, tx.bun); err != nil {
+		return err
+	}
+	for _, e := range tx.events {
+		e.Seq = 0 // set by an earlier run of this transaction
+		tx.cutTimes(e)
+		if _, err := tx.change(ctx, func(ctx context.Context) (sql.Result, error) {
+			return tx.bun.NewInsert().Model(e).Returning("seq").Exec(ctx)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Since asks in SQL what gateway.MaySee decides.
+func (e events) Since(ctx context.Context, a gateway.Actor, seq int64, n int) ([]gateway.Event, error) {
+	out := []gateway.Event{}
+	q := e.r.NewSelect().Model(&out).Where("hub_id = ?", a.HubID).Where("seq > ?", seq).OrderExpr("seq").Limit(limit(n))
+	switch {
+	case a.Machine():
+		q = q.Where("participant_id = ''")
+	case !a.Admin():
+		q = q.Where("participant_id IN (?)", bun.List([]string{"", a.ParticipantID}))
+	}
+	return out, translate(q.Scan(ctx))
+}
+
+func (e events) Last(ctx context.Context) (int64, error) {
+	var seq int64
+	err := e.r.NewSelect().Model((*gateway.Event)(nil)).ColumnExpr("coalesce(max(seq), 0)").Scan(ctx, &seq)
+	return seq, translate(err)
+}
+
+type audit struct{ rows[gateway.AuditRecord] }
+
+// Audit gives the audit log.
+func (t tables) Audit() gateway.AuditTable {
+	return audit{newRows(t, func(x *gateway.AuditRecord) *gateway.Row { return &x.Row })}
+}
+
+func (a audit) List(ctx context.Context, s gateway.Scope, w gateway.Slice) ([]gateway.AuditRecord, error) {
+	return a.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return scoped(q, s) })
+}

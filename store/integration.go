@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"isthmus/gateway"
+)
+
+type integrations struct{ rows[gateway.Integration] }
+
+// Integrations gives the integrations.
+func (t tables) Integrations() gateway.IntegrationTable {
+	return integrations{newRows(t, func(x *gateway.Integration) *gateway.Row { return &x.Row })}
+}
+
+func (i integrations) ByHub(ctx context.Context, hubID, platform string) (gateway.Integration, error) {
+	return i.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("hub_id = ?", hubID).Where("platform = ?", platform)
+	})
+}
+
+func (i integrations) All(ctx context.Context, w gateway.Slice) ([]gateway.Integration, error) {
+	return i.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
+}
+
+func (i integrations) SetHealth(ctx context.Context, id string, h gateway.Health, text string, at time.Time) error {
+	return i.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Set("health = ?", h).Set("health_text = ?", text).Set("health_at = ?", at).Where("id = ?", id)
+	})
+}
+
+func (i integrations) Uses(ctx context.Context, id string) (gateway.Impact, error) {
+	var n gateway.Impact
+	for _, c := range []struct {
+		model any
+		into  *int
+		where func(*bun.SelectQuery) *bun.SelectQuery
+	}{
+		{(*gateway.LibraryItem)(nil), &n.Links, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("kind = ?", gateway.ItemLink) }},
+		{(*gateway.Upload)(nil), &n.Uploads, func(q *bun.SelectQuery) *bun.SelectQuery {
+			return q.Where("state IN (?)", bun.List([]gateway.UploadState{gateway.UploadReceiving, gateway.UploadIngesting, gateway.UploadProcessing}))
+		}},
+		{(*gateway.Mapping)(nil), &n.Mappings, func(q *bun.SelectQuery) *bun.SelectQuery { return q }},
+	} {
+		count, err := c.where(i.r.NewSelect().Model(c.model).Where("integration_id = ?", id)).Count(ctx)
+		if err != nil {
+			return gateway.Impact{}, translate(err)
+		}
+		*c.into = int(count)
+	}
+	return n, nil
+}
+
+// Invites gives the invites.
+func (t tables) Invites() gateway.ExpiringRows[gateway.Invite] {
+	return expiring[gateway.Invite]{newRows(t, func(x *gateway.Invite) *gateway.Row { return &x.Row })}
+}
+
+type mappings struct{ rows[gateway.Mapping] }
+
+// Mappings gives the mappings.
+func (t tables) Mappings() gateway.MappingTable {
+	return mappings{newRows(t, func(x *gateway.Mapping) *gateway.Row { return &x.Row })}
+}
+
+func (m mappings) ByParticipant(ctx context.Context, integrationID, participantID string) (gateway.Mapping, error) {
+	return m.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("integration_id = ?", integrationID).Where("participant_id = ?", participantID)
+	})
+}
+
+// List gives mappings in a state; with none given all, conflicts first, because an admin has to act on them.
+func (m mappings) List(ctx context.Context, s gateway.Scope, state gateway.MappingState, w gateway.Slice) ([]gateway.Mapping, error) {
+	if state != "" {
+		return m.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return scoped(q, s).Where("state = ?", state) })
+	}
+	const rank = "CASE WHEN state = 'conflict' THEN 1 ELSE 0 END"
+	out := []gateway.Mapping{}
+	q := scoped(m.r.NewSelect().Model(&out), s).OrderExpr(rank + " DESC, id DESC").Limit(limit(w.Limit))
+	if w.After != "" {
+		q = q.Where("("+rank+", id) < (SELECT "+rank+", id FROM mappings WHERE id = ?)", w.After)
+	}
+	return out, translate(q.Scan(ctx))
+}

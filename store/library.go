@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+
+	"isthmus/gateway"
+)
+
+type library struct{ rows[gateway.LibraryItem] }
+
+// Library gives the library items.
+func (t tables) Library() gateway.LibraryTable {
+	return library{newRows(t, func(x *gateway.LibraryItem) *gateway.Row { return &x.Row })}
+}
+
+func (l library) Find(ctx context.Context, like gateway.LibraryItem) (gateway.LibraryItem, error) {
+	return l.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("hub_id = ?", like.HubID).Where("participant_id = ?", like.ParticipantID).Where("client_id = ?", like.ClientID).
+			Where("integration_id = ?", like.IntegrationID).Where("entry_id = ?", like.EntryID).Where("kind = ?", like.Kind)
+	})
+}
+
+// List asks in SQL what gateway.DecideItem decides, so that a page is full; a test holds the two together.
+func (l library) List(ctx context.Context, a gateway.Actor, text string, types []gateway.MediaType, w gateway.Slice) ([]gateway.LibraryItem, error) {
+	return l.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
+		own, id := "participant_id", a.ParticipantID
+		if a.Machine() {
+			own, id = "client_id", a.ClientID
+		}
+		q = q.Where("hub_id = ?", a.HubID).Where("(shared OR ? = ?)", bun.Ident(own), id)
+		if text != "" {
+			q = l.db.dialect.contains(q, "name", text)
+		}
+		if len(types) > 0 {
+			q = q.Where("type IN (?)", bun.List(types))
+		}
+		return q
+	})
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"isthmus/gateway"
+	"isthmus/migrations"
+)
+
+// migrate applies what is missing of our schema, then of River's. Postgres serialises processes
+// that start together by an advisory lock, SQLite by its one writer.
+func (db *DB) migrate(ctx context.Context) error {
+	all, err := migrations.List(db.dialect.name())
+	if err != nil {
+		return err
+	}
+	err = db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if err := db.dialect.lockMigrations(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_versions (version integer PRIMARY KEY, name text NOT NULL)"); err != nil {
+			return err
+		}
+		var have int
+		if err := tx.NewSelect().Table("schema_versions").ColumnExpr("coalesce(max(version), 0)").Scan(ctx, &have); err != nil {
+			return err
+		}
+		if have > len(all) {
+			return schemaNewer(have, len(all))
+		}
+		for _, m := range all[have:] {
+			if _, err := tx.Tx.ExecContext(ctx, m.SQL); err != nil {
+				return fmt.Errorf("migration %04d_%s: %w", m.Version, m.Name, err)
+			}
+			if _, err := tx.ExecContext(ctx, "INSERT INTO schema_versions (version, name) VALUES (?, ?)", m.Version, m.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return translate(err)
+	}
+	return db.migrateRiver(ctx)
+}
+
+func schemaNewer(have, know int) error {
+	return gateway.E(gateway.Precondition, "schema_newer",
+		fmt.Sprintf("The database was used by a newer version of Isthmus (schema %d; this program knows %d).", have, know)).
+		Next("Start the newer version, or restore a backup made before the upgrade.")
+}

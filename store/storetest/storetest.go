@@ -1,0 +1,91 @@
+// Package storetest opens databases for tests.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"isthmus/store"
+)
+
+// Env names the variable with the DSN of a Postgres server on which schemas may be made;
+// scripts/with-postgres sets it.
+const Env = "ISTHMUS_TEST_POSTGRES"
+
+// EachDB runs body on a fresh SQLite and on a fresh Postgres schema. Without a server the Postgres
+// half is skipped, or fails when ISTHMUS_REQUIRE_POSTGRES=1.
+func EachDB(t *testing.T, body func(t *testing.T, db *store.DB)) {
+	t.Helper()
+	EachOptions(t, func(t *testing.T, o store.Options) { body(t, Open(t, o)) })
+}
+
+// EachOptions is EachDB for tests that open the database themselves, perhaps more than once.
+func EachOptions(t *testing.T, body func(t *testing.T, o store.Options)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { body(t, store.Options{DataDir: t.TempDir()}) })
+	t.Run("postgres", func(t *testing.T) { body(t, store.Options{DataDir: t.TempDir(), DSN: Postgres(t)}) })
+}
+
+// Open opens a database and closes it at the end of the test.
+func Open(t testing.TB, o store.Options) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// SQLite opens a fresh SQLite, for tests in which the database is not the point.
+func SQLite(t testing.TB) *store.DB {
+	t.Helper()
+	return Open(t, store.Options{DataDir: t.TempDir()})
+}
+
+// Postgres makes an empty schema, dropped at the end of the test, and gives a DSN that works in it.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv(Env)
+	if server == "" {
+		const how = "needs Postgres: run under scripts/with-postgres, or set " + Env
+		if os.Getenv("ISTHMUS_REQUIRE_POSTGRES") == "1" {
+			t.Fatal(how)
+		}
+		t.Skip(how)
+	}
+	schema := "test_" + strings.ToLower(rand.Text())
+	run(t, server, "CREATE SCHEMA "+schema)
+	t.Cleanup(func() { run(t, server, "DROP SCHEMA "+schema+" CASCADE") })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("the DSN in " + Env + " is not a URL")
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func run(t testing.TB, dsn, sql string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // clean-ups run when the test's context is over
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx) //nolint:errcheck // nothing left to lose
+	if _, err := c.Exec(ctx, sql); err != nil {
+		t.Fatal(err)
+	}
+}
