@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // server is a real process with a real data folder on a fixed port.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	addr string
 	dsn  string
@@ -51,7 +51,7 @@ func eachServer(t *testing.T, body func(*testing.T, *server)) {
 	t.Run("postgres", func(t *testing.T) { body(t, newServer(t, storetest.PostgresDSN(t))) })
 }
 
-func newServer(t *testing.T, dsn string) *server {
+func newServer(t testing.TB, dsn string) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
