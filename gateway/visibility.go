@@ -34,7 +34,7 @@ func DecideItem(a Actor, it LibraryItem) Decision {
 		return Decision{true, "shared_item", "It was shared with the hub."}
 	case !a.Machine() && a.ParticipantID == it.ParticipantID:
 		return Decision{true, "importer", "You imported it."}
-	case a.Machine() && a.ClientID == it.ClientID:
+	case a.Machine() && a.ClientID != "" && a.ClientID == it.ClientID && it.ParticipantID == "":
 		return Decision{true, "importer", "This client imported it."}
 	default:
 		return Decision{false, "not_importer", "It belongs to the person who imported it."}
