@@ -64,6 +64,9 @@ func (s *Catalog) enter(ctx context.Context, a Actor, write bool) (view, error) 
 	if IsReason(err, "mapping_off") && o.Integration.Visibility == VisibilityShared && !write {
 		return view{o, mapped}, nil // reading a shared account needs no user of one's own
 	}
+	if err != nil {
+		s.Integrations.Heard(ctx, o.Integration, err)
+	}
 	return view{o, mapped}, err
 }
 

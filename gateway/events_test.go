@@ -1,0 +1,171 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"isthmus/gateway"
+	"isthmus/gateway/gatewaytest"
+	"isthmus/store"
+	"isthmus/store/storetest"
+)
+
+// next reads one message; the deadline only ends a test that would hang.
+func next(t *testing.T, ch <-chan gateway.Live) gateway.Live {
+	t.Helper()
+	select {
+	case m, ok := <-ch:
+		if !ok {
+			t.Fatal("closed")
+		}
+		return m
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+	}
+	panic("unreachable")
+}
+
+func TestEventsReachWhoMaySee(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+		h := gatewaytest.NewHouse(t, db, gateway.SystemClock, "north", gateway.PlanEnterprise)
+		far := gatewaytest.NewHouse(t, db, gateway.SystemClock, "south", gateway.PlanEnterprise)
+		events := &gateway.Events{Store: db, Clock: gateway.SystemClock}
+		elsewhere := &gateway.Events{Store: db, Clock: gateway.SystemClock} // another replica
+		ctx, cancel := context.WithCancel(t.Context())
+		listen := func(a gateway.Actor, seq int64) <-chan gateway.Live {
+			ch, err := events.Listen(ctx, a, seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ch
+		}
+		put := func(e *gateway.Events, hub, par, subject string) {
+			t.Helper()
+			if err := db.Tx(ctx, func(tx gateway.Tx) error {
+				return e.Append(ctx, tx, hub, par, "x.done", subject, map[string]int{"n": 1})
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(events, h.Hub.ID, "", "before")
+		ada, bob, admin, stranger := listen(h.Ada, gateway.FromNow), listen(h.Bob, gateway.FromNow), listen(h.Admin, gateway.FromNow), listen(far.Admin, 0)
+
+		put(events, h.Hub.ID, h.Ada.ParticipantID, "adas")
+		put(elsewhere, h.Hub.ID, h.Bob.ParticipantID, "bobs")
+		rolledBack := errors.New("no")
+		if err := db.Tx(ctx, func(tx gateway.Tx) error {
+			_ = events.Append(ctx, tx, h.Hub.ID, "", "x.done", "never", nil)
+			return rolledBack
+		}); !errors.Is(err, rolledBack) {
+			t.Fatal(err)
+		}
+		put(events, h.Hub.ID, "", "all")
+		put(events, far.Hub.ID, "", "far")
+
+		for name, c := range map[string]struct {
+			ch   <-chan gateway.Live
+			want []string
+		}{
+			"ada": {ada, []string{"adas", "all"}}, "bob": {bob, []string{"bobs", "all"}},
+			"admin": {admin, []string{"adas", "bobs", "all"}}, "stranger": {stranger, []string{"far"}},
+		} {
+			seq := int64(0)
+			for _, want := range c.want {
+				m := next(t, c.ch)
+				if m.Subject != want || m.Type != "x.done" || m.Seq <= seq || string(m.Data) != `{"n":1}` {
+					t.Errorf("%s got %+v %s, want %s", name, m, m.Data, want)
+				}
+				seq = m.Seq
+			}
+		}
+
+		// Progress is for the same people and is not kept.
+		events.Progress(h.Hub.ID, h.Ada.ParticipantID, "x.progress", "adas", 0.5)
+		for _, ch := range []<-chan gateway.Live{ada, admin} {
+			if m := next(t, ch); m.Seq != 0 || m.Type != "x.progress" || string(m.Data) != "0.5" {
+				t.Errorf("%+v", m)
+			}
+		}
+		put(events, h.Hub.ID, "", "last")
+		if m := next(t, bob); m.Subject != "last" {
+			t.Errorf("bob saw %+v", m)
+		}
+		cancel()
+		for _, ch := range []<-chan gateway.Live{ada, bob, admin, stranger} {
+			for range ch {
+			}
+		}
+	})
+}
+
+func TestEventsResumeWithoutGap(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		h := gatewaytest.NewHouse(t, db, gateway.SystemClock, "north", gateway.PlanEnterprise)
+		events := &gateway.Events{Store: db, Clock: gateway.SystemClock}
+		const writers, each = 4, 60 // more than one batch together
+		for w := range writers {
+			go func() {
+				for i := range each {
+					err := db.Tx(context.WithoutCancel(t.Context()), func(tx gateway.Tx) error {
+						return events.Append(context.WithoutCancel(t.Context()), tx, h.Hub.ID, "", "x", fmt.Sprint(w, "/", i), nil)
+					})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+		}
+		// A reader that hangs up every few events and comes back with the last id it saw.
+		seen, last := map[string]int{}, int64(0)
+		for len(seen) < writers*each {
+			ctx, cancel := context.WithCancel(t.Context())
+			ch, err := events.Listen(ctx, h.Ada, last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 7 {
+				if len(seen) == writers*each {
+					break
+				}
+				m := next(t, ch)
+				seen[m.Subject]++
+				last = m.Seq
+			}
+			cancel()
+		}
+		for s, n := range seen {
+			if n != 1 {
+				t.Errorf("%s came %d times", s, n)
+			}
+		}
+	})
+}
+
+func TestMaySee(t *testing.T) {
+	ada := gateway.Actor{HubID: "h", ParticipantID: "ada"}
+	for _, c := range []struct {
+		a    gateway.Actor
+		par  string
+		want bool
+	}{
+		{ada, "", true},
+		{ada, "ada", true},
+		{ada, "bob", false},
+		{gateway.Actor{HubID: "h", ParticipantID: "adm", Role: gateway.RoleAdmin}, "ada", true},
+		{gateway.Actor{HubID: "h", ParticipantID: "con", Role: gateway.RoleContentAdmin}, "ada", false},
+		{gateway.Actor{HubID: "h", ClientID: "cli", Role: gateway.RoleAdmin}, "ada", false},
+		{gateway.Actor{HubID: "h", ClientID: "cli"}, "", true},
+		{gateway.Actor{HubID: "other", ParticipantID: "adm", Role: gateway.RoleAdmin}, "", false},
+	} {
+		if got := gateway.MaySee(c.a, "h", c.par); got != c.want {
+			t.Errorf("%+v of %q: %v", c.a, c.par, got)
+		}
+	}
+}
