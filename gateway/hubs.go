@@ -179,3 +179,16 @@ func hubNotFound() *Error {
 	return E(NotFound, "hub_not_found", "There is no such hub, or you are not in it.").
 		Next("Check the address, or ask an administrator of the hub to add you.")
 }
+
+// ActorFor makes the actor of a participant known by id, as they are now: for tickets, which name
+// the person they were given to. NotFound when they are not in the hub or suspended.
+func (h *Hubs) ActorFor(ctx context.Context, hubID, participantID string) (Actor, error) {
+	p, err := h.Store.Participants().Get(ctx, Scope(hubID), participantID)
+	if err != nil && CodeOf(err) != NotFound {
+		return Actor{}, err
+	}
+	if err != nil || hubID == string(AnyHub) || p.SuspendedAt != nil {
+		return Actor{}, hubNotFound()
+	}
+	return p.actor(), nil
+}

@@ -764,7 +764,7 @@ type EventMessage struct {
 type FieldError struct {
 	Detail string `json:"detail"`
 
-	// Pointer JSON pointer into the body
+	// Pointer JSON pointer into the body, or the name of a parameter
 	Pointer string `json:"pointer"`
 }
 
@@ -1233,7 +1233,7 @@ type Upload struct {
 	Tags       []string `json:"tags"`
 	Title      string   `json:"title"`
 
-	// TusURL tus 1.0 address for HEAD
+	// TusURL tus 1.0 address for HEAD, PATCH and DELETE
 	TusURL    string     `json:"tus_url"`
 	Type      *MediaType `json:"type,omitempty"`
 	UpdatedAt time.Time  `json:"updated_at"`

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"isthmus/gateway"
+)
+
+// keepAlive is how often a silent stream says that it lives; proxies cut what is silent for a minute.
+const keepAlive = 20 * time.Second
+
+// StreamEvents begins a stream of live events.
+func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+	seq := gateway.FromNow
+	if r.Params.After != nil {
+		seq = *r.Params.After
+	}
+	if h := r.Params.LastEventID; h != nil && *h != "" { // a reconnect knows better than the address
+		n, err := strconv.ParseInt(*h, 10, 64)
+		if err != nil || n < 0 {
+			return nil, gateway.E(gateway.Invalid, "bad_event_id", "Last-Event-ID is not one of ours.").At("Last-Event-ID").
+				Next("Send the id of the last event you saw, or none.")
+		}
+		seq = n
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.closing, cancel) // a graceful stop does not wait for listeners
+	live, err := s.events.Listen(ctx, actorOf(ctx), seq)
+	if err != nil {
+		stop()
+		cancel()
+		return nil, err
+	}
+	return eventStream{live, func() { stop(); cancel() }}, nil
+}
+
+// eventStream is the answer that writes events as they come.
+type eventStream struct {
+	live <-chan gateway.Live
+	end  func()
+}
+
+func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
+	defer e.end()
+	rc := http.NewResponseController(w)
+	// Deadlines are for answers that end.
+	_ = rc.SetWriteDeadline(time.Time{})
+	_ = rc.SetReadDeadline(time.Time{})
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	if _, err := fmt.Fprint(w, ": hello\nretry: 2000\n\n"); err != nil {
+		return nil
+	}
+	tick := time.NewTicker(keepAlive)
+	defer tick.Stop()
+	for {
+		if err := rc.Flush(); err != nil {
+			return nil // the listener went
+		}
+		var err error
+		select {
+		case m, ok := <-e.live:
+			if !ok {
+				return nil
+			}
+			var b []byte
+			if b, err = eventText(m); err == nil {
+				_, err = w.Write(b)
+			}
+		case <-tick.C:
+			_, err = fmt.Fprint(w, ": still here\n\n")
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// eventText is one message in the form of server-sent events. JSON holds no line break.
+func eventText(m gateway.Live) ([]byte, error) {
+	data, err := json.Marshal(struct {
+		Seq     int64           `json:"seq,omitempty"`
+		Type    string          `json:"type"`
+		Subject string          `json:"subject"`
+		Data    json.RawMessage `json:"data,omitempty"`
+	}{m.Seq, m.Type, m.Subject, m.Data})
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if m.Seq > 0 {
+		fmt.Fprintf(&b, "id: %d\n", m.Seq)
+	}
+	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", m.Type, data)
+	return b.Bytes(), nil
+}

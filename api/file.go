@@ -1,0 +1,272 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"isthmus/gateway"
+)
+
+// thumbLife is how long a thumbnail's address works. Addresses are handed out again for half of
+// that, so that a browser finds a picture in its cache when the same list is shown again.
+const thumbLife = time.Hour
+
+const defaultThumbWidth, maxThumbWidth = 480, 1920
+
+// routeFiles mounts what is opened by address alone: pictures and playback of our own assets.
+func (s *Server) routeFiles() {
+	for _, add := range []func(string, echo.HandlerFunc, ...echo.MiddlewareFunc) *echo.Route{s.echo.GET, s.echo.HEAD} {
+		add("/thumbs/:ticket", s.thumbnail)
+		add("/play/:ticket/*", s.play)
+	}
+}
+
+// thumbURL is the address of a picture for one viewer. what is "media:ID" or "item:ID". The ticket
+// names the viewer, so that visibility is asked again when the picture is fetched.
+func (s *Server) thumbURL(a gateway.Actor, what string) (string, error) {
+	subject := a.HubID + "/" + a.Subject() + "/" + what
+	t, err := s.thumbTickets.get(subject, func() (string, error) {
+		return s.tickets.Issue(gateway.TicketThumbnail, subject, thumbLife)
+	})
+	return "/thumbs/" + t, err
+}
+
+// ticketCache hands the same ticket out for half of its life. The zero value is ready.
+type ticketCache struct {
+	mu    sync.Mutex
+	since time.Time
+	young map[string]string
+}
+
+const maxCachedTickets = 20_000
+
+func (c *ticketCache) get(subject string, issue func() (string, error)) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || time.Since(c.since) > thumbLife/2 || len(c.young) >= maxCachedTickets {
+		c.young, c.since = map[string]string{}, time.Now()
+	}
+	if t, ok := c.young[subject]; ok {
+		return t, nil
+	}
+	t, err := issue()
+	if err == nil {
+		c.young[subject] = t
+	}
+	return t, err
+}
+
+func errNoPicture() *gateway.Error {
+	return gateway.E(gateway.NotFound, "no_thumbnail", "There is no picture, or the address has expired.").
+		Next("Load the list again for a fresh address.")
+}
+
+func (s *Server) thumbnail(c echo.Context) error {
+	subject, err := s.tickets.Check(gateway.TicketThumbnail, c.Param("ticket"))
+	if err != nil {
+		return errNoPicture().Because(err)
+	}
+	width := defaultThumbWidth
+	if w := c.QueryParam("w"); w != "" {
+		n, err := strconv.Atoi(w)
+		if err != nil || n < 1 {
+			return gateway.E(gateway.Invalid, reasonParameter, "The width is no number.").At("w").Next("Give the width in pixels.")
+		}
+		width = min(n, maxThumbWidth)
+	}
+	ctx := c.Request().Context()
+	parts := strings.SplitN(subject, "/", 3)
+	if len(parts) != 3 {
+		return errNoPicture()
+	}
+	a, err := s.viewer(ctx, parts[0], parts[1])
+	if err != nil {
+		return err
+	}
+	kind, id, _ := strings.Cut(parts[2], ":")
+	var body io.ReadCloser
+	var mime string
+	switch kind {
+	case "media":
+		body, mime, err = s.catalog.Thumbnail(ctx, a, id, width)
+	case "item":
+		body, mime, err = s.itemThumbnail(ctx, a, id, width)
+	default:
+		err = errNoPicture()
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	h := c.Response().Header()
+	h.Set("Content-Type", pictureType(mime))
+	h.Set("Cache-Control", "private, max-age=1800")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if c.Request().Method == http.MethodHead {
+		return c.NoContent(http.StatusOK)
+	}
+	c.Response().WriteHeader(http.StatusOK)
+	_, err = io.Copy(c.Response(), body)
+	return err
+}
+
+// pictureType lets only pictures through that a browser shows as such; anything else, whatever the
+// platform says it is, is sent as bytes.
+func pictureType(mime string) string {
+	switch base, _, _ := strings.Cut(mime, ";"); strings.TrimSpace(strings.ToLower(base)) {
+	case "image/jpeg", "image/jpg":
+		return "image/jpeg"
+	case "image/png":
+		return "image/png"
+	case "image/webp":
+		return "image/webp"
+	case "image/gif":
+		return "image/gif"
+	}
+	return "application/octet-stream"
+}
+
+// viewer makes the actor that a ticket was given to, as they are now.
+func (s *Server) viewer(ctx context.Context, hub, subject string) (gateway.Actor, error) {
+	kind, id, _ := strings.Cut(subject, ":")
+	switch kind {
+	case "participant":
+		return s.hubs.ActorFor(ctx, hub, id)
+	case "client":
+		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: []string{gateway.ScopeMediaRead}}, nil
+	}
+	return gateway.Actor{}, errNoPicture()
+}
+
+// itemThumbnail shows a copy's own picture, and a link's through the platform.
+func (s *Server) itemThumbnail(ctx context.Context, a gateway.Actor, id string, width int) (io.ReadCloser, string, error) {
+	it, err := s.library.Get(ctx, a, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if it.AssetID != "" {
+		as, err := s.assets.Get(ctx, it.AssetID)
+		if err != nil && gateway.CodeOf(err) != gateway.NotFound {
+			return nil, "", err
+		}
+		if t, ok := fitting(as.Package.Thumbnails, width); err == nil && ok {
+			body, _, err := s.blobs.Open(ctx, t.Key, gateway.Range{Start: 0, End: -1})
+			return body, "image/jpeg", err
+		}
+	}
+	return s.catalog.Thumbnail(ctx, a, it.EntryID, width)
+}
+
+// fitting is the smallest picture that is wide enough, or the widest.
+func fitting(in []gateway.Thumbnail, width int) (best gateway.Thumbnail, ok bool) {
+	for _, t := range in {
+		better := best.Width < width && t.Width > best.Width || t.Width >= width && t.Width < best.Width
+		if !ok || better {
+			best, ok = t, true
+		}
+	}
+	return best, ok
+}
+
+// playTypes are the files that a package consists of; nothing else is served.
+var playTypes = map[string]string{
+	".mpd": "application/dash+xml", ".m3u8": "application/vnd.apple.mpegurl", ".m4s": "video/iso.segment", ".mp4": "video/mp4",
+	".m4a": "audio/mp4", ".m4v": "video/mp4", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp",
+	".json": "application/json", ".vtt": "text/vtt", ".mp3": "audio/mpeg",
+}
+
+func errNoFile() *gateway.Error {
+	return gateway.E(gateway.NotFound, "no_such_file", "There is nothing to play here, or the address has expired.").
+		Next("Ask for playback again for a fresh address.")
+}
+
+// play serves the files of one package. The ticket is the permission for everything below its
+// prefix, so that a player can follow relative addresses.
+func (s *Server) play(c echo.Context) error {
+	prefix, err := s.tickets.Check(gateway.TicketPlay, c.Param("ticket"))
+	if err != nil {
+		return errNoFile().Because(err)
+	}
+	rest := c.Param("*")
+	mime, known := playTypes[path.Ext(rest)]
+	if !known || prefix == "" || path.Clean("/"+rest) != "/"+rest || strings.ContainsAny(rest, "\\\x00") {
+		return errNoFile()
+	}
+	ctx := c.Request().Context()
+	key := strings.TrimSuffix(prefix, "/") + "/" + rest
+	info, err := s.blobs.Stat(ctx, key)
+	if err != nil {
+		if gateway.CodeOf(err) == gateway.NotFound {
+			return errNoFile()
+		}
+		return err
+	}
+	body := &blobReader{ctx: ctx, blobs: s.blobs, key: key, size: info.Size}
+	defer body.close()
+	h := c.Response().Header()
+	h.Set("Content-Type", mime)
+	h.Set("Cache-Control", "private, max-age=3600, immutable")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("ETag", `"`+strconv.FormatInt(info.Size, 36)+"-"+strconv.FormatInt(info.ModTime.UnixMilli(), 36)+`"`)
+	http.ServeContent(c.Response(), c.Request(), "", info.ModTime, body)
+	return nil
+}
+
+// blobReader lets http.ServeContent seek in a blob; it opens the blob where reading begins.
+type blobReader struct {
+	ctx   context.Context
+	blobs gateway.Blobs
+	key   string
+	size  int64
+	at    int64
+	open  io.ReadCloser
+}
+
+func (b *blobReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.at
+	case io.SeekEnd:
+		offset += b.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the beginning")
+	}
+	if offset != b.at {
+		b.close()
+		b.at = offset
+	}
+	return offset, nil
+}
+
+func (b *blobReader) Read(p []byte) (int, error) {
+	if b.at >= b.size {
+		return 0, io.EOF
+	}
+	if b.open == nil {
+		r, _, err := b.blobs.Open(b.ctx, b.key, gateway.Range{Start: b.at, End: -1})
+		if err != nil {
+			return 0, err
+		}
+		b.open = r
+	}
+	n, err := b.open.Read(p)
+	b.at += int64(n)
+	return n, err
+}
+
+func (b *blobReader) close() {
+	if b.open != nil {
+		_ = b.open.Close()
+		b.open = nil
+	}
+}

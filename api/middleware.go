@@ -1,0 +1,184 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"isthmus/gateway"
+)
+
+type contextKey int
+
+const (
+	traceKey contextKey = iota
+	callerKey
+	actorKey
+	tusFailureKey
+)
+
+// trace names one request in answers and logs.
+type trace struct {
+	trace, request string
+	instance       string // the request's path, or nothing where it would hold a secret
+	url            *url.URL
+}
+
+func traceOf(ctx context.Context) trace {
+	t, _ := ctx.Value(traceKey).(trace)
+	return t
+}
+
+var (
+	goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+	traceparent   = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
+)
+
+// identify gives every request a request id and a trace id, taken from the caller when well formed.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		t := trace{request: r.Header.Get(echo.HeaderXRequestID), url: r.URL}
+		if !goodRequestID.MatchString(t.request) {
+			t.request = gateway.NewID("req")
+		}
+		if m := traceparent.FindStringSubmatch(r.Header.Get("traceparent")); m != nil && m[1] != strings.Repeat("0", 32) {
+			t.trace = m[1]
+		} else {
+			var b [16]byte
+			_, _ = rand.Read(b[:]) // never fails since Go 1.24
+			t.trace = hex.EncodeToString(b[:])
+		}
+		if !secretPath(r.URL.Path) {
+			t.instance = r.URL.Path
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), traceKey, t)))
+		c.Response().Header().Set(echo.HeaderXRequestID, t.request)
+		return next(c)
+	}
+}
+
+// secretPath tells whether an address is itself a credential and must not be repeated.
+func secretPath(p string) bool {
+	for _, prefix := range []string{"/v1/connect/", "/connect/", "/thumbs/", "/play/"} {
+		if strings.HasPrefix(p, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// accessLog writes one line per request, with the route's template instead of the address, which
+// may hold secrets.
+func (s *Server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		begin := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err) // renders it, so that the status below is the one sent
+		}
+		route := c.Path()
+		level := slog.LevelInfo
+		if route == "/healthz" || route == "/readyz" {
+			level = slog.LevelDebug
+		}
+		ctx := c.Request().Context()
+		t := traceOf(ctx)
+		args := []any{
+			"method", c.Request().Method, "route", route, "status", c.Response().Status,
+			"duration_ms", float64(time.Since(begin).Microseconds()) / 1000, "bytes", c.Response().Size,
+			"remote", c.RealIP(), "request_id", t.request, "trace_id", t.trace,
+		}
+		if a, ok := ctx.Value(actorKey).(gateway.Actor); ok {
+			args = append(args, "hub", a.HubID, "actor", a.Subject())
+		}
+		s.log.Log(ctx, level, "request", args...)
+		return nil
+	}
+}
+
+// recoverPanics turns a panic into an internal error; the stack goes to the log only.
+func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = gateway.AsError(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}()
+		return next(c)
+	}
+}
+
+// contentPolicy is the page's Content-Security-Policy. Players need blob: media and workers, the
+// checksum needs WebAssembly; scripts come from our own origin only.
+func contentPolicy(playbackHosts []string) string {
+	hosts := strings.Join(playbackHosts, " ")
+	return strings.Join([]string{
+		"default-src 'self'",
+		"script-src 'self' 'wasm-unsafe-eval'",
+		"worker-src 'self' blob:",
+		"style-src 'self'",
+		"img-src 'self' data: blob: " + hosts,
+		"media-src 'self' data: blob: " + hosts,
+		"connect-src 'self' data: blob: " + hosts,
+		"font-src 'self' data:",
+		"object-src 'none'",
+		"base-uri 'none'",
+		"form-action 'self'",
+		"frame-ancestors 'none'",
+	}, "; ")
+}
+
+func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	policy := contentPolicy(s.playbackHosts)
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), accelerometer=(self), gyroscope=(self), fullscreen=(self), xr-spatial-tracking=(self)")
+		if s.https {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// noStore keeps answers of the API out of every cache.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "private, no-store")
+		return next(c)
+	}
+}
+
+func bodyLimit(n int64) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			if r.ContentLength > n {
+				return &http.MaxBytesError{Limit: n}
+			}
+			r.Body = http.MaxBytesReader(c.Response(), r.Body, n)
+			return next(c)
+		}
+	}
+}

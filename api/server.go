@@ -1,0 +1,191 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"isthmus/gateway"
+	"isthmus/openapi"
+)
+
+// Services are what the API translates to.
+type Services struct {
+	Hubs         *gateway.Hubs
+	Access       *gateway.Access
+	Integrations *gateway.Integrations
+	Mappings     *gateway.Mappings
+	Catalog      *gateway.Catalog
+	Library      *gateway.Library
+	Uploads      *gateway.Uploads
+	Jobs         *gateway.Jobs
+	Assets       *gateway.Assets
+	Events       *gateway.Events
+}
+
+// Config is all the server needs. Nothing in it may be nil unless it says so.
+type Config struct {
+	BaseURL       string // as browsers and clients see this server, e.g. "https://isthmus.example.org"; no path
+	Services      Services
+	Tokens        Tokens
+	Tickets       gateway.Tickets
+	Blobs         gateway.Blobs
+	Web           http.Handler                // the page; takes every GET that nothing else does
+	Ready         func(context.Context) error // nil: always ready
+	PlaybackHosts []string                    // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
+	TrustProxies  []*net.IPNet                // whose X-Forwarded-For is believed; nil: nobody's
+	Log           *slog.Logger                // nil: slog.Default()
+}
+
+// Server is the HTTP front. It is an http.Handler; safe for concurrent use.
+type Server struct {
+	hubs         *gateway.Hubs
+	access       *gateway.Access
+	integrations *gateway.Integrations
+	mappings     *gateway.Mappings
+	catalog      *gateway.Catalog
+	library      *gateway.Library
+	uploads      *gateway.Uploads
+	jobs         *gateway.Jobs
+	assets       *gateway.Assets
+	events       *gateway.Events
+
+	base          *url.URL
+	https         bool
+	tokens        Tokens
+	tickets       gateway.Tickets
+	blobs         gateway.Blobs
+	playbackHosts []string
+	ready         func(context.Context) error
+	cookieName    string
+	cookieSecure  bool
+	sameOrigin    *http.CrossOriginProtection
+	thumbTickets  ticketCache
+	log           *slog.Logger
+	echo          *echo.Echo
+	closing       context.Context
+	close         context.CancelFunc
+}
+
+// maxBody is the size of a JSON or form body. Uploads have their own limit.
+const maxBody = 1 << 20
+
+// New builds the server.
+func New(cfg Config) (*Server, error) {
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") || strings.Trim(base.Path, "/") != "" {
+		return nil, fmt.Errorf("base URL %q must be http(s)://host[:port] without a path", cfg.BaseURL)
+	}
+	base.Path = ""
+	sv := cfg.Services
+	s := &Server{
+		hubs: sv.Hubs, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
+		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, assets: sv.Assets, events: sv.Events,
+		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
+		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.cookieName, s.cookieSecure = sessionCookie(base)
+	if err := s.sameOrigin.AddTrustedOrigin(base.String()); err != nil {
+		return nil, err
+	}
+	s.closing, s.close = context.WithCancel(context.Background())
+
+	e := echo.New()
+	s.echo = e
+	e.HideBanner, e.HidePort = true, true
+	e.Binder = binder{}
+	e.HTTPErrorHandler = s.renderError
+	e.IPExtractor = echo.ExtractIPDirect()
+	if len(cfg.TrustProxies) > 0 {
+		trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+		for _, n := range cfg.TrustProxies {
+			trust = append(trust, echo.TrustIPRange(n))
+		}
+		e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
+	}
+	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders)
+
+	if err := s.routeREST(); err != nil {
+		return nil, err
+	}
+	s.routeOAuth()
+	if err := s.routeTus(); err != nil {
+		return nil, err
+	}
+	s.routeFiles()
+	e.GET("/healthz", s.healthz)
+	e.GET("/readyz", s.readyz)
+	e.GET("/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", openapi.YAML)
+	})
+	page := echo.WrapHandler(cfg.Web)
+	e.GET("/*", page)
+	e.HEAD("/*", page)
+	return s, nil
+}
+
+func (s *Server) routeREST() error {
+	doc, ops, err := loadSpec()
+	if err != nil {
+		return err
+	}
+	per := map[string][]echo.MiddlewareFunc{}
+	for _, op := range ops {
+		per[op.OperationID] = []echo.MiddlewareFunc{
+			noStore, bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), validate(doc, op),
+		}
+	}
+	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})
+	// Unknown addresses below /v1 are problems, not pages.
+	s.echo.RouteNotFound("/v1", echo.NotFoundHandler)
+	s.echo.RouteNotFound("/v1/*", echo.NotFoundHandler)
+	return nil
+}
+
+// Mount puts another handler under a prefix such as "/kaltura/", before the server serves. The
+// handler sees the whole path.
+func (s *Server) Mount(prefix string, h http.Handler) {
+	w := echo.WrapHandler(h)
+	prefix = strings.TrimSuffix(prefix, "/")
+	s.echo.Any(prefix, w)
+	s.echo.Any(prefix+"/*", w)
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Close ends the event streams, which would otherwise keep a graceful stop waiting. Register it
+// with http.Server.RegisterOnShutdown.
+func (s *Server) Close() { s.close() }
+
+// healthz says that the process runs.
+func (s *Server) healthz(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.String(http.StatusOK, "ok\n")
+}
+
+// readyz says whether requests can be served; the reason goes to the log only.
+func (s *Server) readyz(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	if s.ready != nil {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), 5*time.Second)
+		defer cancel()
+		if err := s.ready(ctx); err != nil {
+			if !errors.Is(err, context.Canceled) {
+				s.log.WarnContext(ctx, "not ready", "error", err)
+			}
+			return c.String(http.StatusServiceUnavailable, "not ready\n")
+		}
+	}
+	return c.String(http.StatusOK, "ok\n")
+}

@@ -1,0 +1,259 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/tus/tusd/v2/pkg/handler"
+	"github.com/tus/tusd/v2/pkg/memorylocker"
+	xslog "golang.org/x/exp/slog"
+
+	"isthmus/gateway"
+)
+
+const tusBase = "/files/"
+
+// routeTus mounts tus 1.0 over gateway.Uploads. Uploads are made by REST, which checks name, type
+// and quota; what is sent here counts as received only when it is on disk. Reaching the end does
+// not finish an upload: only the explicit finish does.
+func (s *Server) routeTus() error {
+	composer := handler.NewStoreComposer()
+	store := tusStore{s.uploads}
+	composer.UseCore(store)
+	composer.UseTerminater(store)
+	composer.UseLocker(memorylocker.New())
+	h, err := handler.NewUnroutedHandler(handler.Config{
+		StoreComposer: composer, BasePath: tusBase, DisableDownload: true,
+		Cors:   &handler.CorsConfig{Disable: true},
+		Logger: xslog.New(discard{}), // it would log every chunk; the access log is enough
+	})
+	if err != nil {
+		return err
+	}
+	serve := func(f http.HandlerFunc) echo.HandlerFunc {
+		wrapped := h.Middleware(f)
+		return func(c echo.Context) error {
+			var own tusFailure
+			r := c.Request().Clone(context.WithValue(c.Request().Context(), tusFailureKey, &own))
+			r.URL.Path = "/" + c.Param("id")
+			r.Header.Del("X-HTTP-Method-Override") // policies are per method
+			w := &tusWriter{ResponseWriter: c.Response()}
+			wrapped.ServeHTTP(w, r)
+			// tusd sets deadlines on the connection, which may serve something long next.
+			rc := http.NewResponseController(c.Response())
+			_ = rc.SetWriteDeadline(time.Time{})
+			return w.problem(own.err)
+		}
+	}
+	enter := []echo.MiddlewareFunc{noStore, s.authenticate, s.enforceTus}
+	s.echo.HEAD(tusBase+":id", serve(h.HeadFile), enter...)
+	s.echo.PATCH(tusBase+":id", serve(h.PatchFile), enter...)
+	s.echo.DELETE(tusBase+":id", serve(h.DelFile), enter...)
+	options := serve(func(http.ResponseWriter, *http.Request) {}) // answered by tusd's middleware; tells nothing secret
+	for _, p := range []string{strings.TrimSuffix(tusBase, "/"), tusBase, tusBase + ":id"} {
+		s.echo.OPTIONS(p, options)
+	}
+	create := func(echo.Context) error {
+		return gateway.E(gateway.Invalid, "create_by_rest", "Uploads are not created here.").
+			Next("POST /v1/hubs/{hub}/uploads and send the bytes to the tus_url it gives.")
+	}
+	s.echo.POST(strings.TrimSuffix(tusBase, "/"), create, s.authenticate)
+	s.echo.POST(tusBase, create, s.authenticate)
+	return nil
+}
+
+// enforceTus finds the actor whose upload it is. The address does not name the hub, so that it
+// stays short and stable; a person in several hubs is asked for in each.
+func (s *Server) enforceTus(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		who := callerOf(r.Context())
+		var hubs []string
+		switch {
+		case who.token != nil:
+			hubs = []string{who.token.HubID}
+		case who.session != nil:
+			in, err := s.hubs.Belongings(r.Context(), who.session.Issuer, who.session.Subject)
+			if err != nil {
+				return err
+			}
+			for _, b := range in {
+				hubs = append(hubs, b.Hub.ID)
+			}
+		default:
+			c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
+			return errSignIn()
+		}
+		for _, hub := range hubs {
+			a, err := s.actorIn(r.Context(), who, hub, tusPolicy)
+			if err != nil {
+				return err
+			}
+			if err := allowed(c, a, tusPolicy); err != nil {
+				return err
+			}
+			u, err := s.uploads.Get(r.Context(), a, c.Param("id"))
+			switch {
+			case err == nil && !mine(a, u.ParticipantID, u.ClientID):
+				return errNoUpload() // an admin may look at an upload and cancel it by REST, not write into it
+			case err == nil:
+				c.SetRequest(r.WithContext(context.WithValue(r.Context(), actorKey, a)))
+				return next(c)
+			case gateway.CodeOf(err) != gateway.NotFound:
+				return err
+			}
+		}
+		return errNoUpload()
+	}
+}
+
+func errNoUpload() *gateway.Error {
+	return gateway.E(gateway.NotFound, "upload_not_found", "There is no such upload, or it is not yours.").
+		Next("List your uploads, or create a new one.")
+}
+
+// tusStore is tusd's view of gateway.Uploads. The actor comes with the context.
+type tusStore struct{ uploads *gateway.Uploads }
+
+func (t tusStore) NewUpload(context.Context, handler.FileInfo) (handler.Upload, error) {
+	return nil, handler.ErrNotImplemented
+}
+
+func (t tusStore) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
+	return tusUpload{t.uploads, actorOf(ctx), id}, nil
+}
+
+func (t tusStore) AsTerminatableUpload(u handler.Upload) handler.TerminatableUpload {
+	return u.(tusUpload)
+}
+
+type tusUpload struct {
+	uploads *gateway.Uploads
+	actor   gateway.Actor
+	id      string
+}
+
+func (u tusUpload) GetInfo(ctx context.Context) (handler.FileInfo, error) {
+	up, offset, err := u.uploads.Offset(ctx, u.actor, u.id)
+	if err != nil {
+		return handler.FileInfo{}, tusError(ctx, err)
+	}
+	if up.State == gateway.UploadCancelled || up.State == gateway.UploadExpired {
+		e := gateway.E(gateway.NotFound, "upload_gone", "This upload was cancelled or has expired.").Next("Create a new one.")
+		return handler.FileInfo{}, tusError(ctx, e)
+	}
+	return handler.FileInfo{ID: u.id, Size: up.Size, Offset: offset, MetaData: handler.MetaData{"filename": up.Name}}, nil
+}
+
+func (u tusUpload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+	n, err := u.uploads.Write(ctx, u.actor, u.id, offset, src)
+	return n, tusError(ctx, err)
+}
+
+func (u tusUpload) GetReader(context.Context) (io.ReadCloser, error) {
+	return nil, handler.ErrNotImplemented
+}
+
+// FinishUpload is tusd's word for "all bytes are there". Nothing follows from that with us.
+func (u tusUpload) FinishUpload(context.Context) error { return nil }
+
+func (u tusUpload) Terminate(ctx context.Context) error {
+	_, err := u.uploads.Cancel(ctx, u.actor, u.id)
+	return tusError(ctx, err)
+}
+
+// tusFailure holds our own error while tusd answers in its way, which knows a status and a text only.
+type tusFailure struct{ err error }
+
+func tusError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var te handler.Error
+	if errors.As(err, &te) { // the body reader's: client gone, too long
+		return te
+	}
+	if f, ok := ctx.Value(tusFailureKey).(*tusFailure); ok {
+		f.err = err
+	}
+	return err
+}
+
+// tusWriter holds tusd's plain-text errors back, so that they are answered as problems.
+type tusWriter struct {
+	http.ResponseWriter
+	failed int
+	body   []byte
+}
+
+func (w *tusWriter) WriteHeader(status int) {
+	if status >= 400 {
+		w.failed = status
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *tusWriter) Write(b []byte) (int, error) {
+	if w.failed != 0 {
+		w.body = append(w.body, b...)
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets tusd reach the connection's deadlines.
+func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// problem gives what tusd refused with, in our words.
+func (w *tusWriter) problem(own error) error {
+	switch {
+	case w.failed == 0:
+		return nil
+	case own != nil:
+		return own
+	}
+	code, _, _ := strings.Cut(string(w.body), ":")
+	if e, ok := tusProblems[code]; ok {
+		return e
+	}
+	if w.failed == http.StatusLocked { // an answer to HEAD has no text
+		return tusProblems["ERR_UPLOAD_LOCKED"]
+	}
+	if w.failed < 500 {
+		return gateway.E(gateway.Invalid, "tus", "The upload request is not as tus 1.0 wants it.").
+			Next("Use a tus client.").Because(errors.New(string(w.body)))
+	}
+	return errors.New("tus: " + string(w.body))
+}
+
+// tusProblems are tusd's own refusals in our words.
+var tusProblems = map[string]*gateway.Error{
+	"ERR_MISMATCHED_OFFSET": gateway.E(gateway.Conflict, "offset_mismatch", "The upload is not at that offset.").
+		Next("HEAD tells the offset; go on from there."),
+	"ERR_READ_TIMEOUT": gateway.E(gateway.Unavailable, "too_slow", "No bytes came for a minute.").
+		Next("HEAD tells the offset; go on from there."),
+	"ERR_UPLOAD_LOCKED": gateway.E(gateway.Conflict, "upload_locked", "Another request is writing to this upload.").
+		Next("Wait for it to end, then HEAD for the offset.").After(time.Second),
+	"ERR_MAX_SIZE_EXCEEDED": gateway.E(gateway.TooLarge, "beyond_size", "These bytes go beyond the size the upload was announced with.").
+		Next("Create a new upload with the right size."),
+	"ERR_INVALID_OFFSET": gateway.E(gateway.Invalid, "bad_offset", "Upload-Offset is missing or no number.").
+		Next("Send the offset that HEAD told."),
+	"ERR_INVALID_CONTENT_TYPE": gateway.E(gateway.Invalid, reasonMediaType, "The content type must be application/offset+octet-stream.").
+		Next("Set Content-Type so, or use a tus client."),
+	"ERR_UNSUPPORTED_VERSION": gateway.E(gateway.Precondition, "tus_version", "The tus version is missing or not 1.0.0.").
+		Next("Send Tus-Resumable: 1.0.0, or use a tus client."),
+}
+
+// discard drops tusd's own log lines.
+type discard struct{}
+
+func (discard) Enabled(context.Context, xslog.Level) bool  { return false }
+func (discard) Handle(context.Context, xslog.Record) error { return nil }
+func (d discard) WithAttrs([]xslog.Attr) xslog.Handler     { return d }
+func (d discard) WithGroup(string) xslog.Handler           { return d }

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+
+	"isthmus/gateway"
+	"isthmus/openapi"
+)
+
+func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
+	return openapi.Upload{
+		ID: u.ID, Name: u.Name, Title: u.Title, Description: text(u.Description), Tags: list(u.Tags), ContentType: text(u.ContentType),
+		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), State: openapi.UploadState(u.State), Progress: u.Progress,
+		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
+		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,
+		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep),
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, ExpiresAt: u.ExpiresAt, FinishedAt: u.FinishedAt,
+	}
+}
+
+// ListUploads lists the caller's uploads, from whatever device.
+func (s *Server) ListUploads(ctx context.Context, r ListUploadsRequestObject) (ListUploadsResponseObject, error) {
+	w, size, err := window(r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	a := actorOf(ctx)
+	rows, err := s.uploads.List(ctx, a, strs[openapi.UploadState, gateway.UploadState](r.Params.State), w)
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, w, size, func(u gateway.Upload) string { return u.ID })
+	return ListUploads200JSONResponse{
+		Body: openapi.UploadPage{
+			Items: each(rows, func(u gateway.Upload) openapi.Upload { return s.uploadOf(a, u) }), Next: next,
+		},
+		Headers: ListUploads200ResponseHeaders{Link: nextLink(ctx, next)},
+	}, nil
+}
+
+// CreateUpload announces a file.
+func (s *Server) CreateUpload(ctx context.Context, r CreateUploadRequestObject) (CreateUploadResponseObject, error) {
+	a, b := actorOf(ctx), r.Body
+	u, err := s.uploads.Create(ctx, a, gateway.NewUpload{
+		Name: b.Name, Title: deref(b.Title), Description: deref(b.Description), Tags: deref(b.Tags),
+		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint),
+	})
+	if err != nil {
+		return nil, err
+	}
+	where := "/v1/hubs/" + a.HubID + "/uploads/" + u.ID
+	return CreateUpload201JSONResponse{Body: s.uploadOf(a, u), Headers: CreateUpload201ResponseHeaders{Location: &where}}, nil
+}
+
+// GetUpload shows an upload.
+func (s *Server) GetUpload(ctx context.Context, r GetUploadRequestObject) (GetUploadResponseObject, error) {
+	a := actorOf(ctx)
+	u, err := s.uploads.Get(ctx, a, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return GetUpload200JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}
+
+// CancelUpload stops an upload.
+func (s *Server) CancelUpload(ctx context.Context, r CancelUploadRequestObject) (CancelUploadResponseObject, error) {
+	a := actorOf(ctx)
+	u, err := s.uploads.Cancel(ctx, a, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return CancelUpload200JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}
+
+// FinishUpload says that the file is whole.
+func (s *Server) FinishUpload(ctx context.Context, r FinishUploadRequestObject) (FinishUploadResponseObject, error) {
+	a := actorOf(ctx)
+	u, err := s.uploads.Finish(ctx, a, r.ID, r.Body.Size, deref(r.Body.Sha256))
+	if err != nil {
+		return nil, err
+	}
+	return FinishUpload202JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}
+
+// ExtendUpload moves the expiry.
+func (s *Server) ExtendUpload(ctx context.Context, r ExtendUploadRequestObject) (ExtendUploadResponseObject, error) {
+	a := actorOf(ctx)
+	u, err := s.uploads.Extend(ctx, a, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ExtendUpload200JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}
+
+// RetryUpload takes up a failed upload.
+func (s *Server) RetryUpload(ctx context.Context, r RetryUploadRequestObject) (RetryUploadResponseObject, error) {
+	a := actorOf(ctx)
+	u, err := s.uploads.Retry(ctx, a, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return RetryUpload202JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}

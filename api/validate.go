@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/labstack/echo/v4"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"isthmus/gateway"
+	"isthmus/openapi"
+)
+
+// operation is one of openapi.yaml with where it is.
+type operation struct {
+	method, path string
+	item         *openapi3.PathItem
+	*openapi3.Operation
+}
+
+func loadSpec() (*openapi3.T, []operation, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
+	if err != nil {
+		return nil, nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	var ops []operation
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			ops = append(ops, operation{method, path, item, op})
+		}
+	}
+	return doc, ops, nil
+}
+
+// validate checks a request against the description, so that handlers see nothing else. Values of
+// the request never appear in the answer: they may be secrets.
+func validate(doc *openapi3.T, op operation) echo.MiddlewareFunc {
+	options := &openapi3filter.Options{
+		MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		SkipSettingDefaults: true, KeepValidatedValue: false,
+	}
+	route := &routers.Route{Spec: doc, Path: op.path, PathItem: op.item, Method: op.method, Operation: op.Operation}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			if op.RequestBody != nil {
+				if err := acceptJSON(r, op.RequestBody.Value); err != nil {
+					return err
+				}
+			}
+			params := map[string]string{}
+			for i, name := range c.ParamNames() {
+				params[name] = c.ParamValues()[i]
+			}
+			err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+				Request: r, PathParams: params, Route: route, Options: options, QueryParams: r.URL.Query(),
+			})
+			if err != nil {
+				return refusal(err)
+			}
+			return next(c)
+		}
+	}
+}
+
+// acceptJSON lets a plain JSON body stand for the more exact content type that an operation names.
+func acceptJSON(r *http.Request, body *openapi3.RequestBody) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || (kind != "application/json" && kind != "application/merge-patch+json") {
+		return gateway.E(gateway.Invalid, reasonMediaType, "The body must be JSON.").Next("Send it as application/json.")
+	}
+	for want := range body.Content {
+		r.Header.Set("Content-Type", want)
+	}
+	return nil
+}
+
+// refusal turns the validator's errors into ours, with one element per offending input.
+func refusal(err error) error {
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		return tooBig
+	}
+	var fields []openapi.FieldError
+	reason, message := reasonParameter, "A parameter is not as it should be."
+	var walk func(error)
+	walk = func(err error) {
+		var many openapi3.MultiError
+		var re *openapi3filter.RequestError
+		switch {
+		case errors.As(err, &re) && re.Parameter != nil:
+			fields = append(fields, openapi.FieldError{Pointer: re.Parameter.Name, Detail: explain(re.Err, re.Reason)})
+		case errors.As(err, &re):
+			reason, message = reasonBody, "The body is not as it should be."
+			fields = append(fields, bodyFields(re)...)
+		case errors.As(err, &many):
+			for _, e := range many {
+				walk(e)
+			}
+		}
+	}
+	var many openapi3.MultiError
+	if errors.As(err, &many) {
+		for _, e := range many {
+			walk(e)
+		}
+	} else {
+		walk(err)
+	}
+	e := gateway.E(gateway.Invalid, reason, message).Next("See errors for what is wrong where; /openapi.yaml describes the request.").Because(errors.New("does not match openapi.yaml"))
+	if len(fields) == 0 {
+		return e
+	}
+	return &failure{e, fields}
+}
+
+func bodyFields(re *openapi3filter.RequestError) []openapi.FieldError {
+	var v *jsonschema.ValidationError
+	if !errors.As(re.Err, &v) {
+		return []openapi.FieldError{{Pointer: "", Detail: "This is not valid JSON, or there is none."}}
+	}
+	var out []openapi.FieldError
+	var leaves func(v *jsonschema.ValidationError)
+	leaves = func(v *jsonschema.ValidationError) {
+		if len(v.Causes) == 0 {
+			out = append(out, openapi.FieldError{Pointer: pointer(v.InstanceLocation), Detail: schemaText(v)})
+		}
+		for _, c := range v.Causes {
+			leaves(c)
+		}
+	}
+	leaves(v)
+	return out
+}
+
+func explain(err error, fallback string) string {
+	var v *jsonschema.ValidationError
+	if errors.As(err, &v) {
+		for len(v.Causes) > 0 {
+			v = v.Causes[0]
+		}
+		return schemaText(v)
+	}
+	if fallback == "" {
+		fallback = "It is missing or has the wrong form."
+	}
+	return fallback
+}
+
+var english = message.NewPrinter(language.English)
+
+// schemaText says what a value should be like. The library's own words for these kinds repeat the value.
+func schemaText(v *jsonschema.ValidationError) string {
+	switch k := v.ErrorKind.(type) {
+	case *kind.Pattern:
+		return "It must match " + k.Want + "."
+	case *kind.Format:
+		return "It must be a " + k.Want + "."
+	}
+	return v.ErrorKind.LocalizedString(english)
+}
+
+func pointer(path []string) string {
+	var b strings.Builder
+	for _, p := range path {
+		b.WriteByte('/')
+		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
+	}
+	return b.String()
+}
+
+// binder decodes bodies strictly: one JSON value with known fields only. Parameters are the
+// generated code's business.
+type binder struct{}
+
+func (binder) Bind(into any, c echo.Context) error {
+	d := json.NewDecoder(c.Request().Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		var tooBig *http.MaxBytesError
+		if errors.As(err, &tooBig) {
+			return tooBig
+		}
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return gateway.E(gateway.Invalid, reasonBody, "The body has a field that is not known here: "+name+".").Next("Remove it, or check its spelling.")
+		}
+		return gateway.E(gateway.Invalid, reasonBody, "The body is not the JSON expected here.").Next("/openapi.yaml describes it.")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return gateway.E(gateway.Invalid, reasonBody, "There is more than one JSON value in the body.").Next("Send one object.")
+	}
+	return nil
+}
