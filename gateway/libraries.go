@@ -1,8 +1,16 @@
 package gateway
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+)
 
-// Library imports entries into the hub and plays them.
+// Library imports entries into the hub and plays them. Use by pointer; safe for concurrent use.
 type Library struct {
 	Store   Store
 	Clock   Clock
@@ -10,38 +18,368 @@ type Library struct {
 	Tickets Tickets
 	Assets  *Assets
 	Events  *Events
+
+	mu      sync.Mutex
+	running map[string]bool // imports running in this process, by item
 }
+
+// playLife is how long an address of our own files works: a long film with a pause.
+const playLife = 6 * time.Hour
 
 // Import asks for an entry. The same entry by the same importer in the same kind gives the same
 // item (created = false), also after a failure, when it is tried again.
 func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind ItemKind, rendition string) (_ LibraryItem, _ Job, created bool, _ error) {
-	panic("todo")
+	if err := needScope(a, ScopeMediaImport); err != nil {
+		return LibraryItem{}, Job{}, false, err
+	}
+	if kind != ItemLink && kind != ItemCopy {
+		return LibraryItem{}, Job{}, false, E(Invalid, "kind_invalid", "The kind of an import is link or copy.").At("/kind")
+	}
+	m, _, err := s.Catalog.Get(ctx, a, entryID)
+	if err != nil {
+		return LibraryItem{}, Job{}, false, err
+	}
+	o, err := s.Catalog.Integrations.OpenFor(ctx, a.HubID, true)
+	if err != nil {
+		return LibraryItem{}, Job{}, false, err
+	}
+	if m.Status == MediaFailed {
+		return LibraryItem{}, Job{}, false, E(Conflict, "entry_failed", "The media platform could not convert this entry.").
+			Next("Upload the file again in another format.")
+	}
+	if rendition, err = chooseRendition(m, kind, rendition); err != nil {
+		return LibraryItem{}, Job{}, false, err
+	}
+	want := LibraryItem{
+		Row: Row{HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID, EntryID: m.ID, Kind: kind,
+		RenditionID: rendition, Name: m.Name, Type: m.Type, Is360: m.Is360(), DurationMS: m.DurationMS,
+	}
+	if a.Machine() {
+		want.ClientID = a.ClientID
+	}
+	var it LibraryItem
+	var job Job
+	var oldAsset string
+	err = retryConflict(func() error { // two imports of one entry at once: the second finds the first
+		return s.Store.Tx(ctx, func(tx Tx) error {
+			var err error
+			it, job, oldAsset, created, err = s.ask(ctx, tx, want, m.Status == MediaReady)
+			return err
+		})
+	})
+	if err != nil {
+		return LibraryItem{}, Job{}, false, err
+	}
+	if err = s.Assets.Remove(ctx, oldAsset); err != nil { // Sweep finds it without its item
+		slog.WarnContext(ctx, "bytes of a failed import left for the sweep", "asset", oldAsset, "error", err)
+	}
+	return it, job, created, nil
+}
+
+// ask finds the item or makes it, with a job, in one transaction.
+func (s *Library) ask(ctx context.Context, tx Tx, want LibraryItem, ready bool) (it LibraryItem, job Job, oldAsset string, created bool, err error) {
+	it, err = tx.Library().Find(ctx, want)
+	switch {
+	case CodeOf(err) == NotFound:
+		it, created = want, true
+		it.ID = NewID("lib")
+	case err != nil:
+		return it, job, "", false, err
+	case it.State != ItemFailed && it.State != ItemCancelled:
+		if it.JobID != "" {
+			job, err = tx.Jobs().Get(ctx, Scope(it.HubID), it.JobID)
+		}
+		return it, job, "", false, err
+	default: // tried again
+		oldAsset, it.AssetID, it.RenditionID = it.AssetID, "", want.RenditionID
+		it.ErrorCode, it.ErrorText, it.NextStep = "", "", ""
+	}
+	job = Job{
+		Row: Row{ID: NewID("job"), HubID: it.HubID}, ParticipantID: it.ParticipantID, ClientID: it.ClientID,
+		Kind: "import", Subject: it.ID, State: JobQueued,
+	}
+	it.JobID, it.State = job.ID, ItemPending
+	typ := "import.requested"
+	if it.Kind == ItemLink && ready { // nothing to wait for
+		it.State, job.State, job.Progress = ItemReady, JobDone, 1
+		typ = "import.ready"
+	} else if err = tx.Enqueue(ctx, ImportItem{ItemID: it.ID}); err != nil {
+		return it, job, "", false, err
+	}
+	if err = tx.Jobs().Insert(ctx, &job); err != nil {
+		return it, job, "", false, err
+	}
+	if created {
+		err = tx.Library().Insert(ctx, &it)
+	} else {
+		err = tx.Library().Update(ctx, &it)
+	}
+	if err != nil {
+		return it, job, "", false, err
+	}
+	return it, job, oldAsset, created, s.tell(ctx, tx, it, job, typ)
+}
+
+func chooseRendition(m Media, kind ItemKind, rendition string) (string, error) {
+	if kind == ItemLink {
+		return "", nil
+	}
+	if rendition == "" || rendition == RenditionOriginal {
+		return RenditionOriginal, nil
+	}
+	for _, r := range m.Renditions {
+		if r.ID == rendition {
+			return rendition, nil
+		}
+	}
+	return "", E(Invalid, "rendition_unknown", "The entry has no such rendition.").
+		Next("Choose one of the entry's renditions, or %q.", RenditionOriginal).At("/rendition")
 }
 
 // List gives items the actor may see, newest first.
 func (s *Library) List(ctx context.Context, a Actor, text string, types []MediaType, w Slice) ([]LibraryItem, error) {
-	panic("todo")
+	list, err := s.Store.Library().List(ctx, a, text, types, w)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]LibraryItem, 0, len(list))
+	for _, it := range list {
+		if DecideItem(a, it).Allowed {
+			out = append(out, it)
+		}
+	}
+	return out, nil
+}
+
+func itemNotFound() error {
+	return E(NotFound, "", "There is no such item in the library.").Next("Check the id; it may have been removed.")
 }
 
 // Get gives an item the actor may see, NotFound otherwise.
-func (s *Library) Get(ctx context.Context, a Actor, id string) (LibraryItem, error) { panic("todo") }
+func (s *Library) Get(ctx context.Context, a Actor, id string) (LibraryItem, error) {
+	it, err := s.Store.Library().Get(ctx, Scope(a.HubID), id)
+	if CodeOf(err) == NotFound || err == nil && !DecideItem(a, it).Allowed {
+		return LibraryItem{}, itemNotFound()
+	}
+	return it, err
+}
+
+// own gives an item that the actor may change: the importer or an admin.
+func (s *Library) own(ctx context.Context, a Actor, id string) (LibraryItem, error) {
+	it, err := s.Store.Library().Get(ctx, Scope(a.HubID), id)
+	if CodeOf(err) == NotFound {
+		return LibraryItem{}, itemNotFound()
+	}
+	if err != nil {
+		return LibraryItem{}, err
+	}
+	if !owns(a, it.ParticipantID, it.ClientID) {
+		if DecideItem(a, it).Allowed {
+			return LibraryItem{}, E(Forbidden, "not_importer", "Only the person who imported the item or a hub admin may do this.")
+		}
+		return LibraryItem{}, itemNotFound()
+	}
+	return it, nil
+}
 
 // Share makes an item visible to the hub or takes that back: the importer or an admin, audited.
 func (s *Library) Share(ctx context.Context, a Actor, id string, version int64, shared bool) (LibraryItem, error) {
-	panic("todo")
+	if err := needScope(a, ScopeMediaImport); err != nil {
+		return LibraryItem{}, err
+	}
+	if _, err := s.own(ctx, a, id); err != nil {
+		return LibraryItem{}, err
+	}
+	it, err := s.change(ctx, id, func(tx Tx, it *LibraryItem) error {
+		if it.Version != version {
+			return E(Precondition, "stale", "The item was changed in the meantime.").Next("Look at it again and repeat.")
+		}
+		if it.Shared == shared {
+			return errUnchanged
+		}
+		it.Shared = shared
+		action := "library.share"
+		if !shared {
+			action = "library.unshare"
+		}
+		if err := tx.Audit().Insert(ctx, &AuditRecord{
+			Row: Row{ID: NewID("aud"), HubID: it.HubID}, Actor: a.Subject(), Action: action, Subject: it.ID,
+			Data: itemFacts(*it),
+		}); err != nil {
+			return err
+		}
+		// Everybody hears of it: to them the item appears or goes away.
+		return s.Events.Append(ctx, tx, it.HubID, "", action, it.ID, struct {
+			ID     string `json:"id"`
+			Shared bool   `json:"shared"`
+		}{it.ID, shared})
+	})
+	return it, err
 }
 
 // Remove deletes an item and, for a copy, its bytes; the entry on the platform stays.
-func (s *Library) Remove(ctx context.Context, a Actor, id string) error { panic("todo") }
+func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
+	if err := needScope(a, ScopeMediaImport); err != nil {
+		return err
+	}
+	it, err := s.own(ctx, a, id)
+	if err != nil {
+		return err
+	}
+	err = retryConflict(func() error {
+		return s.Store.Tx(ctx, func(tx Tx) error {
+			var err error
+			if it, err = tx.Library().Get(ctx, Scope(a.HubID), id); err != nil {
+				return err
+			}
+			if err = tx.Library().Delete(ctx, Scope(a.HubID), id); err != nil {
+				return err
+			}
+			job, err := tx.Jobs().Get(ctx, AnyHub, it.JobID)
+			if err == nil && !job.over() {
+				job.State = JobCancelled
+				err = tx.Jobs().Update(ctx, &job)
+			}
+			if err != nil && CodeOf(err) != NotFound {
+				return err
+			}
+			audience := it.ParticipantID
+			if it.Shared {
+				audience = ""
+			}
+			if err = tx.Audit().Insert(ctx, &AuditRecord{
+				Row: Row{ID: NewID("aud"), HubID: it.HubID}, Actor: a.Subject(), Action: "library.remove", Subject: it.ID,
+				Data: itemFacts(it),
+			}); err != nil {
+				return err
+			}
+			return s.Events.Append(ctx, tx, it.HubID, audience, "library.remove", it.ID, struct {
+				ID string `json:"id"`
+			}{it.ID})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err = s.Assets.Staging.Remove(ctx, it.JobID); err != nil {
+		return err
+	}
+	// Also of bytes that were published but have no row yet; after a crash here Sweep finds the rest.
+	return s.Assets.Remove(ctx, cmp.Or(it.AssetID, assetIDOf(it.JobID)))
+}
 
 // Playback plays an item: a link through the platform (visibility is asked again), a copy from our
 // own files as relative addresses below /play/{ticket}/.
 func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem, Playback, error) {
-	panic("todo")
+	it, err := s.Get(ctx, a, id)
+	if err != nil {
+		return LibraryItem{}, Playback{}, err
+	}
+	if it.State != ItemReady {
+		return it, Playback{}, E(Conflict, "not_ready", "The item cannot be played yet.").Next("Wait until its import is done.")
+	}
+	if it.Kind == ItemLink {
+		_, p, err := s.Catalog.Playback(ctx, a, it.EntryID)
+		return it, p, err
+	}
+	as, err := s.Assets.Get(ctx, it.AssetID)
+	if err != nil {
+		return it, Playback{}, err
+	}
+	pkg := as.Package
+	ticket, err := s.Tickets.Issue(TicketPlay, pkg.Dir, playLife)
+	if err != nil {
+		return it, Playback{}, err
+	}
+	url := func(key string) string {
+		if len(key) <= len(pkg.Dir) || key[:len(pkg.Dir)] != pkg.Dir {
+			return ""
+		}
+		return "/play/" + ticket + "/" + key[len(pkg.Dir):]
+	}
+	p := Playback{DASH: url(pkg.DASH), HLS: url(pkg.HLS), Image: url(pkg.Image), ExpiresAt: s.Clock().Add(playLife)}
+	if len(pkg.Renditions) > 0 {
+		p.Progressive = url(pkg.Renditions[0].Key)
+	}
+	if len(pkg.Thumbnails) > 0 {
+		p.Thumbnail = url(nearest(pkg.Thumbnails, 640).Key)
+	}
+	return it, p, nil
 }
 
-// RunImport copies the bytes of an item, resuming where it was (task ImportItem).
-func (s *Library) RunImport(ctx context.Context, itemID string) error { panic("todo") }
+// nearest gives the smallest thumbnail that is at least as wide, else the widest.
+func nearest(list []Thumbnail, width int) Thumbnail {
+	best := list[0]
+	for _, t := range list[1:] {
+		switch {
+		case best.Width < width && t.Width > best.Width, t.Width >= width && t.Width < best.Width:
+			best = t
+		}
+	}
+	return best
+}
 
-// AssetChanged follows the state of a copy's asset.
-func (s *Library) AssetChanged(ctx context.Context, as Asset) error { panic("todo") }
+// Thumbnail streams an item's picture with its content type: of a link from the platform (visibility
+// is asked again), of a copy from our own files.
+func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) (io.ReadCloser, string, error) {
+	it, err := s.Get(ctx, a, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if it.Kind == ItemLink {
+		return s.Catalog.Thumbnail(ctx, a, it.EntryID, width)
+	}
+	as, err := s.Assets.Get(ctx, it.AssetID)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(as.Package.Thumbnails) == 0 {
+		return nil, "", E(NotFound, "no_thumbnail", "There is no picture of this item.")
+	}
+	r, _, err := s.Assets.Blobs.Open(ctx, nearest(as.Package.Thumbnails, width).Key, Range{0, -1})
+	return r, "image/jpeg", err
+}
+
+// itemFacts is what the audit log keeps of an item.
+func itemFacts(it LibraryItem) json.RawMessage {
+	b, _ := json.Marshal(map[string]string{"entry_id": it.EntryID, "kind": string(it.Kind)}) // two strings always marshal
+	return b
+}
+
+func (s *Library) change(ctx context.Context, id string, f func(Tx, *LibraryItem) error) (LibraryItem, error) {
+	return changeRow(ctx, s.Store, func(t Tables) Rows[LibraryItem] { return t.Library() }, AnyHub, id, f)
+}
+
+// ItemNews is what events say about a library item.
+type ItemNews struct {
+	ID       string    `json:"id"`
+	EntryID  string    `json:"entry_id"`
+	Kind     ItemKind  `json:"kind"`
+	Name     string    `json:"name"`
+	Type     MediaType `json:"type"`
+	Is360    bool      `json:"is_360"`
+	State    ItemState `json:"state"`
+	JobID    string    `json:"job_id"`
+	JobState JobState  `json:"job_state"`
+	Progress float64   `json:"progress"`
+	Problem  *Problem  `json:"error,omitempty"`
+}
+
+// News gives what events say, with the job that carries the import.
+func (it LibraryItem) News(j Job) ItemNews {
+	n := ItemNews{it.ID, it.EntryID, it.Kind, it.Name, it.Type, it.Is360, it.State, j.ID, j.State, j.Progress, nil}
+	if it.ErrorCode != "" {
+		n.Problem = &Problem{it.ErrorCode, it.ErrorText, it.NextStep}
+	}
+	return n
+}
+
+// tell writes the event of an item for those who may see the item.
+func (s *Library) tell(ctx context.Context, tx Tx, it LibraryItem, j Job, typ string) error {
+	audience := it.ParticipantID
+	if it.Shared {
+		audience = ""
+	}
+	return s.Events.Append(ctx, tx, it.HubID, audience, typ, it.ID, it.News(j))
+}
