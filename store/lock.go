@@ -22,7 +22,7 @@ func lockFolder(dir string) (io.Closer, error) {
 			Next("Choose a folder that this user may write to.").Because(err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close() //nolint:errcheck // nothing was written
+		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be locked.").
 				Next("Use a local file system.").Because(err)

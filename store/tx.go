@@ -70,12 +70,12 @@ func (db *DB) run(ctx context.Context, f func(gateway.Tx) error) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // back into the pool
+	defer func() { _ = conn.Close() }() // back into the pool
 	b, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer b.Rollback() //nolint:errcheck // says so when it was committed, which is the usual case
+	defer func() { _ = b.Rollback() }() // says so when it was committed, which is the usual case
 	tx := &Tx{bun: b}
 	tx.tables = tables{db: db, r: b, w: b, tx: tx}
 	if err := f(tx); err != nil {

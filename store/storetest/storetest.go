@@ -84,7 +84,7 @@ func run(t testing.TB, dsn, sql string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(ctx) //nolint:errcheck // nothing left to lose
+	defer func() { _ = c.Close(ctx) }()
 	if _, err := c.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
