@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -170,16 +169,17 @@ func (c Connection) refuse(d Diagnosis) error {
 				At("/app_token_id").Next("Make an App Token without sessionType (the request is shown on this page), or let everybody see the whole account.")
 		}
 	}
-	if c.MatchBy == MatchEmail && c.MappingMode != MappingOff && d.FixedUser == "" {
-		for _, ch := range d.Checks {
-			if ch.ID == CheckCreateUser && ch.State == "failed" {
-				return E(Invalid, "match_by_user_id_only", "This App Token only gives user sessions, and those can neither look up nor create Kaltura users. It works when each person's Kaltura user id is their e-mail address.").
-					At("/match_by").Next("Choose \"user id = e-mail\", or make an App Token without sessionType.")
-			}
-		}
-	}
+	// Whether users must be looked up depends on how people are matched, not on the visibility.
+	lookUp := c.MatchBy == MatchEmail && c.MappingMode != MappingOff && d.FixedUser == ""
 	for _, ch := range failed {
-		if ch.ID != CheckCreateUser { // judged above: it depends on how people are matched
+		if ch.ID != CheckCreateUser {
+			return refusal(ch)
+		}
+		if lookUp && ch.Reason == ReasonUserToken {
+			return E(Invalid, "match_by_user_id_only", "This App Token only gives user sessions, and those can neither look up nor create Kaltura users. It works when each person's Kaltura user id is their e-mail address.").
+				At("/match_by").Next("Choose \"user id = e-mail\", or make an App Token without sessionType.")
+		}
+		if lookUp {
 			return refusal(ch)
 		}
 	}
@@ -203,28 +203,21 @@ func refusal(ch Check) error {
 	return e
 }
 
-// advise adds what works but is not good.
-func (c Connection) advise(d Diagnosis, now time.Time) Diagnosis {
+// advise adds what works but is not good, unless the platform said so already.
+func (c Connection) advise(d Diagnosis) Diagnosis {
 	warn := func(about, text string) {
 		if !slices.ContainsFunc(d.Warnings, func(w string) bool { return strings.Contains(w, about) }) {
 			d.Warnings = append(d.Warnings, text)
 		}
 	}
-	switch c.HashType {
-	case "MD5":
-		warn("MD5", "The App Token uses MD5, which is weak. Make a new one with hash type SHA256 and paste it here; nothing is interrupted.")
-	case "SHA1":
-		warn("SHA-1", "The App Token uses SHA-1, which is weak. Make a new one with hash type SHA256 and paste it here; nothing is interrupted.")
+	if c.HashType == "MD5" || c.HashType == "SHA1" {
+		warn(c.HashType, "The App Token uses "+c.HashType+", which is weak. Make a new one with hash type SHA256 and paste it here; nothing is interrupted.")
 	}
 	if c.MatchBy == MatchUserID {
 		warn("user id is", "People are not looked up: each person's Kaltura user id is taken to be their e-mail address. Somebody whose Kaltura user id is another one must be linked by hand.")
 	}
 	if d.FixedUser != "" {
 		warn(d.FixedUser, "This App Token always acts as the Kaltura user \""+d.FixedUser+"\": everything that is uploaded belongs to that user.")
-	}
-	if !d.TokenExpiry.IsZero() {
-		warn("expires", "The App Token expires on "+d.TokenExpiry.Format("2 January 2006")+"; paste a new one before "+
-			strconv.Itoa(max(0, int(d.TokenExpiry.Sub(now).Hours()/24)))+" days have passed.")
 	}
 	return d
 }

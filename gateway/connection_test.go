@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 func good() Connection {
@@ -77,7 +76,7 @@ func TestConnectionRefuse(t *testing.T) {
 		return Check{ID: id, State: "failed", Needed: true, Reason: reason, Text: "It does not.", Fix: "Do this."}
 	}
 	working := []Check{ok(CheckReach), ok(CheckSession), ok(CheckListOwn), ok(CheckListAll), ok(CheckCreateUser), ok(CheckUpload), ok(CheckSetTags)}
-	userOnly := []Check{ok(CheckReach), ok(CheckSession), ok(CheckListOwn), failed(CheckCreateUser, "user_token"), ok(CheckUpload)}
+	userOnly := []Check{ok(CheckReach), ok(CheckSession), ok(CheckListOwn), failed(CheckCreateUser, ReasonUserToken), ok(CheckUpload)}
 	for _, c := range []struct {
 		name   string
 		vis    Visibility
@@ -98,6 +97,7 @@ func TestConnectionRefuse(t *testing.T) {
 		{"user sessions only, by e-mail, shared", VisibilityShared, MatchEmail, MappingApproval, Diagnosis{SessionType: "user", Checks: userOnly}, "match_by_user_id_only", "/match_by"},
 		{"user sessions only, by user id", VisibilityOwn, MatchUserID, MappingOnFirstUse, Diagnosis{SessionType: "user", Checks: userOnly}, "", ""},
 		{"user sessions only, no mapping", VisibilityShared, MatchEmail, MappingOff, Diagnosis{SessionType: "user", Checks: userOnly}, "", ""},
+		{"may not manage users, by e-mail", VisibilityOwn, MatchEmail, MappingOnFirstUse, Diagnosis{SessionType: "user", Checks: []Check{ok(CheckSession), failed(CheckCreateUser, "forbidden")}}, "forbidden", "/app_token_id"},
 		{"no answer", VisibilityOwn, MatchEmail, MappingOnFirstUse, Diagnosis{FixedUser: "", Checks: []Check{failed(CheckReach, "not_json")}}, "not_json", "/service_url"},
 		{"wrong token", VisibilityOwn, MatchEmail, MappingOnFirstUse, Diagnosis{Checks: []Check{ok(CheckReach), failed(CheckSession, "wrong_token")}}, "wrong_token", "/app_token"},
 		{"cannot list all", VisibilityShared, MatchEmail, MappingOnFirstUse, Diagnosis{SessionType: "user", Checks: []Check{ok(CheckReach), ok(CheckSession), failed(CheckListAll, "no_list")}}, "no_list", "/app_token_id"},
@@ -149,15 +149,14 @@ func TestConnectionOver(t *testing.T) {
 }
 
 func TestConnectionAdvise(t *testing.T) {
-	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	for hash, want := range map[string]string{"MD5": "MD5", "SHA1": "SHA-1", "SHA256": "", "SHA512": ""} {
+	for hash, want := range map[string]string{"MD5": "MD5", "SHA1": "SHA1", "SHA256": "", "SHA512": ""} {
 		c := good()
 		c.HashType = hash
-		d := c.advise(Diagnosis{}, now)
+		d := c.advise(Diagnosis{})
 		if (want == "") != (len(d.Warnings) == 0) || (want != "" && !strings.Contains(d.Warnings[0], want)) {
 			t.Errorf("%s: %v", hash, d.Warnings)
 		}
-		if again := c.advise(d, now); len(again.Warnings) != len(d.Warnings) {
+		if again := c.advise(d); len(again.Warnings) != len(d.Warnings) {
 			t.Errorf("%s: said twice", hash)
 		}
 		if c.refuse(d) != nil {
@@ -263,7 +262,8 @@ func TestHealthOf(t *testing.T) {
 		{"well", Diagnosis{Checks: []Check{{ID: CheckReach, State: "ok"}}}, nil, HealthOK},
 		{"a privilege is missing", Diagnosis{Checks: []Check{{ID: CheckUpload, State: "failed"}}}, nil, HealthOK},
 		{"no answer", Diagnosis{Checks: []Check{{ID: CheckReach, State: "failed"}, {ID: CheckSession, State: "skipped"}}}, nil, HealthDegraded},
-		{"revoked", Diagnosis{Checks: []Check{{ID: CheckReach, State: "ok"}, {ID: CheckSession, State: "failed"}}}, nil, HealthCredentialsInvalid},
+		{"revoked", Diagnosis{Checks: []Check{{ID: CheckReach, State: "ok"}, {ID: CheckSession, State: "failed", Reason: "app_token_not_found"}}}, nil, HealthCredentialsInvalid},
+		{"slow in the middle", Diagnosis{Checks: []Check{{ID: CheckReach, State: "ok"}, {ID: CheckSession, State: "failed", Reason: "timeout"}}}, nil, HealthDegraded},
 		{"an error", Diagnosis{}, E(Unavailable, "", "It does not answer."), HealthDegraded},
 		{"revoked, as an error", Diagnosis{}, E(Precondition, "credentials_invalid", "Revoked."), HealthCredentialsInvalid},
 	} {

@@ -119,14 +119,11 @@ func healthOf(d Diagnosis, err error) (Health, string) {
 		return HealthDegraded, AsError(err).Message
 	}
 	for _, c := range d.Checks {
-		if c.State != "failed" {
-			continue
-		}
-		switch c.ID {
-		case CheckReach:
+		if c.State == "failed" && (c.ID == CheckReach || c.ID == CheckSession) {
+			if c.refusesCredential() {
+				return HealthCredentialsInvalid, c.Text
+			}
 			return HealthDegraded, c.Text
-		case CheckSession:
-			return HealthCredentialsInvalid, c.Text
 		}
 	}
 	return HealthOK, ""

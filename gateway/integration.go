@@ -102,6 +102,16 @@ type Check struct {
 	Fix    string  `json:"fix,omitempty"`    // what to change in Kaltura
 }
 
+// ReasonUserToken is the reason of a failed CheckCreateUser when the credential gives user sessions only.
+const ReasonUserToken = "token_is_user_type"
+
+// refusesCredential tells whether a failed check says that only another credential helps, and not
+// that the platform is in trouble.
+func (c Check) refusesCredential() bool {
+	return strings.HasPrefix(c.Reason, "app_token_") || strings.HasPrefix(c.Reason, "partner_") ||
+		c.Reason == "session_refused" || c.Reason == "credentials_invalid"
+}
+
 // Failed lists the needed checks that failed.
 func (d Diagnosis) Failed() []Check {
 	var out []Check

@@ -121,7 +121,7 @@ func (s *Integrations) diagnose(ctx context.Context, hubID string, c Connection)
 	if d.At.IsZero() {
 		d.At = s.Clock()
 	}
-	return c, c.advise(d, s.Clock()), nil
+	return c, c.advise(d), nil
 }
 
 // Save connects, changes or rotates: validates, diagnoses, refuses what cannot work, seals and
