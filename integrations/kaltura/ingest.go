@@ -1,0 +1,505 @@
+package kaltura
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"isthmus/gateway"
+)
+
+const (
+	chunkIdle = 60 * time.Second // without a byte going out
+	finalWait = 90 * time.Second // Kaltura may think for 45 s about the last chunk
+	maxNudges = 64
+)
+
+// Create implements gateway.Platform: an upload token, made anew or found again by its handle.
+func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMedia) (gateway.Ingest, error) {
+	w, err := p.person(ctx, a)
+	if err != nil {
+		return nil, public(err)
+	}
+	in := &ingest{p: p, who: w, size: m.Size}
+	var t uploadToken
+	if m.Handle != "" {
+		if err := p.as(ctx, w, "uploadtoken.get", params{"uploadTokenId": m.Handle}, &t); err != nil {
+			return nil, public(err)
+		}
+	} else {
+		// An add whose answer was lost leaves an empty token behind, which Kaltura clears away itself.
+		err := p.as(ctx, w, "uploadtoken.add", params{"uploadToken": params{
+			"objectType": "KalturaUploadToken", "fileName": fileName(m), "fileSize": m.Size,
+		}}, &t)
+		if err != nil {
+			return nil, public(err)
+		}
+	}
+	if t.ID == "" {
+		return nil, public(&fault{Op: "uploadtoken", Kind: faultGarbled, Status: 200})
+	}
+	in.id, in.base = string(t.ID), p.uploadBase(string(t.UploadURL))
+	if err := in.note(t); err != nil {
+		return nil, public(err)
+	}
+	return in, nil
+}
+
+// fileName keeps the ending, from which Kaltura guesses the type; the entry's name is set apart.
+func fileName(m gateway.NewMedia) string {
+	n := m.FileName
+	if i := strings.LastIndexAny(n, "/\\"); i >= 0 {
+		n = n[i+1:]
+	}
+	if n = cutBytes(strings.TrimSpace(n), 200); n == "" {
+		n = "upload"
+	}
+	return n
+}
+
+func cutBytes(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// uploadBase is where chunks go: an installation may name an upload host of its own. It gets the KS,
+// so it must be https and of the same domain as the service URL.
+func (p *Platform) uploadBase(address string) string {
+	if address == "" {
+		return p.base
+	}
+	own, err1 := url.Parse(p.base)
+	u, err2 := url.Parse(address)
+	if err1 != nil || err2 != nil || u.Scheme != "https" || own.Scheme != "https" || u.User != nil || domain(u.Hostname()) != domain(own.Hostname()) {
+		return p.base
+	}
+	return "https://" + u.Host
+}
+
+// domain is the last three labels at most: upload.kaltura.com and www.kaltura.com share the last
+// two, and where a public suffix has two labels (ac.uk) the third is needed.
+func domain(host string) string {
+	l := strings.Split(strings.ToLower(host), ".")
+	n := 2
+	if len(l) >= 3 && len(l[len(l)-1]) == 2 && len(l[len(l)-2]) <= 3 {
+		n = 3
+	}
+	return strings.Join(l[max(0, len(l)-n):], ".")
+}
+
+// ingest is one upload token.
+//
+// Kaltura wants a first chunk (resume=0) before any other, forgets all others when it gets one
+// again, keeps chunks beyond a gap aside and joins them when a later call comes. So the first chunk
+// is sent under a lock and once; a chunk that arrives before it is led in by an empty first one;
+// everything after is sent at its offset with resume=1, where repeats are harmless; and Finish
+// nudges until the size is right before it says that the file is whole.
+type ingest struct {
+	p    *Platform
+	who  who
+	id   string
+	base string
+	size int64
+
+	mu      sync.Mutex
+	started bool // the first chunk is there
+	whole   bool // the token is complete or used
+}
+
+// Handle implements gateway.Ingest.
+func (in *ingest) Handle() string { return in.id }
+
+func (in *ingest) note(t uploadToken) error {
+	switch t.Status {
+	case tokenPending:
+		in.started, in.whole = false, false
+	case tokenPartial:
+		in.started, in.whole = true, false
+	case tokenFull, tokenClosed:
+		in.started, in.whole = true, true
+	default: // timed out, deleted, error
+		return ingestGone(nil)
+	}
+	return nil
+}
+
+func (in *ingest) token(ctx context.Context) (uploadToken, error) {
+	var t uploadToken
+	err := in.p.as(ctx, in.who, "uploadtoken.get", params{"uploadTokenId": in.id}, &t)
+	return t, err
+}
+
+// WriteAt implements gateway.Ingest. When r can seek, a chunk is repeated here as needed.
+func (in *ingest) WriteAt(ctx context.Context, offset, size int64, r io.Reader) error {
+	if offset < 0 || size < 0 || offset+size > in.size {
+		return gateway.E(gateway.Invalid, "range_invalid", "These bytes lie outside of the file.")
+	}
+	done, err := in.begin(ctx, offset, size, r)
+	if err == nil && !done && size > 0 {
+		_, err = in.chunk(ctx, chunk{offset: offset, size: size, r: r, resume: true})
+	}
+	return public(err)
+}
+
+// begin makes sure that the first chunk is there; done when that was this one.
+func (in *ingest) begin(ctx context.Context, offset, size int64, r io.Reader) (done bool, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.whole || in.started {
+		return in.whole, nil
+	}
+	first := chunk{r: bytes.NewReader(nil)}
+	if offset == 0 {
+		first.size, first.r, done = size, r, true
+	}
+	if _, err = in.chunk(ctx, first); err == nil {
+		in.started = true
+		return done, nil
+	}
+	var f *fault
+	if !errors.As(err, &f) {
+		return false, err
+	}
+	// Was it the answer or the chunk that got lost? A first chunk must not be sent on top of others.
+	t, terr := in.token(ctx)
+	if terr != nil {
+		return false, err
+	}
+	if nerr := in.note(t); nerr != nil {
+		return false, nerr
+	}
+	if in.started && int64(t.UploadedFileSize) >= first.size {
+		return done, nil
+	}
+	return false, err
+}
+
+type chunk struct {
+	offset, size  int64
+	r             io.Reader
+	resume, final bool
+}
+
+func (in *ingest) chunk(ctx context.Context, c chunk) (uploadToken, error) {
+	const op = "uploadtoken.upload"
+	seeker, canSeek := c.r.(io.Seeker)
+	var begin int64
+	if canSeek {
+		var err error
+		if begin, err = seeker.Seek(0, io.SeekCurrent); err != nil {
+			canSeek = false
+		}
+	}
+	sent := false
+	rewind := func() error {
+		if !sent {
+			sent = true
+			return nil
+		}
+		if !canSeek {
+			return gateway.E(gateway.Unavailable, "chunk_unrepeatable", "A chunk was interrupted and has to be sent again.").After(time.Second)
+		}
+		_, err := seeker.Seek(begin, io.SeekStart)
+		return err
+	}
+	var t uploadToken
+	err := in.p.with(ctx, in.who, func(s session) error {
+		var a answer
+		var err error
+		// The first chunk is not repeated without looking; the others are harmless to repeat.
+		tries := 1
+		if c.resume && canSeek {
+			tries = attempts
+		}
+		for try := 1; ; try++ {
+			if err = rewind(); err != nil {
+				return err
+			}
+			a, err = in.p.guard.run(ctx, in.p.guard.send, op, func() (answer, error) { return in.post(ctx, op, c, s.ks) })
+			if !sick(err) || try >= tries {
+				break
+			}
+			if err := sleep(ctx, delay(try, err)); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return a.decode(op, &t)
+	})
+	return t, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(min(d, patience))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// post sends one chunk as a multipart body with its length known, without holding it in memory.
+func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secret) (answer, error) {
+	meta, err := json.Marshal(params{
+		"uploadTokenId": in.id, "resume": c.resume, "finalChunk": c.final, "resumeAt": c.offset,
+		"format": formatJSON, "clientTag": clientTag, "ks": ks.Reveal(),
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	var head bytes.Buffer
+	form := multipart.NewWriter(&head)
+	if err := form.WriteField("json", string(meta)); err != nil {
+		return answer{}, err
+	}
+	if _, err := form.CreateFormFile("fileData", "chunk"); err != nil {
+		return answer{}, err
+	}
+	tail := "\r\n--" + form.Boundary() + "--\r\n"
+
+	limit := chunkIdle
+	if c.final {
+		limit = finalWait
+	}
+	ctx, w, cancel := newWatch(ctx, limit)
+	defer cancel()
+	length := int64(head.Len()) + c.size + int64(len(tail))
+	src := &source{r: io.LimitReader(c.r, c.size), want: c.size}
+	body := w.reader(io.MultiReader(&head, src, strings.NewReader(tail)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.p.action(in.base, op), io.NopCloser(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.ContentLength = length
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	a, err := in.p.send(req, op)
+	if err != nil && src.err != nil {
+		return a, &fault{Op: op, Kind: faultSource, Err: src.err}
+	}
+	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return a, &fault{Op: op, Kind: faultTimeout, Err: errIdle}
+	}
+	return a, err
+}
+
+// source remembers whether our own side failed to deliver the bytes.
+type source struct {
+	r    io.Reader
+	want int64
+	err  error
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.want -= int64(n)
+	if err == io.EOF && s.want > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// Finish implements gateway.Ingest. Whatever was done before is found again: the entry by its
+// reference id, the content by the entry's status.
+func (in *ingest) Finish(ctx context.Context, m gateway.NewMedia) (gateway.Media, error) {
+	if m.ReferenceID == "" {
+		return gateway.Media{}, gateway.E(gateway.Invalid, "reference_missing", "An entry needs a reference id.")
+	}
+	if _, ok := mediaTypes[m.Type]; !ok {
+		return gateway.Media{}, gateway.E(gateway.Invalid, "type_not_supported", "Kaltura takes video, images and audio.").
+			Next("Upload a video, image or audio file.")
+	}
+	ch := in.p.finishing.DoChan(m.ReferenceID, func() (any, error) {
+		return in.finish(context.WithoutCancel(ctx), m)
+	})
+	select {
+	case <-ctx.Done():
+		return gateway.Media{}, public(ctx.Err())
+	case r := <-ch:
+		if r.Err != nil {
+			return gateway.Media{}, public(r.Err)
+		}
+		return r.Val.(gateway.Media), nil
+	}
+}
+
+func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media, error) {
+	e, found, err := in.byReference(ctx, m.ReferenceID)
+	if err != nil {
+		return gateway.Media{}, err
+	}
+	if found && e.Status != statusNoContent {
+		return e.media(), nil
+	}
+	t, err := in.token(ctx)
+	if err != nil {
+		return gateway.Media{}, err
+	}
+	if t.Status == tokenClosed && !found {
+		// Used, but its entry is not in the index yet, or somebody deleted it.
+		if t.AttachedObjectID == "" {
+			return gateway.Media{}, gateway.E(gateway.Unavailable, "entry_not_listed", "Kaltura does not list the new media yet.").
+				Next("Nothing is lost; we look again in a moment.").After(10 * time.Second)
+		}
+		e, err = in.p.entry(ctx, in.who, string(t.AttachedObjectID))
+		return e.media(), err
+	}
+	if err := in.close(ctx, t); err != nil {
+		return gateway.Media{}, err
+	}
+	if !found {
+		if e, err = in.add(ctx, m); err != nil {
+			return gateway.Media{}, err
+		}
+	}
+	return in.attach(ctx, string(e.ID))
+}
+
+// byReference finds the entry of an earlier attempt, in whatever state. The owner restriction of
+// lists is lifted for this filter, so the session does not matter.
+func (in *ingest) byReference(ctx context.Context, ref string) (entry, bool, error) {
+	var l list[entry]
+	err := in.p.as(ctx, in.who, "media.list", params{
+		"filter": params{"objectType": "KalturaMediaEntryFilter", "referenceIdEqual": ref, "statusIn": statusIn(nil), "orderBy": "+createdAt"},
+		"pager":  params{"pageSize": 10, "pageIndex": 1},
+	}, &l)
+	if err != nil {
+		return entry{}, false, err
+	}
+	var best entry
+	for _, e := range l.Objects {
+		if string(e.ReferenceID) == ref && (best.ID == "" || best.Status == statusNoContent && e.Status != statusNoContent) {
+			best = e
+		}
+	}
+	return best, best.ID != "", nil
+}
+
+// close says that the file is whole, once Kaltura counts all its bytes.
+func (in *ingest) close(ctx context.Context, t uploadToken) error {
+	if err := in.note(t); err != nil {
+		return err
+	}
+	if in.whole {
+		if int64(t.UploadedFileSize) != in.size {
+			return in.spoilt(t)
+		}
+		return nil
+	}
+	var err error
+	if !in.started {
+		if in.size > 0 {
+			return ingestGone(errors.New("no chunk has arrived"))
+		}
+		t, err = in.chunk(ctx, chunk{r: bytes.NewReader(nil), final: true})
+	} else {
+		// Chunks that were set aside are joined, ten at a time, when another call comes.
+		for range maxNudges {
+			if int64(t.UploadedFileSize) >= in.size {
+				break
+			}
+			had := t.UploadedFileSize
+			if t, err = in.chunk(ctx, chunk{offset: in.size, r: bytes.NewReader(nil), resume: true}); err != nil {
+				return err
+			}
+			if t.UploadedFileSize == had {
+				break
+			}
+		}
+		if int64(t.UploadedFileSize) != in.size {
+			return in.spoilt(t)
+		}
+		t, err = in.chunk(ctx, chunk{offset: in.size, r: bytes.NewReader(nil), resume: true, final: true})
+	}
+	if code(err) == "UPLOAD_TOKEN_INVALID_STATUS_FOR_UPLOAD" { // closed by an attempt whose answer was lost
+		if t, err = in.token(ctx); err == nil && t.Status != tokenFull && t.Status != tokenClosed {
+			return in.spoilt(t)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if t.Status != tokenFull && t.Status != tokenClosed || int64(t.UploadedFileSize) != in.size {
+		return in.spoilt(t)
+	}
+	return nil
+}
+
+// spoilt: bytes are missing or too many although each was acknowledged. Only a new token helps.
+func (in *ingest) spoilt(t uploadToken) error {
+	in.p.log.Warn("upload token does not hold the whole file", "token", in.id, "status", int64(t.Status),
+		"has", int64(t.UploadedFileSize), "want", in.size)
+	return ingestGone(errors.New("size differs"))
+}
+
+func (in *ingest) add(ctx context.Context, m gateway.NewMedia) (entry, error) {
+	fields := params{
+		"objectType": "KalturaMediaEntry", "mediaType": mediaTypes[m.Type],
+		"name": cutBytes(m.Name, 256), "referenceId": m.ReferenceID,
+	}
+	if m.Description != "" {
+		fields["description"] = m.Description
+	}
+	if len(m.Tags) > 0 {
+		fields["tags"] = strings.Join(m.Tags, ",")
+	}
+	var e entry
+	// Never repeated blindly: after a lost answer the next Finish looks for the entry first.
+	if err := in.p.asOnce(ctx, in.who, "media.add", params{"entry": fields}, &e); err != nil {
+		return e, err
+	}
+	if e.ID == "" {
+		return e, &fault{Op: "media.add", Kind: faultGarbled, Status: 200}
+	}
+	return e, nil
+}
+
+func (in *ingest) attach(ctx context.Context, id string) (gateway.Media, error) {
+	var e entry
+	err := in.p.as(ctx, in.who, "media.addContent", params{"entryId": id,
+		"resource": params{"objectType": "KalturaUploadedFileTokenResource", "token": in.id}}, &e)
+	if c := code(err); c == codeHasContent || strings.HasPrefix(c, "UPLOAD") {
+		// An earlier attempt may have used the token already.
+		had, gerr := in.p.entry(ctx, in.who, id)
+		if gerr != nil {
+			return gateway.Media{}, gerr
+		}
+		if had.Status != statusNoContent {
+			return had.media(), nil
+		}
+	}
+	if err == nil && (e.ID == "" || e.Status == statusNoContent) {
+		err = &fault{Op: "media.addContent", Kind: faultGarbled, Status: 200, Err: errors.New("the content was not taken")}
+	}
+	return e.media(), err
+}
+
+// Abandon implements gateway.Ingest.
+func (in *ingest) Abandon(ctx context.Context) error {
+	err := in.p.as(ctx, in.who, "uploadtoken.delete", params{"uploadTokenId": in.id}, nil)
+	if code(err) == codeTokenMissing {
+		return nil
+	}
+	return public(err)
+}

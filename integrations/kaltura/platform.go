@@ -1,0 +1,260 @@
+package kaltura
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"isthmus/gateway"
+)
+
+// Options are what an account needs besides itself.
+type Options struct {
+	// Transport performs the requests: guarded against internal addresses, or in-process.
+	Transport http.RoundTripper
+	Log       *slog.Logger
+	Clock     gateway.Clock
+}
+
+// Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
+// Prober and Remover. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+type Platform struct {
+	*client
+	guard *resilience
+
+	account  gateway.Account
+	hashType string
+	sessions *sessions
+	log      *slog.Logger
+
+	finishing singleflight.Group // by reference id
+	tagging   [64]sync.Mutex     // striped by entry id: reading, merging and writing tags is not atomic in Kaltura
+}
+
+var (
+	_ gateway.Platform    = (*Platform)(nil)
+	_ gateway.Player      = (*Platform)(nil)
+	_ gateway.Tagger      = (*Platform)(nil)
+	_ gateway.Provisioner = (*Platform)(nil)
+	_ gateway.Prober      = (*Platform)(nil)
+	_ gateway.Remover     = (*Platform)(nil)
+)
+
+// New makes the account ready without calling it. Invalid with a reason when its values cannot be
+// right: partner_id_invalid, app_token_id_invalid, app_token_missing, hash_type_unknown.
+func New(a gateway.Account, o Options) (*Platform, error) {
+	bad := func(field, reason, message string) error {
+		return gateway.E(gateway.Invalid, reason, message).At("/" + field)
+	}
+	hashType := strings.ToUpper(strings.ReplaceAll(a.HashType, "-", ""))
+	switch {
+	case a.ServiceURL == "":
+		return nil, bad("service_url", "service_url_malformed", "The service URL is missing.")
+	case a.PartnerID <= 0:
+		return nil, bad("partner_id", "partner_id_invalid", "The partner id is a positive number.")
+	case !tokenIDs.MatchString(a.AppTokenID):
+		return nil, bad("app_token_id", "app_token_id_invalid", "The App Token id looks like 0_a1b2c3d4.")
+	case a.AppToken == "":
+		return nil, bad("app_token", "app_token_missing", "The App Token value is missing.")
+	case hashes[hashType] == nil:
+		return nil, bad("hash_type", "hash_type_unknown", "The hash type is one of SHA256, SHA512, SHA1 and MD5.")
+	}
+	if o.Clock == nil {
+		o.Clock = gateway.SystemClock
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Platform{
+		client:   newClient(strings.TrimRight(a.ServiceURL, "/"), o.Transport, o.Clock),
+		guard:    newResilience(),
+		account:  a,
+		hashType: hashType,
+		log:      o.Log.With("integration", a.IntegrationID, "partner", a.PartnerID),
+	}
+	p.sessions = &sessions{p: p, held: map[who]session{}}
+	return p, nil
+}
+
+var (
+	tokenIDs = regexp.MustCompile(`^[0-9]{1,3}_[0-9a-z]{4,32}$`)
+	entryIDs = regexp.MustCompile(`^[0-9A-Za-z_.-]{1,64}$`)
+	assetIDs = entryIDs
+)
+
+func (p *Platform) partner() string { return strconv.FormatInt(p.account.PartnerID, 10) }
+
+// again calls an idempotent action: repeated with jitter while the server is in trouble.
+func (p *Platform) again(ctx context.Context, op string, q params, ks gateway.Secret) (answer, error) {
+	return p.guard.run(ctx, p.guard.again, op, func() (answer, error) { return p.call(ctx, op, q, ks.Reveal()) })
+}
+
+// as calls an idempotent action in w's session and decodes the answer into out (which may be nil).
+// A session that the server no longer takes is renewed once, silently.
+func (p *Platform) as(ctx context.Context, w who, op string, q params, out any) error {
+	return p.with(ctx, w, func(s session) error {
+		a, err := p.again(ctx, op, q, s.ks)
+		if err != nil {
+			return err
+		}
+		return a.decode(op, out)
+	})
+}
+
+// asOnce is as for actions that must not be repeated blindly.
+func (p *Platform) asOnce(ctx context.Context, w who, op string, q params, out any) error {
+	return p.with(ctx, w, func(s session) error {
+		a, err := p.guard.run(ctx, p.guard.once, op, func() (answer, error) { return p.call(ctx, op, q, s.ks.Reveal()) })
+		if err != nil {
+			return err
+		}
+		return a.decode(op, out)
+	})
+}
+
+func (p *Platform) with(ctx context.Context, w who, fn func(session) error) error {
+	s, err := p.sessions.get(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err = fn(s); !renewable(err) {
+		return err
+	}
+	p.sessions.drop(w, s.ks)
+	if s, err = p.sessions.get(ctx, w); err != nil {
+		return err
+	}
+	return fn(s)
+}
+
+// person is the session of the actor's own Kaltura user; a machine client has none and takes part
+// as nobody in particular.
+func (p *Platform) person(ctx context.Context, a gateway.Actor) (who, error) {
+	if a.PlatformUserID != "" {
+		return who{user: a.PlatformUserID}, nil
+	}
+	return p.wide(ctx)
+}
+
+// wide is the session that sees the whole account, as far as the token allows: a user session with
+// list:*, else an admin session, else what there is.
+func (p *Platform) wide(ctx context.Context) (who, error) {
+	s, err := p.sessions.get(ctx, who{})
+	if err != nil || s.seesAll() {
+		return who{}, err
+	}
+	switch _, err := p.sessions.get(ctx, who{admin: true}); {
+	case err == nil:
+		return who{admin: true}, nil
+	case gateway.IsReason(err, errNoAdmin.Reason):
+		return who{}, nil
+	default:
+		return who{}, err
+	}
+}
+
+// Get implements gateway.Platform.
+func (p *Platform) Get(ctx context.Context, a gateway.Actor, id string) (gateway.Media, error) {
+	w, err := p.person(ctx, a)
+	if err != nil {
+		return gateway.Media{}, public(err)
+	}
+	var e entry
+	var flavors []flavorAsset
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { e, err = p.entry(gctx, w, id); return err })
+	g.Go(func() error { return p.flavors(gctx, w, id, &flavors) })
+	if err := g.Wait(); err != nil {
+		return gateway.Media{}, public(err)
+	}
+	m := e.media()
+	m.Renditions = renditions(e, flavors)
+	return m, nil
+}
+
+func (p *Platform) entry(ctx context.Context, w who, id string) (entry, error) {
+	var e entry
+	if !entryIDs.MatchString(id) {
+		return e, &apiError{Op: "media.get", Code: codeEntryMissing}
+	}
+	if err := p.as(ctx, w, "media.get", params{"entryId": id}, &e); err != nil {
+		return e, err
+	}
+	if e.ID == "" {
+		return e, &fault{Op: "media.get", Kind: faultGarbled, Status: 200}
+	}
+	return e, nil
+}
+
+func (p *Platform) flavors(ctx context.Context, w who, id string, out *[]flavorAsset) error {
+	if !entryIDs.MatchString(id) {
+		return &apiError{Op: "flavorasset.getByEntryId", Code: codeEntryMissing}
+	}
+	return p.as(ctx, w, "flavorasset.getByEntryId", params{"entryId": id}, out)
+}
+
+// Remove implements gateway.Remover.
+func (p *Platform) Remove(ctx context.Context, a gateway.Actor, id string) error {
+	if !entryIDs.MatchString(id) {
+		return nil
+	}
+	err := p.asEditor(ctx, a, func(w who) error {
+		return p.as(ctx, w, "media.delete", params{"entryId": id}, nil)
+	})
+	if code(err) == codeEntryMissing {
+		return nil
+	}
+	return public(err)
+}
+
+// AddTag implements gateway.Tagger.
+func (p *Platform) AddTag(ctx context.Context, a gateway.Actor, id, tag string) (gateway.Media, error) {
+	mu := &p.tagging[stripe(id)]
+	mu.Lock()
+	defer mu.Unlock()
+	var e entry
+	err := p.asEditor(ctx, a, func(w who) error {
+		var err error
+		if e, err = p.entry(ctx, w, id); err != nil || hasTag(splitTags(string(e.Tags)), tag) {
+			return err
+		}
+		tags := strings.Join(append(splitTags(string(e.Tags)), tag), ", ")
+		return p.as(ctx, w, "media.update", params{"entryId": id,
+			"mediaEntry": params{"objectType": "KalturaMediaEntry", "tags": tags}}, &e)
+	})
+	if err != nil {
+		return gateway.Media{}, public(err)
+	}
+	return e.media(), nil
+}
+
+// asEditor tries the actor's own session first and an admin session when its rights are too small.
+func (p *Platform) asEditor(ctx context.Context, a gateway.Actor, fn func(who) error) error {
+	w, err := p.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	err = fn(w)
+	if !notAllowed(err) || w.admin {
+		return err
+	}
+	if _, aerr := p.sessions.get(ctx, who{admin: true}); aerr != nil {
+		return err // the refusal says more than the lack of another way
+	}
+	return fn(who{admin: true})
+}
+
+func stripe(id string) int {
+	h := 0
+	for _, b := range []byte(id) {
+		h = h*31 + int(b)
+	}
+	return h & 63
+}

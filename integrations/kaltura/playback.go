@@ -1,0 +1,197 @@
+package kaltura
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"isthmus/gateway"
+)
+
+const (
+	playbackLife   = 10 * time.Minute // of a playback KS
+	addressLife    = time.Hour        // addresses without one stay good; told so that clients ask again
+	thumbnailLimit = 20 << 20
+	thumbnailMax   = 4096
+	blockAction    = 1 // KalturaRuleActionType BLOCK
+)
+
+// Playback implements gateway.Player. The addresses are the account's playManifest addresses. They
+// carry a playback KS only when Kaltura would not play the entry without one, and then one that can
+// play this entry and nothing else for ten minutes: every KS of an App Token could end all the
+// token's sessions, so none is handed out without need.
+func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Media) (gateway.Playback, error) {
+	if !entryIDs.MatchString(m.ID) {
+		return gateway.Playback{}, public(&apiError{Op: "playback", Code: codeEntryMissing})
+	}
+	out := gateway.Playback{Thumbnail: p.thumbnail(m, 640), ExpiresAt: p.clock().Add(addressLife)}
+	if m.Status != gateway.MediaReady {
+		return out, gateway.E(gateway.Precondition, "not_ready", "Kaltura is still working on this media.").
+			Next("It plays as soon as it is ready.").After(10 * time.Second)
+	}
+	if m.Type == gateway.Image {
+		out.Image = p.path("raw/entry_id/" + m.ID)
+		if m.ThumbVersion != "" {
+			out.Image += "/version/" + m.ThumbVersion
+		}
+		return out, nil
+	}
+	// Asked as an anonymous viewer: what Kaltura shows them needs no KS.
+	widget, err := p.sessions.widgetSession(ctx, false)
+	if err != nil {
+		return out, public(err)
+	}
+	pc, err := p.context(ctx, m.ID, widget)
+	if renewable(err) {
+		if widget, err = p.sessions.widgetSession(ctx, true); err == nil {
+			pc, err = p.context(ctx, m.ID, widget)
+		}
+	}
+	if err != nil {
+		return out, public(err)
+	}
+	ks := ""
+	if pc.blocked() {
+		s, ok, err := p.sessions.playback(ctx, m.ID, playbackLife)
+		if err != nil {
+			return out, public(err)
+		}
+		if !ok {
+			return out, gateway.E(gateway.Forbidden, "playback_restricted", "Kaltura restricts who may play this media.").
+				Next("Ask the Kaltura administrator for an App Token of type USER with the privilege sview:*.")
+		}
+		if pc, err = p.context(ctx, m.ID, s); err != nil {
+			return out, public(err)
+		}
+		if pc.blocked() {
+			return out, gateway.E(gateway.Forbidden, "playback_blocked", "Kaltura does not allow this media to be played now.").
+				Next("Ask the Kaltura administrator about its schedule, moderation and access control profile.")
+		}
+		ks, out.ExpiresAt = s.ks.Reveal(), p.clock().Add(playbackLife)
+	}
+	for _, s := range pc.Sources {
+		address := p.playable(string(s.URL), ks)
+		switch s.Format {
+		case "mpegdash":
+			out.DASH = first(out.DASH, address)
+		case "applehttp":
+			out.HLS = first(out.HLS, address)
+		case "url":
+			out.Progressive = first(out.Progressive, address)
+		}
+	}
+	if out.DASH == "" && out.HLS == "" && out.Progressive == "" {
+		return out, gateway.E(gateway.Precondition, "no_rendition", "Kaltura has no rendition of this media that a browser can play.").
+			Next("Ask the Kaltura administrator to convert it (flavorAsset.convert).")
+	}
+	for _, c := range pc.Captions {
+		if u := p.playable(first(string(c.WebVTT), string(c.URL)), ks); u != "" {
+			out.Captions = append(out.Captions, gateway.Caption{Language: string(c.Language), Label: string(c.Label), URL: u})
+		}
+	}
+	return out, nil
+}
+
+func (p *Platform) context(ctx context.Context, id string, s session) (playbackContext, error) {
+	const op = "baseentry.getPlaybackContext"
+	scheme, _, _ := strings.Cut(p.base, ":")
+	a, err := p.again(ctx, op, params{"entryId": id, "contextDataParams": params{
+		"objectType": "KalturaPlaybackContextOptions", "mediaProtocol": scheme,
+	}}, s.ks)
+	var pc playbackContext
+	if err == nil {
+		err = a.decode(op, &pc)
+	}
+	return pc, err
+}
+
+func (pc playbackContext) blocked() bool {
+	for _, a := range pc.Actions {
+		if a.Type == blockAction {
+			return true
+		}
+	}
+	return false
+}
+
+// playable checks an address that goes to the viewer's browser and adds the playback KS.
+func (p *Platform) playable(address, ks string) string {
+	own, err := url.Parse(p.base)
+	if err != nil || address == "" {
+		return ""
+	}
+	u, err := own.Parse(address)
+	if err != nil || u.User != nil {
+		return ""
+	}
+	if u.Scheme == "http" && own.Scheme == "https" {
+		u.Scheme = "https" // a page on https plays nothing else
+	}
+	if u.Scheme != "https" && u.Scheme != own.Scheme {
+		return ""
+	}
+	if ks != "" {
+		q := u.Query()
+		q.Set("ks", ks)
+		u.RawQuery = q.Encode()
+	}
+	return u.String()
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// thumbnail is the address of a picture of at most the given width; the height follows the ratio.
+func (p *Platform) thumbnail(m gateway.Media, width int) string {
+	version := m.ThumbVersion
+	if version == "" {
+		version = "0"
+	}
+	return p.path("thumbnail/entry_id/" + m.ID + "/version/" + version + "/width/" + strconv.Itoa(width))
+}
+
+// Thumbnail implements gateway.Player. The bytes pass through us, so that viewers need not reach
+// Kaltura and learn no address of it.
+func (p *Platform) Thumbnail(ctx context.Context, _ gateway.Actor, m gateway.Media, width int) (io.ReadCloser, string, error) {
+	none := gateway.E(gateway.NotFound, "thumbnail_not_found", "Kaltura has no picture of this media yet.")
+	if !entryIDs.MatchString(m.ID) {
+		return nil, "", none
+	}
+	if width <= 0 {
+		width = 320
+	}
+	const op = "thumbnail"
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	res, err := p.get(ctx, op, p.thumbnail(m, min(width, thumbnailMax)), nil)
+	if err != nil {
+		cancel()
+		return nil, "", public(err)
+	}
+	body := idle(res.Body, idleTimeout)
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	if res.StatusCode != http.StatusOK || !pictures[kind] {
+		_ = body.Close()
+		cancel()
+		if f := statusFault(op, res); f != nil && res.StatusCode >= 429 {
+			return nil, "", public(f)
+		}
+		return nil, "", none
+	}
+	return limited{io.LimitReader(body, thumbnailLimit), closer(func() error { defer cancel(); return body.Close() })}, kind, nil
+}
+
+// pictures are the types passed on. SVG is none of them: it can hold scripts.
+var pictures = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
+
+type closer func() error
+
+// Close implements io.Closer.
+func (c closer) Close() error { return c() }
