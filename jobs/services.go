@@ -1,0 +1,32 @@
+package jobs
+
+import (
+	"github.com/riverqueue/river"
+
+	"isthmus/gateway"
+)
+
+// Services are what the tasks call.
+type Services struct {
+	Uploads      *gateway.Uploads
+	Library      *gateway.Library
+	Assets       *gateway.Assets
+	Integrations *gateway.Integrations
+}
+
+// New makes the workers of all kinds of task.
+func New(s Services) *river.Workers {
+	w := river.NewWorkers()
+	river.AddWorker(w, ingestUpload(s))
+	river.AddWorker(w, watchUpload(s))
+	river.AddWorker(w, abandonIngest(s))
+	river.AddWorker(w, importItem(s))
+	river.AddWorker(w, inspectAsset(s))
+	river.AddWorker(w, packageAsset(s))
+	river.AddWorker(w, ladderAsset(s))
+	river.AddWorker(w, settleAsset(s))
+	river.AddWorker(w, trimAsset(s))
+	river.AddWorker(w, sweep(s))
+	river.AddWorker(w, probeIntegrations(s))
+	return w
+}

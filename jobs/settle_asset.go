@@ -1,0 +1,16 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"isthmus/gateway"
+)
+
+// settleAsset tells the owner of an asset.
+func settleAsset(s Services) *worker[gateway.SettleAsset] {
+	return &worker[gateway.SettleAsset]{
+		run:     func(ctx context.Context, t gateway.SettleAsset) error { return s.Assets.RunSettle(ctx, t.AssetID) },
+		timeout: 5 * time.Minute,
+	}
+}

@@ -1,0 +1,19 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"isthmus/gateway"
+)
+
+// sweep expires and removes what is over. One part that fails does not keep the other from its work.
+func sweep(s Services) *worker[gateway.Sweep] {
+	return &worker[gateway.Sweep]{
+		run: func(ctx context.Context, _ gateway.Sweep) error {
+			return errors.Join(s.Uploads.Sweep(ctx), s.Library.Sweep(ctx))
+		},
+		timeout: 10 * time.Minute,
+	}
+}
