@@ -225,11 +225,12 @@ func migrateRiver[T any](ctx context.Context, d riverdriver.Driver[T], db *DB) e
 	}
 	known := m.AllVersions()
 	have, err := m.ExistingVersions(ctx)
-	if err != nil {
+	if err != nil { // also when it finds a version it does not know
+		var newest int
+		if db.write.NewSelect().Table("river_migration").ColumnExpr("max(version)").Scan(ctx, &newest) == nil && newest > known[len(known)-1].Version {
+			return schemaNewer(newest, known[len(known)-1].Version)
+		}
 		return translate(err)
-	}
-	if len(have) > len(known) {
-		return schemaNewer(have[len(have)-1].Version, known[len(known)-1].Version)
 	}
 	if len(have) == len(known) {
 		return nil

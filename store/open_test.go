@@ -1,0 +1,185 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"isthmus/gateway"
+	"isthmus/store"
+	"isthmus/store/storetest"
+)
+
+// raw opens the database past the store, as another program would.
+func raw(t *testing.T, o store.Options) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", o.DSN
+	if dsn == "" {
+		driver, dsn = "sqlite", filepath.Join(o.DataDir, "isthmus.db")
+	}
+	db, err := sql.Open(driver, dsn)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	return db
+}
+
+func columns(t *testing.T, o store.Options) []string {
+	t.Helper()
+	query := `SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`
+	if o.DSN != "" {
+		query = `SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = current_schema()`
+	}
+	rows, err := raw(t, o).QueryContext(t.Context(), query)
+	must(t, err)
+	var out []string
+	for rows.Next() {
+		var c string
+		must(t, rows.Scan(&c))
+		if !strings.HasPrefix(c, "river_") { // River's own business
+			out = append(out, c)
+		}
+	}
+	must(t, rows.Err())
+	slices.Sort(out)
+	return out
+}
+
+func TestSameTablesAndColumns(t *testing.T) {
+	lite := store.Options{DataDir: t.TempDir()}
+	pg := store.Options{DataDir: t.TempDir(), DSN: storetest.Postgres(t)}
+	storetest.Open(t, lite)
+	storetest.Open(t, pg)
+	a, b := columns(t, lite), columns(t, pg)
+	if len(a) < 100 || !reflect.DeepEqual(a, b) {
+		t.Fatalf("SQLite has\n%v\nPostgres has\n%v", a, b)
+	}
+}
+
+const childFolder = "ISTHMUS_TEST_CHILD_FOLDER"
+
+// TestMain lets the test binary be the second process of TestSecondProcessRefused.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		_, err := store.Open(context.Background(), store.Options{DataDir: dir})
+		if gateway.IsReason(err, "data_folder_in_use") {
+			os.Stderr.WriteString(gateway.AsError(err).Message + "\n")
+			os.Exit(7)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestSecondProcessRefused(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		db, err := store.Open(t.Context(), o)
+		must(t, err)
+		child := func() (int, string) {
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), childFolder+"="+o.DataDir)
+			out, _ := cmd.CombinedOutput()
+			return cmd.ProcessState.ExitCode(), string(out)
+		}
+		code, out := child()
+		if code != 7 || !strings.Contains(out, o.DataDir) {
+			t.Fatalf("exit %d: %s", code, out)
+		}
+		if _, err := store.Open(t.Context(), o); !gateway.IsReason(err, "data_folder_in_use") {
+			t.Fatal("opened twice in one process:", err)
+		}
+		must(t, db.Close())
+		must(t, db.Close()) // harmless
+		if code, out := child(); code != 0 {
+			t.Fatalf("after the first ended: exit %d: %s", code, out)
+		}
+	})
+}
+
+func TestNewerSchemaRefused(t *testing.T) {
+	for name, statement := range map[string]string{
+		"ours":    `INSERT INTO schema_versions (version, name) VALUES (9000, 'future')`,
+		"river's": `INSERT INTO river_migration (line, version) VALUES ('main', 9000)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+				for range 2 { // the second time nothing is to do
+					db, err := store.Open(t.Context(), o)
+					must(t, err)
+					must(t, db.Close())
+				}
+				_, err := raw(t, o).ExecContext(t.Context(), statement)
+				must(t, err)
+				_, err = store.Open(t.Context(), o)
+				if !gateway.IsReason(err, "schema_newer") {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+func TestReplicaIDStays(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir()}
+	db, err := store.Open(t.Context(), o)
+	must(t, err)
+	id := db.Replica()
+	must(t, db.Close())
+	if again := storetest.Open(t, o).Replica(); again != id || id == "" {
+		t.Fatal(id, again)
+	}
+	o = store.Options{DataDir: t.TempDir(), Replica: "a"}
+	if storetest.Open(t, o).Replica() != "a" {
+		t.Fatal("own name ignored")
+	}
+}
+
+func TestDurabilityPragmas(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir(), DSN: filepath.Join(t.TempDir(), "other name ü?.db")}
+	db := storetest.Open(t, o)
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "query_only": "0"} {
+		if got := store.Pragma(t, db, true, pragma); got != want {
+			t.Errorf("writer: %s is %s, want %s", pragma, got, want)
+		}
+	}
+	if got := store.Pragma(t, db, false, "query_only"); got != "1" {
+		t.Error("readers can write")
+	}
+	if _, err := os.Stat(o.DSN); err != nil {
+		t.Error("not at the path given:", err)
+	}
+}
+
+func TestBadAddress(t *testing.T) {
+	_, err := store.Open(t.Context(), store.Options{DataDir: t.TempDir(), DSN: "postgres://user:canary@127.0.0.1:x/db"})
+	if !gateway.IsReason(err, "bad_dsn") || strings.Contains(err.Error(), "canary") {
+		t.Error(err)
+	}
+	_, err = store.Open(t.Context(), store.Options{DataDir: t.TempDir(), DSN: "postgres://user:canary@127.0.0.1:1/db?connect_timeout=2"})
+	wantCode(t, err, gateway.Unavailable)
+	if strings.Contains(err.Error(), "canary") {
+		t.Error(err)
+	}
+	if _, err := store.Open(t.Context(), store.Options{}); !gateway.IsReason(err, "no_data_folder") {
+		t.Error(err)
+	}
+}
+
+func TestHasSealed(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		if has, err := db.HasSealed(t.Context()); has || err != nil {
+			t.Fatal(has, err)
+		}
+		must(t, db.Keys().Insert(t.Context(), &gateway.SigningKey{Row: row("key", ""), Private: gateway.Sealed("x")}))
+		if has, err := db.HasSealed(t.Context()); !has || err != nil {
+			t.Fatal(has, err)
+		}
+	})
+}
