@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"isthmus/gateway"
 )
@@ -146,13 +148,35 @@ func (p *Platform) download(ctx context.Context, address string, rng gateway.Ran
 			return nil, netFault(op, err)
 		}
 	}
+	var r io.Reader = body
 	if rng.End >= 0 {
-		return limited{io.LimitReader(body, rng.End-rng.Start), body}, nil
+		r = io.LimitReader(body, rng.End-rng.Start)
 	}
-	return body, nil
+	return delivery{limited{r, body}, totalSize(res)}, nil
 }
 
 type limited struct {
 	io.Reader
 	io.Closer
+}
+
+// delivery is a gateway.Sized reader of a rendition or a part of it.
+type delivery struct {
+	limited
+	total int64
+}
+
+// Size implements gateway.Sized.
+func (d delivery) Size() int64 { return d.total }
+
+// totalSize is the length of the whole file of which an answer holds a part, -1 when it does not say.
+func totalSize(res *http.Response) int64 {
+	if res.StatusCode == http.StatusOK {
+		return res.ContentLength
+	}
+	_, total, _ := strings.Cut(res.Header.Get("Content-Range"), "/")
+	if n, err := strconv.ParseInt(total, 10, 64); err == nil {
+		return n
+	}
+	return -1
 }
