@@ -16,10 +16,7 @@ func actorOf(ctx context.Context, st Tables, hubID, participantID, clientID stri
 	if err != nil {
 		return Actor{}, err
 	}
-	return Actor{
-		HubID: hubID, ParticipantID: p.ID, Role: p.Role,
-		Email: p.Email, EmailVerified: p.EmailVerified, Name: p.Name,
-	}, nil
+	return p.actor(), nil
 }
 
 // owns tells whether a thing made by a participant or client is the actor's to handle.

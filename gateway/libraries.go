@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"sync"
@@ -202,10 +201,7 @@ func (s *Library) Share(ctx context.Context, a Actor, id string, version int64, 
 		if !shared {
 			action = "library.unshare"
 		}
-		if err := tx.Audit().Insert(ctx, &AuditRecord{
-			Row: Row{ID: NewID("aud"), HubID: it.HubID}, Actor: a.Subject(), Action: action, Subject: it.ID,
-			Data: itemFacts(*it),
-		}); err != nil {
+		if err := audit(ctx, tx, a, action, it.ID, itemFacts(*it)); err != nil {
 			return err
 		}
 		// Everybody hears of it: to them the item appears or goes away.
@@ -247,10 +243,7 @@ func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
 			if it.Shared {
 				audience = ""
 			}
-			if err = tx.Audit().Insert(ctx, &AuditRecord{
-				Row: Row{ID: NewID("aud"), HubID: it.HubID}, Actor: a.Subject(), Action: "library.remove", Subject: it.ID,
-				Data: itemFacts(it),
-			}); err != nil {
+			if err = audit(ctx, tx, a, "library.remove", it.ID, itemFacts(it)); err != nil {
 				return err
 			}
 			return s.Events.Append(ctx, tx, it.HubID, audience, "library.remove", it.ID, struct {
@@ -342,9 +335,8 @@ func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 }
 
 // itemFacts is what the audit log keeps of an item.
-func itemFacts(it LibraryItem) json.RawMessage {
-	b, _ := json.Marshal(map[string]string{"entry_id": it.EntryID, "kind": string(it.Kind)}) // two strings always marshal
-	return b
+func itemFacts(it LibraryItem) map[string]any {
+	return map[string]any{"entry_id": it.EntryID, "kind": it.Kind}
 }
 
 func (s *Library) change(ctx context.Context, id string, f func(Tx, *LibraryItem) error) (LibraryItem, error) {
