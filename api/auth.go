@@ -13,25 +13,6 @@ import (
 	"isthmus/gateway"
 )
 
-// AccessToken is what an access token of ours says (RFC 9068).
-type AccessToken struct {
-	ID        string
-	ClientID  string
-	HubID     string
-	Scopes    []string
-	ExpiresAt time.Time
-}
-
-// Tokens signs and verifies our own access tokens. Safe for concurrent use.
-type Tokens interface {
-	// SignAccess makes a JWT of typ at+jwt for our issuer and audience.
-	SignAccess(ctx context.Context, t AccessToken) (string, error)
-	// VerifyAccess accepts an unexpired at+jwt of ours for our audience and nothing else.
-	VerifyAccess(ctx context.Context, token string) (AccessToken, error)
-	// PublicKeys is the JWK set, as JSON.
-	PublicKeys(ctx context.Context) ([]byte, error)
-}
-
 // caller is who sent a request: a browser session, a token, or nobody.
 type caller struct {
 	session *gateway.Session
@@ -67,7 +48,10 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 				return gateway.E(gateway.Unauthenticated, "invalid_token", "Only bearer tokens are accepted here.").
 					Next("Get a token from /oauth2/token and send it as \"Authorization: Bearer …\".")
 			}
-			t, err := s.tokens.VerifyAccess(r.Context(), strings.TrimSpace(token))
+			t, err := s.tokens.Verify(r.Context(), strings.TrimSpace(token))
+			if err != nil && gateway.CodeOf(err) != gateway.Unauthenticated {
+				return err
+			}
 			if err != nil {
 				c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus", error="invalid_token"`)
 				return gateway.E(gateway.Unauthenticated, "invalid_token", "The access token is wrong or has expired.").

@@ -124,8 +124,8 @@ func (i *issuer) Discovery(context.Context, *op.Request[struct{}]) (*op.Response
 	return op.NewResponse(i.metadata()), nil
 }
 
-func (i *issuer) Keys(ctx context.Context, _ *op.Request[struct{}]) (*op.Response, error) {
-	set, err := i.s.tokens.PublicKeys(ctx)
+func (i *issuer) Keys(context.Context, *op.Request[struct{}]) (*op.Response, error) {
+	set, err := i.s.tokens.PublicKeys()
 	if err != nil {
 		return nil, err
 	}
@@ -167,9 +167,9 @@ func (i *issuer) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 		}
 	}
 	t := AccessToken{
-		ID: gateway.NewID("tok"), ClientID: c.ID, HubID: c.HubID, Scopes: scopes, ExpiresAt: time.Now().Add(tokenLife),
+		ID: gateway.NewID("tok"), ClientID: c.ID, HubID: c.HubID, Scopes: scopes, ExpiresAt: i.s.tokens.clock().Add(tokenLife),
 	}
-	signed, err := i.s.tokens.SignAccess(ctx, t)
+	signed, err := i.s.tokens.Sign(t)
 	if err != nil {
 		i.s.log.ErrorContext(ctx, "token not signed", "error", err)
 		return nil, op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusInternalServerError)

@@ -35,7 +35,7 @@ type Services struct {
 type Config struct {
 	BaseURL       string // as browsers and clients see this server, e.g. "https://isthmus.example.org"; no path
 	Services      Services
-	Tokens        Tokens
+	Tokens        *Tokens
 	Tickets       gateway.Tickets
 	Blobs         gateway.Blobs
 	Web           http.Handler                // the page; takes every GET that nothing else does
@@ -60,7 +60,7 @@ type Server struct {
 
 	base          *url.URL
 	https         bool
-	tokens        Tokens
+	tokens        *Tokens
 	tickets       gateway.Tickets
 	blobs         gateway.Blobs
 	playbackHosts []string
