@@ -96,8 +96,9 @@ func (ProbeIntegrations) Kind() string { return "probe_integrations" }
 // Queues keep short work from waiting behind long work.
 const (
 	QueueDefault = "default"
-	QueueMedia   = "media" // ffmpeg: few at a time
-	QueueWatch   = "watch" // waiting for a platform: many at a time
+	QueueMedia   = "media"  // ffmpeg until something plays: few at a time
+	QueueLadder  = "ladder" // ffmpeg for better renditions, minutes long: must not keep the next upload from playing
+	QueueWatch   = "watch"  // waiting for a platform: many at a time
 )
 
 // QueueOf tells in which queue a kind of task waits. Store.Enqueue obeys it. A process that was
@@ -105,8 +106,10 @@ const (
 // available at once (nobody else can be running them).
 func QueueOf(kind string) string {
 	switch kind {
-	case InspectAsset{}.Kind(), PackageAsset{}.Kind(), LadderAsset{}.Kind():
+	case InspectAsset{}.Kind(), PackageAsset{}.Kind():
 		return QueueMedia
+	case LadderAsset{}.Kind():
+		return QueueLadder
 	case WatchUpload{}.Kind():
 		return QueueWatch
 	}
