@@ -137,6 +137,9 @@ func (db *DB) Ping(ctx context.Context) error {
 var sealedColumns = []struct{ table, column string }{
 	{"integrations", "app_token"},
 	{"signing_keys", "private"},
+	{"kaltura_accounts", "admin_secret"},
+	{"kaltura_accounts", "user_secret"},
+	{"kaltura_app_tokens", "token"},
 }
 
 // HasSealed tells whether any row holds a sealed value, so that a lost key file is noticed at start
