@@ -1,0 +1,477 @@
+package media
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"isthmus/gateway"
+)
+
+const (
+	bufferSize = 256 << 10
+	syncEvery  = 8 << 20         // bytes between two syncs
+	syncAfter  = 2 * time.Second // and on a slow line at least this often
+)
+
+// Staging keeps arriving files, each in a folder of its own: data (sparse), size and journal.
+// It implements gateway.Staging.
+type Staging struct {
+	disk    *Disk
+	mu      sync.Mutex
+	files   map[string]*staged
+	buffers sync.Pool
+}
+
+var _ gateway.Staging = (*Staging)(nil)
+
+// NewStaging opens the staging area of a data folder. One process at a time.
+func NewStaging(d *Disk) *Staging {
+	return &Staging{disk: d, files: map[string]*staged{}, buffers: sync.Pool{New: func() any {
+		b := make([]byte, bufferSize)
+		return &b
+	}}}
+}
+
+// staged is one file. Its descriptors are open only while somebody uses it.
+type staged struct {
+	dir  string
+	size int64 // -1 = unknown, the file grows
+
+	refs          int // guarded by Staging.mu, as are the two files' opening and closing
+	data, journal *os.File
+
+	mu      sync.Mutex // guards what follows, and orders syncs
+	ranges  gateway.Ranges
+	records int
+	lost    int // counts failed syncs: after one, nobody may claim pages written before it
+
+	sum prefixSum
+}
+
+type stagedMeta struct {
+	Size int64 `json:"size"`
+}
+
+// Create reserves an id; size -1 means that nobody knows it yet.
+func (s *Staging) Create(_ context.Context, id string, size int64) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	if size < -1 {
+		return gateway.E(gateway.Invalid, "bad_size", "A file cannot have a negative size.").Next("Send the size in bytes.")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, err := s.load(id); err == nil {
+		if f.size != size {
+			return gateway.E(gateway.Conflict, "size_mismatch", "This upload was begun with another size.").
+				Next("Begin a new upload for this file.")
+		}
+		return nil
+	} else if gateway.CodeOf(err) != gateway.NotFound {
+		return err
+	}
+	if err := s.disk.room(size); err != nil {
+		return ioError(err)
+	}
+	return ioError(s.create(id, size))
+}
+
+func (s *Staging) create(id string, size int64) error {
+	dir := stagingDir + "/" + id
+	if err := s.disk.mkdirAll(dir); err != nil {
+		return err
+	}
+	// 0644 inside a 0700 folder: the sandbox reads it under another user id through a descriptor of
+	// its work folder, while nobody else can get here.
+	f, err := s.disk.root.OpenFile(dir+"/data", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(max(size, 0)) // sparse; later syncs then need not touch the inode's size
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := s.disk.root.Remove(dir + "/journal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// The meta file comes last: a folder without it was never acknowledged.
+	b, err := json.Marshal(stagedMeta{Size: size})
+	if err != nil {
+		return err
+	}
+	return s.disk.writeFile(dir+"/meta", b)
+}
+
+// load finds a file in memory or on disk. Called with s.mu held.
+func (s *Staging) load(id string) (*staged, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	if f := s.files[id]; f != nil {
+		return f, nil
+	}
+	f := &staged{dir: stagingDir + "/" + id}
+	b, err := s.disk.root.ReadFile(f.dir + "/meta")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noSuchStaged()
+	} else if err != nil {
+		return nil, ioError(err)
+	}
+	var m stagedMeta
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("staging %s: %w", id, err)
+	}
+	f.size = m.Size
+	// Without data the file was published by Adopt just before a crash.
+	if _, err := s.disk.root.Stat(f.dir + "/data"); errors.Is(err, fs.ErrNotExist) {
+		return nil, noSuchStaged()
+	}
+	j, err := s.disk.root.Open(f.dir + "/journal")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, ioError(err)
+	default:
+		f.ranges, f.records, err = readJournal(j, f.limit())
+		if err = errors.Join(err, j.Close()); err != nil {
+			return nil, ioError(err)
+		}
+	}
+	s.files[id] = f
+	return f, nil
+}
+
+// limit is the first byte that must not be written.
+func (f *staged) limit() int64 {
+	if f.size < 0 {
+		return math.MaxInt64
+	}
+	return f.size
+}
+
+// complete tells how long the file is, if nothing is missing.
+func (f *staged) complete() (int64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.ranges.Prefix()
+	if f.size < 0 {
+		return n, n == f.ranges.Total()
+	}
+	return n, n == f.size
+}
+
+func noSuchStaged() error {
+	return gateway.E(gateway.NotFound, "no_such_upload", "There is no such file here.").Next("Begin a new upload.")
+}
+
+// acquire opens a file for use; release must follow.
+func (s *Staging) acquire(id string) (*staged, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := s.load(id)
+	if err != nil {
+		return nil, err
+	}
+	if f.refs == 0 {
+		if f.data, err = s.disk.root.OpenFile(f.dir+"/data", os.O_RDWR, 0); err != nil {
+			return nil, ioError(err)
+		}
+		if f.journal, err = s.openJournal(f); err != nil {
+			return nil, ioError(errors.Join(err, f.data.Close()))
+		}
+	}
+	f.refs++
+	return f, nil
+}
+
+func (s *Staging) openJournal(f *staged) (*os.File, error) {
+	_, err := s.disk.root.Stat(f.dir + "/journal")
+	j, err2 := s.disk.root.OpenFile(f.dir+"/journal", os.O_RDWR|os.O_CREATE, 0o600)
+	if err2 != nil {
+		return nil, err2
+	}
+	if err != nil { // new: its name must survive too
+		if err := s.disk.syncPath(f.dir); err != nil {
+			return nil, errors.Join(err, j.Close())
+		}
+	}
+	return j, nil
+}
+
+func (s *Staging) release(f *staged) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.refs--; f.refs == 0 {
+		// Everything acknowledged was synced; there is nothing left that closing could lose.
+		_ = f.data.Close()
+		_ = f.journal.Close()
+	}
+}
+
+// WriteAt stores r from offset on and returns how many bytes of it are durable.
+func (s *Staging) WriteAt(ctx context.Context, id string, offset int64, r io.Reader) (int64, error) {
+	f, err := s.acquire(id)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release(f)
+	if offset < 0 || offset > f.limit() {
+		return 0, gateway.E(gateway.TooLarge, "beyond_size", "The bytes lie beyond the size that was announced.").
+			Next("Ask for the current offset and go on from there.")
+	}
+	bufp := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(bufp)
+
+	w := &stagedWriter{s: s, f: f, at: offset, synced: offset, last: time.Now()}
+	w.lost = f.lostCount()
+	werr := w.copyFrom(ctx, r, *bufp)
+	// Whatever stopped us, the bytes that did arrive are kept.
+	if err := w.commit(); err != nil && (werr == nil || errors.Is(werr, io.EOF)) {
+		werr = err
+	}
+	return w.synced - offset, ioError(werr)
+}
+
+// stagedWriter is one WriteAt under way.
+type stagedWriter struct {
+	s       *Staging
+	f       *staged
+	at      int64 // next byte to write
+	synced  int64 // everything from the offset to here is durable
+	flushed int64 // everything to here was handed to the disk
+	lost    int
+	last    time.Time
+}
+
+func (w *stagedWriter) copyFrom(ctx context.Context, r io.Reader, buf []byte) error {
+	if err := w.s.disk.room(bufferSize); err != nil {
+		return err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		room := w.f.limit() - w.at
+		n, rerr := r.Read(buf[:max(1, min(int64(len(buf)), room))])
+		if int64(n) > room {
+			return gateway.E(gateway.TooLarge, "beyond_size", "More bytes came than were announced.").
+				Next("Begin a new upload with the right size.")
+		}
+		if n > 0 {
+			if err := w.write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if w.at-w.synced >= syncEvery || (w.at > w.synced && time.Since(w.last) >= syncAfter) {
+			if err := w.commit(); err != nil {
+				return err
+			}
+			if err := w.s.disk.room(bufferSize); err != nil {
+				return err
+			}
+		}
+		if errors.Is(rerr, io.EOF) {
+			return nil
+		}
+		if rerr != nil {
+			return rerr
+		}
+	}
+}
+
+func (w *stagedWriter) write(b []byte) error {
+	n, err := w.f.data.WriteAt(b, w.at)
+	if n > 0 {
+		w.f.sum.feed(w.at, b[:n])
+		w.at += int64(n)
+	}
+	if err != nil {
+		return err
+	}
+	if w.at-max(w.flushed, w.synced) >= 1<<20 {
+		// Start writing back now, so that the sync that follows has little left to do. Advice only.
+		from := max(w.flushed, w.synced)
+		_ = unix.SyncFileRange(int(w.f.data.Fd()), from, w.at-from, unix.SYNC_FILE_RANGE_WRITE)
+		w.flushed = w.at
+	}
+	return nil
+}
+
+// commit makes what was written durable: data first, then the record that says so.
+func (w *stagedWriter) commit() error {
+	if w.at == w.synced {
+		return nil
+	}
+	f := w.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.lost != f.lost {
+		w.at = w.synced
+		return gateway.E(gateway.Unavailable, "storage_failed", "The disk lost bytes that were not acknowledged yet.").
+			Next("Send them again from the current offset.").After(time.Second)
+	}
+	err := fdatasync(f.data)
+	if err == nil {
+		err = writeRecord(f.journal, f.records, w.synced, w.at)
+	}
+	if err != nil {
+		// After a failed sync the kernel forgets which pages were bad, so a second sync would lie
+		// (also to other writers of this file). Nothing unacknowledged counts any more.
+		f.lost++
+		w.at = w.synced
+		f.sum.cut(f.ranges.Prefix())
+		return err
+	}
+	f.records++
+	f.ranges = f.ranges.Add(w.synced, w.at)
+	w.synced, w.last = w.at, time.Now()
+	if f.records > compactAfter && len(f.ranges) < f.records/8 {
+		if err := w.s.compact(f); err != nil {
+			return err
+		}
+	}
+	return f.sum.advance(f.data, f.ranges.Prefix(), 4*syncEvery)
+}
+
+// compact writes the journal anew from the ranges. Called with f.mu held.
+func (s *Staging) compact(f *staged) error {
+	var b []byte
+	for _, r := range f.ranges {
+		b = appendRecord(b, r.Start, r.End)
+	}
+	if err := s.disk.writeFile(f.dir+"/journal", b); err != nil {
+		return err
+	}
+	j, err := s.disk.root.OpenFile(f.dir+"/journal", os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	old := f.journal
+	f.journal, f.records = j, len(f.ranges)
+	return old.Close()
+}
+
+func (f *staged) lostCount() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
+// Durable gives the ranges on disk.
+func (s *Staging) Durable(_ context.Context, id string) (gateway.Ranges, error) {
+	s.mu.Lock()
+	f, err := s.load(id)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append(gateway.Ranges(nil), f.ranges...), nil
+}
+
+// Open reads a file whether complete or not; bytes that are not there yet read as zero.
+func (s *Staging) Open(_ context.Context, id string) (gateway.StagedFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := s.load(id)
+	if err != nil {
+		return nil, err
+	}
+	file, err := s.disk.root.Open(f.dir + "/data")
+	if err != nil {
+		return nil, ioError(err)
+	}
+	size := f.size
+	if size < 0 {
+		f.mu.Lock()
+		if n := len(f.ranges); n > 0 {
+			size = f.ranges[n-1].End
+		}
+		f.mu.Unlock()
+	}
+	return stagedReader{file, max(size, 0)}, nil
+}
+
+type stagedReader struct {
+	*os.File
+	size int64
+}
+
+func (r stagedReader) Size() int64 { return r.size }
+
+// Sum gives the SHA-256 of the first size bytes, which must be durable.
+func (s *Staging) Sum(ctx context.Context, id string, size int64) (string, error) {
+	f, err := s.acquire(id)
+	if err != nil {
+		return "", err
+	}
+	defer s.release(f)
+	f.mu.Lock()
+	have := f.ranges.Prefix()
+	f.mu.Unlock()
+	if size < 0 || size > have {
+		return "", gateway.E(gateway.Conflict, "incomplete", "Not all of the file has arrived.").
+			Next("Send what is missing, then finish again.")
+	}
+	sum, err := f.sum.of(ctx, f.data, size)
+	if err != nil {
+		return "", ioError(err)
+	}
+	return hex.EncodeToString(sum), nil
+}
+
+// Remove forgets the id and its bytes.
+func (s *Staging) Remove(_ context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.files, id)
+	return ioError(s.remove(id))
+}
+
+// remove takes the folder out of sight in one step, then deletes it: a crash in between leaves
+// rubbish in the work folder, which is cleared at start, and no half file.
+func (s *Staging) remove(id string) error { return s.disk.removeAll(stagingDir + "/" + id) }
+
+// Stale lists ids with the prefix whose last acknowledged byte came before a time.
+func (s *Staging) Stale(ctx context.Context, prefix string, before time.Time) ([]string, error) {
+	entries, err := fs.ReadDir(s.disk.root.FS(), stagingDir)
+	if err != nil {
+		return nil, ioError(err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		var last time.Time
+		for _, name := range []string{"", "/meta", "/journal"} {
+			if st, err := s.disk.root.Stat(stagingDir + "/" + e.Name() + name); err == nil && st.ModTime().After(last) {
+				last = st.ModTime()
+			}
+		}
+		if last.Before(before) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
