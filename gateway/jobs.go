@@ -38,13 +38,10 @@ type JobNews struct {
 // Get gives a job of the actor's (an admin sees all of the hub), NotFound otherwise.
 func (s *Jobs) Get(ctx context.Context, a Actor, id string) (Job, error) {
 	j, err := s.Store.Jobs().Get(ctx, Scope(a.HubID), id)
-	if err == nil && !owns(a, j.ParticipantID, j.ClientID) {
-		err = E(NotFound, "", "There is no such job.")
+	if CodeOf(err) == NotFound || err == nil && !owns(a, j.ParticipantID, j.ClientID) { // one answer for both
+		return Job{}, E(NotFound, "", "There is no such job.").Next("Check the id.")
 	}
-	if err != nil {
-		return Job{}, err
-	}
-	return j, nil
+	return j, err
 }
 
 // List gives the actor's jobs, newest first.

@@ -159,13 +159,10 @@ func (s *Uploads) reserve(ctx context.Context, tx Tx, u Upload) error {
 // owned gives an upload that is the actor's to handle.
 func (s *Uploads) owned(ctx context.Context, a Actor, id string) (Upload, error) {
 	u, err := s.Store.Uploads().Get(ctx, Scope(a.HubID), id)
-	if err != nil {
-		return Upload{}, err
-	}
-	if !owns(a, u.ParticipantID, u.ClientID) {
+	if CodeOf(err) == NotFound || err == nil && !owns(a, u.ParticipantID, u.ClientID) { // one answer for both
 		return Upload{}, E(NotFound, "", "There is no such upload.").Next("Check the id, or start the upload again.")
 	}
-	return u, nil
+	return u, err
 }
 
 // Get gives an upload of the actor's (an admin sees all of the hub), NotFound otherwise.
