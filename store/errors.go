@@ -33,8 +33,6 @@ func translate(err error) error {
 		return translateSQLite(lite, err)
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.As(err, &network), pgconn.SafeToRetry(err):
 		return unavailable("database_unreachable", err)
-	case strings.Contains(err.Error(), "NUL"): // bun refuses such a string before it is sent
-		return badText(err)
 	}
 	return gateway.AsError(err)
 }
@@ -76,7 +74,9 @@ func translatePostgres(pg *pgconn.PgError, err error) error {
 		return alreadyExists().(*gateway.Error).Because(err)
 	case pg.Code == "23503":
 		return missingParent(err)
-	case pg.Code == "22021", pg.Code == "22P05":
+	case pg.Code == "22021", pg.Code == "22P05", pg.Code == "42601":
+		// The last is a syntax error. Our statements have none, but bun puts one in the place of a
+		// string with a NUL, which Postgres cannot keep.
 		return badText(err)
 	case pg.Code == "53100":
 		return diskFull(err)
@@ -94,6 +94,9 @@ func translateSQLite(lite *sqlitedriver.Error, err error) error {
 		return alreadyExists().(*gateway.Error).Because(err)
 	case sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY:
 		return missingParent(err)
+	}
+	if strings.Contains(lite.Error(), `unrecognized token: "!"`) { // bun's mark for a string with a NUL
+		return badText(err)
 	}
 	switch lite.Code() & 0xff { // the primary code; what is above it only refines
 	case sqlitelib.SQLITE_FULL:

@@ -19,5 +19,10 @@ func Pragma(t *testing.T, db *DB, writer bool, name string) string {
 // CheckSQLite is the check of the engine's age.
 var CheckSQLite = checkSQLite
 
-// Translate is the translation of driver errors.
-var Translate = translate
+// LimitPages lets a SQLite database grow no further.
+func LimitPages(t *testing.T, db *DB) {
+	t.Helper()
+	if _, err := db.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // takes the present size
+		t.Fatal(err)
+	}
+}
