@@ -3,6 +3,7 @@ package kaltura
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -206,21 +207,34 @@ func (b *browse) fresh(got []entry) (n int) {
 	return n
 }
 
-// second reads everything of one second, up to 10 000 entries.
+// second reads everything of one second, up to 10 000 entries. Pages of entries that are equal in
+// the order asked for may overlap and miss some, so they are ordered by name here and read again
+// when the count says that some are missing.
 func (b *browse) second(ctx context.Context, at int64) ([]entry, error) {
-	var all []entry
-	for page := 1; (page-1)*pageMax < windowMax; page++ {
-		got, total, err := b.list(ctx, b.window(at, at), pageMax, page)
-		if err != nil {
-			return nil, err
+	f := b.window(at, at)
+	f["orderBy"] = "+name"
+	found := map[text]entry{}
+	for range 4 {
+		total := 0
+		for page := 1; (page-1)*pageMax < windowMax; page++ {
+			got, n, err := b.list(ctx, f, pageMax, page)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range got {
+				found[e.ID] = e
+			}
+			if total = n; len(got) == 0 || page*pageMax >= total {
+				break
+			}
 		}
-		all = append(all, got...)
-		if len(got) == 0 || page*pageMax >= total {
+		if len(found) >= total {
 			break
 		}
 	}
+	all := slices.Collect(maps.Values(found))
 	b.sort(all)
-	return slices.CompactFunc(all, func(x, y entry) bool { return x.ID == y.ID }), nil
+	return all, nil
 }
 
 func (b *browse) sort(got []entry) {
