@@ -187,7 +187,7 @@ func (d dialect) secondsAgo(s int) bun.Safe {
 // change it is to see, has committed.
 func (d dialect) waiting(ctx context.Context, tx bun.IDB, kind, queue string, args []byte, at time.Time) (bool, error) {
 	q := "SELECT id FROM river_job WHERE state = 'available' AND queue = ? AND kind = ? AND CAST(args AS text) = ? AND scheduled_at <= ? LIMIT 1"
-	at = at.Add(time.Second) // River has its own clock and rounding; a second sooner or later is the same
+	at = at.Add(time.Second)                                // River has its own clock and rounding; a second sooner or later is the same
 	when := any(at.UTC().Format("2006-01-02 15:04:05.999")) // as River writes times on SQLite
 	if d == postgres {
 		q = "SELECT id FROM river_job WHERE state = 'available' AND queue = ? AND kind = ? AND args = ?::jsonb AND scheduled_at <= ? LIMIT 1 FOR UPDATE SKIP LOCKED"

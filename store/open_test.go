@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river"
 
 	"isthmus/gateway"
 	"isthmus/store"
@@ -63,32 +65,62 @@ func TestSameTablesAndColumns(t *testing.T) {
 	}
 }
 
-const childFolder = "ISTHMUS_TEST_CHILD_FOLDER"
+const (
+	childFolder = "ISTHMUS_TEST_CHILD_FOLDER"
+	childDSN    = "ISTHMUS_TEST_CHILD_DSN"
+	childWork   = "ISTHMUS_TEST_CHILD_WORK"
+)
 
-// TestMain lets the test binary be the second process of TestSecondProcessRefused.
+// TestMain lets the test binary be a second process, which only opens the database or also works
+// its tasks, never to finish one.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
-		_, err := store.Open(context.Background(), store.Options{DataDir: dir})
-		if gateway.IsReason(err, "data_folder_in_use") {
-			os.Stderr.WriteString(gateway.AsError(err).Message + "\n")
-			os.Exit(7)
-		}
-		os.Exit(0)
+		os.Exit(child(context.Background(), store.Options{DataDir: dir, DSN: os.Getenv(childDSN)}))
 	}
 	os.Exit(m.Run())
+}
+
+func child(ctx context.Context, o store.Options) int {
+	db, err := store.Open(ctx, o)
+	if gateway.IsReason(err, "data_folder_in_use") {
+		fmt.Println(gateway.AsError(err).Message)
+		return 7
+	}
+	if err != nil || os.Getenv(childWork) == "" {
+		return 0
+	}
+	ws := river.NewWorkers()
+	river.AddWorker(ws, &settle{work: func(_ context.Context, id string) error {
+		fmt.Println("working", id)
+		select {}
+	}})
+	r, err := db.Runner(ws, store.JobsOptions{})
+	if err == nil {
+		err = r.Start(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	select {}
+}
+
+func childCommand(t *testing.T, o store.Options, work string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childFolder+"="+o.DataDir, childDSN+"="+o.DSN, childWork+"="+work)
+	return cmd
 }
 
 func TestSecondProcessRefused(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		db, err := store.Open(t.Context(), o)
 		must(t, err)
-		child := func() (int, string) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), childFolder+"="+o.DataDir)
+		second := func() (int, string) {
+			cmd := childCommand(t, o, "")
 			out, _ := cmd.CombinedOutput()
 			return cmd.ProcessState.ExitCode(), string(out)
 		}
-		code, out := child()
+		code, out := second()
 		if code != 7 || !strings.Contains(out, o.DataDir) {
 			t.Fatalf("exit %d: %s", code, out)
 		}
@@ -97,7 +129,7 @@ func TestSecondProcessRefused(t *testing.T) {
 		}
 		must(t, db.Close())
 		must(t, db.Close()) // harmless
-		if code, out := child(); code != 0 {
+		if code, out := second(); code != 0 {
 			t.Fatalf("after the first ended: exit %d: %s", code, out)
 		}
 	})

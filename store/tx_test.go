@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -219,6 +220,56 @@ func TestTasksOfDeadProcessRunAgain(t *testing.T) {
 			t.Fatal("not completed")
 		}
 	})
+}
+
+// A real process, really killed: what it had committed is there, its task runs at the next start.
+func TestKilledProcess(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		db, err := store.Open(t.Context(), o)
+		must(t, err)
+		h := hub(t, db)
+		enqueue(t, db, "a")
+		must(t, db.Close())
+		for range 3 {
+			cmd := childCommand(t, o, "yes")
+			out, err := cmd.StdoutPipe()
+			must(t, err)
+			must(t, cmd.Start())
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if line != "working a\n" {
+				t.Fatal(line, err)
+			}
+			must(t, cmd.Process.Kill())
+			_ = cmd.Wait() // says that it was killed
+		}
+		db = storetest.Open(t, o)
+		ran := make(chan string, 10)
+		r := start(t, db, func(_ context.Context, id string) error { ran <- id; return nil })
+		wait(t, ran)
+		stop(t, r)
+		if n := count(t, o, "state = 'completed' AND attempt = 4 AND max_attempts = 28"); n != 1 {
+			t.Fatal("not completed, or a crash cost an attempt")
+		}
+		if got, err := db.Hubs().Get(t.Context(), gateway.AnyHub, h.ID); err != nil || got != h {
+			t.Fatal(got, err)
+		}
+	})
+}
+
+// Another replica that fell silent is not waited for.
+func TestSilentReplica(t *testing.T) {
+	o := store.Options{DataDir: t.TempDir(), DSN: storetest.Postgres(t)}
+	db := storetest.Open(t, o)
+	enqueue(t, db, "a")
+	r := raw(t, o)
+	_, err := r.ExecContext(t.Context(), "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now(), attempted_by = ARRAY['other/1']")
+	must(t, err)
+	_, err = r.ExecContext(t.Context(), "INSERT INTO replicas (id, seen_at) VALUES ('other/1', now() - interval '21 seconds')")
+	must(t, err)
+	ran := make(chan string, 10)
+	run := start(t, db, func(_ context.Context, id string) error { ran <- id; return nil })
+	wait(t, ran)
+	stop(t, run)
 }
 
 // Only Postgres has other living processes; theirs must be left alone.
