@@ -27,7 +27,7 @@ import (
 // H.264/AAC clip until its entry plays, and what `ffmpeg -c copy` to DASH takes by itself.
 func BenchmarkLastByteToPlayable(b *testing.B) {
 	clip := filepath.Join(b.TempDir(), "clip.mp4")
-	if err := mediatest.Flat(b.Context(), clip, mediatest.Clip{Seconds: 60, Width: 1920, Height: 1080}); err != nil {
+	if err := (mediatest.Clip{Seconds: 60, Width: 1920, Height: 1080}).Make(b.Context(), clip); err != nil {
 		b.Fatal(err)
 	}
 	content, err := os.ReadFile(clip)
@@ -137,7 +137,7 @@ func median(d []time.Duration) time.Duration {
 }
 
 // peakRSS reads the kernel's high-water mark of the server process, in bytes.
-func (s *server) peakRSS() int64 {
+func (s *process) peakRSS() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		s.t.Fatal(err)
@@ -153,13 +153,18 @@ func (s *server) peakRSS() int64 {
 }
 
 // idle tells whether the server runs no media work any more: no child process is left and the demo media is in.
-func (s *server) idle() error {
+func (s *process) idle() error {
 	if _, err := os.Stat(filepath.Join(s.dir, "data", "demo-media.done")); err != nil {
 		return err
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", s.cmd.Process.Pid))
-	if err != nil || len(strings.TrimSpace(string(children))) > 0 {
-		return fmt.Errorf("children: %s %v", children, err)
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.cmd.Process.Pid))
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		if children, err := os.ReadFile(task); err == nil && len(strings.TrimSpace(string(children))) > 0 {
+			return fmt.Errorf("it still runs %s", children)
+		}
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ type serveCommand struct {
 	Addr      string `help:"Address to listen on." default:"127.0.0.1:8080"`
 	BaseURL   string `help:"Public address, such as https://media.example.org. Default: http://localhost and the port." name:"base-url"`
 	AdminAddr string `help:"Address of the admin listener (metrics, pprof, health in detail); empty for none." default:"127.0.0.1:0" name:"admin-addr"`
-	Replica   string `help:"Name of this replica; uploads in flight stay with it." default:"main"`
+	Replica   string `help:"Name of this replica among those that share a Postgres database; uploads in flight stay with it. Default: the data folder's own."`
 	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
 
 	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
@@ -71,4 +71,13 @@ func (c *serveCommand) oidcSecret() (gateway.Secret, error) {
 	}
 	b, err := os.ReadFile(c.OIDCClientSecret)
 	return gateway.Secret(strings.TrimSpace(string(b))), err
+}
+
+// proxies gives the trusted networks in the form that the API wants.
+func (c *serveCommand) proxies() []*net.IPNet {
+	var out []*net.IPNet
+	for _, p := range c.TrustProxies {
+		out = append(out, &net.IPNet{IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())})
+	}
+	return out
 }

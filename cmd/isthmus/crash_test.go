@@ -27,13 +27,13 @@ func TestKilledAnywhere(t *testing.T) {
 		kills = n
 	}
 	clip := filepath.Join(t.TempDir(), "clip.mp4")
-	must(t, mediatest.Flat(t.Context(), clip, mediatest.Clip{Seconds: 2, Width: 320, Height: 180}))
+	must(t, mediatest.Clip{Seconds: 2, Width: 320, Height: 180}.Make(t.Context(), clip))
 	content, err := os.ReadFile(clip)
 	must(t, err)
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
 
-	eachServer(t, func(t *testing.T, s *server) {
+	eachServer(t, func(t *testing.T, s *process) {
 		hub := "/v1/hubs/" + s.demo.HubID
 		c := s.signIn("participant")
 		finished := map[string]bool{} // uploads whose finish was acknowledged

@@ -13,6 +13,10 @@ import (
 	"strings"
 
 	"isthmus/gateway"
+	"isthmus/integrations"
+	"isthmus/integrations/kaltura/platform"
+	"isthmus/integrations/spaces"
+	"isthmus/integrations/spaces/demo"
 )
 
 // demoFile is DATA/demo.json: everything needed to try the demo. It is written once, with mode 0600.
@@ -89,6 +93,17 @@ func readDemo(path string) (d demoFile, ok bool, _ error) {
 	return d, true, nil
 }
 
+// draftDemo gives a demo whose secrets are already on disk, so that a first start that was killed
+// midway goes on with the same ones.
+func draftDemo(path, baseURL string) (demoFile, error) {
+	d, known, err := readDemo(path)
+	if err != nil || known {
+		return d, err
+	}
+	d = newDemo(baseURL)
+	return d, d.write(path)
+}
+
 // write puts the file in place whole or not at all.
 func (d demoFile) write(path string) error {
 	b, err := json.MarshalIndent(d, "", "  ")
@@ -112,6 +127,87 @@ func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
 	return id
 }
 
+func (s *server) demoIssuer() string { return s.cfg.BaseURL + "/demo-idp" }
+
+const demoClientID = "isthmus"
+
+// openDemo mounts the embedded platform and the demo identity provider, makes the demo's account,
+// hubs and people at the first start, and lets people sign in there unless a real provider is named.
+func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
+	path := filepath.Join(s.cfg.Data, "demo.json")
+	d, known, err := readDemo(path)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if d, err = draftDemo(path+".draft", s.cfg.BaseURL); err != nil {
+			return err
+		}
+	}
+	if d.BaseURL != s.cfg.BaseURL {
+		return gateway.E(gateway.Invalid, "demo_moved", "This demo was made for "+d.BaseURL+", not "+s.cfg.BaseURL+".").
+			Next("Start it at its own address, or with another --data folder.")
+	}
+	provider := demo.Config{
+		Issuer: s.demoIssuer(), ClientID: demoClientID, RedirectURI: s.cfg.BaseURL + "/auth/callback", Log: s.log,
+		ClientSecret: gateway.Secret(gateway.NewToken()),
+	}
+	roles := map[string]map[string]gateway.Role{}
+	for _, h := range demoHubs {
+		provider.Hubs = append(provider.Hubs, demo.Hub{ID: h.HubExternalID, Name: h.HubName, Plan: h.Plan})
+		for _, p := range d.People {
+			if roles[p.Email] == nil {
+				roles[p.Email] = map[string]gateway.Role{}
+			}
+			roles[p.Email][h.HubExternalID] = gateway.Role(p.Role)
+		}
+	}
+	for _, p := range d.People {
+		provider.People = append(provider.People, demo.Person{Email: p.Email, Password: p.Password, Name: p.Name, Roles: roles[p.Email]})
+	}
+	idp, err := demo.New(provider)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/kaltura/", http.StripPrefix("/kaltura", s.kaltura))
+	mux.Handle("/demo-idp/", idp)
+	s.api.Mount("/kaltura/", mux)
+	s.api.Mount("/demo-idp/", mux)
+	s.local = &http.Client{Transport: integrations.NewLocal(mux)}
+	if sign.Issuer == "" {
+		sign.Issuer, sign.ClientID, sign.ClientSecret, sign.HTTP = provider.Issuer, provider.ClientID, provider.ClientSecret, s.local
+	}
+	if !known {
+		if err := s.beginDemo(ctx, &d, path); err != nil {
+			return err
+		}
+	}
+	s.demo = d
+	return nil
+}
+
+// beginDemo makes the embedded account and everything in demo.json, and prints it.
+func (s *server) beginDemo(ctx context.Context, d *demoFile, path string) error {
+	if err := s.kaltura.CreateAccount(ctx, platform.Account{
+		PartnerID: d.Kaltura.PartnerID, Name: "Isthmus demo", AdminName: "Kim Kaltura", AdminEmail: "admin@lakeside.example",
+		AdminSecret: gateway.Secret(d.Kaltura.AdminSecret), UserSecret: gateway.Secret(d.Kaltura.UserSecret),
+	}); err != nil {
+		return fmt.Errorf("demo account: %w", err)
+	}
+	if err := s.seedDemo(ctx, d); err != nil {
+		return err
+	}
+	if err := d.write(path); err != nil {
+		return err
+	}
+	if err := os.Remove(path + ".draft"); err != nil {
+		return err
+	}
+	d.greet(os.Stdout, path)
+	return nil
+}
+
 // seedDemo makes hubs, people, App Tokens, one connection and one API client. It runs once; a
 // start that was killed midway runs it again, which every step bears.
 func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
@@ -125,8 +221,10 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 			switch b.Hub.ExternalID {
 			case demoHubs[0].HubExternalID:
 				d.HubID = b.Hub.ID
-				admin = gateway.Actor{HubID: b.Hub.ID, ParticipantID: b.Participant.ID, Role: b.Participant.Role,
-					Email: b.Participant.Email, EmailVerified: true, Name: b.Participant.Name}
+				admin = gateway.Actor{
+					HubID: b.Hub.ID, ParticipantID: b.Participant.ID, Role: b.Participant.Role,
+					Email: b.Participant.Email, EmailVerified: true, Name: b.Participant.Name,
+				}
 			case demoHubs[1].HubExternalID:
 				d.UnconnectedHubID = b.Hub.ID
 			}

@@ -60,7 +60,7 @@ func (c *caller) tryTus(method, tusURL string, body io.Reader, header ...string)
 }
 
 // kaltura calls the embedded platform as the account's administrator.
-func (s *server) kaltura(service, action string, params map[string]any, out any) {
+func (s *process) kaltura(service, action string, params map[string]any, out any) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *server) kaltura(service, action string, params map[string]any, out any)
 	}
 }
 
-func (s *server) entriesByReference(ref string) int {
+func (s *process) entriesByReference(ref string) int {
 	s.t.Helper()
 	var list struct{ TotalCount int }
 	s.kaltura("baseEntry", "listByReferenceId", map[string]any{"refId": ref}, &list)
@@ -84,7 +84,7 @@ func (s *server) entriesByReference(ref string) int {
 }
 
 // originalDigest downloads an entry's source file from the platform.
-func (s *server) originalDigest(entry string) string {
+func (s *process) originalDigest(entry string) string {
 	s.t.Helper()
 	var flavors []struct {
 		ID         string
@@ -112,7 +112,7 @@ func (s *server) originalDigest(entry string) string {
 }
 
 // check runs `isthmus check` on the stopped server's data.
-func (s *server) check() {
+func (s *process) check() {
 	s.t.Helper()
 	args := []string{"check", "--data", filepath.Join(s.dir, "data")}
 	if s.dsn != "" {

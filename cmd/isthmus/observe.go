@@ -17,18 +17,17 @@ import (
 // metrics are the figures of this process, scraped from the admin listener only.
 type metrics struct {
 	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "isthmus_http_request_seconds", Help: "Time to answer, by route template and status class.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
-		}, []string{"method", "route", "status"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "isthmus_media_refused_total", Help: "Entries that a platform listed and the visibility rule refused, by reason.",
+		}, []string{"reason"}),
 	}
-	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.refused, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -67,7 +67,7 @@ func TestOutcome(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
-	eachServer(t, func(t *testing.T, s *server) {
+	eachServer(t, func(t *testing.T, s *process) {
 		hub := "/v1/hubs/" + s.demo.HubID
 		client := s.client()
 		var page mediaPage
@@ -84,8 +84,8 @@ func TestOutcome(t *testing.T) {
 		participant := s.signIn("participant")
 		dir := t.TempDir()
 		flat, spherical := filepath.Join(dir, "flat & large – größer.mp4"), filepath.Join(dir, "spherical.mp4")
-		must(t, mediatest.Flat(t.Context(), flat, mediatest.Clip{Seconds: 20, Width: 1280, Height: 720, Bitrate: 8_000_000}))
-		must(t, mediatest.Spherical(t.Context(), spherical, mediatest.Clip{Seconds: 8, Width: 1920, Height: 960}))
+		must(t, mediatest.Clip{Seconds: 20, Width: 1280, Height: 720}.Make(t.Context(), flat))
+		must(t, mediatest.Sphere(t.Context(), spherical, 8, 1920))
 
 		up1 := send(t, participant, hub, flat, true)
 		up2 := send(t, participant, hub, spherical, false)
@@ -120,7 +120,7 @@ func must(t *testing.T, err error) {
 }
 
 // connect is the hub admin's path on the hub that is not connected yet, wrong token first.
-func connect(t *testing.T, s *server) {
+func connect(t *testing.T, s *process) {
 	admin := s.signIn("admin")
 	path := "/v1/hubs/" + s.demo.UnconnectedHubID + "/integrations/kaltura"
 	var p problem
@@ -326,7 +326,7 @@ func fetch(t *testing.T, c *caller, base, ref string) ([]byte, string) {
 	return b, resp.Request.URL.String()
 }
 
-func imports(t *testing.T, s *server, c *caller, hub, entry, original string) {
+func imports(t *testing.T, s *process, c *caller, hub, entry, original string) {
 	ids := map[string]string{}
 	for _, kind := range []string{"link", "copy"} {
 		var first, again libraryImport
@@ -364,7 +364,7 @@ func imports(t *testing.T, s *server, c *caller, hub, entry, original string) {
 }
 
 // ownVisibility switches the connected hub: now a second person must not meet the first one's entry on any path.
-func ownVisibility(t *testing.T, s *server, owner *caller, hub, entry string) {
+func ownVisibility(t *testing.T, s *process, owner *caller, hub, entry string) {
 	other := s.signIn("content_admin")
 	other.get(hub+"/media/"+entry, nil) // shared: sees it
 	admin := s.signIn("admin")
@@ -411,7 +411,7 @@ func ownVisibility(t *testing.T, s *server, owner *caller, hub, entry string) {
 }
 
 // strangers checks that another hub's ids, a missing token and a cross-site cookie lead nowhere.
-func strangers(t *testing.T, s *server, client, participant *caller, entry string) {
+func strangers(t *testing.T, s *process, client, participant *caller, entry string) {
 	foreign := "/v1/hubs/" + s.demo.UnconnectedHubID
 	status, body := client.call(http.MethodGet, foreign+"/media/"+entry, nil, nil)
 	statusUnknown, bodyUnknown := client.call(http.MethodGet, "/v1/hubs/hub_00000000000000000000000000/media/"+entry, nil, nil)

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// server is a real process with a real data folder on a fixed port.
-type server struct {
+// process is a real server process with a real data folder on a fixed port.
+type process struct {
 	t    testing.TB
 	dir  string
 	addr string
@@ -46,12 +46,12 @@ type server struct {
 }
 
 // eachServer runs the body against a demo server on SQLite and on Postgres.
-func eachServer(t *testing.T, body func(*testing.T, *server)) {
+func eachServer(t *testing.T, body func(*testing.T, *process)) {
 	t.Run("sqlite", func(t *testing.T) { body(t, newServer(t, "")) })
-	t.Run("postgres", func(t *testing.T) { body(t, newServer(t, storetest.PostgresDSN(t))) })
+	t.Run("postgres", func(t *testing.T) { body(t, newServer(t, storetest.Postgres(t))) })
 }
 
-func newServer(t testing.TB, dsn string) *server {
+func newServer(t testing.TB, dsn string) *process {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +64,7 @@ func newServer(t testing.TB, dsn string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, dir: dir, addr: addr, dsn: dsn, log: log}
+	s := &process{t: t, dir: dir, addr: addr, dsn: dsn, log: log}
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
@@ -84,7 +84,7 @@ func newServer(t testing.TB, dsn string) *server {
 	return s
 }
 
-func (s *server) start() {
+func (s *process) start() {
 	s.t.Helper()
 	args := []string{"serve", "--demo", "--data", filepath.Join(s.dir, "data"), "--addr", s.addr, "--admin-addr", ""}
 	if s.dsn != "" {
@@ -111,7 +111,7 @@ func (s *server) start() {
 }
 
 // kill ends the process as a power cut of its own would: nothing can be tidied.
-func (s *server) kill() {
+func (s *process) kill() {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return
 	}
@@ -121,7 +121,7 @@ func (s *server) kill() {
 }
 
 // eventually waits for a condition; the deadline only ends a hopeless wait.
-func (s *server) eventually(what string, ok func() error) {
+func (s *process) eventually(what string, ok func() error) {
 	s.t.Helper()
 	var err error
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
@@ -134,13 +134,13 @@ func (s *server) eventually(what string, ok func() error) {
 
 // caller speaks to the API as one person (cookie) or client (bearer token).
 type caller struct {
-	s      *server
+	s      *process
 	http   *http.Client
 	bearer string
 }
 
 // client gets a bearer token by client_credentials.
-func (s *server) client() *caller {
+func (s *process) client() *caller {
 	s.t.Helper()
 	req, _ := http.NewRequest(http.MethodPost, s.demo.BaseURL+"/oauth2/token", strings.NewReader("grant_type=client_credentials"))
 	req.SetBasicAuth(s.demo.ClientID, s.demo.ClientSecret)
@@ -160,12 +160,14 @@ func (s *server) client() *caller {
 	return &caller{s: s, http: http.DefaultClient, bearer: token.AccessToken}
 }
 
-var inputField = regexp.MustCompile(`<input[^>]*>`)
-var formAction = regexp.MustCompile(`<form[^>]*action="([^"]*)"`)
-var attribute = regexp.MustCompile(`(name|value)="([^"]*)"`)
+var (
+	inputField = regexp.MustCompile(`<input[^>]*>`)
+	formAction = regexp.MustCompile(`<form[^>]*action="([^"]*)"`)
+	attribute  = regexp.MustCompile(`(name|value)="([^"]*)"`)
+)
 
 // signIn walks through the demo identity provider's page as a browser would.
-func (s *server) signIn(role string) *caller {
+func (s *process) signIn(role string) *caller {
 	s.t.Helper()
 	jar, _ := cookiejar.New(nil)
 	c := &caller{s: s, http: &http.Client{Jar: jar}}
