@@ -75,31 +75,36 @@ func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
 	}
 }
 
-// plays decodes what is at key with plain ffmpeg, which is not in the sandbox, and counts.
+// plays decodes what is at key with plain ffmpeg, which is not in the sandbox, and counts. One stream
+// at a time: ffprobe's DASH reader stops all of them with the first that ends.
 func (h *house) plays(key string, videos, frames int) {
 	h.t.Helper()
-	out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries",
-		"stream=nb_read_frames,width,height,codec_name,pix_fmt", "-print_format", "json", h.path(key)).CombinedOutput()
-	var pr struct {
-		Streams []struct {
-			Codec  string `json:"codec_name"`
-			PixFmt string `json:"pix_fmt"`
-			Frames string `json:"nb_read_frames"`
-		} `json:"streams"`
-	}
-	if err != nil || json.Unmarshal(out, &pr) != nil {
-		h.t.Fatalf("%s: %v: %s", key, err, out)
-	}
-	n := 0
-	for _, s := range pr.Streams {
-		var read int
-		if json.Unmarshal([]byte(s.Frames), &read) != nil || read < frames-1 || read > frames+1 || s.Codec != "h264" || s.PixFmt != "yuv420p" {
-			h.t.Errorf("%s: %+v, want %d frames", key, s, frames)
+	for i := range videos + 1 {
+		out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:"+strconv.Itoa(i), "-show_entries",
+			"stream=nb_read_frames,codec_name,pix_fmt", "-print_format", "json", h.path(key)).CombinedOutput()
+		var pr struct {
+			Streams []struct {
+				Codec  string `json:"codec_name"`
+				PixFmt string `json:"pix_fmt"`
+				Frames string `json:"nb_read_frames"`
+			} `json:"streams"`
 		}
-		n++
-	}
-	if n != videos {
-		h.t.Errorf("%s: %d video streams, want %d: %s", key, n, videos, out)
+		if err != nil || json.Unmarshal(out, &pr) != nil {
+			h.t.Fatalf("%s: %v: %s", key, err, out)
+		}
+		if i == videos {
+			if len(pr.Streams) > 0 {
+				h.t.Errorf("%s: more than %d video streams", key, videos)
+			}
+			return
+		}
+		if len(pr.Streams) != 1 {
+			h.t.Fatalf("%s: no video stream %d: %s", key, i, out)
+		}
+		s := pr.Streams[0]
+		if read, err := strconv.Atoi(s.Frames); err != nil || read < frames-1 || read > frames+1 || s.Codec != "h264" || s.PixFmt != "yuv420p" {
+			h.t.Errorf("%s: stream %d: %+v, want %d frames", key, i, s, frames)
+		}
 	}
 }
 

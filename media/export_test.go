@@ -1,0 +1,31 @@
+package media
+
+import (
+	"context"
+	"os/exec"
+
+	"isthmus/gateway"
+)
+
+// Confined prepares any program as ffmpeg is prepared, around the bytes of src. Done removes the workspace.
+func (p *Pipeline) Confined(ctx context.Context, src gateway.Source, l Limits, exe string, args ...string) (cmd *exec.Cmd, out string, done func(), err error) {
+	w, err := p.workspace(src)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	cmd, err = p.guard.command(ctx, w.dir, confinement{Exe: exe, Args: args, Read: []string{inName}, Write: []string{outName},
+		Limits: limits(l), Nice: 1})
+	return cmd, w.path(outName), w.Close, err
+}
+
+// Limits is limits for tests.
+type Limits limits
+
+// Accept checks the output folder of a workspace as publishing does.
+func Accept(d *Disk, out string) error {
+	w := &workspace{disk: d, name: out[:len(out)-len("/"+outName)]}
+	return w.accept()
+}
+
+// SetTools replaces ffmpeg by another program after the start.
+func (p *Pipeline) SetTools(ffmpeg string) { p.ffmpeg = ffmpeg }
