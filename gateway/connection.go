@@ -216,6 +216,9 @@ func (c Connection) advise(d Diagnosis) Diagnosis {
 	if c.MatchBy == MatchUserID {
 		warn("user id is", "People are not looked up: each person's Kaltura user id is taken to be their e-mail address. Somebody whose Kaltura user id is another one must be linked by hand.")
 	}
+	if d.SessionType == "admin" {
+		warn("always gives administrator", "This App Token always gives administrator sessions. It works, but one without sessionType lets people act with their own, smaller rights.")
+	}
 	if d.FixedUser != "" {
 		warn(d.FixedUser, "This App Token always acts as the Kaltura user \""+d.FixedUser+"\": everything that is uploaded belongs to that user.")
 	}

@@ -108,6 +108,9 @@ func (s *Integrations) diagnose(ctx context.Context, hubID string, c Connection)
 		if e.Code == Invalid && e.Field == "" {
 			e.Field = "/service_url"
 		}
+		if e.NextStep == "" {
+			e.NextStep = "Use the public address of the Kaltura server, for example https://www.kaltura.com."
+		}
 		return c, Diagnosis{}, &e
 	}
 	prober, ok := p.(Prober)
