@@ -1,0 +1,81 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { asProblem, type Problem } from "../api";
+
+interface Page<T> {
+  items: T[];
+  next?: string;
+}
+
+/** Puts a fresh first page on what is shown: known rows are updated in place, new ones come first. */
+export function merge<T extends { id: string }>(shown: T[], fresh: T[]): T[] {
+  const byId = new Map(fresh.map((i) => [i.id, i]));
+  const known = new Set(shown.map((i) => i.id));
+  return [...fresh.filter((i) => !known.has(i.id)), ...shown.map((i) => byId.get(i.id) ?? i)];
+}
+
+/** Appends a page without rows that are there already. */
+export function append<T extends { id: string }>(shown: T[], more: T[]): T[] {
+  const known = new Set(shown.map((i) => i.id));
+  return [...shown, ...more.filter((i) => !known.has(i.id))];
+}
+
+/**
+ * A list that grows by "load more". Another `question` starts again, and answers to an older one are
+ * dropped; `refresh` looks at the first page again without losing the place.
+ */
+export function usePages<T extends { id: string }, P extends Page<T>>(
+  question: string,
+  fetchPage: (cursor: string | undefined, signal: AbortSignal) => Promise<P>,
+) {
+  const [items, setItems] = useState<T[] | null>(null);
+  const [first, setFirst] = useState<P>();
+  const [next, setNext] = useState<string>();
+  const [problem, setProblem] = useState<Problem>();
+  const [loading, setLoading] = useState(false);
+  const current = useRef({ question, stop: new AbortController() });
+
+  const run = async (mode: "new" | "more" | "refresh", cursor?: string) => {
+    const turn = current.current;
+    if (mode !== "refresh") setLoading(true);
+    try {
+      const page = await fetchPage(cursor, turn.stop.signal);
+      if (turn !== current.current) return;
+      setProblem(undefined);
+      if (mode !== "more") setFirst(page);
+      if (mode !== "refresh") setNext(page.next);
+      setItems((shown) =>
+        mode === "new" || !shown ? page.items : mode === "more" ? append(shown, page.items) : merge(shown, page.items),
+      );
+    } catch (e) {
+      if (turn !== current.current || (e instanceof DOMException && e.name === "AbortError")) return;
+      // A refresh in the background that fails leaves what is shown.
+      if (mode !== "refresh") setProblem(asProblem(e));
+    } finally {
+      if (turn === current.current) setLoading(false);
+    }
+  };
+
+  useEffect(() => {
+    current.current.stop.abort();
+    current.current = { question, stop: new AbortController() };
+    setItems(null);
+    setFirst(undefined);
+    setNext(undefined);
+    setProblem(undefined);
+    void run("new");
+    return () => current.current.stop.abort();
+  }, [question]);
+
+  return {
+    items,
+    first,
+    hasMore: !!next,
+    problem,
+    loading,
+    more: () => run("more", next),
+    again: () => run("new"),
+    refresh: () => run("refresh"),
+    remove: (id: string) => setItems((shown) => shown?.filter((i) => i.id !== id) ?? null),
+    put: (it: T) => setItems((shown) => shown?.map((i) => (i.id === it.id ? it : i)) ?? null),
+  };
+}
