@@ -114,7 +114,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
 	}
-	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders)
+	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders, page(cfg.Web))
 
 	if err := s.routeREST(); err != nil {
 		return nil, err
@@ -129,10 +129,33 @@ func New(cfg Config) (*Server, error) {
 	e.GET("/openapi.yaml", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/yaml", openapi.YAML)
 	})
-	page := echo.WrapHandler(cfg.Web)
-	e.GET("/*", page)
-	e.HEAD("/*", page)
 	return s, nil
+}
+
+// page serves the front end where nothing else is. It is no route, because a route for everything
+// would hide that an address takes other methods.
+func page(web http.Handler) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			err := next(c)
+			r := c.Request()
+			if err != echo.ErrNotFound || (r.Method != http.MethodGet && r.Method != http.MethodHead) || forPrograms(r.URL.Path) {
+				return err
+			}
+			web.ServeHTTP(c.Response(), r)
+			return nil
+		}
+	}
+}
+
+// forPrograms tells addresses of programs from those of people: a mistake below the former is a problem.
+func forPrograms(p string) bool {
+	for _, prefix := range []string{"/v1/", "/oauth2/", "/.well-known/", tusBase, "/thumbs/", "/play/"} {
+		if strings.HasPrefix(p+"/", prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) routeREST() error {
@@ -147,9 +170,6 @@ func (s *Server) routeREST() error {
 		}
 	}
 	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})
-	// Unknown addresses below /v1 are problems, not pages.
-	s.echo.RouteNotFound("/v1", echo.NotFoundHandler)
-	s.echo.RouteNotFound("/v1/*", echo.NotFoundHandler)
 	return nil
 }
 

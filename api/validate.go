@@ -126,31 +126,40 @@ func refusal(err error) error {
 }
 
 func bodyFields(re *openapi3filter.RequestError) []openapi.FieldError {
-	var v *jsonschema.ValidationError
-	if !errors.As(re.Err, &v) {
+	leaves := schemaLeaves(re.Err)
+	if len(leaves) == 0 {
 		return []openapi.FieldError{{Pointer: "", Detail: "This is not valid JSON, or there is none."}}
 	}
-	var out []openapi.FieldError
-	var leaves func(v *jsonschema.ValidationError)
-	leaves = func(v *jsonschema.ValidationError) {
-		if len(v.Causes) == 0 {
-			out = append(out, openapi.FieldError{Pointer: pointer(v.InstanceLocation), Detail: schemaText(v)})
+	return each(leaves, func(v *jsonschema.ValidationError) openapi.FieldError {
+		return openapi.FieldError{Pointer: pointer(v.InstanceLocation), Detail: schemaText(v)}
+	})
+}
+
+// schemaLeaves finds what is wrong in the end: the library wraps it in what contains it.
+func schemaLeaves(err error) []*jsonschema.ValidationError {
+	var out []*jsonschema.ValidationError
+	switch e := err.(type) {
+	case nil:
+	case openapi3.MultiError:
+		for _, one := range e {
+			out = append(out, schemaLeaves(one)...)
 		}
-		for _, c := range v.Causes {
-			leaves(c)
+	case *jsonschema.ValidationError:
+		if len(e.Causes) == 0 {
+			return []*jsonschema.ValidationError{e}
 		}
+		for _, c := range e.Causes {
+			out = append(out, schemaLeaves(c)...)
+		}
+	default:
+		out = schemaLeaves(errors.Unwrap(err))
 	}
-	leaves(v)
 	return out
 }
 
 func explain(err error, fallback string) string {
-	var v *jsonschema.ValidationError
-	if errors.As(err, &v) {
-		for len(v.Causes) > 0 {
-			v = v.Causes[0]
-		}
-		return schemaText(v)
+	if leaves := schemaLeaves(err); len(leaves) > 0 {
+		return schemaText(leaves[0])
 	}
 	if fallback == "" {
 		fallback = "It is missing or has the wrong form."

@@ -1,0 +1,21 @@
+package api
+
+import "github.com/labstack/echo/v4"
+
+// Policy is a policy as tests compare it.
+type Policy struct {
+	Public, InHub, Admin bool
+	Scope                string
+}
+
+// Policies gives all policies.
+func Policies() map[string]Policy {
+	out := map[string]Policy{}
+	for id, p := range policies {
+		out[id] = Policy{p.public, p.hub != noHub, p.admin, p.scope}
+	}
+	return out
+}
+
+// Routes lists the routes.
+func (s *Server) Routes() []*echo.Route { return s.echo.Routes() }
