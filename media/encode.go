@@ -65,7 +65,7 @@ func (p *Pipeline) encode(ctx context.Context, w *workspace, l look, rungs []run
 // audioArgs copy the sound when it can stay, else make AAC of it.
 func (l look) audioArgs() []string {
 	if l.CopyAudio {
-		return []string{"-c:a", "copy"}
+		return []string{"-c:a", "copy", "-tag:a", "mp4a"}
 	}
 	return []string{"-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000"}
 }
@@ -121,14 +121,14 @@ func (p *Pipeline) muxDASH(ctx context.Context, w *workspace, l look, d dash) er
 	args = append(append(append(args, maps...), sound...), noExtras...)
 	if len(d.video) > 0 {
 		// The muxer wants one aspect ratio to the last digit; even numbers of pixels cannot give that.
-		args = append(args, "-c:v", "copy", "-aspect:v", fmt.Sprintf("%d:%d", l.Width, l.Height))
+		args = append(args, "-c:v", "copy", "-tag:v", "avc1", "-aspect:v", fmt.Sprintf("%d:%d", l.Width, l.Height))
 	}
 	args = append(args, "-f", "dash", "-seg_duration", strconv.Itoa(segmentTime), "-hls_playlist", "1", "-hls_master_name", hlsName,
 		"-adaptation_sets", sets, "-init_seg_name", "init-$RepresentationID$.mp4", "-media_seg_name", "seg-$RepresentationID$-$Number$.m4s",
 		outName+"/"+manifestName)
 	if d.progressive {
 		args = append(append(append(args, maps[:2]...), sound...), noExtras...)
-		args = append(args, "-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", outName+"/source.mp4")
+		args = append(args, "-c:v", "copy", "-tag:v", "avc1", "-movflags", "+faststart", "-f", "mp4", outName+"/source.mp4")
 	}
 	return p.run(ctx, w, job{args: args, nice: d.nice, timeout: copyTime(3*w.size) + l.duration()/4, stall: defaultStall + copyTime(w.size)/4,
 		output: 2*w.size + 64<<20, total: l.duration(), progress: d.progress})

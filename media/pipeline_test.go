@@ -158,3 +158,29 @@ func (h *house) nothingLeft() {
 		h.t.Errorf("left behind: %v %v", left, err)
 	}
 }
+
+// sounds decodes a packaged sound in all its forms.
+func (h *house) sounds(pkg gateway.Package) {
+	h.t.Helper()
+	for _, key := range []string{pkg.DASH, pkg.HLS, pkg.Renditions[0].Key} {
+		out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0", h.path(key)).CombinedOutput()
+		codec, n, _ := strings.Cut(strings.TrimSpace(strings.SplitN(string(out), "\n", 2)[0]), ",")
+		if frames, cerr := strconv.Atoi(strings.TrimSuffix(n, ",")); err != nil || cerr != nil || codec != "aac" || frames < 80 {
+			h.t.Errorf("%s: %s %v", key, out, err)
+		}
+	}
+	var wave struct {
+		Version, Channels, Bits, Length int
+		Data                            []int
+	}
+	if err := json.Unmarshal(h.read(pkg.Waveform), &wave); err != nil || wave.Version != 2 || wave.Length < 900 || len(wave.Data) != 2*wave.Length {
+		h.t.Errorf("waveform of %d points: %v", wave.Length, err)
+	}
+	low, high := 0, 0
+	for _, v := range wave.Data {
+		low, high = min(low, v), max(high, v)
+	}
+	if low > -8 || high < 8 || low < -128 || high > 127 {
+		h.t.Errorf("waveform between %d and %d", low, high)
+	}
+}

@@ -5,11 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	_ "image/gif"  // header readers for pictureSize
+	_ "image/jpeg" // …
+	_ "image/png"  // …
+	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	_ "golang.org/x/image/webp" // …
 
 	"isthmus/gateway"
 )
@@ -115,6 +123,11 @@ func (p *Pipeline) look(ctx context.Context, w *workspace) (look, error) {
 	if err := f.whole(in, w.size); err != nil {
 		return look{}, err
 	}
+	if f.kind == gateway.Image {
+		if err := pictureSize(in, w.size); err != nil {
+			return look{}, err
+		}
+	}
 	var facts trackFacts
 	if f.demuxer == "mov" {
 		if facts, err = readTrackFacts(in, w.size); err != nil {
@@ -151,6 +164,7 @@ func (p *Pipeline) look(ctx context.Context, w *workspace) (look, error) {
 func (p *Pipeline) probe(ctx context.Context, w *workspace, f format) (probed, error) {
 	entries := probeEntries
 	args := append([]string{"-v", "error", "-hide_banner"}, f.inputArgs()...)
+	args = append(args, "-codec_whitelist:s", textDecoders)
 	if f.kind == gateway.Image { // how a photo is to be turned is told with its first frame only
 		entries += ":frame_side_data=side_data_type,rotation"
 		args = append(args, "-read_intervals", "%+#1")
@@ -160,6 +174,9 @@ func (p *Pipeline) probe(ctx context.Context, w *workspace, f format) (probed, e
 	err := p.run(ctx, w, job{probe: true, args: args, timeout: time.Minute, stdout: collect(&out, maxProbeJSON)})
 	if err != nil {
 		if gateway.IsReason(err, "undecodable") {
+			if m := notAllowed.FindStringSubmatch(err.Error()); m != nil {
+				return probed{}, unsupported(m[1])
+			}
 			return probed{}, unreadable(err)
 		}
 		return probed{}, err
@@ -169,6 +186,22 @@ func (p *Pipeline) probe(ctx context.Context, w *workspace, f format) (probed, e
 		return probed{}, unreadable(err)
 	}
 	return pr, nil
+}
+
+var notAllowed = regexp.MustCompile(`Codec \((\w{1,32})\) not on whitelist`)
+
+// pictureSize reads a picture's size from its header, in Go, before any decoder of ffmpeg sees it.
+func pictureSize(r io.ReaderAt, size int64) error {
+	c, _, err := image.DecodeConfig(io.NewSectionReader(r, 0, size))
+	if err == nil && (c.Width > maxImageSide || c.Height > maxImageSide) {
+		return tooLarge(c.Width, c.Height, maxImageSide)
+	}
+	return nil // a kind that Go does not know is ffprobe's to judge
+}
+
+func tooLarge(width, height, bound int) error {
+	return gateway.E(gateway.Invalid, "too_large_picture", fmt.Sprintf("The picture is %d×%d; the most is %d×%d.", width, height, bound, bound)).
+		Next("Export it in a smaller size.")
 }
 
 // judge applies our rules to what ffprobe found.
@@ -241,8 +274,7 @@ func (l *look) judgePicture(pr probed) error {
 		return unreadable(fmt.Errorf("picture of %d×%d", v.Width, v.Height))
 	}
 	if v.Width > bound || v.Height > bound {
-		return gateway.E(gateway.Invalid, "too_large_picture", fmt.Sprintf("The picture is %d×%d; the most is %d×%d.", v.Width, v.Height, bound, bound)).
-			Next("Export it in a smaller size.")
+		return tooLarge(v.Width, v.Height, bound)
 	}
 	l.VideoCodec = v.Codec
 	l.Width, l.Height = v.Width, v.Height

@@ -29,8 +29,10 @@ const (
 var (
 	videoDecoders = []string{"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "prores"}
 	audioDecoders = []string{"aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
-		"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8"}
+		"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "mjpeg", "png"} // the last two for cover art
 	avDecoders = append(append([]string{}, videoDecoders...), audioDecoders...)
+	// ffprobe opens (but never runs) a decoder for every track and gives up when it may not.
+	textDecoders = "mov_text,subrip,srt,ass,ssa,webvtt,text,dvdsub,dvbsub,pgssub,cc_dec"
 )
 
 var (
