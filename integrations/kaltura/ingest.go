@@ -25,7 +25,7 @@ const (
 
 // Create implements gateway.Platform: an upload token, made anew or found again by its handle.
 func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMedia) (gateway.Ingest, error) {
-	w, err := p.person(ctx, a)
+	w, err := p.sender(ctx, a)
 	if err != nil {
 		return nil, public(err)
 	}

@@ -143,6 +143,18 @@ func (p *Platform) person(ctx context.Context, a gateway.Actor) (who, error) {
 	return p.wide(ctx)
 }
 
+// machineUser owns what a machine client uploads. Kaltura makes the user on the first upload; an
+// entry without an owner could not be given its content afterwards.
+const machineUser = "isthmus"
+
+// sender is the session that uploads for the actor.
+func (p *Platform) sender(ctx context.Context, a gateway.Actor) (who, error) {
+	if a.Machine() && a.PlatformUserID == "" {
+		a.PlatformUserID = machineUser
+	}
+	return p.person(ctx, a)
+}
+
 // wide is the session that sees the whole account, as far as the token allows: a user session with
 // list:*, else an admin session, else what there is.
 func (p *Platform) wide(ctx context.Context) (who, error) {
