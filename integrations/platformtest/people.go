@@ -1,0 +1,125 @@
+package platformtest
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"isthmus/gateway"
+)
+
+func (s *suite) probe(t *testing.T) {
+	prober, ok := s.p.(gateway.Prober)
+	if !ok {
+		t.Skip("no prober")
+	}
+	for _, v := range []gateway.Visibility{gateway.VisibilityShared, gateway.VisibilityOwn} {
+		d, err := prober.Probe(t.Context(), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := d.Failed(); len(f) > 0 {
+			t.Errorf("%s: %+v", v, f)
+		}
+		for _, c := range d.Checks {
+			if c.Text == "" || c.State == "failed" && (c.Reason == "" || c.Fix == "") {
+				t.Errorf("%+v says too little", c)
+			}
+		}
+	}
+}
+
+func (s *suite) tags(t *testing.T) {
+	tagger, ok := s.p.(gateway.Tagger)
+	if !ok {
+		t.Skip("no tagger")
+	}
+	data := read(t, s.Picture)
+	id := s.put(t, s.Alice, s.describe("Tagged", s.Picture, len(data), gateway.Image, "keep me"), data).ID
+	want := []string{gateway.Tag360, "one", "two", "three", "four"}
+	var wg sync.WaitGroup
+	for _, tag := range append(want, gateway.Tag360) { // the same twice
+		wg.Go(func() {
+			if _, err := tagger.AddTag(t.Context(), s.Alice, id, tag); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	m, err := s.p.Get(t.Context(), s.Alice, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, "keep me", s.marker)
+	slices.Sort(want)
+	if got := slices.Sorted(slices.Values(m.Tags)); !slices.Equal(got, want) || !m.Is360() {
+		t.Errorf("tags %q, want %q", got, want)
+	}
+	_, err = tagger.AddTag(t.Context(), s.Alice, "0_doesnotexist", gateway.Tag360)
+	wantCode(t, err, gateway.NotFound)
+}
+
+func (s *suite) users(t *testing.T) {
+	users, ok := s.p.(gateway.Provisioner)
+	if !ok {
+		t.Skip("no provisioner")
+	}
+	email := strings.ReplaceAll(s.marker, "_", "-") + "@school.example"
+	if found, err := users.FindUsers(t.Context(), email); err != nil || len(found) != 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			u, created, err := users.CreateUser(t.Context(), gateway.PlatformUser{ID: email, Email: email, FirstName: "Ada", LastName: "Byron"})
+			if err != nil || u.ID != email || !u.Active {
+				t.Errorf("%+v, %v", u, err)
+			}
+			if created {
+				made.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d users were made", made.Load())
+	}
+	for _, q := range []string{email, strings.ToUpper(email)} {
+		found, err := users.FindUsers(t.Context(), q)
+		if err != nil || len(found) != 1 || found[0].ID != email || found[0].FirstName != "Ada" {
+			t.Errorf("%s: %+v, %v", q, found, err)
+		}
+	}
+	// An address that only begins like another is not found for it.
+	if found, err := users.FindUsers(t.Context(), strings.TrimSuffix(email, "e")); err != nil || len(found) != 0 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	// A second account with the same address makes it ambiguous, and both are told.
+	if _, created, err := users.CreateUser(t.Context(), gateway.PlatformUser{ID: "other-" + s.marker, Email: email}); err != nil || !created {
+		t.Fatal(err)
+	}
+	if found, err := users.FindUsers(t.Context(), email); err != nil || len(found) != 2 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	_, _, err := users.CreateUser(t.Context(), gateway.PlatformUser{ID: "not an id/", Email: email})
+	wantCode(t, err, gateway.Invalid)
+}
+
+func (s *suite) remove(t *testing.T) {
+	remover, ok := s.p.(gateway.Remover)
+	if !ok {
+		t.Skip("no remover")
+	}
+	data := read(t, s.Picture)
+	id := s.put(t, s.Alice, s.describe("Removed", s.Picture, len(data), gateway.Image), data).ID
+	for range 2 {
+		if err := remover.Remove(t.Context(), s.Alice, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.p.Get(t.Context(), s.Alice, id)
+	wantCode(t, err, gateway.NotFound)
+}
