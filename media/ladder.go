@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"path"
+	"strings"
 
 	"isthmus/gateway"
 )
@@ -10,7 +11,7 @@ import (
 // Ladder adds the lower rungs and publishes source and rungs together under dir/ladder. The
 // generation is complete in itself: the earlier one can go once nobody plays from it.
 func (p *Pipeline) Ladder(ctx context.Context, src gateway.Source, _ gateway.Inspection, have gateway.Package, dir string, progress gateway.Progress) (gateway.Package, error) {
-	key := dir + "/" + ladderGeneration
+	key := strings.TrimSuffix(dir, "/") + "/" + ladderGeneration
 	if have.Dir == key || have.DASH == "" {
 		return have, nil
 	}

@@ -28,7 +28,7 @@ const (
 
 // Package makes the quickest playable form. Keys come out below dir/play.
 func (p *Pipeline) Package(ctx context.Context, src gateway.Source, in gateway.Inspection, dir string, progress gateway.Progress) (gateway.Package, error) {
-	return p.generation(ctx, src, dir+"/"+playGeneration, func(w *workspace, l look) (gateway.Package, error) {
+	return p.generation(ctx, src, strings.TrimSuffix(dir, "/")+"/"+playGeneration, func(w *workspace, l look) (gateway.Package, error) {
 		c := p.slow
 		if l.Type != gateway.Video || l.CopyVideo {
 			c = p.quick
