@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -110,6 +111,12 @@ func (db *DB) openPostgres(ctx context.Context) error {
 	// bun writes the arguments into the statement, so each text is new and a cache would only fill up.
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	cfg.StatementCacheCapacity, cfg.DescriptionCacheCapacity = 0, 0
+	// A statement or transaction that hangs must not hold its locks for ever.
+	for name, ms := range map[string]string{"statement_timeout": "30000", "idle_in_transaction_session_timeout": "60000"} {
+		if cfg.RuntimeParams[name] == "" {
+			cfg.RuntimeParams[name] = ms
+		}
+	}
 	p := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(_ context.Context, c *pgx.Conn) error {
 		c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
 		return nil
@@ -128,12 +135,36 @@ func badDSN() error {
 		Next("Use the form postgres://user:password@host/database.")
 }
 
-func (d dialect) lockMigrations(ctx context.Context, tx bun.Tx) error {
-	if d == sqlite {
-		return nil
+// lockMigrations lets one process at a time migrate, River's tables included, for which River makes
+// transactions of its own: hence a lock of the session. On SQLite there is only this process.
+func (db *DB) lockMigrations(ctx context.Context) (unlock func(), err error) {
+	if db.dialect == sqlite {
+		return func() {}, nil
 	}
-	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.isthmus.migrations'))")
-	return err
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	const key = "hashtext(current_schema() || '.isthmus.migrations')"
+	if _, err := conn.ExecContext(ctx, "SET statement_timeout = 0"); err != nil { // waiting may take its time
+		return nil, errors.Join(translate(err), conn.Close())
+	}
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock("+key+")"); err != nil {
+		return nil, errors.Join(translate(err), conn.Close())
+	}
+	return func() {
+		// Not back into the pool: the end of the session frees the lock and forgets the setting.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = conn.Close()
+	}, nil
+}
+
+// patient lifts the limit on a statement's time for the rest of a transaction.
+func (d dialect) patient() string {
+	if d == sqlite {
+		return "SELECT 1" // there is no limit
+	}
+	return "SET LOCAL statement_timeout = 0"
 }
 
 // lockEvents makes writers of the event log commit one after the other; on SQLite they do anyhow.

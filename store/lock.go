@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +12,11 @@ import (
 	"isthmus/gateway"
 )
 
-// lockFolder takes a data folder for this process. The kernel lets go of the lock when the process
-// ends, however it ends, so there is never a stale one to clear away.
-func lockFolder(dir string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// lockFile takes a folder or a database for this process by a lock on a file that stands for it.
+// The kernel lets go of the lock when the process ends, however it ends, so there is never a stale
+// one to clear away.
+func lockFile(path, what string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be used.").
 			Next("Choose a folder that this user may write to.").Because(err)
@@ -31,7 +31,7 @@ func lockFolder(dir string) (io.Closer, error) {
 		if pid, err := io.ReadAll(io.LimitReader(f, 20)); err == nil && len(pid) > 0 {
 			who = "Process " + strings.TrimSpace(string(pid))
 		}
-		return nil, gateway.E(gateway.Conflict, "data_folder_in_use", fmt.Sprintf("%s is already running on the data folder %s.", who, dir)).
+		return nil, gateway.E(gateway.Conflict, "data_folder_in_use", fmt.Sprintf("%s is already running on %s.", who, what)).
 			Next("Stop it first, or name another folder with --data.")
 	}
 	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {

@@ -10,15 +10,19 @@ import (
 	"isthmus/migrations"
 )
 
-// migrate applies what is missing of our schema, then of River's. Postgres serialises processes
-// that start together by an advisory lock, SQLite by its one writer.
+// migrate applies what is missing of our schema, then of River's.
 func (db *DB) migrate(ctx context.Context) error {
 	all, err := migrations.List(db.dialect.name())
 	if err != nil {
 		return err
 	}
+	unlock, err := db.lockMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	err = db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if err := db.dialect.lockMigrations(ctx, tx); err != nil {
+		if _, err := tx.ExecContext(ctx, db.dialect.patient()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_versions (version integer PRIMARY KEY, name text NOT NULL)"); err != nil {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -187,6 +188,9 @@ func TestDurabilityPragmas(t *testing.T) {
 	if _, err := os.Stat(o.DSN); err != nil {
 		t.Error("not at the path given:", err)
 	}
+	if _, err := store.Open(t.Context(), store.Options{DataDir: t.TempDir(), DSN: o.DSN}); !gateway.IsReason(err, "data_folder_in_use") {
+		t.Error("opened by two data folders:", err)
+	}
 }
 
 func TestBadAddress(t *testing.T) {
@@ -214,4 +218,25 @@ func TestHasSealed(t *testing.T) {
 			t.Fatal(has, err)
 		}
 	})
+}
+
+// Replicas that start together migrate once.
+func TestTogether(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		dir := t.TempDir()
+		wg.Go(func() {
+			db, err := store.Open(t.Context(), store.Options{DataDir: dir, DSN: dsn})
+			if err == nil {
+				err = db.Close()
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		must(t, err)
+	}
 }

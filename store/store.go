@@ -43,7 +43,7 @@ type DB struct {
 	write   *bun.DB // on SQLite exactly one connection
 	read    *bun.DB // on Postgres the same as write
 	queue   inserter
-	lock    io.Closer
+	locks   []io.Closer
 	dsn     string
 	close   sync.Once
 }
@@ -67,11 +67,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be made.").
 			Next("Choose a folder that this user may write to.").Because(err)
 	}
-	lock, err := lockFolder(o.DataDir)
+	lock, err := lockFile(filepath.Join(o.DataDir, "lock"), "the data folder "+o.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{clock: o.Clock, log: o.Log, lock: lock, replica: o.Replica}
+	db := &DB{clock: o.Clock, log: o.Log, locks: []io.Closer{lock}, replica: o.Replica}
 	if err := db.open(ctx, o); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -91,6 +91,13 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		db.dialect, db.dsn = sqlite, o.DSN
 		if db.dsn == "" {
 			db.dsn = filepath.Join(o.DataDir, "isthmus.db")
+		} else {
+			// Somewhere else: another data folder could name the same file.
+			lock, err := lockFile(db.dsn+".lock", "the database "+db.dsn)
+			if err != nil {
+				return err
+			}
+			db.locks = append(db.locks, lock)
 		}
 		err = db.openSQLite(ctx)
 	}
@@ -118,7 +125,9 @@ func (db *DB) Close() error {
 		if db.write != nil {
 			errs = append(errs, db.write.Close())
 		}
-		errs = append(errs, db.lock.Close())
+		for _, l := range db.locks {
+			errs = append(errs, l.Close())
+		}
 	})
 	return errors.Join(errs...)
 }
