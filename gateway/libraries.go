@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -289,7 +290,7 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 		if len(key) <= len(pkg.Dir) || key[:len(pkg.Dir)] != pkg.Dir {
 			return ""
 		}
-		return "/play/" + ticket + "/" + key[len(pkg.Dir):]
+		return "/play/" + ticket + "/" + strings.TrimPrefix(key[len(pkg.Dir):], "/")
 	}
 	p := Playback{DASH: url(pkg.DASH), HLS: url(pkg.HLS), Image: url(pkg.Image), ExpiresAt: s.Clock().Add(playLife)}
 	if len(pkg.Renditions) > 0 {
