@@ -72,7 +72,7 @@ e2e: build ## drive the whole outcome in Chromium, on SQLite and on Postgres
 	cd web && ../scripts/with-postgres npm run --silent e2e
 
 .PHONY: bench
-bench: build ## measure: last byte to playable, ladder against plain ffmpeg, browse overhead, memory
+bench: ## measure: last byte to playable, ladder against plain ffmpeg, browse overhead, memory
 	scripts/bench
 
 .PHONY: clean

@@ -1,4 +1,3 @@
-// Package storetest opens databases for tests.
 package storetest
 
 import (

@@ -1,0 +1,2 @@
+// Package storetest opens databases for tests.
+package storetest
