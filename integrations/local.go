@@ -42,7 +42,7 @@ func (l local) RoundTrip(req *http.Request) (*http.Response, error) {
 		l.handler.ServeHTTP(w, in)
 	}()
 	// The pipe knows nothing of contexts: a handler stuck in Write is freed by breaking it.
-	stop := context.AfterFunc(ctx, func() { _ = pr.CloseWithError(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { _ = pw.CloseWithError(context.Cause(ctx)) })
 	select {
 	case <-w.begun:
 	case <-ctx.Done():
