@@ -72,7 +72,7 @@ func (s *Server) ConnectKaltura(ctx context.Context, r ConnectKalturaRequestObje
 	}
 	in, err := s.integrations.Save(ctx, a, version, connectionOf(*r.Body))
 	if err != nil {
-		if version == 0 && gateway.IsReason(err, reasonStale) {
+		if version == 0 && (gateway.IsReason(err, reasonStale) || gateway.IsReason(err, "already_connected")) {
 			_, err = ifMatch(nil) // there is one already: replacing it wants its version
 		}
 		return nil, stale(err)

@@ -25,8 +25,10 @@ const (
 	reasonMediaType = "unsupported_media_type"
 	reasonIfMatch   = "if_match_required"
 	reasonStale     = "stale"
-	reasonBody      = "bad_body"
-	reasonParameter = "bad_parameter"
+
+	reasonTusVersion = "tus_version"
+	reasonBody       = "bad_body"
+	reasonParameter  = "bad_parameter"
 )
 
 // failure is an error with several offending inputs.
@@ -62,7 +64,7 @@ func statusOf(e *gateway.Error) int {
 	case gateway.TooLarge:
 		return http.StatusRequestEntityTooLarge
 	case gateway.Precondition:
-		if e.Reason == reasonStale {
+		if e.Reason == reasonStale || e.Reason == reasonTusVersion {
 			return http.StatusPreconditionFailed
 		}
 		// Not the request's If-Match failed but something that must be put right first, such as
@@ -85,6 +87,9 @@ func domainError(err error) *gateway.Error {
 	var tooBig *http.MaxBytesError
 	if errors.As(err, &tooBig) {
 		return gateway.E(gateway.TooLarge, "body_too_large", "The request body is too large.").Next("Send less in one request.")
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return gateway.E(gateway.Unavailable, "interrupted", "The request was interrupted.").Next("Try again in a moment.").Because(err)
 	}
 	var he *echo.HTTPError
 	if errors.As(err, &he) {
@@ -119,7 +124,7 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	e := domainError(err)
 	status := statusOf(e)
 	t := traceOf(r.Context())
-	if status >= 500 {
+	if status >= 500 && !errors.Is(err, context.Canceled) { // mostly the client's going away
 		s.log.ErrorContext(r.Context(), "request failed", "error", e.Error(), "trace_id", t.trace, "request_id", t.request)
 	} else if e.Err != nil {
 		s.log.DebugContext(r.Context(), "request refused", "error", e.Error(), "trace_id", t.trace, "request_id", t.request)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -39,14 +40,22 @@ func (s *Server) routeTus() error {
 		wrapped := h.Middleware(f)
 		return func(c echo.Context) error {
 			var own tusFailure
-			r := c.Request().Clone(context.WithValue(c.Request().Context(), tusFailureKey, &own))
+			w := &tusWriter{ResponseWriter: c.Response()}
+			ctx, cancel := context.WithCancelCause(context.WithValue(c.Request().Context(), tusFailureKey, &own))
+			defer cancel(nil)
+			if c.Request().Method == http.MethodPatch {
+				// A graceful stop ends the body where it is; what arrived is kept and the client goes on later.
+				defer context.AfterFunc(s.closing, func() {
+					cancel(handler.ErrServerShutdown)
+					w.stopReading()
+				})()
+			}
+			r := c.Request().Clone(ctx)
 			r.URL.Path = "/" + c.Param("id")
 			r.Header.Del("X-HTTP-Method-Override") // policies are per method
-			w := &tusWriter{ResponseWriter: c.Response()}
 			wrapped.ServeHTTP(w, r)
 			// tusd sets deadlines on the connection, which may serve something long next.
-			rc := http.NewResponseController(c.Response())
-			_ = rc.SetWriteDeadline(time.Time{})
+			_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Time{})
 			return w.problem(own.err)
 		}
 	}
@@ -101,6 +110,8 @@ func (s *Server) enforceTus(next echo.HandlerFunc) echo.HandlerFunc {
 			switch {
 			case err == nil && !mine(a, u.ParticipantID, u.ClientID):
 				return errNoUpload() // an admin may look at an upload and cancel it by REST, not write into it
+			case err == nil && (u.State == gateway.UploadCancelled || u.State == gateway.UploadExpired):
+				return gateway.E(gateway.NotFound, "upload_gone", "This upload was cancelled or has expired.").Next("Create a new one.")
 			case err == nil:
 				c.SetRequest(r.WithContext(context.WithValue(r.Context(), actorKey, a)))
 				return next(c)
@@ -142,10 +153,6 @@ func (u tusUpload) GetInfo(ctx context.Context) (handler.FileInfo, error) {
 	up, offset, err := u.uploads.Offset(ctx, u.actor, u.id)
 	if err != nil {
 		return handler.FileInfo{}, tusError(ctx, err)
-	}
-	if up.State == gateway.UploadCancelled || up.State == gateway.UploadExpired {
-		e := gateway.E(gateway.NotFound, "upload_gone", "This upload was cancelled or has expired.").Next("Create a new one.")
-		return handler.FileInfo{}, tusError(ctx, e)
 	}
 	return handler.FileInfo{ID: u.id, Size: up.Size, Offset: offset, MetaData: handler.MetaData{"filename": up.Name}}, nil
 }
@@ -189,6 +196,27 @@ type tusWriter struct {
 	http.ResponseWriter
 	failed int
 	body   []byte
+
+	mu      sync.Mutex
+	stopped bool
+}
+
+// SetReadDeadline is tusd's, until reading is to stop.
+func (w *tusWriter) SetReadDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		t = time.Now()
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
+
+// stopReading wakes a read that waits for a silent client, and lets none follow.
+func (w *tusWriter) stopReading() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now())
 }
 
 func (w *tusWriter) WriteHeader(status int) {
@@ -240,13 +268,21 @@ var tusProblems = map[string]*gateway.Error{
 		Next("HEAD tells the offset; go on from there."),
 	"ERR_UPLOAD_LOCKED": gateway.E(gateway.Conflict, "upload_locked", "Another request is writing to this upload.").
 		Next("Wait for it to end, then HEAD for the offset.").After(time.Second),
-	"ERR_MAX_SIZE_EXCEEDED": gateway.E(gateway.TooLarge, "beyond_size", "These bytes go beyond the size the upload was announced with.").
+	"ERR_UPLOAD_SIZE_EXCEEDED": gateway.E(gateway.TooLarge, "beyond_size", "These bytes go beyond the size the upload was announced with.").
 		Next("Create a new upload with the right size."),
+	"ERR_LOCK_TIMEOUT": gateway.E(gateway.Conflict, "upload_locked", "Another request is writing to this upload.").
+		Next("Wait for it to end, then HEAD for the offset.").After(time.Second),
+	"ERR_UPLOAD_INTERRUPTED": gateway.E(gateway.Conflict, "upload_taken_over", "A newer request took this upload over.").
+		Next("HEAD tells the offset; let one client at a time send."),
+	"ERR_SERVER_SHUTDOWN": gateway.E(gateway.Unavailable, "stopping", "The server is stopping; what arrived is kept.").
+		Next("HEAD tells the offset; go on from there in a moment.").After(2 * time.Second),
+	"ERR_UNEXPECTED_EOF": gateway.E(gateway.Invalid, "body_cut", "The body ended before its announced length.").
+		Next("HEAD tells the offset; go on from there."),
 	"ERR_INVALID_OFFSET": gateway.E(gateway.Invalid, "bad_offset", "Upload-Offset is missing or no number.").
 		Next("Send the offset that HEAD told."),
 	"ERR_INVALID_CONTENT_TYPE": gateway.E(gateway.Invalid, reasonMediaType, "The content type must be application/offset+octet-stream.").
 		Next("Set Content-Type so, or use a tus client."),
-	"ERR_UNSUPPORTED_VERSION": gateway.E(gateway.Precondition, "tus_version", "The tus version is missing or not 1.0.0.").
+	"ERR_UNSUPPORTED_VERSION": gateway.E(gateway.Precondition, reasonTusVersion, "The tus version is missing or not 1.0.0.").
 		Next("Send Tus-Resumable: 1.0.0, or use a tus client."),
 }
 

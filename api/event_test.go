@@ -1,0 +1,106 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"isthmus/gateway"
+)
+
+// listen reads a stream's messages into a channel, one map of fields each.
+func (c *caller) listen(ctx context.Context, t *testing.T, path string, header ...string) <-chan map[string]string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", c.r.base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("stream: %d %v", resp.StatusCode, resp.Header)
+	}
+	out := make(chan map[string]string, 100)
+	go func() {
+		defer close(out)
+		defer func() { _ = resp.Body.Close() }()
+		lines := bufio.NewScanner(resp.Body)
+		m := map[string]string{}
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch {
+			case lines.Text() == "" && len(m) > 0:
+				out <- m
+				m = map[string]string{}
+			case name == "id" || name == "event" || name == "data":
+				m[name] = value
+			}
+		}
+	}()
+	return out
+}
+
+func next(t *testing.T, in <-chan map[string]string) map[string]string {
+	t.Helper()
+	select {
+	case m, ok := <-in:
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		return m
+	case <-time.After(30 * time.Second):
+		t.Fatal("no event came")
+	}
+	return nil
+}
+
+func TestEvents(t *testing.T) {
+	r := newRig(t)
+	pat := r.signIn("pat@example.org")
+	r.signIn("ada@example.org")
+	hub := r.hub["bio"]
+	say := func(participant, typ, subject string) {
+		t.Helper()
+		err := r.db.Tx(t.Context(), func(tx gateway.Tx) error {
+			return r.events.Append(t.Context(), tx, hub, participant, typ, subject, map[string]any{"text": "line\nbreak"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("", "upload.ready", "upl_0") // before anybody listens: a new listener does not hear of it
+	live := pat.listen(t.Context(), t, "/v1/events?hub="+hub)
+	say("par_somebody_else", "upload.ready", "upl_secret")
+	say("", "upload.ready", "upl_1")
+	m := next(t, live)
+	if m["event"] != "upload.ready" || m["id"] == "" || !strings.Contains(m["data"], `"subject":"upl_1"`) || !strings.Contains(m["data"], `line\nbreak`) {
+		t.Fatalf("event: %v", m)
+	}
+	r.events.Progress(hub, "", "upload.progress", "upl_1", map[string]any{"progress": 0.5})
+	if p := next(t, live); p["event"] != "upload.progress" || p["id"] != "" {
+		t.Errorf("progress: %v", p)
+	}
+	say("", "upload.ready", "upl_2")
+	if e := next(t, live); !strings.Contains(e["data"], "upl_2") {
+		t.Errorf("event: %v", e)
+	}
+
+	// A listener that was away hears what it missed, and only that.
+	resumed := pat.listen(t.Context(), t, "/v1/events?hub="+hub, "Last-Event-ID", m["id"])
+	if e := next(t, resumed); !strings.Contains(e["data"], "upl_2") {
+		t.Errorf("after the break: %v", e)
+	}
+	r.api.Close() // a graceful stop ends the streams
+	for _, in := range []<-chan map[string]string{live, resumed} {
+		for range in {
+		}
+	}
+}
