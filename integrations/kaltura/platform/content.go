@@ -181,7 +181,7 @@ func settle(ctx context.Context, t Tables, as gateway.Asset) error {
 		return err
 	}
 	e.FlavorParams = ""
-	if e.Status == entryReady {
+	if e.Status == entryReady || e.Status == entryErrorConverting {
 		var ids []string
 		for _, f := range flavors {
 			if f.Status == flavorReady {
@@ -218,7 +218,7 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 		source.Width, source.Height, source.FrameRate = int64(look.Width), int64(look.Height), look.FrameRate
 		source.Bitrate, source.Container, source.Codec = look.Bitrate/1000, container(look.Container), codecID(look.VideoCodec)
 		source.Status = flavorReady
-		if look.CopyVideo || look.Type == gateway.Audio && look.CopyAudio {
+		if source.Codec == "avc1" && source.Container == "isom" || look.Type == gateway.Audio && look.CopyAudio {
 			source.Tags = "source,web"
 		}
 	} else if as.State == gateway.AssetFailed {
@@ -237,6 +237,9 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 			f.Params, f.Status, f.Blob, f.Size = params, flavorReady, r.Key, r.Size
 			f.Width, f.Height, f.Bitrate, f.FrameRate = int64(r.Width), int64(r.Height), r.Bitrate/1000, look.FrameRate
 			f.FileExt, f.Container, f.Codecs, f.Tags = extension(r.Key), "isom", r.Codecs, paramsOf(params).tags
+			if r.Key == as.Original { // the top rung may be the very file that was uploaded
+				f.FileExt = extension(as.FileName)
+			}
 			f.Codec, _, _ = strings.Cut(r.Codecs, ".")
 			want = append(want, f)
 		}

@@ -83,6 +83,8 @@ func (p *Platform) register() {
 	}
 }
 
+const noStore = "no-store, no-cache, must-revalidate, post-check=0, pre-check=0"
+
 var callbackName = regexp.MustCompile(`^[0-9_a-zA-Z.]+$`)
 
 // serveAPI answers one request of the API. Errors have status 200, as Kaltura sends them.
@@ -90,7 +92,7 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	h := w.Header()
 	h.Set("Expires", "Sun, 19 Nov 2000 08:52:00 GMT")
-	h.Set("Cache-Control", "no-store, no-cache, must-revalidate, post-check=0, pre-check=0")
+	h.Set("Cache-Control", noStore)
 	h.Set("Pragma", "no-cache")
 	q, err := decode(r)
 	defer q.close()

@@ -85,6 +85,22 @@ func (p *Platform) viewEntry(e Entry) *object {
 		set("dataUrl", data).set("flavorParamsIds", orNil(e.FlavorParams)).null("isTrimDisabled", "streams")
 }
 
+// view shows an entry to a session. In a privacy context the old way of naming categories is gone.
+func (c *call) view(e Entry) *object {
+	o := c.viewEntry(e)
+	if c.ks == nil {
+		return o
+	}
+	if _, ok := c.ks.value("privacycontext"); ok {
+		for i := range o.members {
+			if m := &o.members[i]; m.name == "categories" || m.name == "categoriesIds" {
+				m.value = nil
+			}
+		}
+	}
+	return o
+}
+
 var plainText = strings.NewReplacer(`"`, "", "\n", "", "\r", "", "'", "")
 
 func searchText(e Entry) string {
@@ -285,7 +301,7 @@ func (c *call) entryAdd() (any, error) {
 	if err := c.insert(&e, a); err != nil {
 		return nil, err
 	}
-	return c.viewEntry(e), nil
+	return c.view(e), nil
 }
 
 // entryAddFromURL makes the entry and says, by its status, that the file could not be fetched: this
@@ -301,7 +317,7 @@ func (c *call) entryAddFromURL() (any, error) {
 		return nil, err
 	}
 	e.Status = entryImport // what the original says while it tries
-	return c.viewEntry(e), nil
+	return c.view(e), nil
 }
 
 func (c *call) entryGet() (any, error) {
@@ -309,7 +325,7 @@ func (c *call) entryGet() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.viewEntry(e), nil
+	return c.view(e), nil
 }
 
 func (c *call) entryUpdate() (any, error) {
@@ -320,7 +336,7 @@ func (c *call) entryUpdate() (any, error) {
 			if e, err = c.owned(tx.Kaltura(), c.args.str("entryId")); err != nil {
 				return err
 			}
-			have := c.viewEntry(e)
+			have := c.view(e)
 			if err := fixed(have, a, readOnly); err != nil {
 				return err
 			}
@@ -333,7 +349,7 @@ func (c *call) entryUpdate() (any, error) {
 			return tx.Kaltura().Entries().Update(c, &e)
 		})
 		if err == nil {
-			return c.viewEntry(e), nil
+			return c.view(e), nil
 		}
 		if gateway.CodeOf(err) != gateway.Conflict {
 			return nil, err
@@ -397,7 +413,7 @@ func (c *call) entryAddContent() (any, error) {
 		return nil, err
 	}
 	if c.args.tree("resource") == nil {
-		return c.viewEntry(e), nil
+		return c.view(e), nil
 	}
 	if e.Status != entryNoContent && e.Status != entryImport {
 		return nil, refuse("ENTRY_ALREADY_WITH_CONTENT")
@@ -405,7 +421,7 @@ func (c *call) entryAddContent() (any, error) {
 	if err := c.attach(&e, token); err != nil {
 		return nil, err
 	}
-	return c.viewEntry(e), nil
+	return c.view(e), nil
 }
 
 // entryUpdateContent gives an entry another file. The old one plays until this call, not longer:
@@ -437,5 +453,5 @@ func (c *call) entryUpdateContent() (any, error) {
 			return nil, err
 		}
 	}
-	return c.viewEntry(e), nil
+	return c.view(e), nil
 }

@@ -99,13 +99,13 @@ func (c *call) entryList() (any, error) {
 }
 
 func (c *call) entries(class string, where []Cond) (any, error) {
-	rows, total, err := find(c, c.tables().Entries(), where, entryOrder, Order{Column: "created_at", Desc: true})
+	rows, total, err := find(c, c.tables().Entries(), where, entryOrder, Order{Column: "created_at"})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]any, 0, len(rows))
 	for _, e := range rows {
-		out = append(out, c.viewEntry(e))
+		out = append(out, c.view(e))
 	}
 	return list(class, total, out), nil
 }
@@ -126,7 +126,7 @@ func (c *call) entryByIDs() (any, error) {
 	}
 	out := make([]any, 0, len(rows))
 	for _, e := range rows {
-		out = append(out, c.viewEntry(e))
+		out = append(out, c.view(e))
 	}
 	return out, nil
 }

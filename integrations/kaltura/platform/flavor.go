@@ -140,7 +140,7 @@ func (c *call) flavorURL() (any, error) {
 func (p *Platform) serveURL(e Entry, f Flavor, named bool) string {
 	name := ""
 	if named {
-		name = "/fileName/" + url.PathEscape(downloadName(e, f))
+		name = "/fileName/" + parentheses.Replace(url.PathEscape(downloadName(e, f)))
 	}
 	return fmt.Sprintf("%s/p/%d/sp/%d00/serveFlavor/entryId/%s/v/2/ev/%d/flavorId/%s%s/forceproxy/true/name/a.%s",
 		p.BaseURL, e.Partner, e.Partner, e.ID, generation(e), f.ID, name, orMP4(f.FileExt))
@@ -154,6 +154,9 @@ func orMP4(ext string) string {
 }
 
 var unsafeName = strings.NewReplacer(" ", "_", "/", "_", `\`, "_", ":", "_", "?", "_", "*", "_", `"`, "_", "<", "_", ">", "_", "|", "_")
+
+// parentheses stay as they are in addresses, as in the original.
+var parentheses = strings.NewReplacer("%28", "(", "%29", ")")
 
 func downloadName(e Entry, f Flavor) string {
 	name := unsafeName.Replace(e.Name + " (" + paramsOf(f.Params).name + ")")
@@ -221,5 +224,5 @@ func (c *call) thumbURL() (any, error) {
 	if err != nil {
 		return nil, refuse("THUMB_ASSET_ID_NOT_FOUND", "ID", id)
 	}
-	return c.viewEntry(e).get("thumbnailUrl"), nil
+	return c.view(e).get("thumbnailUrl"), nil
 }

@@ -112,7 +112,7 @@ func (p *Platform) entryAt(ctx context.Context, id string) (Entry, error) {
 }
 
 // admit checks the session of an address against the entry's access control.
-func (p *Platform) admit(r *http.Request, q map[string]string, e Entry) error {
+func (p *Platform) admit(w http.ResponseWriter, r *http.Request, q map[string]string, e Entry) error {
 	ctx := r.Context()
 	text := q["ks"]
 	if text == "" {
@@ -150,11 +150,15 @@ func (p *Platform) admit(r *http.Request, q map[string]string, e Entry) error {
 			k = &parsed
 		}
 	}
-	blocked, err := p.restrictedFor(ctx, e, k)
-	if err == nil && blocked {
-		err = noAccess
+	needed, err := p.sessionNeeded(ctx, e)
+	if err != nil || !needed {
+		return err
 	}
-	return err
+	w.Header().Set("Cache-Control", noStore) // what depends on the session must not be kept
+	if !mayView(k, e) {
+		return noAccess
+	}
+	return nil
 }
 
 // generation is the number of the newest package of an entry.
@@ -210,7 +214,7 @@ func (p *Platform) playManifest(w http.ResponseWriter, r *http.Request, q map[st
 	if err != nil {
 		return err
 	}
-	if err := p.admit(r, q, e); err != nil {
+	if err := p.admit(w, r, q, e); err != nil {
 		return err
 	}
 	if e.MediaType == mediaImage {

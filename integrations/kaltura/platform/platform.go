@@ -117,6 +117,9 @@ func (p *Platform) CreateAccount(ctx context.Context, a Account) error {
 			Row: Row{Partner: a.PartnerID, ID: a.AdminEmail}, Email: a.AdminEmail, ScreenName: a.AdminEmail,
 			FirstName: first, LastName: last, Status: userActive, IsAdmin: true, IsOwner: true, LoginEnabled: true, StatusUpdatedAt: now,
 		}
+		if a.AdminPassword != "" {
+			admin.Password = hashPassword(a.AdminPassword.Reveal())
+		}
 		if err := t.Users().Insert(ctx, &admin); err != nil {
 			return err
 		}
@@ -141,6 +144,8 @@ type Account struct {
 	AdminSecret gateway.Secret // signs sessions; 32 characters by custom
 	UserSecret  gateway.Secret
 	HubID       string
+	// AdminPassword lets the administrator use user.loginByLoginId and partner.getSecrets; empty = nobody can.
+	AdminPassword gateway.Secret
 }
 
 // place is where a secret of the account is sealed.

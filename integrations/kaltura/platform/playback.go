@@ -23,17 +23,23 @@ var deliveries = []delivery{
 	{1005, "applehttp", "a.m3u8", true},
 }
 
-// restrictedFor tells whether the entry's access control profile keeps a session out. Owners are
-// kept out as well: only an administrator or the privilege sview gets in.
-func (p *Platform) restrictedFor(ctx context.Context, e Entry, k *ks) (bool, error) {
+// sessionNeeded tells whether the entry's access control profile asks for a session.
+func (p *Platform) sessionNeeded(ctx context.Context, e Entry) (bool, error) {
 	profile, err := p.Records.Kaltura().AccessControls().Get(ctx, e.Partner, fmt.Sprint(e.AccessControl))
 	if missing(err) {
 		return false, nil
 	}
-	if err != nil || !profile.SessionNeeded {
-		return false, err
-	}
-	return k == nil || !k.admin() && !k.has("sview", e.ID), nil
+	return profile.SessionNeeded, err
+}
+
+// mayView tells whether a session gets past such a profile. Owners do not: only an administrator
+// or the privilege sview does.
+func mayView(k *ks, e Entry) bool { return k != nil && (k.admin() || k.has("sview", e.ID)) }
+
+// restrictedFor tells whether the entry's profile keeps a session out.
+func (p *Platform) restrictedFor(ctx context.Context, e Entry, k *ks) (bool, error) {
+	needed, err := p.sessionNeeded(ctx, e)
+	return needed && !mayView(k, e), err
 }
 
 // playbackContext tells a player how an entry can be played. An entry that is not ready has no

@@ -16,6 +16,7 @@ const (
 // rungTags are the tags of transcoded flavors; the upper rungs lack those of mobile devices.
 const (
 	mobileTags = "mobile,web,mbr,iphone,iphonenew,ipad,ipadnew,dash"
+	tabletTags = "mobile,web,mbr,ipad,ipadnew,iphone,iphonenew,dash"
 	webTags    = "web,mbr,dash"
 )
 
@@ -34,8 +35,8 @@ var stockParams = []flavorParams{
 	{id: 0, name: "Source", tags: "source", description: "Maintains the original format and settings of the file - duplicate of the source file"},
 	{2, "Basic/Small - WEB/MBL (H264/400)", mobileTags, "Basic/Small - WEB/MBL (H264/400)", "h264b", 400, 64, 2, 44100, 360},
 	{3, "Basic/Small - WEB/MBL (H264/600)", mobileTags, "Basic/Small - WEB/MBL (H264/600)", "h264b", 600, 64, 2, 44100, 480},
-	{4, "SD/Small - WEB/MBL (H264/900)", mobileTags, "SD/Small - WEB/MBL (H264)", "h264m", 900, 64, 2, 44100, 540},
-	{5, "SD/Large - WEB/MBL (H264/1500)", mobileTags, "SD/Large - WEB/MBL (H264/1500)", "h264m", 1500, 128, 2, 44100, 720},
+	{4, "SD/Small - WEB/MBL (H264/900)", tabletTags, "SD/Small - WEB/MBL (H264)", "h264m", 900, 64, 2, 44100, 540},
+	{5, "SD/Large - WEB/MBL (H264/1500)", tabletTags, "SD/Large - WEB/MBL (H264/1500)", "h264m", 1500, 128, 2, 44100, 720},
 	{6, "HD/720 - WEB (H264/2500)", webTags, "HD/720 - WEB (H264/2500)", "h264h", 2500, 128, 2, 44100, 720},
 	{7, "HD/1080 - WEB (H264/4000)", webTags, "HD/1080 - WEB (H264/4000)", "h264h", 4000, 128, 2, 44100, 1080},
 }
@@ -214,44 +215,4 @@ func (c *call) accessList() (any, error) {
 		out = append(out, viewAccess(a))
 	}
 	return list("KalturaAccessControlListResponse", total, out), nil
-}
-
-func partnerActions() []*action {
-	return []*action{
-		{service: "partner", name: "get", who: adminOnly, run: (*call).partnerGet},
-		{service: "partner", name: "getInfo", who: adminOnly, run: (*call).partnerGet},
-		{service: "partner", name: "getSecrets", needs: []string{"partnerId", "adminEmail", "cmsPassword"}, run: (*call).partnerSecrets},
-	}
-}
-
-func (c *call) partnerGet() (any, error) {
-	if id := c.args.num("id"); id != 0 && id != c.partner() {
-		return nil, refuse("PARTNER_ACCESS_FORBIDDEN", "ACCESSING_PID", c.account.ID, "ACCESSED_PID", c.args.str("id"))
-	}
-	return viewPartner(c.account), nil
-}
-
-func (c *call) partnerSecrets() (any, error) {
-	u, err := c.login(c, c.args.num("partnerId"), c.args.str("adminEmail"))
-	if _, unknown := err.(*fault); err != nil && !unknown {
-		return nil, err
-	}
-	if !checkPassword(u.Password, c.args.str("cmsPassword")) || err != nil {
-		return nil, refuse("USER_DATA_ERROR")
-	}
-	acc, _, err := c.Platform.account(c, u.Partner)
-	if err != nil {
-		return nil, err
-	}
-	return viewPartner(acc), nil
-}
-
-func viewPartner(a *account) *object {
-	return newObject("KalturaPartner").
-		set("id", a.Partner).set("name", a.Name).set("appearInSearch", 1).set("createdAt", a.CreatedAt.Unix()).
-		set("adminName", a.Name).set("adminEmail", a.AdminEmail).set("description", "").set("commercialUse", 0).set("type", 1).
-		set("adultContent", 0).set("defConversionProfileType", defaultProfile).set("notify", 0).set("status", 1).
-		set("allowQuickEdit", 1).set("maxUploadSize", "150").set("partnerPackage", 1).set("secret", a.userSecret).
-		set("adminSecret", a.adminSecret).set("allowMultiNotification", 0).set("adminLoginUsersQuota", "10").
-		set("adminUserId", a.AdminEmail)
 }

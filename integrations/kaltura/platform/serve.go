@@ -156,7 +156,7 @@ func (p *Platform) raw(w http.ResponseWriter, r *http.Request, q map[string]stri
 	if err != nil {
 		return err
 	}
-	if err := p.admit(r, q, e); err != nil {
+	if err := p.admit(w, r, q, e); err != nil {
 		return err
 	}
 	if e.AssetID == "" {

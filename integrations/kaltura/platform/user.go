@@ -341,7 +341,11 @@ func (c *call) userLogin() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := issueKS(ks{partner: u.Partner, user: u.ID, kind: sessionAdmin, expiry: c.now.Unix() + c.life(), privileges: c.args.str("privileges")}, acc.adminSecret)
+	privileges := c.args.str("privileges")
+	if !c.args.has("privileges") {
+		privileges = "*"
+	}
+	k := issueKS(ks{partner: u.Partner, user: u.ID, kind: sessionAdmin, expiry: c.now.Unix() + c.life(), privileges: privileges}, acc.adminSecret)
 	return k.text, nil
 }
 
