@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 export const here = signal(new URL("http://localhost/"));
 
 /** Paths that the server answers itself; links to them are followed by the browser. */
-const serverOwned = /^\/(auth|v1|oauth2|demo|kaltura|files|play|thumbs|\.well-known)(\/|$)/;
+const serverOwned = /^\/(auth|v1|oauth2|demo-idp|kaltura|files|play|thumbs|\.well-known)(\/|$)/;
 
 export type Params = Record<string, string>;
 

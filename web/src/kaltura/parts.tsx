@@ -95,7 +95,14 @@ export function CredentialFields(p: {
           hint="The number of your account."
           maxLength={20}
         />
-        <Field label="App Token id" value={d.tokenId} set={put("tokenId")} problem={problems.tokenId} maxLength={100} />
+        <Field
+          label="App Token id"
+          value={d.tokenId}
+          set={put("tokenId")}
+          problem={problems.tokenId}
+          hint="Looks like 0_ab12cd34."
+          maxLength={100}
+        />
         <Field
           label="App Token"
           value={d.token}

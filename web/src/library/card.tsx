@@ -25,7 +25,7 @@ export function Thumb(p: { src?: string; type: string; is360?: boolean; duration
   return (
     <span class="thumb">
       <Icon name={icon} size={40} />
-      {shown && <img src={shown} alt="" loading="lazy" decoding="async" onError={failed} />}
+      {shown && p.type !== "audio" && <img src={shown} alt="" loading="lazy" decoding="async" onError={failed} />}
       {p.is360 && (
         <span class="over sphere">
           <Icon name="sphere" size={14} /> 360°

@@ -74,8 +74,6 @@ export default function AudioPlayer({
     <div class="audio">
       <canvas
         ref={canvas}
-        // biome-ignore lint/a11y/noAriaHiddenOnFocusable: it cannot be focused; the slider does the same for the keyboard
-        aria-hidden="true"
         onClick={(e) => {
           const box = e.currentTarget.getBoundingClientRect();
           seek(((e.clientX - box.left) / box.width) * length);

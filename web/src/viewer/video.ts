@@ -89,7 +89,7 @@ export async function showVideo(stage: HTMLElement, needs: Needs): Promise<Shown
       "playback_rate",
       sphere ? "recenter_vr" : "picture_in_picture",
     ],
-    addBigPlayButton: !sphere,
+    bigButtons: sphere ? [] : ["play_pause"],
     displayInVrMode: !!sphere,
     defaultVrProjectionMode: sphere ?? "equirectangular",
     // The wheel scrolls the page; pinching and the keys + and - zoom.
