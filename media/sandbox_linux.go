@@ -34,7 +34,8 @@ func become(c confinement) error {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
 	if c.Nice != 0 {
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, c.Nice); err != nil {
+		// Refused with EACCES when the server itself was started nicer than this.
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, c.Nice); err != nil && err != unix.EACCES {
 			return fmt.Errorf("nice: %w", err)
 		}
 		// Idle for the disk where the scheduler knows such a thing: advice, so a refusal is no matter.
