@@ -28,6 +28,7 @@ type site struct {
 	clock   *gatewaytest.Clock // nil = the real time
 	house   gatewaytest.House
 	keys    *secrets.Keyring
+	disk    *media.Disk
 	staging *media.Staging
 	blobs   *media.Blobs
 	events  *gateway.Events
@@ -48,6 +49,7 @@ type siteOptions struct {
 	Token    gateway.Secret
 	Unmapped bool
 	Dir      string
+	Later    bool // the test connects the account itself
 }
 
 func newSite(t testing.TB, db *store.DB, o siteOptions) *site {
@@ -75,6 +77,12 @@ func newSite(t testing.TB, db *store.DB, o siteOptions) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.disk = disk
 	s.staging = media.NewStaging(disk)
 	s.blobs = media.NewBlobs(disk, s.staging)
 	s.events = &gateway.Events{Store: db, Clock: now}
@@ -96,7 +104,9 @@ func newSite(t testing.TB, db *store.DB, o siteOptions) *site {
 	s.assets.Settled = map[string]func(context.Context, gateway.Asset) error{gateway.OwnerLibraryItem: s.library.AssetChanged}
 	s.jobs = &gateway.Jobs{Store: db, Clock: now, Events: s.events, Assets: s.assets}
 	s.house = gatewaytest.NewHouse(t, db, now, "north", o.Plan)
-	s.connect(o)
+	if !o.Later {
+		s.connect(o)
+	}
 	return s
 }
 
