@@ -16,7 +16,7 @@ import (
 	"isthmus/media/mediatest"
 )
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

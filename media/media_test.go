@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // house is a data folder with everything in it.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	disk     *media.Disk
 	staging  *media.Staging
@@ -32,7 +32,7 @@ type house struct {
 	pipeline *media.Pipeline
 }
 
-func open(t *testing.T, dir string) *house {
+func open(t testing.TB, dir string) *house {
 	t.Helper()
 	disk, err := media.OpenDisk(dir, -1)
 	if err != nil {
@@ -45,7 +45,7 @@ func open(t *testing.T, dir string) *house {
 }
 
 // pipe opens a house with a pipeline; the test is skipped on a machine without ffmpeg.
-func pipe(t *testing.T) *house {
+func pipe(t testing.TB) *house {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("ffmpeg is not installed")
