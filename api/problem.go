@@ -27,6 +27,7 @@ const (
 	reasonStale     = "stale"
 
 	reasonTusVersion = "tus_version"
+	reasonKeyReused  = "idempotency_key_reused"
 	reasonBody       = "bad_body"
 	reasonParameter  = "bad_parameter"
 )
@@ -47,6 +48,8 @@ func statusOf(e *gateway.Error) int {
 		return http.StatusMethodNotAllowed
 	case reasonMediaType:
 		return http.StatusUnsupportedMediaType
+	case reasonKeyReused:
+		return http.StatusUnprocessableEntity
 	case reasonIfMatch:
 		return http.StatusPreconditionRequired
 	}

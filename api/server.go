@@ -69,6 +69,7 @@ type Server struct {
 	cookieSecure  bool
 	sameOrigin    *http.CrossOriginProtection
 	thumbTickets  ticketCache
+	answers       answers
 	log           *slog.Logger
 	echo          *echo.Echo
 	closing       context.Context
@@ -166,7 +167,7 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range ops {
 		per[op.OperationID] = []echo.MiddlewareFunc{
-			noStore, bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), validate(doc, op),
+			noStore, bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), s.idempotent(op.OperationID), validate(doc, op),
 		}
 	}
 	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})
