@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,11 @@ const (
 	partnerID   = 102
 	adminSecret = "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
 )
+
+func TestMain(m *testing.M) {
+	media.SandboxMain() // the pipeline runs ffmpeg through this very binary
+	os.Exit(m.Run())
+}
 
 // embedded is the embedded platform with everything real behind it, reached in-process.
 type embedded struct {
