@@ -15,19 +15,19 @@ help: ## list the goals
 .PHONY: build
 build: bin/isthmus ## build the server with the web front end inside
 
-bin/isthmus: $(GO_SOURCES) web/dist/.built
+bin/isthmus: $(GO_SOURCES) web/dist/index.html
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/isthmus
 
 .PHONY: web
-web: web/dist/.built ## build the web front end
+web: web/dist/index.html ## build the web front end
 
 web/node_modules/.installed: web/package-lock.json
 	@echo "Installing the front end's packages with npm"
 	cd web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-web/dist/.built: $(WEB_SOURCES) web/node_modules/.installed
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.installed
 	cd web && npm run --silent build
 	@touch $@
 
