@@ -58,8 +58,10 @@ func (p *Pipeline) encode(ctx context.Context, w *workspace, l look, rungs []run
 			"-video_track_timescale", "90000", "-movflags", "+faststart", "-f", "mp4", outName+"/"+r.name+".mp4")
 	}
 	largest := int64(float64(rungs[0].maxKbps+512) * 125 * l.duration().Seconds() * 1.5)
-	return p.run(ctx, w, job{args: args, nice: how.nice, timeout: l.encodeTime(), cpu: 4 * l.encodeTime(), stall: defaultStall,
-		memory: l.memory() + 2<<30, output: largest + 64<<20, total: l.duration(), progress: progress})
+	return p.run(ctx, w, job{
+		args: args, nice: how.nice, timeout: l.encodeTime(), cpu: 4 * l.encodeTime(),
+		memory: l.memory() + 2<<30, output: largest + 64<<20, total: l.duration(), progress: progress,
+	})
 }
 
 // audioArgs copy the sound when it can stay, else make AAC of it.
@@ -130,8 +132,10 @@ func (p *Pipeline) muxDASH(ctx context.Context, w *workspace, l look, d dash) er
 		args = append(append(append(args, maps[:2]...), sound...), noExtras...)
 		args = append(args, "-c:v", "copy", "-tag:v", "avc1", "-movflags", "+faststart", "-f", "mp4", outName+"/source.mp4")
 	}
-	return p.run(ctx, w, job{args: args, nice: d.nice, timeout: copyTime(3*w.size) + l.duration()/4, stall: defaultStall + copyTime(w.size)/4,
-		output: 2*w.size + 64<<20, total: l.duration(), progress: d.progress})
+	return p.run(ctx, w, job{
+		args: args, nice: d.nice, timeout: copyTime(3*w.size) + l.duration()/4, quiet: copyTime(w.size) / 4,
+		output: 2*w.size + 64<<20, total: l.duration(), progress: d.progress,
+	})
 }
 
 // representation is what we read back from a manifest.

@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"os/exec"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -13,8 +14,10 @@ func (p *Pipeline) Confined(ctx context.Context, src gateway.Source, l Limits, e
 	if err != nil {
 		return nil, "", nil, err
 	}
-	cmd, err = p.guard.command(ctx, w.dir, confinement{Exe: exe, Args: args, Read: []string{inName}, Write: []string{outName},
-		Limits: limits(l), Nice: 1})
+	cmd, err = p.guard.command(ctx, w.dir, confinement{
+		Exe: exe, Args: args, Read: []string{inName}, Write: []string{outName},
+		Limits: limits(l), Nice: 1,
+	})
 	return cmd, w.path(outName), w.Close, err
 }
 
@@ -29,3 +32,6 @@ func Accept(d *Disk, out string) error {
 
 // SetTools replaces ffmpeg by another program after the start.
 func (p *Pipeline) SetTools(ffmpeg string) { p.ffmpeg = ffmpeg }
+
+// SetStall shortens the time without progress after which ffmpeg is killed.
+func SetStall(p *Pipeline, d time.Duration) { p.stall = d }

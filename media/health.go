@@ -67,8 +67,10 @@ func (p *Pipeline) version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer dir.Close()
-	cmd, err := p.guard.command(ctx, dir, confinement{Exe: p.ffmpeg, Args: []string{"-version"}, Unsafe: p.unsafe,
-		Limits: limits{Memory: 3 << 30, CPU: 10, Output: 1, Files: 64, Threads: 16}})
+	cmd, err := p.guard.command(ctx, dir, confinement{
+		Exe: p.ffmpeg, Args: []string{"-version"}, Unsafe: p.unsafe,
+		Limits: limits{Memory: 3 << 30, CPU: 10, Output: 1, Files: 64, Threads: 16},
+	})
 	if err != nil {
 		return "", err
 	}

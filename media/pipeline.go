@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -28,6 +29,7 @@ type Pipeline struct {
 	guard           Protection
 	health          Health
 	quick, slow     chan struct{} // slots
+	stall           time.Duration // longest wait for progress
 }
 
 var _ gateway.Pipeline = (*Pipeline)(nil)
@@ -35,7 +37,7 @@ var _ gateway.Pipeline = (*Pipeline)(nil)
 // New checks ffmpeg and the sandbox and clears what an earlier process left behind. A machine that
 // cannot confine ffmpeg is no error: Health says so and every call is refused with "sandbox_missing".
 func New(ctx context.Context, o Options) (*Pipeline, error) {
-	p := &Pipeline{disk: o.Disk, unsafe: o.Unsafe}
+	p := &Pipeline{disk: o.Disk, unsafe: o.Unsafe, stall: time.Minute}
 	for _, tool := range []struct {
 		path *string
 		name string

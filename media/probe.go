@@ -292,7 +292,7 @@ func (l *look) judgePicture(pr probed) error {
 		side = append(side, fr.SideData...)
 	}
 	for _, d := range side {
-		if d.Kind == "Display Matrix" && math.Mod(math.Abs(d.Rotation), 360) != 0 {
+		if (d.Kind == "Display Matrix" || d.Kind == "3x3 displaymatrix") && math.Mod(math.Abs(d.Rotation), 360) != 0 {
 			l.rotated = true
 			if math.Mod(math.Abs(d.Rotation), 180) == 90 {
 				l.Width, l.Height = l.Height, l.Width

@@ -90,7 +90,7 @@ type job struct {
 	args     []string
 	nice     int
 	timeout  time.Duration
-	stall    time.Duration // killed after that long without progress; 0 = only the timeout counts
+	quiet    time.Duration // how long beyond the usual it may go without progress
 	memory   uint64
 	cpu      time.Duration
 	output   int64                 // bytes of the largest file it may write
@@ -99,10 +99,7 @@ type job struct {
 	stdout   func(io.Reader) error // takes standard output; nil = it is ffmpeg's progress
 }
 
-const (
-	stderrRing   = 64 << 10
-	defaultStall = time.Minute
-)
+const stderrRing = 64 << 10
 
 var (
 	errStalled  = errors.New("no progress")
@@ -147,23 +144,22 @@ func (p *Pipeline) run(ctx context.Context, w *workspace, j job) error {
 	}
 	done := make(chan struct{})
 	var watch sync.WaitGroup
-	if j.stall > 0 {
-		watch.Go(func() {
-			tick := time.NewTicker(min(j.stall/4, time.Second))
-			defer tick.Stop()
-			for {
-				select {
-				case <-done:
+	limit := p.stall + j.quiet
+	watch.Go(func() {
+		tick := time.NewTicker(min(limit/4, time.Second))
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if time.Since(time.Unix(0, alive.Load())) > limit {
+					stop(errStalled)
 					return
-				case <-tick.C:
-					if time.Since(time.Unix(0, alive.Load())) > j.stall {
-						stop(errStalled)
-						return
-					}
 				}
 			}
-		})
-	}
+		}
+	})
 	if j.stdout != nil {
 		err = j.stdout(touchingReader{out, touch})
 	} else {

@@ -43,7 +43,8 @@ func seccompFilter() []unix.SockFilter {
 		load(4), ifEq(auditArch, 1, 0), ret(seccompRetKill),
 		load(0),
 		// The x32 numbers would get round the list.
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: 0x40000000, Jt: 0, Jf: 1}, ret(seccompRetKill),
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: 0x40000000, Jt: 0, Jf: 1},
+		ret(seccompRetKill),
 		ifEq(unix.SYS_CLONE3, 0, 1), ret(seccompRetErrno | uint32(unix.ENOSYS)),
 	}
 	for _, nr := range deniedCalls {

@@ -28,8 +28,10 @@ const (
 
 var (
 	videoDecoders = []string{"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "prores"}
-	audioDecoders = []string{"aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
-		"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "mjpeg", "png"} // the last two for cover art
+	audioDecoders = []string{
+		"aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
+		"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "mjpeg", "png",
+	} // the last two for cover art
 	avDecoders = append(append([]string{}, videoDecoders...), audioDecoders...)
 	// ffprobe opens (but never runs) a decoder for every track and gives up when it may not.
 	textDecoders = "mov_text,subrip,srt,ass,ssa,webvtt,text,dvdsub,dvbsub,pgssub,cc_dec"
@@ -51,23 +53,14 @@ var (
 	formatPNG  = format{"png", gateway.Image, "image/png", "png_pipe", "png_pipe", []string{"png"}}
 	formatWebP = format{"webp", gateway.Image, "image/webp", "webp_pipe", "webp_pipe", []string{"webp", "vp8"}}
 	formatGIF  = format{"gif", gateway.Image, "image/gif", "gif", "gif", []string{"gif"}}
-	allFormats = []format{formatMP4, formatMOV, formatM4A, formatMKV, formatWebM, formatTS, formatMP3, formatAAC, formatWAV,
-		formatFLAC, formatOGG, formatJPEG, formatPNG, formatWebP, formatGIF}
 )
-
-func formatNamed(name string) (format, bool) {
-	for _, f := range allFormats {
-		if f.name == name {
-			return f, true
-		}
-	}
-	return format{}, false
-}
 
 // inputArgs are the options that every reading of a file begins with.
 func (f format) inputArgs() []string {
-	return []string{"-protocol_whitelist", "file,pipe", "-f", f.demuxer, "-format_whitelist", f.allow,
-		"-codec_whitelist", strings.Join(f.decoders, ",")}
+	return []string{
+		"-protocol_whitelist", "file,pipe", "-f", f.demuxer, "-format_whitelist", f.allow,
+		"-codec_whitelist", strings.Join(f.decoders, ","),
+	}
 }
 
 const sniffSize = 4096

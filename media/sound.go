@@ -58,8 +58,10 @@ func (p *Pipeline) plainAudio(ctx context.Context, w *workspace, l look, progres
 	args = append(args, "-i", inName, "-map", "0:"+strconv.Itoa(l.audio.Index), "-vn")
 	args = append(append(args, l.audioArgs()...), noExtras...)
 	args = append(args, "-movflags", "+faststart", "-f", "mp4", outName+"/audio.m4a")
-	return p.run(ctx, w, job{args: args, nice: encodeFast.nice, timeout: copyTime(w.size) + l.duration(), stall: defaultStall,
-		output: w.size + int64(l.duration().Seconds()*40_000) + 64<<20, total: l.duration(), progress: progress})
+	return p.run(ctx, w, job{
+		args: args, nice: encodeFast.nice, timeout: copyTime(w.size) + l.duration(),
+		output: w.size + int64(l.duration().Seconds()*40_000) + 64<<20, total: l.duration(), progress: progress,
+	})
 }
 
 // waveform is the JSON of BBC audiowaveform, version 2, which peaks.js and wavesurfer read: pairs of
@@ -80,11 +82,13 @@ const (
 )
 
 func (p *Pipeline) waveform(ctx context.Context, w *workspace, l look) (waveform, error) {
-	wave := waveform{Version: 2, Channels: 1, SampleRate: waveRate, Bits: 8,
-		SamplesPerPixel: max(int(math.Ceil(l.duration().Seconds()*waveRate/wavePoints)), 1)}
+	wave := waveform{
+		Version: 2, Channels: 1, SampleRate: waveRate, Bits: 8,
+		SamplesPerPixel: max(int(math.Ceil(l.duration().Seconds()*waveRate/wavePoints)), 1),
+	}
 	args := append([]string{"-nostdin", "-hide_banner", "-v", "error"}, l.format.inputArgs()...)
 	args = append(args, "-i", inName, "-map", "0:"+strconv.Itoa(l.audio.Index), "-vn", "-sn", "-dn", "-ac", "1", "-ar", strconv.Itoa(waveRate), "-f", "s16le", "pipe:1")
-	err := p.run(ctx, w, job{args: args, nice: encodeFast.nice, timeout: copyTime(w.size) + l.duration(), stall: defaultStall, stdout: wave.read})
+	err := p.run(ctx, w, job{args: args, nice: encodeFast.nice, timeout: copyTime(w.size) + l.duration(), stdout: wave.read})
 	return wave, err
 }
 

@@ -71,7 +71,7 @@ func (p *Pipeline) pictures(ctx context.Context, w *workspace, l look, at time.D
 		args = append(args, "-map", fmt.Sprintf("[o%d]", i), "-map_metadata", "-1", "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3",
 			"-f", "image2", "-update", "1", outName+"/"+pic.name)
 	}
-	return p.run(ctx, w, job{args: args, nice: 2, timeout: 2*time.Minute + copyTime(w.size)/4, memory: l.memory() + 1<<30, output: 256 << 20})
+	return p.run(ctx, w, job{args: args, nice: 2, timeout: 2*time.Minute + copyTime(w.size)/4, quiet: time.Minute, memory: l.memory() + 1<<30, output: 256 << 20})
 }
 
 // videoThumbnails take a frame some way in, where titles and black are mostly over. That it can be

@@ -221,7 +221,34 @@ func try(what, arg string) error {
 	return fmt.Errorf("unknown action %q", what)
 }
 
+// pose plays an ffmpeg that fails in some way, by the name it was started under.
+func pose(as string) {
+	switch as {
+	case "as-sleep":
+		time.Sleep(time.Hour)
+	case "as-crash":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		*(*int)(unsafe.Pointer(uintptr(1))) = 1 //nolint:govet // that is the point
+	case "as-fail":
+		fmt.Fprintln(os.Stderr, "Invalid data found\x1b[31m when processing input")
+	case "as-full":
+		fmt.Fprintln(os.Stderr, "av_interleaved_write_frame(): No space left on device")
+	case "as-link": // ends well, but has left a folder where files should be
+		for _, name := range os.Args {
+			if strings.HasPrefix(name, "out/") {
+				_ = write(name)
+			}
+		}
+		_ = write("out/manifest.mpd")
+		os.Exit(0)
+	}
+	os.Exit(1)
+}
+
 func main() {
+	if as := filepath.Base(os.Args[0]); strings.HasPrefix(as, "as-") {
+		pose(as)
+	}
 	arg := ""
 	if len(os.Args) > 2 {
 		arg = strings.Join(os.Args[2:], " ")
