@@ -70,8 +70,10 @@ func TestLostAnswers(t *testing.T) {
 	data, err := os.ReadFile(picture)
 	must(t, err)
 	n := 0
-	for _, op := range []string{"uploadtoken/action/add", "uploadtoken/action/upload", "uploadtoken/action/get", "media/action/list", "media/action/add",
-		"media/action/addcontent", "apptoken/action/startsession"} {
+	for _, op := range []string{
+		"uploadtoken/action/add", "uploadtoken/action/upload", "uploadtoken/action/get", "media/action/list", "media/action/add",
+		"media/action/addcontent", "apptoken/action/startsession",
+	} {
 		for nth := 1; nth <= 6; nth++ {
 			for _, before := range []bool{false, true} {
 				n++

@@ -17,8 +17,10 @@ import (
 	"isthmus/outbound"
 )
 
-var account = gateway.Account{IntegrationID: "int_1", HubID: "hub_1", Platform: gateway.PlatformKaltura, ServiceURL: "https://www.kaltura.com",
-	PartnerID: 102, AppTokenID: "0_l3j6rvza", AppToken: "80b6909ea89eaa04cfe41c2d9e830d65", HashType: "SHA256"}
+var account = gateway.Account{
+	IntegrationID: "int_1", HubID: "hub_1", Platform: gateway.PlatformKaltura, ServiceURL: "https://www.kaltura.com",
+	PartnerID: 102, AppTokenID: "0_l3j6rvza", AppToken: "80b6909ea89eaa04cfe41c2d9e830d65", HashType: "SHA256",
+}
 
 func TestEqualAccountsShareTheirState(t *testing.T) {
 	r := integrations.New(integrations.Options{})
@@ -49,8 +51,10 @@ func TestEqualAccountsShareTheirState(t *testing.T) {
 
 func TestAccountsThatMayNotBeOpened(t *testing.T) {
 	guard := outbound.Options{}
-	r := integrations.New(integrations.Options{Outbound: outbound.New(guard), CheckURL: guard.ServiceURL,
-		Local: map[string]http.Handler{"http://localhost:8080/kaltura": http.NotFoundHandler()}})
+	r := integrations.New(integrations.Options{
+		Outbound: outbound.New(guard), CheckURL: guard.ServiceURL,
+		Local: map[string]http.Handler{"http://localhost:8080/kaltura": http.NotFoundHandler()},
+	})
 	for reason, change := range map[string]func(*gateway.Account){
 		"platform_unknown":      func(a *gateway.Account) { a.Platform = "panopto" },
 		"service_url_not_https": func(a *gateway.Account) { a.ServiceURL = "http://www.kaltura.com" },
@@ -81,8 +85,10 @@ func TestAccountsThatMayNotBeOpened(t *testing.T) {
 func TestNothingLocalForOthers(t *testing.T) {
 	guard := outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	local := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the local platform was called") })
-	r := integrations.New(integrations.Options{Outbound: outbound.New(guard), CheckURL: guard.ServiceURL,
-		Local: map[string]http.Handler{"https://isthmus.test": local}})
+	r := integrations.New(integrations.Options{
+		Outbound: outbound.New(guard), CheckURL: guard.ServiceURL,
+		Local: map[string]http.Handler{"https://isthmus.test": local},
+	})
 	a := account
 	a.ServiceURL = "https://isthmus.test.evil.example"
 	p, err := r.Open(a)
@@ -157,7 +163,9 @@ func TestLocalEndsWithItsCaller(t *testing.T) {
 	if _, err := io.Copy(io.Discard, res.Body); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
-	<-ended
+	if <-ended == nil {
+		t.Error("the handler went on")
+	}
 	_ = res.Body.Close()
 	ctx, cancel = context.WithCancel(t.Context())
 	_, err = roundTrip(t, ctx, func(_ http.ResponseWriter, r *http.Request) {
@@ -168,7 +176,9 @@ func TestLocalEndsWithItsCaller(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the handler saw %v", err)
+	}
 }
 
 func TestLocalPanicsAndSilence(t *testing.T) {

@@ -174,15 +174,10 @@ type exception struct {
 }
 
 func (x exception) err(op string) error {
-	e := &apiError{Op: op, Code: string(x.Code), Args: map[string]string{}}
-	var args map[string]text
-	_ = json.Unmarshal(x.Args, &args)
-	for k, v := range args {
-		if k != "KSID" {
-			e.Args[k] = string(v)
-		}
-	}
+	e := &apiError{Op: op, Code: string(x.Code)}
 	if e.Code == codeInvalidKS {
+		var args map[string]text
+		_ = json.Unmarshal(x.Args, &args)
 		e.State = ksState(string(args["KSID"]), string(args["ERR_CODE"]))
 	}
 	return e

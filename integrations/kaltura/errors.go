@@ -13,7 +13,6 @@ import (
 type apiError struct {
 	Op   string // service.action
 	Code string
-	Args map[string]string // without KSID, see State
 
 	// State is what INVALID_KS says: the state word (EXPIRED, LOGOUT, EXCEEDED_…), "other" for a KS
 	// that the server does not understand, or "" for a permission failure. One code, three meanings.

@@ -86,7 +86,6 @@ func New(a gateway.Account, o Options) (*Platform, error) {
 var (
 	tokenIDs = regexp.MustCompile(`^[0-9]{1,3}_[0-9a-z]{4,32}$`)
 	entryIDs = regexp.MustCompile(`^[0-9A-Za-z_.-]{1,64}$`)
-	assetIDs = entryIDs
 )
 
 func (p *Platform) partner() string { return strconv.FormatInt(p.account.PartnerID, 10) }
@@ -238,8 +237,10 @@ func (p *Platform) AddTag(ctx context.Context, a gateway.Actor, id, tag string) 
 			return err
 		}
 		tags := strings.Join(append(splitTags(string(e.Tags)), tag), ", ")
-		return p.as(ctx, w, "media.update", params{"entryId": id,
-			"mediaEntry": params{"objectType": "KalturaMediaEntry", "tags": tags}}, &e)
+		return p.as(ctx, w, "media.update", params{
+			"entryId":    id,
+			"mediaEntry": params{"objectType": "KalturaMediaEntry", "tags": tags},
+		}, &e)
 	})
 	if err != nil {
 		return gateway.Media{}, public(err)

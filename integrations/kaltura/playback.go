@@ -33,13 +33,6 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 		return out, gateway.E(gateway.Precondition, "not_ready", "Kaltura is still working on this media.").
 			Next("It plays as soon as it is ready.").After(10 * time.Second)
 	}
-	if m.Type == gateway.Image {
-		out.Image = p.path("raw/entry_id/" + m.ID)
-		if m.ThumbVersion != "" {
-			out.Image += "/version/" + m.ThumbVersion
-		}
-		return out, nil
-	}
 	// Asked as an anonymous viewer: what Kaltura shows them needs no KS.
 	widget, err := p.sessions.widgetSession(ctx, false)
 	if err != nil {
@@ -72,6 +65,10 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 				Next("Ask the Kaltura administrator about its schedule, moderation and access control profile.")
 		}
 		ks, out.ExpiresAt = s.ks.Reveal(), p.clock().Add(playbackLife)
+	}
+	if m.Type == gateway.Image {
+		out.Image = p.playable(p.path("raw/entry_id/"+m.ID), ks)
+		return out, nil
 	}
 	for _, s := range pc.Sources {
 		address := p.playable(string(s.URL), ks)

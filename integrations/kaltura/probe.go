@@ -244,8 +244,10 @@ func (b *prober) createUser(ctx context.Context) gateway.Check {
 	if !ok {
 		return failed("token_is_user_type", "The App Token gives user sessions only, which may neither search nor create users.", fix)
 	}
-	_, err := b.again(ctx, op, params{"filter": params{"objectType": "KalturaUserFilter", "idEqual": probeUser},
-		"pager": params{"pageSize": 1, "pageIndex": 1}}, admin.ks)
+	_, err := b.again(ctx, op, params{
+		"filter": params{"objectType": "KalturaUserFilter", "idEqual": probeUser},
+		"pager":  params{"pageSize": 1, "pageIndex": 1},
+	}, admin.ks)
 	if notAllowed(err) {
 		return failed("user_management_forbidden", "The App Token's sessions may not manage users.",
 			"Remove setrole from sessionPrivileges, or use a role with user management.")

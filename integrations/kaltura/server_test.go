@@ -64,8 +64,10 @@ func (w *wire) session(rw http.ResponseWriter, c call, privileges string, kind i
 	}
 	u, _ := c.params["userId"].(string)
 	expiry := w.now().Unix() + int64(c.params["expiry"].(float64))
-	writeJSON(rw, map[string]any{"ks": ks, "sessionType": kind, "partnerId": "102", "userId": u, "expiry": expiry,
-		"privileges": "sessionid:0_l3j6rvza,apptoken:0_l3j6rvza," + privileges, "objectType": "KalturaSessionInfo"})
+	writeJSON(rw, map[string]any{
+		"ks": ks, "sessionType": kind, "partnerId": "102", "userId": u, "expiry": expiry,
+		"privileges": "sessionid:0_l3j6rvza,apptoken:0_l3j6rvza," + privileges, "objectType": "KalturaSessionInfo",
+	})
 }
 
 func (w *wire) now() time.Time { return time.Now() }
@@ -176,10 +178,14 @@ func (w *wire) serve(rw http.ResponseWriter, r *http.Request) {
 // platform opens the test server as an account.
 func (w *wire) platform(change ...func(*gateway.Account, *Options)) *Platform {
 	w.t.Helper()
-	a := gateway.Account{IntegrationID: "int_1", HubID: "hub_1", Platform: gateway.PlatformKaltura, ServiceURL: w.URL,
-		PartnerID: 102, AppTokenID: "0_l3j6rvza", AppToken: testToken, HashType: "SHA256", MatchBy: gateway.MatchEmail}
-	o := Options{Transport: http.DefaultTransport, Clock: gateway.SystemClock,
-		Log: slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	a := gateway.Account{
+		IntegrationID: "int_1", HubID: "hub_1", Platform: gateway.PlatformKaltura, ServiceURL: w.URL,
+		PartnerID: 102, AppTokenID: "0_l3j6rvza", AppToken: testToken, HashType: "SHA256", MatchBy: gateway.MatchEmail,
+	}
+	o := Options{
+		Transport: http.DefaultTransport, Clock: gateway.SystemClock,
+		Log: slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
 	for _, c := range change {
 		c(&a, &o)
 	}

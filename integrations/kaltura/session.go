@@ -256,8 +256,10 @@ func (s *sessions) widgetSession(ctx context.Context, fresh bool) (session, erro
 const nothing = "0_nothing"
 
 // harmless privileges may stay in a playback session: they identify or restrict, and grant nothing.
-var harmless = []string{"sessionid", "apptoken", "appid", "privacycontext", "enableentitlement",
-	"iprestrict", "urirestrict", "actionslimit", "reftime"}
+var harmless = []string{
+	"sessionid", "apptoken", "appid", "privacycontext", "enableentitlement",
+	"iprestrict", "urirestrict", "actionslimit", "reftime",
+}
 
 // playback mints a session that can play one entry and nothing else, for a viewer's address.
 // Callers of startSession cannot take a privilege away, but where the token holds name:* their own

@@ -13,8 +13,10 @@ import (
 var userIDs = regexp.MustCompile("^[A-Za-z0-9,!#$%&'*+?^_`{|}~.@-]{1,64}$")
 
 func (u user) platformUser() gateway.PlatformUser {
-	return gateway.PlatformUser{ID: string(u.ID), Email: string(u.Email),
-		FirstName: string(u.FirstName), LastName: string(u.LastName), Active: u.Status == userActive}
+	return gateway.PlatformUser{
+		ID: string(u.ID), Email: string(u.Email),
+		FirstName: string(u.FirstName), LastName: string(u.LastName), Active: u.Status == userActive,
+	}
 }
 
 // FindUsers implements gateway.Provisioner. Kaltura has no exact e-mail filter and ignores filters
