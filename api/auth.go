@@ -11,12 +11,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"isthmus/gateway"
+	"isthmus/secrets"
 )
 
 // caller is who sent a request: a browser session, a token, or nobody.
 type caller struct {
 	session *gateway.Session
-	token   *AccessToken
+	token   *secrets.Access
 }
 
 func callerOf(ctx context.Context) caller {

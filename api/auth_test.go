@@ -107,8 +107,11 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, try := range []struct{ method, path string }{
-				{"POST", hub + "/uploads"}, {"PUT", hub + "/integrations/kaltura"}, {"DELETE", hub + "/integrations/kaltura"},
-				{"PATCH", "/files/upl_x"}, {"POST", "/v1/connect/" + gateway.NewToken()},
+				{"POST", hub + "/uploads"},
+				{"PUT", hub + "/integrations/kaltura"},
+				{"DELETE", hub + "/integrations/kaltura"},
+				{"PATCH", "/files/upl_x"},
+				{"POST", "/v1/connect/" + gateway.NewToken()},
 			} {
 				p := c.on(t).want(403, try.method, try.path, map[string]any{"name": "a.mp4", "size": 1}, header...).problem(t)
 				if p.Code != "cross_origin" {

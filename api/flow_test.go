@@ -115,7 +115,7 @@ func TestUploadByTus(t *testing.T) {
 	machine := r.client(r.hub["bio"], scopes...)
 
 	content := mp4(t, 3<<20)
-	const name = `beach "walk" ‮ 360 & größer.mp4`
+	const name = "beach \"walk\" \u202e 360 & größer.mp4"
 	a := pat.want(201, "POST", hub+"/uploads", map[string]any{"name": name, "size": len(content), "tags": []string{"beach"}, "fingerprint": "f1"})
 	var u openapi.Upload
 	a.into(t, &u)

@@ -13,6 +13,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"isthmus/gateway"
+	"isthmus/secrets"
 )
 
 // tokenLife is how long an access token works. It is short because a JWT cannot be called back.
@@ -166,7 +167,7 @@ func (i *issuer) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 			return nil, e
 		}
 	}
-	t := AccessToken{
+	t := secrets.Access{
 		ID: gateway.NewID("tok"), ClientID: c.ID, HubID: c.HubID, Scopes: scopes, ExpiresAt: i.s.tokens.clock().Add(tokenLife),
 	}
 	signed, err := i.s.tokens.Sign(t)
@@ -205,6 +206,7 @@ func (c oauthClient) RestrictAdditionalIdTokenScopes() func([]string) []string {
 func (c oauthClient) RestrictAdditionalAccessTokenScopes() func([]string) []string {
 	return func(s []string) []string { return s }
 }
+
 func (c oauthClient) IsScopeAllowed(scope string) bool     { return slices.Contains(c.Scopes, scope) }
 func (c oauthClient) IDTokenUserinfoClaimsAssertion() bool { return false }
 func (c oauthClient) ClockSkew() time.Duration             { return 0 }

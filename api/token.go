@@ -11,28 +11,10 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"isthmus/gateway"
 	"isthmus/secrets"
 )
-
-// AccessToken is what an access token of ours says (RFC 9068).
-type AccessToken struct {
-	ID        string
-	ClientID  string
-	HubID     string
-	Scopes    []string
-	ExpiresAt time.Time
-}
-
-// accessClaims is an access token on the wire.
-type accessClaims struct {
-	jwt.RegisteredClaims
-	ClientID string `json:"client_id"`
-	HubID    string `json:"hub"`
-	Scope    string `json:"scope"`
-}
 
 // Tokens signs and checks our own access tokens with keys from the database. Safe for concurrent use.
 type Tokens struct {
@@ -125,41 +107,25 @@ func (t *Tokens) current() (*secrets.Tokens, bool) {
 	return t.tokens, t.clock().Sub(t.loaded) > reloadAfter
 }
 
-// Sign makes a JWT of typ at+jwt.
-func (t *Tokens) Sign(a AccessToken) (string, error) {
+// Sign makes a JWT of typ at+jwt that begins now.
+func (t *Tokens) Sign(a secrets.Access) (string, error) {
 	tokens, _ := t.current()
-	now := t.clock()
-	return tokens.Sign(&accessClaims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: t.issuer, Subject: a.ClientID, Audience: jwt.ClaimStrings{t.issuer}, ID: a.ID,
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(a.ExpiresAt),
-		},
-		ClientID: a.ClientID, HubID: a.HubID, Scope: strings.Join(a.Scopes, " "),
-	})
+	a.IssuedAt = t.clock()
+	return tokens.SignAccess(t.issuer, a)
 }
 
 // Verify accepts an unexpired at+jwt of ours and nothing else. Unauthenticated otherwise.
-func (t *Tokens) Verify(ctx context.Context, token string) (AccessToken, error) {
+func (t *Tokens) Verify(ctx context.Context, token string) (secrets.Access, error) {
 	tokens, old := t.current()
-	var c accessClaims
-	err := tokens.Verify(token, t.issuer, &c)
+	a, err := tokens.VerifyAccess(token, t.issuer)
 	if err != nil && old && !gateway.IsReason(err, "token_expired") { // perhaps signed by another replica's new key
 		if lerr := t.load(ctx); lerr != nil {
-			return AccessToken{}, lerr
+			return secrets.Access{}, lerr
 		}
 		tokens, _ = t.current()
-		c = accessClaims{}
-		err = tokens.Verify(token, t.issuer, &c)
+		a, err = tokens.VerifyAccess(token, t.issuer)
 	}
-	if err != nil {
-		return AccessToken{}, err
-	}
-	if c.ClientID == "" || c.Subject != c.ClientID || c.HubID == "" {
-		return AccessToken{}, gateway.E(gateway.Unauthenticated, "token_invalid", "The token is not valid here.").Next("Get a new one.")
-	}
-	return AccessToken{
-		ID: c.ID, ClientID: c.ClientID, HubID: c.HubID, Scopes: list(strings.Fields(c.Scope)), ExpiresAt: c.ExpiresAt.Time,
-	}, nil
+	return a, err
 }
 
 // PublicKeys is the JWK set, as JSON.
