@@ -85,8 +85,10 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 					}
 					return gateway.Decide(mapped, in, m).Allowed
 				}
-				q := gateway.Query{Limit: rapid.SampledFrom([]int{7, 100}).Draw(rt, "limit"), Mine: rapid.Bool().Draw(rt, "mine"),
-					OwnerID: rapid.SampledFrom(append([]string{"", ""}, owners...)).Draw(rt, "owner filter")}
+				q := gateway.Query{
+					Limit: rapid.SampledFrom([]int{7, 100}).Draw(rt, "limit"), Mine: rapid.Bool().Draw(rt, "mine"),
+					OwnerID: rapid.SampledFrom(append([]string{"", ""}, owners...)).Draw(rt, "owner filter"),
+				}
 				given := map[string]bool{}
 				for {
 					page, err := w.catalog.Browse(ctx, a, q)

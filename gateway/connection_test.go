@@ -8,8 +8,10 @@ import (
 )
 
 func good() Connection {
-	return Connection{ServiceURL: "https://www.kaltura.com", PartnerID: 102, AppTokenID: "0_ab12cd34",
-		AppToken: "0123456789abcdef0123456789abcdef", HashType: "SHA256", Visibility: VisibilityShared}
+	return Connection{
+		ServiceURL: "https://www.kaltura.com", PartnerID: 102, AppTokenID: "0_ab12cd34",
+		AppToken: "0123456789abcdef0123456789abcdef", HashType: "SHA256", Visibility: VisibilityShared,
+	}
 }
 
 func TestConnectionChecked(t *testing.T) {
@@ -120,8 +122,10 @@ func TestConnectionRefuse(t *testing.T) {
 }
 
 func TestConnectionOver(t *testing.T) {
-	saved := Integration{ServiceURL: "https://www.kaltura.com", PartnerID: 102, AppTokenID: "0_ab12cd34", HashType: "SHA512",
-		Visibility: VisibilityOwn, MappingMode: MappingApproval, MatchBy: MatchUserID}
+	saved := Integration{
+		ServiceURL: "https://www.kaltura.com", PartnerID: 102, AppTokenID: "0_ab12cd34", HashType: "SHA512",
+		Visibility: VisibilityOwn, MappingMode: MappingApproval, MatchBy: MatchUserID,
+	}
 	opened := 0
 	token := func() (Secret, error) { opened++; return "saved-token", nil }
 	got, err := Connection{}.over(saved, token)

@@ -10,14 +10,20 @@ import (
 func TestFilterAsksDecide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hubs, users := rapid.SampledFrom([]string{"hub_1", "hub_2"}), rapid.SampledFrom([]string{"", "ada", "Ada", "bob"})
-		in := Integration{Row: Row{HubID: hubs.Draw(t, "hub")},
-			Visibility: rapid.SampledFrom([]Visibility{VisibilityShared, VisibilityOwn, "", "all"}).Draw(t, "visibility")}
-		a := Actor{HubID: hubs.Draw(t, "actor's hub"), PlatformUserID: users.Draw(t, "user"),
+		in := Integration{
+			Row:        Row{HubID: hubs.Draw(t, "hub")},
+			Visibility: rapid.SampledFrom([]Visibility{VisibilityShared, VisibilityOwn, "", "all"}).Draw(t, "visibility"),
+		}
+		a := Actor{
+			HubID: hubs.Draw(t, "actor's hub"), PlatformUserID: users.Draw(t, "user"),
 			ParticipantID: rapid.SampledFrom([]string{"", "par_1"}).Draw(t, "participant"),
-			Role:          rapid.SampledFrom([]Role{RoleAdmin, RoleParticipant}).Draw(t, "role")}
+			Role:          rapid.SampledFrom([]Role{RoleAdmin, RoleParticipant}).Draw(t, "role"),
+		}
 		items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Media {
-			return Media{ID: rapid.StringMatching(`0_[a-z0-9]{8}`).Draw(t, "id"), OwnerID: users.Draw(t, "owner"),
-				Tags: rapid.SliceOfN(rapid.SampledFrom([]string{"360", "my 360 tour", "x"}), 0, 2).Draw(t, "tags")}
+			return Media{
+				ID: rapid.StringMatching(`0_[a-z0-9]{8}`).Draw(t, "id"), OwnerID: users.Draw(t, "owner"),
+				Tags: rapid.SliceOfN(rapid.SampledFrom([]string{"360", "my 360 tour", "x"}), 0, 2).Draw(t, "tags"),
+			}
 		}), 0, 12).Draw(t, "items")
 		var q Query
 		if rapid.Bool().Draw(t, "filtered") {

@@ -208,8 +208,10 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 
 func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now Integration, change bool) error {
 	action, event := "integration.connect", "integration.connected"
-	data := map[string]any{"service_url": now.ServiceURL, "partner_id": now.PartnerID, "visibility": now.Visibility,
-		"app_token_id": now.AppTokenID, "mapping_mode": now.MappingMode, "match_by": now.MatchBy}
+	data := map[string]any{
+		"service_url": now.ServiceURL, "partner_id": now.PartnerID, "visibility": now.Visibility,
+		"app_token_id": now.AppTokenID, "mapping_mode": now.MappingMode, "match_by": now.MatchBy,
+	}
 	if change {
 		action, event = "integration.change", "integration.changed"
 		data["app_token_replaced"] = old.AppTokenID != now.AppTokenID
@@ -272,8 +274,10 @@ func (s *Integrations) Disconnect(ctx context.Context, a Actor, version int64) e
 		if err := tx.Integrations().Delete(ctx, Scope(a.HubID), in.ID); err != nil {
 			return err
 		}
-		if err := audit(ctx, tx, a, "integration.disconnect", in.ID, map[string]any{"service_url": in.ServiceURL, "partner_id": in.PartnerID,
-			"links": uses.Links, "uploads": uses.Uploads, "mappings": uses.Mappings}); err != nil {
+		if err := audit(ctx, tx, a, "integration.disconnect", in.ID, map[string]any{
+			"service_url": in.ServiceURL, "partner_id": in.PartnerID,
+			"links": uses.Links, "uploads": uses.Uploads, "mappings": uses.Mappings,
+		}); err != nil {
 			return err
 		}
 		return s.Events.Append(ctx, tx, in.HubID, "", "integration.disconnected", in.ID, map[string]any{})

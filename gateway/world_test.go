@@ -95,7 +95,7 @@ func (w *world) post(url, body string) json.RawMessage {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	out, err := io.ReadAll(res.Body)
 	if err != nil {
 		w.t.Fatal(err)
