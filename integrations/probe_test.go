@@ -207,9 +207,17 @@ func TestRestrictedPlayback(t *testing.T) {
 		must(t, err)
 		_ = body.Close()
 		// A token that cannot narrow its sessions hands none out.
-		wide := e.open(e.token(map[string]any{"sessionType": 2}))
-		if _, err := wide.(gateway.Player).Playback(t.Context(), alice, made); !gateway.IsReason(err, "playback_restricted") {
-			t.Errorf("%s: an admin token: %v", kind, err)
+		for what, token := range map[string]map[string]any{
+			"admin type":      {"sessionType": 2},
+			"everything":      {"sessionPrivileges": "*"},
+			"edits one entry": {"sessionPrivileges": "list:*,sview:*,edit:" + made.ID},
+			"bound to a user": {"sessionPrivileges": "list:*,sview:*", "sessionUserId": "service-user"},
+			"no sview":        {"sessionPrivileges": "list:*"},
+		} {
+			wide := e.open(e.token(token))
+			if _, err := wide.(gateway.Player).Playback(t.Context(), alice, made); !gateway.IsReason(err, "playback_restricted") {
+				t.Errorf("%s, %s: %v", kind, what, err)
+			}
 		}
 	}
 }

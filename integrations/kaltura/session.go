@@ -264,7 +264,7 @@ var harmless = []string{
 // playback mints a session that can play one entry and nothing else, for a viewer's address.
 // Callers of startSession cannot take a privilege away, but where the token holds name:* their own
 // name:value replaces it; so every other wildcard is narrowed to a value that means nothing. When
-// anything wider is left (an ADMIN token, all:*, edit:<id>), there is no playback session: ok is false.
+// anything wider is left (an ADMIN token, a fixed user, all:*, edit:<id>), there is no playback session: ok is false.
 func (s *sessions) playback(ctx context.Context, entry string, life time.Duration) (session, bool, error) {
 	token, err := s.get(ctx, who{})
 	if err != nil {
@@ -283,7 +283,8 @@ func (s *sessions) playback(ctx context.Context, entry string, life time.Duratio
 	if err != nil {
 		return session{}, false, err
 	}
-	return got, !got.admin && narrow(got.privileges, entry), nil
+	// A token bound to a user would let the viewer act as that user.
+	return got, !got.admin && got.user == "" && narrow(got.privileges, entry), nil
 }
 
 func narrow(privileges, entry string) bool {
