@@ -211,3 +211,8 @@ func (l *live) explain() {
 		}
 	})
 }
+
+// bigClip is large enough to break in the middle: noise does not compress.
+func bigClip(t testing.TB) []byte {
+	return clip(t, "big.mp4", mediatest.Clip{Seconds: 2, Width: 640, Height: 360, Source: "nullsrc", Extra: []string{"-vf", "geq=random(1)*255:128:128", "-b:v", "4M"}}.Make)
+}

@@ -54,11 +54,17 @@ func cleanText(s string) string {
 	return strings.Join(strings.Fields(out), " ")
 }
 
-// ending gives the file name ending in lower case without its dot, "" when there is none.
+// ending gives the file name ending in lower case without its dot, "" when there is none. Endings are
+// short and ASCII; what follows the dot in "Dr. Who" is none.
 func ending(name string) string {
 	i := strings.LastIndexByte(name, '.')
-	if i <= 0 || len(name)-i > 11 || strings.ContainsAny(name[i:], " /\\") {
+	if i <= 0 || i == len(name)-1 || len(name)-i > 11 {
 		return ""
+	}
+	for _, c := range []byte(name[i+1:]) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return ""
+		}
 	}
 	return strings.ToLower(name[i+1:])
 }

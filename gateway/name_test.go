@@ -38,6 +38,8 @@ func TestTitles(t *testing.T) {
 		{"", "\u202e\u200b.mp4", "Untitled"},
 		{"  Given  title ", "x.mp4", "Given title"},
 		{"", "e\u0301te\u0301.mp4", "\u00e9t\u00e9"},
+		{"", "x.İİİ", "x.İİİ"}, // longer in lower case
+		{"", "\x00.\x80", "."},
 		{"", "👩\u200d🏫 lesson.mp4", "👩\u200d🏫 lesson"}, // the joiner holds the emoji together
 	} {
 		if got := titleOf(c.title, c.name); got != c.want {
