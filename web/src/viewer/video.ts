@@ -89,6 +89,7 @@ export async function showVideo(stage: HTMLElement, needs: Needs): Promise<Shown
       "playback_rate",
       sphere ? "recenter_vr" : "picture_in_picture",
     ],
+    topControlPanelElements: [],
     bigButtons: sphere ? [] : ["play_pause"],
     displayInVrMode: !!sphere,
     defaultVrProjectionMode: sphere ?? "equirectangular",
@@ -98,6 +99,8 @@ export async function showVideo(stage: HTMLElement, needs: Needs): Promise<Shown
     singleClickForPlayAndPause: !sphere,
   });
   const controls = ui.getControls()!;
+  // Always there, for advertisements, which we have none of: a button without a name.
+  stage.querySelector(".shaka-ad-info")?.remove();
 
   // The player's own method is not exported; its menu entry is.
   const recentre = () => stage.querySelector<HTMLElement>(".shaka-recenter-vr-button")?.click();
