@@ -74,7 +74,7 @@ func (p *Pipeline) generation(ctx context.Context, src gateway.Source, key strin
 	if err != nil {
 		return gateway.Package{}, err
 	}
-	pkg = below(pkg, key)
+	pkg = keyed(pkg, key)
 	b, err := json.Marshal(pkg)
 	if err != nil {
 		return gateway.Package{}, err
@@ -224,8 +224,8 @@ func (w *workspace) measure(rends []gateway.PackagedRendition, l look) ([]gatewa
 	return rends, nil
 }
 
-// below turns the names inside a generation into blob keys.
-func below(pkg gateway.Package, key string) gateway.Package {
+// keyed turns the names inside a generation into blob keys.
+func keyed(pkg gateway.Package, key string) gateway.Package {
 	abs := func(name *string) {
 		if outside, ok := strings.CutPrefix(*name, "/"); ok {
 			*name = outside

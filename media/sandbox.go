@@ -119,7 +119,7 @@ func loaderOf(exe string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
 			b, err := io.ReadAll(p.Open())

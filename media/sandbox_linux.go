@@ -134,7 +134,7 @@ func landlock(c confinement) error {
 			}
 			return nil
 		}
-		defer unix.Close(f) //nolint:errcheck // an O_PATH descriptor has nothing to lose
+		defer func() { _ = unix.Close(f) }() // an O_PATH descriptor has nothing to lose
 		var st unix.Stat_t
 		if err := unix.Fstat(f, &st); err != nil {
 			return err

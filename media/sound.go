@@ -64,16 +64,12 @@ func (p *Pipeline) plainAudio(ctx context.Context, w *workspace, l look, progres
 	})
 }
 
-// waveform is the JSON of BBC audiowaveform, version 2, which peaks.js and wavesurfer read: pairs of
-// lowest and highest sample, 8 bits each.
+// waveform is the loudest sample, 0 to 1, in each of about a thousand parts of a sound.
 type waveform struct {
-	Version         int    `json:"version"`
-	Channels        int    `json:"channels"`
-	SampleRate      int    `json:"sample_rate"`
-	SamplesPerPixel int    `json:"samples_per_pixel"`
-	Bits            int    `json:"bits"`
-	Length          int    `json:"length"`
-	Data            []int8 `json:"data"`
+	DurationMS int64     `json:"duration_ms"`
+	Peaks      []float64 `json:"peaks"`
+
+	each int // samples in a part
 }
 
 const (
@@ -82,10 +78,7 @@ const (
 )
 
 func (p *Pipeline) waveform(ctx context.Context, w *workspace, l look) (waveform, error) {
-	wave := waveform{
-		Version: 2, Channels: 1, SampleRate: waveRate, Bits: 8,
-		SamplesPerPixel: max(int(math.Ceil(l.duration().Seconds()*waveRate/wavePoints)), 1),
-	}
+	wave := waveform{DurationMS: l.DurationMS, Peaks: []float64{}, each: max(int(math.Ceil(l.duration().Seconds()*waveRate/wavePoints)), 1)}
 	args := append([]string{"-nostdin", "-hide_banner", "-v", "error"}, l.format.inputArgs()...)
 	args = append(args, "-i", inName, "-map", "0:"+strconv.Itoa(l.audio.Index), "-vn", "-sn", "-dn", "-ac", "1", "-ar", strconv.Itoa(waveRate), "-f", "s16le", "pipe:1")
 	err := p.run(ctx, w, job{args: args, nice: encodeFast.nice, timeout: copyTime(w.size) + l.duration(), stdout: wave.read})
@@ -96,13 +89,12 @@ func (p *Pipeline) waveform(ctx context.Context, w *workspace, l look) (waveform
 func (wv *waveform) read(r io.Reader) error {
 	br := bufio.NewReaderSize(r, 64<<10)
 	var b [2]byte
-	low, high, n := int16(math.MaxInt16), int16(math.MinInt16), 0
+	loudest, n := 0.0, 0
 	flush := func() {
-		if n > 0 && wv.Length < 4*wavePoints {
-			wv.Data = append(wv.Data, int8(low>>8), int8(high>>8))
-			wv.Length++
+		if n > 0 && len(wv.Peaks) < 4*wavePoints {
+			wv.Peaks = append(wv.Peaks, math.Round(loudest/32768*1000)/1000)
 		}
-		low, high, n = math.MaxInt16, math.MinInt16, 0
+		loudest, n = 0, 0
 	}
 	for {
 		if _, err := io.ReadFull(br, b[:]); err != nil {
@@ -112,9 +104,8 @@ func (wv *waveform) read(r io.Reader) error {
 			}
 			return err
 		}
-		v := int16(binary.LittleEndian.Uint16(b[:]))
-		low, high = min(low, v), max(high, v)
-		if n++; n == wv.SamplesPerPixel {
+		loudest = max(loudest, math.Abs(float64(int16(binary.LittleEndian.Uint16(b[:])))))
+		if n++; n == wv.each {
 			flush()
 		}
 	}

@@ -69,7 +69,7 @@ func sphereView(width, height int) string {
 // Sphere writes a 360 clip with genuine spherical metadata (sv3d).
 func Sphere(ctx context.Context, file string, seconds float64, width int) error {
 	flat := file + ".flat.mp4"
-	defer os.Remove(flat)
+	defer func() { _ = os.Remove(flat) }()
 	face := max(width/4&^1, 64)
 	length := strconv.FormatFloat(seconds, 'f', 3, 64)
 	err := FFmpeg(ctx, "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%dx%d:rate=30:duration=%s", face, face, length),
@@ -84,7 +84,7 @@ func Sphere(ctx context.Context, file string, seconds float64, width int) error 
 // Photo360 writes a 360 photo with GPano XMP.
 func Photo360(ctx context.Context, file string, width int) error {
 	flat := file + ".flat.jpg"
-	defer os.Remove(flat)
+	defer func() { _ = os.Remove(flat) }()
 	face := max(width/4&^1, 64)
 	err := FFmpeg(ctx, "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%dx%d:rate=1:duration=1", face, face),
 		"-vf", sphereView(width, width/2), "-frames:v", "1", "-q:v", "3", "-update", "1", flat)
