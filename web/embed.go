@@ -49,7 +49,10 @@ func Handler() http.Handler {
 func newHandler(root fs.FS) http.Handler {
 	assets := map[string]asset{}
 	_ = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(name, ".gz") {
+		if err == nil && d.IsDir() && name != "." && name[0] == '.' {
+			return fs.SkipDir // Vite's notes about the build
+		}
+		if err != nil || d.IsDir() || name[0] == '.' || strings.HasSuffix(name, ".gz") {
 			return err
 		}
 		body, err := fs.ReadFile(root, name)

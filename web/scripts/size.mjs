@@ -2,11 +2,14 @@
 // page's own chunk with everything they import statically. Players, tus and hashing are loaded
 // later, on demand, and are listed for information.
 import { execSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const budget = 60_000;
-if (!existsSync("dist/.vite/manifest.json")) execSync("npm run --silent build", { stdio: "inherit" });
+const built = "dist/.vite/manifest.json";
+const sources = readdirSync("src", { recursive: true }).map((f) => `src/${f}`);
+const newest = Math.max(...[...sources, "package-lock.json", "vite.config.ts"].map((f) => statSync(f).mtimeMs));
+if (!existsSync(built) || statSync(built).mtimeMs < newest) execSync("npm run --silent build", { stdio: "inherit" });
 const manifest = JSON.parse(readFileSync("dist/.vite/manifest.json", "utf8"));
 const zipped = (file) => gzipSync(readFileSync(`dist/${file}`), { level: 9 }).length;
 

@@ -10,7 +10,7 @@ import type { Queue } from "../upload/queue";
 import { MediaCard } from "./card";
 import { Grid, Skeletons } from "./grid";
 import { usePages } from "./pages";
-import { after, narrowed, readAsk } from "./query";
+import { createdAfter, narrowed, readAsk } from "./query";
 import { ClearAll, Filters, Search } from "./search";
 import { UploadCard } from "./uploads";
 
@@ -37,7 +37,7 @@ export function FromKaltura(p: {
             is_360: ask.is360 || undefined,
             owner: ask.mine ? "me" : undefined,
             status: ask.status ? [ask.status as Media["status"]] : undefined,
-            created_after: after(ask.since, Date.now()),
+            created_after: createdAfter(ask.since, Date.now()),
             sort: ask.sort as "-created",
             cursor,
             limit: 30,

@@ -27,7 +27,7 @@ export const ages: Record<string, string> = {
 export const types: Record<string, string> = { video: "Video", image: "Picture", audio: "Sound" };
 export const states: Record<string, string> = { ready: "Ready", processing: "Processing", failed: "Failed" };
 
-const known = (table: Record<string, string>, v: string | null) => (v && v in table ? v : "");
+const known = (table: Record<string, string>, v: string | null) => (v && Object.hasOwn(table, v) ? v : "");
 
 /** Reads the address; unknown values count as absent. */
 export function readAsk(s: URLSearchParams): Ask {
@@ -48,7 +48,7 @@ export function narrowed(a: Ask): boolean {
 }
 
 /** The moment `days` days before `now`, cut to the hour so that the same question stays the same. */
-export function after(days: string, now: number): string | undefined {
+export function createdAfter(days: string, now: number): string | undefined {
   if (!days) return undefined;
   const hour = 3_600_000;
   return new Date(Math.floor((now - Number(days) * 24 * hour) / hour) * hour).toISOString();
