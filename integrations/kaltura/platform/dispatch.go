@@ -44,10 +44,9 @@ type call struct {
 
 // marks are what an action wants to say in headers.
 type marks struct {
-	app    string // X-Kaltura-App
-	error  string // X-Kaltura
-	bare   bool   // XML without declaration: answered by the short cut for sessions
-	cached bool
+	app   string // X-Kaltura-App
+	error string // X-Kaltura
+	bare  bool   // XML without declaration: answered by the short cut for sessions
 }
 
 // partner gives the partner that the call acts for, 0 when anonymous.
@@ -94,7 +93,7 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	h.Set("Expires", "Sun, 19 Nov 2000 08:52:00 GMT")
 	h.Set("Cache-Control", noStore)
 	h.Set("Pragma", "no-cache")
-	q, err := decode(r)
+	q, err := p.decode(r)
 	defer q.close()
 	m := &marks{}
 	format := q.params.numOr("format", 2)

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -351,10 +352,21 @@ func (c *call) entryUpdate() (any, error) {
 		if err == nil {
 			return c.view(e), nil
 		}
-		if gateway.CodeOf(err) != gateway.Conflict {
+		if !lostRace(err) {
 			return nil, err
 		}
 	}
+}
+
+// dropFlavors deletes the flavors of an entry.
+func dropFlavors(ctx context.Context, t Tables, e Entry) error {
+	flavors, err := t.Flavors().Find(ctx, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
+	for _, f := range flavors {
+		if err := t.Flavors().Delete(ctx, f.Partner, f.ID); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // entryDelete removes an entry, its flavors and its bytes.
@@ -365,14 +377,8 @@ func (c *call) entryDelete() (any, error) {
 		if e, err = c.owned(t, c.args.str("entryId")); err != nil {
 			return err
 		}
-		flavors, err := t.Flavors().Find(c, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
-		if err != nil {
+		if err := dropFlavors(c, t, e); err != nil {
 			return err
-		}
-		for _, f := range flavors {
-			if err := t.Flavors().Delete(c, f.Partner, f.ID); err != nil {
-				return err
-			}
 		}
 		return t.Entries().Delete(c, e.Partner, e.ID)
 	})
@@ -440,8 +446,14 @@ func (c *call) entryUpdateContent() (any, error) {
 	}
 	old := e.AssetID
 	if e.Status != entryNoContent && e.Status != entryImport {
-		e.Status, e.AssetID = entryNoContent, ""
-		if err := c.tables().Entries().Update(c, &e); err != nil {
+		err := c.Records.KalturaTx(c, func(tx Tx) error {
+			if err := dropFlavors(c, tx.Kaltura(), e); err != nil {
+				return err
+			}
+			e.Status, e.AssetID, e.Generations, e.FlavorParams = entryNoContent, "", nil, ""
+			return tx.Kaltura().Entries().Update(c, &e)
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -362,9 +362,18 @@ func (p *Platform) jsonManifest(w http.ResponseWriter, q map[string]string, e En
 	for _, f := range flavors {
 		var codecs any = f.Codecs
 		list = append(list, dict{
-			{"url", p.packageURL("hls", e, []Flavor{f}) + "/index.m3u8"}, {"ext", orMP4(f.FileExt)}, {"bitrate", f.Bitrate},
-			{"width", f.Width}, {"height", f.Height}, {"audioLanguage", nil}, {"audioLanguageName", nil}, {"audioLabel", nil},
-			{"audioCodec", nil}, {"defaultAudio", false}, {"frameRate", f.FrameRate}, {"codecs", codecs},
+			{"url", p.packageURL("hls", e, []Flavor{f}) + "/index.m3u8"},
+			{"ext", orMP4(f.FileExt)},
+			{"bitrate", f.Bitrate},
+			{"width", f.Width},
+			{"height", f.Height},
+			{"audioLanguage", nil},
+			{"audioLanguageName", nil},
+			{"audioLabel", nil},
+			{"audioCodec", nil},
+			{"defaultAudio", false},
+			{"frameRate", f.FrameRate},
+			{"codecs", codecs},
 		})
 	}
 	writeJSON(&b, dict{{"entryId", e.ID}, {"duration", e.DurationMS / 1000}, {"baseUrl", ""}, {"flavors", list}})

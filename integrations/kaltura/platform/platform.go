@@ -81,7 +81,7 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// log gives a logger for unexpected errors of a request. Neither addresses nor bodies are logged:
+// failed logs an unexpected error of a request. Neither addresses nor bodies are logged:
 // both may hold sessions.
 func (p *Platform) failed(ctx context.Context, what string, err error) {
 	p.Log.ErrorContext(ctx, "kaltura platform: "+what, "error", err)

@@ -26,6 +26,7 @@ import (
 
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/media/mediatest"
+	"isthmus/store"
 	"isthmus/store/storetest"
 )
 
@@ -117,8 +118,10 @@ func folderRows(t *testing.T) map[string][]string {
 func sequence(t *testing.T) []string {
 	rows := folderRows(t)
 	var out []string
-	moved := []string{"uploadtoken/get-after-addContent", "flavorasset/getByEntryId-after-addContent",
-		"session/ks-v1-client-made-user-admin-secret", "session/urirestrict-matching-uri"}
+	moved := []string{
+		"uploadtoken/get-after-addContent", "flavorasset/getByEntryId-after-addContent",
+		"session/ks-v1-client-made-user-admin-secret", "session/urirestrict-matching-uri",
+	}
 	add := func(names ...string) {
 		for _, n := range names {
 			if !slices.Contains(moved, n) {
@@ -164,7 +167,6 @@ type replayer struct {
 	tokens map[string]string // our app token id → secret
 	hashes map[string]string // our app token id → hash type
 	sample []byte
-	shift  int64 // recorded clock → ours
 }
 
 const (
@@ -175,8 +177,12 @@ const (
 // TestReplay replays every recorded scenario on one account and compares the answers. What is not
 // met is listed in testdata/not-met.txt with a reason; a listed scenario that passes fails the test.
 func TestReplay(t *testing.T) {
+	storetest.EachDB(t, replay)
+}
+
+func replay(t *testing.T, db *store.DB) {
 	notMet := readNotMet(t)
-	w := newWorld(t, storetest.SQLite(t))
+	w := newWorld(t, db)
 	r := &replayer{world: w, alias: map[string]string{}, tokens: map[string]string{}, hashes: map[string]string{}}
 	r.sample = sample(t)
 	seen := map[string]bool{}

@@ -17,6 +17,7 @@ import (
 const (
 	maxBody   = 8 << 20
 	maxFields = 5000
+	maxSpool  = 2000 << 20 // of a file whose form ends after it; the limit that the original ships with
 )
 
 // upload is a file sent with a request.
@@ -35,11 +36,12 @@ func (u *upload) close() {
 
 // request is one decoded request.
 type request struct {
-	http   *http.Request
-	params args
-	direct map[string]string // from path and query only
-	file   map[string]*upload
-	whole  bool // a part named json has brought all parameters
+	platform *Platform
+	http     *http.Request
+	params   args
+	direct   map[string]string // from path and query only
+	file     map[string]*upload
+	whole    bool // a part named json has brought all parameters
 }
 
 func (q *request) close() {
@@ -51,8 +53,8 @@ func (q *request) close() {
 // decode reads parameters from body, query and path. Later ones win: the address overrides the body.
 // A file is streamed when everything that the upload action can want came before it, else it is put
 // aside on disk so that the rest of the form can be read first.
-func decode(r *http.Request) (*request, error) {
-	q := &request{http: r, params: args{}, direct: map[string]string{}, file: map[string]*upload{}}
+func (p *Platform) decode(r *http.Request) (*request, error) {
+	q := &request{platform: p, http: r, params: args{}, direct: map[string]string{}, file: map[string]*upload{}}
 	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.EscapedPath(), "/api_v3"), "/")
 	path = strings.TrimPrefix(strings.TrimPrefix(path, "index.php"), "/")
 	q.direct = pairs(path)
@@ -150,8 +152,13 @@ func (q *request) multipart(mr *multipart.Reader) error {
 		if u.temp, err = os.CreateTemp("", "kaltura-upload-*"); err != nil {
 			return err
 		}
-		if _, err := io.Copy(u.temp, part); err != nil {
+		limit := q.spool()
+		n, err := io.Copy(u.temp, io.LimitReader(part, limit+1))
+		if err != nil {
 			return refuse("UPLOAD_PARTIAL_ERROR")
+		}
+		if n > limit {
+			return refuse("UPLOAD_ERROR")
 		}
 		if _, err := u.temp.Seek(0, io.SeekStart); err != nil {
 			return err
@@ -177,6 +184,28 @@ func (q *request) complete() bool {
 		}
 	}
 	return true
+}
+
+// spool is how much of a file may be put aside before the rest of the form is known. Without a
+// session before it, that is what a stranger can write to our disk.
+func (q *request) spool() int64 {
+	text := q.params.str("ks")
+	if v, ok := q.direct["ks"]; ok {
+		text = v
+	}
+	partner, err := ksPartner(text)
+	if err != nil {
+		return maxBody
+	}
+	acc, _, err := q.platform.account(q.http.Context(), partner)
+	if err != nil {
+		return maxBody
+	}
+	k, err := parseKS(text, acc.adminSecret)
+	if err != nil || k.expired(q.platform.Clock()) || k.widget() && !k.admin() {
+		return maxBody
+	}
+	return maxSpool
 }
 
 // fileName gives the name of a file part as it was sent, folders cut off; false for a field.

@@ -10,6 +10,7 @@ import (
 	"image/jpeg"
 	_ "image/png" // packages of images may hold PNG
 	"io"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -170,7 +171,11 @@ func (p *Platform) raw(w http.ResponseWriter, r *http.Request, q map[string]stri
 	return p.serveBlob(w, r, as.Original, as.FileName)
 }
 
-const maxPicture = 10000
+// Limits of a picture: each side as in the original, and pixels altogether.
+const (
+	maxPicture = 10000
+	maxArea    = 8 << 20
+)
 
 // Ways to fit a picture.
 const (
@@ -293,6 +298,10 @@ func scale(src image.Image, width, height, fit int, bg color.Color) image.Image 
 	inside := image.Rect(0, 0, width, max(1, h*width/w))
 	if inside.Dy() > height {
 		inside = image.Rect(0, 0, max(1, w*height/h), height)
+	}
+	if area := width * height; area > maxArea { // strangers may ask: memory has a limit
+		shrink := math.Sqrt(float64(maxArea) / float64(area))
+		return scale(src, max(1, int(float64(width)*shrink)), max(1, int(float64(height)*shrink)), fit, bg)
 	}
 	canvas := to
 	switch fit {

@@ -97,6 +97,11 @@ func matches(patterns []string, s string) bool {
 	return false
 }
 
+// lostRace tells whether somebody else changed the same row first, so that a repeat is worth while.
+func lostRace(err error) bool {
+	return gateway.IsReason(err, "changed_meanwhile") || gateway.IsReason(err, "already_exists")
+}
+
 // countUse counts a call of a session that may be used limit times and tells whether it was one too many.
 func (p *Platform) countUse(ctx context.Context, k *ks, limit int64) (over bool, err error) {
 	for {
@@ -117,7 +122,7 @@ func (p *Platform) countUse(ctx context.Context, k *ks, limit int64) (over bool,
 			row.Uses++
 			return t.Update(ctx, &row)
 		})
-		if gateway.CodeOf(err) != gateway.Conflict {
+		if !lostRace(err) {
 			return over, err
 		}
 	}

@@ -198,11 +198,11 @@ func (c *call) upload() (any, error) {
 			return nil, c.dropToken(t)
 		}
 	}
-	if t, err = c.advance(t, shown, full, file.name); err != nil {
+	if t, err = c.advance(t, shown, offset+n, full, file.name); err != nil {
 		return nil, err
 	}
 	if full && t.EntryID != "" {
-		if err := c.ingest(t); err != nil {
+		if err := c.ingest(c, t); err != nil {
 			return nil, err
 		}
 	}
@@ -287,9 +287,9 @@ func (c *call) dropToken(t UploadToken) error {
 	return refuse("UPLOAD_TOKEN_FILE_TYPE_RESTRICTED_FOR_UPLOAD")
 }
 
-// advance notes what a chunk brought. Parallel chunks note theirs one after the other; the size
-// never goes back, except when a first chunk begins anew.
-func (c *call) advance(t UploadToken, shown int64, full bool, name string) (UploadToken, error) {
+// advance notes what a chunk that ends at end brought. Parallel chunks note theirs one after the
+// other; the size never goes back, except when a first chunk begins anew.
+func (c *call) advance(t UploadToken, shown, end int64, full bool, name string) (UploadToken, error) {
 	first := !c.args.flag("resume", false)
 	for {
 		err := c.Records.KalturaTx(c, func(tx Tx) (err error) {
@@ -297,6 +297,9 @@ func (c *call) advance(t UploadToken, shown int64, full bool, name string) (Uplo
 				return err
 			}
 			if t.Status >= tokenFull {
+				if !full && t.Uploaded != nil && end <= *t.Uploaded {
+					return nil // the last chunk was waiting for this one and was quicker
+				}
 				return refuse("UPLOAD_TOKEN_INVALID_STATUS_FOR_UPLOAD")
 			}
 			if !first && t.Uploaded != nil {
@@ -311,7 +314,7 @@ func (c *call) advance(t UploadToken, shown int64, full bool, name string) (Uplo
 			}
 			return tx.Kaltura().UploadTokens().Update(c, &t)
 		})
-		if gateway.CodeOf(err) != gateway.Conflict {
+		if !lostRace(err) {
 			return t, err
 		}
 	}

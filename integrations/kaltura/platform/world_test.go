@@ -207,7 +207,7 @@ func (w *world) upload(ks string, file string, entry map[string]any) string {
 func (w *world) wait(ks, id string, status float64, more func(map[string]any) bool) map[string]any {
 	w.t.Helper()
 	var e map[string]any
-	for range 1200 {
+	for range 600 {
 		e = w.object(ks, "media.get", map[string]any{"entryId": id})
 		if e["status"] == status && (more == nil || more(e)) {
 			return e
@@ -218,13 +218,19 @@ func (w *world) wait(ks, id string, status float64, more func(map[string]any) bo
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	all, _ := w.db.Assets().All(w.t.Context(), gateway.Slice{})
+	for _, as := range all {
+		w.t.Log(as.State, as.ErrorText, w.assets.RunInspect(w.t.Context(), as.ID)) // says what holds it up
+	}
 	w.t.Fatalf("entry did not get there: %v", e)
 	return nil
 }
 
 // TestEndToEnd takes a clip from upload tokens to playback, as the gateway's client and a player do.
-func TestEndToEnd(t *testing.T) {
-	w := newWorld(t, storetest.SQLite(t))
+func TestEndToEnd(t *testing.T) { storetest.EachDB(t, endToEnd) }
+
+func endToEnd(t *testing.T, db *store.DB) {
+	w := newWorld(t, db)
 	w.work()
 	clip := filepath.Join(t.TempDir(), "clip.mp4")
 	must(t, mediatest.Clip{Seconds: 4, Width: 640, Height: 360}.Make(t.Context(), clip))
