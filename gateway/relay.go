@@ -43,7 +43,8 @@ type sender struct {
 	users   int           // guarded by Relay.mu
 	pumping bool          // guarded by Relay.mu
 
-	ingest   Ingest // kept between rounds by the holder of the turn
+	ingest   Ingest      // kept between rounds by the holder of the turn
+	account  Integration // that it goes to
 	toldAt   time.Time
 	failures int
 }
@@ -338,11 +339,13 @@ func (r *Relay) open(ctx context.Context, s *sender, u *Upload) error {
 	if err != nil {
 		return err
 	}
+	s.account = o.Integration
 	ing, err := o.Platform.Create(ctx, actor, newMedia(*u))
 	if IsReason(err, "ingest_gone") && u.RelayHandle != "" {
 		u.RelayHandle = ""
 		ing, err = o.Platform.Create(ctx, actor, newMedia(*u))
 	}
+	r.Integrations.Heard(ctx, o.Integration, err)
 	if err != nil {
 		return err
 	}
@@ -390,8 +393,8 @@ func (r *Relay) send(ctx context.Context, s *sender, u *Upload, all bool) (err e
 				continue // what was sent may have been forgotten: choose again
 			}
 			busy = append(busy, b)
-			ing := s.ingest
-			go func() { done <- outcome{b, r.chunk(ctx, ing, *u, b)} }()
+			ing, row, to := s.ingest, *u, s.account
+			go func() { done <- outcome{b, r.chunk(ctx, ing, row, to, b)} }()
 		}
 		if len(busy) == 0 {
 			if err != nil {
@@ -435,7 +438,7 @@ func (r *Relay) tell(s *sender, u Upload) {
 }
 
 // chunk sends one block, within the limits of hub and process.
-func (r *Relay) chunk(ctx context.Context, ing Ingest, u Upload, b Range) error {
+func (r *Relay) chunk(ctx context.Context, ing Ingest, u Upload, to Integration, b Range) error {
 	leave, err := r.enter(ctx, u.HubID)
 	if err != nil {
 		return err
@@ -447,7 +450,9 @@ func (r *Relay) chunk(ctx context.Context, ing Ingest, u Upload, b Range) error 
 	}
 	defer f.Close()
 	n := b.End - b.Start
-	return ing.WriteAt(ctx, b.Start, n, io.NewSectionReader(f, b.Start, n))
+	err = ing.WriteAt(ctx, b.Start, n, io.NewSectionReader(f, b.Start, n))
+	r.Integrations.Heard(ctx, to, err)
+	return err
 }
 
 // enter takes a place of the hub first and one of the process second, so that a hub with many

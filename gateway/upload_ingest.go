@@ -227,6 +227,7 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 		return err
 	}
 	m, err := o.Platform.Get(ctx, actor, u.EntryID)
+	s.Integrations.Heard(ctx, o.Integration, err)
 	switch {
 	case CodeOf(err) == NotFound:
 		return E(NotFound, "entry_gone", "The entry was deleted in the media platform before it was ready.").

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+
 	"github.com/riverqueue/river"
 
 	"isthmus/gateway"
@@ -12,6 +14,7 @@ type Services struct {
 	Library      *gateway.Library
 	Assets       *gateway.Assets
 	Integrations *gateway.Integrations
+	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
 
 // New makes the workers of all kinds of task.

@@ -12,7 +12,11 @@ import (
 func sweep(s Services) *worker[gateway.Sweep] {
 	return &worker[gateway.Sweep]{
 		run: func(ctx context.Context, _ gateway.Sweep) error {
-			return errors.Join(s.Uploads.Sweep(ctx), s.Library.Sweep(ctx))
+			errs := []error{s.Uploads.Sweep(ctx), s.Library.Sweep(ctx)}
+			for _, f := range s.Sweeps {
+				errs = append(errs, f(ctx))
+			}
+			return errors.Join(errs...)
 		},
 		timeout: 10 * time.Minute,
 	}
