@@ -221,14 +221,18 @@ func (s *Library) durable(ctx context.Context, staged string) (int64, error) {
 
 // fetch reads once from start to the end.
 func (s *Library) fetch(ctx context.Context, staged string, start int64, open func(int64) (io.ReadCloser, error), total *sizeBox) (int64, error) {
-	if size := total.get(); size > 0 && start == size {
-		return size, nil
-	}
-	r, err := open(start)
+	// From one byte earlier: an earlier run may have died with all bytes staged, and a range that
+	// begins at the end of a file is refused.
+	r, err := open(max(start-1, 0))
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
+	if start > 0 {
+		if _, err := io.CopyN(io.Discard, r, 1); err != nil {
+			return 0, E(Unavailable, "short_body", "The media platform broke off.").Because(err)
+		}
+	}
 	size := int64(-1)
 	if sized, ok := r.(Sized); ok {
 		size = sized.Size()

@@ -384,6 +384,43 @@ func TestImportOfADeletedEntry(t *testing.T) {
 	}
 }
 
+// A process that died when all bytes were staged, or published, but before the row said so.
+func TestImportGoesOnAfterTheLastByte(t *testing.T) {
+	l := newLive(t, storetest.SQLite(t))
+	stop := l.work()
+	ctx, body := t.Context(), flatClip(t)
+	entry := l.ready("a.mp4", body)
+	stop()
+	for _, published := range []bool{false, true} {
+		who := l.house.Ada
+		if published {
+			who = l.house.Bob
+		}
+		it, job, _, err := l.library.Import(ctx, who, entry, gateway.ItemCopy, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.staging.Create(ctx, job.ID, int64(len(body))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.staging.WriteAt(ctx, job.ID, 0, bytes.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+		if published {
+			if _, err := l.assets.Adopt(ctx, job.ID, "ast"+strings.TrimPrefix(job.ID, "job")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.library.RunImport(ctx, it.ID); err != nil {
+			t.Fatal(err)
+		}
+		as, err := l.assets.Get(ctx, l.item(it.ID).AssetID)
+		if err != nil || !bytes.Equal(l.original(as), body) || as.SHA256 != digest(body) || as.Size != int64(len(body)) {
+			t.Errorf("published %v: %+v %v", published, as, err)
+		}
+	}
+}
+
 // A process that dies at random moments of an import, again and again: one item, one asset, the
 // right bytes.
 func TestImportSurvivesDeathAnywhere(t *testing.T) {
@@ -398,6 +435,9 @@ func TestImportSurvivesDeathAnywhere(t *testing.T) {
 	}
 	deaths := 0
 	for l.item(it.ID).State != gateway.ItemProcessing {
+		if now := l.item(it.ID); now.State != gateway.ItemPending && now.State != gateway.ItemImporting {
+			t.Fatalf("after %d deaths: %s %s %s", deaths, now.State, now.ErrorCode, now.ErrorText)
+		}
 		ctx, die := context.WithCancel(t.Context())
 		after := rand.Int64N(int64(len(body)) / 3) // bytes delivered until death
 		var sent atomic.Int64
