@@ -57,5 +57,7 @@ export function startRouter(): void {
     e.preventDefault();
     navigate(a.href);
     scrollTo(0, 0);
+    // As after a real page change, reading and tabbing go on at the content.
+    document.getElementById("main")?.focus({ preventScroll: true });
   });
 }
