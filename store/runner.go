@@ -72,7 +72,7 @@ func (db *DB) Runner(workers *river.Workers, o JobsOptions) (*JobRunner, error) 
 		queues[name] = river.QueueConfig{MaxWorkers: n}
 	}
 	cfg := &river.Config{
-		ID: r.id, Logger: db.log, Workers: workers, Queues: queues, PeriodicJobs: o.Periodic,
+		ID: r.id, Logger: slog.New(warnings{db.log.Handler()}), Workers: workers, Queues: queues, PeriodicJobs: o.Periodic,
 		ErrorHandler: o.OnError, Hooks: o.Hooks,
 		Middleware: append([]rivertype.Middleware{river.WorkerMiddlewareFunc(r.untilStopped)}, o.Wrap...),
 		JobTimeout: o.Timeout,
@@ -190,3 +190,14 @@ func (db *DB) forgetSelf(ctx context.Context) error {
 	})
 	return err
 }
+
+// warnings keeps River's routine remarks out of the log.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+
+func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
+
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

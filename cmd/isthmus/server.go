@@ -111,8 +111,12 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if s.kaltura != nil {
 		assets.Settled[gateway.OwnerKalturaEntry] = s.kaltura.AssetChanged
 	}
-	s.jobs, err = s.db.Runner(jobs.New(jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations}), store.JobsOptions{
-		Queues: map[string]int{gateway.QueueMedia: cfg.MediaWorkers}, Periodic: jobs.Schedule(),
+	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations}
+	if s.kaltura != nil {
+		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
+	}
+	s.jobs, err = s.db.Runner(jobs.New(tasks), store.JobsOptions{
+		Queues: map[string]int{gateway.QueueMedia: cfg.MediaWorkers}, Periodic: jobs.Schedule(), OnError: jobs.LogErrors(log),
 	})
 	if err != nil {
 		return nil, err
@@ -201,6 +205,11 @@ func (s *server) run(ctx context.Context) error {
 	}
 	if err := s.jobs.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
+	}
+	if s.kaltura != nil {
+		if err := s.kaltura.Sweep(ctx); err != nil { // what a crash left behind
+			return errors.Join(err, listener.Close())
+		}
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
