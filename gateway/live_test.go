@@ -134,7 +134,7 @@ func clip(t testing.TB, name string, make func(ctx context.Context, file string)
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		file := filepath.Join(dir, name)
 		if err := make(context.Background(), file); err != nil {
 			return nil, err

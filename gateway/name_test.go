@@ -93,10 +93,17 @@ func TestAcceptance(t *testing.T) {
 		name, contentType string
 		want              MediaType
 	}{
-		{"a.MP4", "", Video}, {"a.jpg", "application/octet-stream", Image}, {"a.opus", "", Audio},
-		{"clip", "video/mp4", Video}, {"clip", "image/png; x=y", Image},
-		{"clip", "", Other}, {"a.svg", "image/svg+xml", Other}, {"a", "image/svg+xml", Other},
-		{"list.m3u8", "video/mp4", Other}, {"a", "audio/x-mpegurl", Other}, {"notes.txt", "video/mp4", Other},
+		{"a.MP4", "", Video},
+		{"a.jpg", "application/octet-stream", Image},
+		{"a.opus", "", Audio},
+		{"clip", "video/mp4", Video},
+		{"clip", "image/png; x=y", Image},
+		{"clip", "", Other},
+		{"a.svg", "image/svg+xml", Other},
+		{"a", "image/svg+xml", Other},
+		{"list.m3u8", "video/mp4", Other},
+		{"a", "audio/x-mpegurl", Other},
+		{"notes.txt", "video/mp4", Other},
 	} {
 		got, err := Acceptance{}.check(c.name, c.contentType)
 		if got != c.want || (err == nil) != (c.want != Other) {

@@ -217,7 +217,7 @@ func TestOneWriterAtATime(t *testing.T) {
 	if _, err := w.Write(body[500:]); err != nil {
 		t.Fatal(err)
 	}
-	w.Close()
+	_ = w.Close()
 	if err := <-first; err != nil {
 		t.Fatal(err)
 	}
