@@ -60,7 +60,7 @@ export function makeFiles(): Files {
   const sphere = join(dir, "Küstenweg 360° הליכה.mp4");
   const large = join(dir, "Großer Vortrag & mehr.mp4");
   ffmpeg(
-    ...["-f", "lavfi", "-i", "testsrc2=size=1920x960:rate=30:duration=8", "-f", "lavfi", "-i", "sine=frequency=330:duration=8"],
+    ...["-f", "lavfi", "-i", "testsrc2=size=1920x960:rate=30:duration=8,drawgrid=width=80:height=80:thickness=2:color=white@0.7", "-f", "lavfi", "-i", "sine=frequency=330:duration=8"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-c:a", "aac", "-shortest", sphere],
   );
   makeSpherical(sphere);

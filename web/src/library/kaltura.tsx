@@ -58,6 +58,12 @@ export function FromKaltura(p: {
     const t = setInterval(list.refresh, 4000);
     return () => clearInterval(t);
   }, [waiting, question]);
+  // Others add to the account without telling us: who comes back to the window wants to see it.
+  useEffect(() => {
+    const look = () => document.visibilityState === "visible" && list.refresh();
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [question]);
   const found = first ? (first.total ?? items?.length ?? 0) : undefined;
   const shownCount =
     found === undefined
