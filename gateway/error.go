@@ -81,8 +81,10 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: Internal, Message: "Something went wrong on our side.",
-		NextStep: "Try again in a moment; if it happens again, report the trace id.", Err: err}
+	return &Error{
+		Code: Internal, Message: "Something went wrong on our side.",
+		NextStep: "Try again in a moment; if it happens again, report the trace id.", Err: err,
+	}
 }
 
 // CodeOf gives the code of err, Internal for a foreign error and "" for nil.
