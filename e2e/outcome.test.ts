@@ -105,6 +105,7 @@ test("the main job, end to end", async ({ browser, server, files }) => {
     await expect(cards.filter({ hasText: "Harbour at noon" })).toHaveCount(0);
     await expect(cards.filter({ hasText: "Courtyard in 360" })).toBeVisible();
     await page.getByRole("button", { name: "360° only" }).click();
+    await expect(cards.filter({ hasText: "Harbour at noon" })).toBeVisible();
 
     // With the keyboard: one card is in the tab order, arrows go on, Enter opens, Escape comes back.
     await cards.first().focus();

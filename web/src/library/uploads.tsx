@@ -47,7 +47,9 @@ export function stateOf(it: Item, now: number, rate?: { perSecond(): number; sec
         ? `Being made playable, ${percent(it.upload.progress)}`
         : "Being made playable";
     case "ready":
-      return it.upload?.suggest_360 && !it.upload.is_360 ? "Ready. Its shape suggests 360°: show it to mark it." : "Ready";
+      return it.upload?.suggest_360 && !it.upload.is_360
+        ? "Ready. Its shape suggests 360°: show it to mark it."
+        : "Ready";
     case "failed":
       return [it.failure?.message, it.failure?.nextStep].filter(Boolean).join(" ") || "Failed.";
     case "cancelled":
