@@ -138,7 +138,8 @@ func (s *Server) SignIn(w http.ResponseWriter, r *http.Request, id gateway.Ident
 // SignOut ends the session of the request's cookie and clears it.
 func (s *Server) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := s.sameOrigin.Check(r); err != nil {
-		return gateway.E(gateway.Forbidden, "cross_origin", "Another site sent this request.").Because(err)
+		return gateway.E(gateway.Forbidden, "cross_origin", "Another site sent this request.").
+			Next("Use the pages of this server.").Because(err)
 	}
 	if ck, err := r.Cookie(s.cookieName); err == nil {
 		if err := s.access.EndSession(r.Context(), ck.Value); err != nil {

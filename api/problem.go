@@ -81,6 +81,20 @@ func statusOf(e *gateway.Error) int {
 	return http.StatusInternalServerError
 }
 
+// nextSteps are for errors that say what is wrong but not what to do.
+var nextSteps = map[gateway.Code]string{
+	gateway.Invalid:         "Correct the request and repeat it.",
+	gateway.Unauthenticated: "Sign in again.",
+	gateway.Forbidden:       "Ask an admin of your hub.",
+	gateway.NotFound:        "Check the address; it may have been removed.",
+	gateway.Conflict:        "Load it again, look at its state and repeat.",
+	gateway.TooLarge:        "Send less.",
+	gateway.Precondition:    "Load it again and repeat.",
+	gateway.RateLimited:     "Wait a moment, then repeat.",
+	gateway.Unavailable:     "Try again in a moment; nothing is lost.",
+	gateway.Internal:        "Try again; if it happens again, report the trace_id.",
+}
+
 // domainError turns what echo and net/http fail with into ours.
 func domainError(err error) *gateway.Error {
 	var own *gateway.Error
@@ -105,7 +119,7 @@ func domainError(err error) *gateway.Error {
 			return gateway.E(gateway.Invalid, reasonMediaType, "The body's content type is not understood here.").Next("Send application/json.")
 		case http.StatusBadRequest: // the generated parameter parser: its text names the parameter
 			text, _ := he.Message.(string)
-			return gateway.E(gateway.Invalid, reasonParameter, text).Because(err)
+			return gateway.E(gateway.Invalid, reasonParameter, text).Next("Check the parameter; /openapi.yaml describes the request.").Because(err)
 		}
 	}
 	return gateway.AsError(err)
@@ -136,10 +150,14 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	if code == "" {
 		code = string(e.Code)
 	}
+	next := e.NextStep
+	if next == "" {
+		next = nextSteps[e.Code]
+	}
 	p := openapi.Problem{
 		Type: problemType + code, Title: http.StatusText(status), Status: status, Code: code, TraceID: t.trace,
 		Retryable: e.Code == gateway.Unavailable || e.Code == gateway.RateLimited || e.Retry > 0,
-		Detail:    text(e.Message), NextStep: text(e.NextStep), Instance: text(t.instance),
+		Detail:    text(e.Message), NextStep: text(next), Instance: text(t.instance),
 	}
 	var f *failure
 	switch {

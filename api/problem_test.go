@@ -41,6 +41,10 @@ func TestProblems(t *testing.T) {
 		"unknown field":      {"POST", hub + "/uploads", map[string]any{"name": "a.mp4", "size": 1, "colour": "red"}, nil, 400, "bad_body", nil},
 		"negative size":      {"POST", hub + "/uploads", map[string]any{"name": "a.mp4", "size": -1}, nil, 400, "bad_body", []string{"/size"}},
 		"bad digest":         {"POST", hub + "/uploads/upl_x/finish", map[string]any{"size": 1, "sha256": "AB"}, nil, 400, "bad_body", []string{"/sha256"}},
+		"value of an enum":   {"PUT", hub + "/integrations/kaltura", map[string]any{"service_url": "https://kaltura.example", "partner_id": "x", "app_token_id": "a", "app_token": "b", "hash_type": "SHA3", "visibility": "shared"}, nil, 400, "bad_body", []string{"/partner_id", "/hash_type"}},
+		"number too large":   {"POST", hub + "/uploads", `{"name":"a.mp4","size":9223372036854775808}`, []string{"Content-Type", "application/json"}, 400, "bad_body", []string{"/size"}},
+		"not UTF-8":          {"POST", hub + "/uploads", "{\"name\":\"\xff.mp4\",\"size\":1}", []string{"Content-Type", "application/json"}, 400, "bad_body", nil},
+		"parameter twice":    {"GET", hub + "/library?limit=1&limit=2", nil, nil, 400, "bad_parameter", nil},
 		"huge body":          {"POST", hub + "/uploads", `{"name":"` + strings.Repeat("x", 2<<20) + `"}`, []string{"Content-Type", "application/json"}, 413, "body_too_large", nil},
 		"not connected":      {"GET", hub + "/integrations/kaltura", nil, nil, 404, "not_connected", nil},
 		"no version":         {"DELETE", hub + "/integrations/kaltura", nil, nil, 428, "if_match_required", nil},
@@ -57,6 +61,9 @@ func TestProblems(t *testing.T) {
 			p := a.problem(t)
 			if try.code != "" && p.Code != try.code {
 				t.Errorf("code %q, want %q", p.Code, try.code)
+			}
+			if p.NextStep == nil || p.Detail == nil {
+				t.Errorf("it does not say what to do: %s", a.body)
 			}
 			var got []string
 			if p.Errors != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -126,18 +128,16 @@ func refusal(err error) error {
 }
 
 func bodyFields(re *openapi3filter.RequestError) []openapi.FieldError {
-	leaves := schemaLeaves(re.Err)
-	if len(leaves) == 0 {
-		return []openapi.FieldError{{Pointer: "", Detail: "This is not valid JSON, or there is none."}}
+	if leaves := schemaLeaves(re.Err); len(leaves) > 0 {
+		return leaves
 	}
-	return each(leaves, func(v *jsonschema.ValidationError) openapi.FieldError {
-		return openapi.FieldError{Pointer: pointer(v.InstanceLocation), Detail: schemaText(v)}
-	})
+	return []openapi.FieldError{{Pointer: "", Detail: "This is not valid JSON, or there is none."}}
 }
 
-// schemaLeaves finds what is wrong in the end: the library wraps it in what contains it.
-func schemaLeaves(err error) []*jsonschema.ValidationError {
-	var out []*jsonschema.ValidationError
+// schemaLeaves finds what is wrong in the end: the library wraps it in what contains it. It has two
+// validators, the older one for schemas that refer to others.
+func schemaLeaves(err error) []openapi.FieldError {
+	var out []openapi.FieldError
 	switch e := err.(type) {
 	case nil:
 	case openapi3.MultiError:
@@ -146,10 +146,14 @@ func schemaLeaves(err error) []*jsonschema.ValidationError {
 		}
 	case *jsonschema.ValidationError:
 		if len(e.Causes) == 0 {
-			return []*jsonschema.ValidationError{e}
+			return []openapi.FieldError{{Pointer: pointer(e.InstanceLocation), Detail: schemaText(e)}}
 		}
 		for _, c := range e.Causes {
 			out = append(out, schemaLeaves(c)...)
+		}
+	case *openapi3.SchemaError:
+		if out = schemaLeaves(e.Unwrap()); len(out) == 0 {
+			out = []openapi.FieldError{{Pointer: pointer(e.JSONPointer()), Detail: olderText(e)}}
 		}
 	default:
 		out = schemaLeaves(errors.Unwrap(err))
@@ -157,9 +161,17 @@ func schemaLeaves(err error) []*jsonschema.ValidationError {
 	return out
 }
 
+// olderText is schemaText for the older validator, whose own words leave the value out except for formats.
+func olderText(e *openapi3.SchemaError) string {
+	if e.SchemaField == "format" && e.Schema != nil {
+		return "It must be a " + e.Schema.Format + "."
+	}
+	return e.Reason
+}
+
 func explain(err error, fallback string) string {
 	if leaves := schemaLeaves(err); len(leaves) > 0 {
-		return schemaText(leaves[0])
+		return leaves[0].Detail
 	}
 	if fallback == "" {
 		fallback = "It is missing or has the wrong form."
@@ -194,17 +206,26 @@ func pointer(path []string) string {
 type binder struct{}
 
 func (binder) Bind(into any, c echo.Context) error {
-	d := json.NewDecoder(c.Request().Body)
+	body, err := io.ReadAll(c.Request().Body) // limited where it came in
+	if err != nil {
+		return err
+	}
+	if !utf8.Valid(body) { // else decoding would change it without a word
+		return gateway.E(gateway.Invalid, reasonBody, "The body is not UTF-8 text.").Next("Encode it as UTF-8, as JSON wants it.")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
-			return tooBig
-		}
 		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 			return gateway.E(gateway.Invalid, reasonBody, "The body has a field that is not known here: "+name+".").Next("Remove it, or check its spelling.")
 		}
-		return gateway.E(gateway.Invalid, reasonBody, "The body is not the JSON expected here.").Next("/openapi.yaml describes it.")
+		e := gateway.E(gateway.Invalid, reasonBody, "The body is not the JSON expected here.").Next("/openapi.yaml describes it.")
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			e = e.At(pointer(strings.Split(wrong.Field, ".")))
+			e.Message = "This value has another form than expected, or is too large."
+		}
+		return e
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return gateway.E(gateway.Invalid, reasonBody, "There is more than one JSON value in the body.").Next("Send one object.")

@@ -102,7 +102,8 @@ func (s *Assets) step(ctx context.Context, id string, from AssetState, limit fun
 	case ctx.Err() != nil && err != nil: // stopped from outside; says nothing about the file
 		return ctx.Err()
 	case timed.Err() != nil && err != nil:
-		return E(Unavailable, "step_timeout", "Preparing the media took too long.").Because(err)
+		return E(Unavailable, "step_timeout", "Preparing the media took too long.").
+			Next("It is tried again; if that does not help, upload a shorter or simpler file.").Because(err)
 	case CodeOf(err) == Invalid:
 		return errors.Join(err, s.refuse(ctx, as.ID, as.Attempt, from, AsError(err)))
 	case err != nil:
@@ -118,7 +119,7 @@ func (s *Assets) follow(ctx context.Context, cancel context.CancelCauseFunc, as 
 	var now atomic.Uint64 // bits of a float64
 	var told float64
 	var look int
-	participant, listening := s.audience(ctx, as)
+	audience, listening := s.audience(ctx, as)
 	stop := every(ctx, lookEvery, func(ctx context.Context) bool {
 		row, err := s.Get(ctx, as.ID)
 		if CodeOf(err) == NotFound || err == nil && row.Attempt != as.Attempt {
@@ -132,7 +133,7 @@ func (s *Assets) follow(ctx context.Context, cancel context.CancelCauseFunc, as 
 				slog.DebugContext(ctx, "progress of an asset not noted", "asset", as.ID, "error", err)
 			}
 			if listening {
-				s.Events.Progress(as.HubID, participant, "asset.progress", as.OwnerID, AssetNews{as.ID, as.OwnerID, as.State, p})
+				s.Events.Progress(as.HubID, audience, "asset.progress", as.OwnerID, AssetNews{as.ID, as.OwnerID, as.State, p})
 			}
 		}
 		return true

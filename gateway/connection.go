@@ -194,6 +194,12 @@ func refusal(ch Check) error {
 	case CheckSession:
 		field = "/app_token"
 	}
+	switch ch.Reason {
+	case "app_token_not_found", "app_token_disabled", "app_token_expired":
+		field = "/app_token_id"
+	case "partner_unknown", "partner_blocked":
+		field = "/partner_id"
+	}
 	reason := ch.Reason
 	if reason == "" {
 		reason = "check_" + string(ch.ID)

@@ -62,7 +62,7 @@ func (s *Jobs) Cancel(ctx context.Context, a Actor, id string) (Job, error) {
 			return errUnchanged
 		}
 		if j.over() {
-			return E(Conflict, "job_over", "The job has ended already.")
+			return E(Conflict, "job_over", "The job has ended already.").Next("Look at the item; remove it if you do not want it.")
 		}
 		it, err := tx.Library().Get(ctx, AnyHub, j.Subject)
 		found := err == nil && it.JobID == id
@@ -97,7 +97,7 @@ func (s *Jobs) Cancel(ctx context.Context, a Actor, id string) (Job, error) {
 }
 
 func (s *Jobs) tell(ctx context.Context, tx Tx, j Job, typ string) error {
-	return s.Events.Append(ctx, tx, j.HubID, j.ParticipantID, typ, j.ID, JobNews{j.ID, j.Kind, j.Subject, j.State, j.Progress})
+	return s.Events.Append(ctx, tx, j.HubID, audienceOf(j.ParticipantID, j.ClientID), typ, j.ID, JobNews{j.ID, j.Kind, j.Subject, j.State, j.Progress})
 }
 
 // sizeBox is a size that one goroutine learns and another reads.

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// goesOn is the next step of an import that was interrupted.
+const goesOn = "Nothing is lost; the import goes on by itself."
+
 var errImportCancelled = errors.New("import cancelled")
 
 // RunImport copies the bytes of an item, resuming where it was, or waits for a link's entry to
@@ -106,7 +109,7 @@ func (s *Library) follow(ctx context.Context, cancel context.CancelCauseFunc, it
 		if err := s.Store.Jobs().SetProgress(ctx, job.ID, job.Attempt, job.Progress); err != nil && ctx.Err() == nil {
 			slog.DebugContext(ctx, "progress of an import not noted", "job", job.ID, "error", err)
 		}
-		s.Events.Progress(it.HubID, it.ParticipantID, "import.progress", it.ID, it.News(job))
+		s.Events.Progress(it.HubID, it.audience(), "import.progress", it.ID, it.News(job))
 		return true
 	})
 }
@@ -230,7 +233,7 @@ func (s *Library) fetch(ctx context.Context, staged string, start int64, open fu
 	defer r.Close()
 	if start > 0 {
 		if _, err := io.CopyN(io.Discard, r, 1); err != nil {
-			return 0, E(Unavailable, "short_body", "The media platform broke off.").Because(err)
+			return 0, E(Unavailable, "short_body", "The media platform broke off.").Next(goesOn).Because(err)
 		}
 	}
 	size := int64(-1)
@@ -250,7 +253,7 @@ func (s *Library) fetch(ctx context.Context, staged string, start int64, open fu
 		if err := s.Assets.Staging.Remove(ctx, staged); err != nil {
 			return 0, err
 		}
-		return 0, E(Unavailable, "rendition_changed", "The rendition changed while it was copied.").Because(err)
+		return 0, E(Unavailable, "rendition_changed", "The rendition changed while it was copied.").Next("It is copied anew by itself.").Because(err)
 	}
 	if err != nil {
 		return 0, err
@@ -260,7 +263,7 @@ func (s *Library) fetch(ctx context.Context, staged string, start int64, open fu
 		return 0, err
 	}
 	if size > 0 && have != size {
-		return 0, E(Unavailable, "short_body", fmt.Sprintf("The media platform sent %d of %d bytes.", have, size))
+		return 0, E(Unavailable, "short_body", fmt.Sprintf("The media platform sent %d of %d bytes.", have, size)).Next(goesOn)
 	}
 	if have == 0 {
 		return 0, E(Invalid, "empty_file", "The rendition is empty.").Next("Choose another rendition.")

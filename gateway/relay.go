@@ -250,7 +250,8 @@ func (r *Relay) Complete(ctx context.Context, u Upload) (Ingest, error) {
 			if try < 3 {
 				continue // it was gone when it was opened
 			}
-			return nil, E(Unavailable, "relay_incomplete", "The media platform does not keep what it is sent.")
+			return nil, E(Unavailable, "relay_incomplete", "The media platform does not keep what it is sent.").
+				Next("Nothing is lost; we try again by ourselves.")
 		}
 		return s.ingest, nil
 	}
@@ -434,7 +435,7 @@ func (r *Relay) tell(s *sender, u Upload) {
 	}
 	s.toldAt = time.Now()
 	u.Progress = float64(u.RelaySent.Total()) / float64(u.Size)
-	r.Events.Progress(u.HubID, u.ParticipantID, "upload.progress", u.ID, u.News())
+	r.Events.Progress(u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.progress", u.ID, u.News())
 }
 
 // chunk sends one block, within the limits of hub and process.

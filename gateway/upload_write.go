@@ -69,7 +69,8 @@ func (s *Uploads) writable(u Upload) error {
 	case u.State == UploadCancelled:
 		return E(Conflict, "upload_cancelled", "The upload was cancelled; its bytes are gone.").Next("Start the upload again.")
 	case u.State != UploadReceiving:
-		return E(Conflict, "upload_finished", "The upload is finished and takes no more bytes.")
+		return E(Conflict, "upload_finished", "The upload is finished and takes no more bytes.").
+			Next("Look at its state; send another file as a new upload.")
 	case u.Replica != s.Replica:
 		return E(Conflict, "other_replica", "The bytes of this upload lie on another server.").
 			Next("Use the upload address that was given when the upload was created.")
@@ -158,7 +159,7 @@ func (s *Uploads) arrived(ctx context.Context, u Upload) {
 	}
 	if tellListeners {
 		u.Progress = float64(u.Received) / float64(u.Size)
-		s.Events.Progress(u.HubID, u.ParticipantID, "upload.progress", u.ID, u.News())
+		s.Events.Progress(u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.progress", u.ID, u.News())
 	}
 }
 
@@ -171,7 +172,7 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 	}
 	if sha256 = strings.ToLower(sha256); sha256 != "" {
 		if b, err := hex.DecodeString(sha256); err != nil || len(b) != 32 {
-			return Upload{}, E(Invalid, "digest_invalid", "The SHA-256 is not 64 hexadecimal digits.").At("/sha256")
+			return Upload{}, E(Invalid, "digest_invalid", "The SHA-256 is not 64 hexadecimal digits.").Next("Send it as 64 digits 0-9a-f, or leave it out.").At("/sha256")
 		}
 	}
 	if size != u.Size {

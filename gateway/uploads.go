@@ -234,7 +234,7 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 			return E(Conflict, "already_sent", "The file is in the media platform already.").
 				Next("Delete the entry there if you do not want it.")
 		case u.State == UploadExpired:
-			return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.")
+			return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again if you still want it.")
 		}
 		u.State = UploadCancelled
 		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
@@ -265,7 +265,8 @@ func (s *Uploads) Extend(ctx context.Context, a Actor, id string) (Upload, error
 	}
 	u, err := s.change(ctx, id, func(_ Tx, u *Upload) error {
 		if u.State != UploadReceiving && u.State != UploadFailed {
-			return E(Conflict, "upload_"+string(u.State), "Only an unfinished upload can be extended.")
+			return E(Conflict, "upload_"+string(u.State), "Only an unfinished upload can be extended.").
+				Next("Look at its state; start the upload again if its bytes are gone.")
 		}
 		u.ExpiresAt = s.Clock().Add(s.Life)
 		return nil
@@ -294,7 +295,8 @@ func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error)
 			return errUnchanged
 		}
 		if u.State != UploadFailed {
-			return E(Conflict, "upload_"+string(u.State), "Only a failed upload can be tried again.")
+			return E(Conflict, "upload_"+string(u.State), "Only a failed upload can be tried again.").
+				Next("Send the missing bytes of an unfinished one; start one that was cancelled or has expired again.")
 		}
 		moved = u.IntegrationID != o.Integration.ID && u.EntryID == ""
 		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
@@ -361,7 +363,7 @@ func (u Upload) News() UploadNews {
 }
 
 func (s *Uploads) tell(ctx context.Context, tx Tx, u Upload, typ string) error {
-	return s.Events.Append(ctx, tx, u.HubID, u.ParticipantID, typ, u.ID, u.News())
+	return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), typ, u.ID, u.News())
 }
 
 // needScope refuses a token that does not carry the scope.

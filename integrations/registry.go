@@ -144,7 +144,8 @@ func accountKey(a gateway.Account) string {
 func httpsOnly(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", gateway.E(gateway.Invalid, "service_url_not_https", "The address does not begin with https://.").At("/service_url")
+		return "", gateway.E(gateway.Invalid, "service_url_not_https", "The address does not begin with https://.").
+			Next("Use the https address.").At("/service_url")
 	}
 	return u.String(), nil
 }

@@ -37,7 +37,9 @@ func translate(err error) error {
 	return gateway.AsError(err)
 }
 
-func notFound() error { return gateway.E(gateway.NotFound, "", "There is no such thing here.") }
+func notFound() error {
+	return gateway.E(gateway.NotFound, "", "There is no such thing here.").Next("Check the id.")
+}
 
 func changedMeanwhile() error {
 	return gateway.E(gateway.Conflict, "changed_meanwhile", "Somebody else changed this in the meantime.").
@@ -45,7 +47,7 @@ func changedMeanwhile() error {
 }
 
 func alreadyExists() error {
-	return gateway.E(gateway.Conflict, "already_exists", "This exists already.")
+	return gateway.E(gateway.Conflict, "already_exists", "This exists already.").Next("Load the list again.")
 }
 
 func unavailable(reason string, err error) error {

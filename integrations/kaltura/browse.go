@@ -268,7 +268,7 @@ func (b *browse) window(at, until int64) params {
 func (b *browse) byPage(ctx context.Context) (more bool, err error) {
 	order, ok := pageOrders[b.q.Sort]
 	if !ok {
-		return false, gateway.E(gateway.Invalid, "sort_unknown", "This order is not known.").At("/sort")
+		return false, gateway.E(gateway.Invalid, "sort_unknown", "This order is not known.").Next("Leave the order out.").At("/sort")
 	}
 	f := b.window(0, 0)
 	f["orderBy"] = order

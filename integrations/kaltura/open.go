@@ -146,7 +146,8 @@ func (p *Platform) download(ctx context.Context, address string, rng gateway.Ran
 		return nil, gateway.E(gateway.Invalid, "range_invalid", "The file is shorter than this byte range.")
 	case http.StatusNotFound, http.StatusGone:
 		_ = body.Close()
-		return nil, gateway.E(gateway.NotFound, "rendition_not_found", "Kaltura does not deliver this file.")
+		return nil, gateway.E(gateway.NotFound, "rendition_not_found", "Kaltura does not deliver this file.").
+			Next("Choose another rendition.")
 	case http.StatusForbidden, http.StatusUnauthorized:
 		_ = body.Close()
 		return nil, gateway.E(gateway.Forbidden, "kaltura_forbidden", "Kaltura does not let us download this file.").

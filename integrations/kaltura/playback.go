@@ -158,7 +158,8 @@ func (p *Platform) thumbnail(m gateway.Media, width int) string {
 // Thumbnail implements gateway.Player. The bytes pass through us, so that viewers need not reach
 // Kaltura and learn no address of it.
 func (p *Platform) Thumbnail(ctx context.Context, _ gateway.Actor, m gateway.Media, width int) (io.ReadCloser, string, error) {
-	none := gateway.E(gateway.NotFound, "thumbnail_not_found", "Kaltura has no picture of this media yet.")
+	none := gateway.E(gateway.NotFound, "thumbnail_not_found", "Kaltura has no picture of this media yet.").
+		Next("Load the page again in a while; sound has none.")
 	if !entryIDs.MatchString(m.ID) {
 		return nil, "", none
 	}
