@@ -601,7 +601,7 @@ export interface components {
             errors?: components["schemas"]["FieldError"][];
         };
         FieldError: {
-            /** @description JSON pointer into the body */
+            /** @description JSON pointer into the body, or the name of a parameter */
             pointer: string;
             detail: string;
         };
@@ -1105,7 +1105,7 @@ export interface components {
              */
             progress: number;
             sha256?: string;
-            /** @description tus 1.0 address for HEAD */
+            /** @description tus 1.0 address for HEAD, PATCH and DELETE */
             tus_url: string;
             entry_id?: string;
             mine: boolean;
