@@ -310,3 +310,48 @@ func TestOAuth(t *testing.T) {
 		t.Errorf("keys: %s", keys)
 	}
 }
+
+// Guessing is slowed down; who knows the secret is not held up by others' guesses.
+func TestGuessingIsSlowedDown(t *testing.T) {
+	r := newRig(t)
+	r.signIn("ada@example.org")
+	cl, secret, err := r.access.NewClient(t.Context(), r.hub["bio"], "partner", []string{gateway.ScopeMediaRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, otherSecret, err := r.access.NewClient(t.Context(), r.hub["bio"], "other", []string{gateway.ScopeMediaRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.anonymous()
+	grant := url.Values{"grant_type": {"client_credentials"}}
+	var a answer
+	for range 60 {
+		if a = c.do("POST", "/oauth2/token", grant, "Authorization", basic(cl.ID, "wrong")); a.StatusCode != 401 {
+			break
+		}
+	}
+	if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" || !strings.Contains(string(a.body), `"error"`) {
+		t.Fatalf("guessing: %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+	c.want(429, "POST", "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {cl.ID}, "client_secret": {secret.Reveal()}})
+	for range 60 {
+		c.want(200, "POST", "/oauth2/token", grant, "Authorization", basic(other.ID, otherSecret.Reveal()))
+	}
+
+	login := r.anonymous()
+	a = login.want(302, "GET", "/auth/login", nil)
+	a = login.want(302, "GET", a.Header.Get("Location"), nil)
+	a = login.want(200, "GET", a.Header.Get("Location"), nil)
+	id := hiddenID.FindSubmatch(a.body)
+	for range 60 {
+		a = login.do("POST", "/demo-idp/login", url.Values{"id": {string(id[1])}, "email": {"pat@example.org"}, "password": {"guess"}})
+		if a.StatusCode != 401 {
+			break
+		}
+	}
+	if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Fatalf("guessing: %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+	login.want(303, "POST", "/demo-idp/login", url.Values{"id": {string(id[1])}, "email": {"ada@example.org"}, "password": {"ada-pass"}})
+}

@@ -29,21 +29,41 @@ func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 		}
 		seq = n
 	}
+	who, a := callerOf(ctx), actorOf(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.closing, cancel) // a graceful stop does not wait for listeners
-	live, err := s.events.Listen(ctx, actorOf(ctx), seq)
+	live, err := s.events.Listen(ctx, a, seq)
 	if err != nil {
 		stop()
 		cancel()
 		return nil, err
 	}
-	return eventStream{live, func() { stop(); cancel() }}, nil
+	return eventStream{live, func() { stop(); cancel() }, func() bool { return s.mayStillListen(ctx, who, a) }, s.recheck}, nil
+}
+
+// mayStillListen tells whether a listener is who they were when the stream began: not signed out,
+// suspended or given another role since, and with a token that has not expired.
+func (s *Server) mayStillListen(ctx context.Context, who caller, a gateway.Actor) bool {
+	if who.token != nil {
+		return time.Now().Before(who.token.ExpiresAt)
+	}
+	err := s.access.Still(ctx, *who.session)
+	if err == nil {
+		var now gateway.Actor
+		if now, err = s.hubs.ActorIn(ctx, *who.session, a.HubID); err == nil {
+			return now.Role == a.Role
+		}
+	}
+	c := gateway.CodeOf(err)
+	return c != gateway.Unauthenticated && c != gateway.NotFound // a database that is down says nothing about rights
 }
 
 // eventStream is the answer that writes events as they come.
 type eventStream struct {
-	live <-chan gateway.Live
-	end  func()
+	live  <-chan gateway.Live
+	end   func()
+	may   func() bool // asked every so often; the stream ends when not
+	every time.Duration
 }
 
 func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
@@ -62,6 +82,8 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	}
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
+	look := time.NewTicker(e.every)
+	defer look.Stop()
 	for {
 		if err := rc.Flush(); err != nil {
 			return nil // the listener went
@@ -75,6 +97,10 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 			var b []byte
 			if b, err = eventText(m); err == nil {
 				_, err = w.Write(b)
+			}
+		case <-look.C:
+			if !e.may() {
+				return nil // a browser comes back by itself and is then told why not
 			}
 		case <-tick.C:
 			_, err = fmt.Fprint(w, ": still here\n\n")

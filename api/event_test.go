@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"isthmus/gateway"
+	"isthmus/secrets"
 )
 
 // listen reads a stream's messages into a channel, one map of fields each.
@@ -103,4 +104,66 @@ func TestEvents(t *testing.T) {
 		for range in {
 		}
 	}
+}
+
+// A stream does not outlive the rights it was opened with.
+func TestEventsEndWithTheRights(t *testing.T) {
+	r := newRig(t)
+	r.api.RecheckEvery(5 * time.Millisecond)
+	r.signIn("ada@example.org")
+	path := "/v1/events?hub=" + r.hub["bio"]
+	ended := func(name string, in <-chan map[string]string) {
+		t.Helper()
+		select {
+		case m, open := <-in:
+			if open {
+				t.Errorf("%s: %v", name, m)
+			}
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s: the stream goes on", name)
+		}
+	}
+	goesOn := func(in <-chan map[string]string) {
+		t.Helper()
+		r.events.Progress(r.hub["bio"], "", "x", "y", nil)
+		if m := next(t, in); m["event"] != "x" {
+			t.Fatal(m)
+		}
+	}
+
+	pat := r.signIn("pat@example.org")
+	out := pat.listen(t.Context(), t, path)
+	goesOn(out)
+	pat.want(204, "POST", "/auth/logout", nil)
+	ended("signed out", out)
+
+	pat = r.signIn("pat@example.org")
+	suspended := pat.listen(t.Context(), t, path)
+	goesOn(suspended)
+	id := gateway.Identity{Issuer: r.base + "/demo-idp", Subject: subjectOf(t, r, "pat@example.org"), Email: "pat@example.org", EmailVerified: true, Name: "Pat"}
+	if _, err := r.hubs.SignIn(t.Context(), id); err != nil { // names no hub any more
+		t.Fatal(err)
+	}
+	ended("left the hub", suspended)
+
+	ada := r.signIn("ada@example.org")
+	demoted := ada.listen(t.Context(), t, path) // hears all of the hub
+	goesOn(demoted)
+	id = gateway.Identity{
+		Issuer: r.base + "/demo-idp", Subject: subjectOf(t, r, "ada@example.org"), Email: "ada@example.org", EmailVerified: true, Name: "Ada",
+		Memberships: []gateway.Membership{{HubExternalID: "bio", Plan: gateway.PlanUniversity, Role: gateway.RoleParticipant}},
+	}
+	if _, err := r.hubs.SignIn(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	ended("no admin any more", demoted)
+
+	short, err := r.tokens.Sign(secrets.Access{
+		ID: "t", ClientID: "cli_x", HubID: r.hub["bio"], Scopes: []string{gateway.ScopeEventsRead}, ExpiresAt: time.Now().Add(time.Second),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := r.anonymous()
+	ended("an expired token", bearer.listen(t.Context(), t, path, "Authorization", "Bearer "+short))
 }

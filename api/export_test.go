@@ -1,6 +1,10 @@
 package api
 
-import "github.com/labstack/echo/v4"
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
 
 // Policy is a policy as tests compare it.
 type Policy struct {
@@ -19,3 +23,9 @@ func Policies() map[string]Policy {
 
 // Routes lists the routes.
 func (s *Server) Routes() []*echo.Route { return s.echo.Routes() }
+
+// RecheckEvery sets how often the rights of a listener are looked at again.
+func (s *Server) RecheckEvery(d time.Duration) { s.recheck = d }
+
+// ForgetPermits lets tickets be looked at again.
+func (s *Server) ForgetPermits() { s.playing = permits{} }

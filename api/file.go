@@ -189,19 +189,74 @@ func errNoFile() *gateway.Error {
 		Next("Ask for playback again for a fresh address.")
 }
 
+// playable gives the prefix that a ticket opens. The ticket names the viewer, too, whose rights are
+// looked at again every minute: it must not outlive them by the hours that a long film takes.
+func (s *Server) playable(ctx context.Context, ticket string) (prefix string, _ error) {
+	subject, err := s.tickets.Check(gateway.TicketPlay, ticket)
+	if err != nil {
+		return "", errNoFile().Because(err)
+	}
+	parts := strings.SplitN(subject, "/", 4)
+	if len(parts) != 4 {
+		return "", errNoFile()
+	}
+	if s.playing.young(subject) {
+		return parts[3], nil
+	}
+	a, err := s.viewer(ctx, parts[0], parts[1])
+	if err == nil {
+		err = s.library.Plays(ctx, a, parts[2], parts[3])
+	}
+	if gateway.CodeOf(err) == gateway.NotFound {
+		return "", errNoFile().Because(err)
+	}
+	if err == nil {
+		s.playing.grant(subject)
+	}
+	return parts[3], err
+}
+
+// permits remembers for a minute what was allowed, so that the segments of a film do not ask the
+// database each. The zero value is ready; safe for concurrent use.
+type permits struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+}
+
+const (
+	permitLife = time.Minute
+	maxPermits = 20_000
+)
+
+func (p *permits) young(what string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.since[what]
+	return ok && time.Since(at) < permitLife
+}
+
+func (p *permits) grant(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since == nil || len(p.since) >= maxPermits {
+		p.since = map[string]time.Time{}
+	}
+	p.since[what] = time.Now()
+}
+
 // play serves the files of one package. The ticket is the permission for everything below its
 // prefix, so that a player can follow relative addresses.
 func (s *Server) play(c echo.Context) error {
-	prefix, err := s.tickets.Check(gateway.TicketPlay, c.Param("ticket"))
+	ctx := c.Request().Context()
+	prefix, err := s.playable(ctx, c.Param("ticket"))
 	if err != nil {
-		return errNoFile().Because(err)
+		return err
 	}
 	rest := c.Param("*")
 	mime, known := playTypes[path.Ext(rest)]
 	if !known || prefix == "" || path.Clean("/"+rest) != "/"+rest || strings.ContainsAny(rest, "\\\x00") {
 		return errNoFile()
 	}
-	ctx := c.Request().Context()
 	key := strings.TrimSuffix(prefix, "/") + "/" + rest
 	info, err := s.blobs.Stat(ctx, key)
 	if err != nil {

@@ -34,7 +34,18 @@ func TestPlay(t *testing.T) {
 	r.publish("assets/as1/gen1/secret.txt", []byte("no"))
 	r.publish("assets/as1/other/stream.mpd", []byte("<other/>"))
 	r.publish("assets/as1/gen10/stream.mpd", []byte("<ten/>"))
-	ticket, err := r.tickets.Issue(gateway.TicketPlay, "assets/as1/gen1/", time.Hour)
+	r.signIn("pat@example.org")
+	hub := r.hub["bio"]
+	pats := participantOf(t, r, "pat@example.org")
+	item := gateway.LibraryItem{
+		Row: gateway.Row{ID: gateway.NewID("lib"), HubID: hub}, ParticipantID: pats.ID, EntryID: "0_a", Kind: gateway.ItemCopy,
+		State: gateway.ItemReady, AssetID: "as1",
+	}
+	if err := r.db.Library().Insert(t.Context(), &item); err != nil {
+		t.Fatal(err)
+	}
+	viewer := hub + "/participant:" + pats.ID + "/" + item.ID + "/"
+	ticket, err := r.tickets.Issue(gateway.TicketPlay, viewer+"assets/as1/gen1/", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +95,35 @@ func TestPlay(t *testing.T) {
 	if strings.Contains(r.log.String(), ticket) {
 		t.Error("a ticket is in the log")
 	}
+
+	// A ticket that is still young opens nothing to whom the item is not shown (any more).
+	r.publish("assets/as2/gen1/stream.mpd", []byte("<two/>"))
+	r.signIn("ada@example.org")
+	ada := participantOf(t, r, "ada@example.org")
+	for name, subject := range map[string]string{
+		"somebody else":       hub + "/participant:" + ada.ID + "/" + item.ID + "/assets/as1/gen1/",
+		"another asset":       viewer + "assets/as2/gen1/",
+		"a client":            hub + "/client:cli_1/" + item.ID + "/assets/as1/gen1/",
+		"an item that is not": hub + "/participant:" + pats.ID + "/lib_none/assets/as1/gen1/",
+		"of old":              "assets/as1/gen1/",
+	} {
+		bad, err := r.tickets.Issue(gateway.TicketPlay, subject, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := c.want(404, "GET", "/play/"+bad+"/stream.mpd", nil); a.problem(t).Code != "no_such_file" {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+	fresh, err := r.tickets.Issue(gateway.TicketPlay, viewer+"assets/as1/gen1/", 2*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.db.Library().Delete(t.Context(), gateway.Scope(hub), item.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.api.ForgetPermits() // a minute later
+	c.want(404, "GET", "/play/"+fresh+"/stream.mpd", nil)
 }
 
 // TestThumbnails looks at an entry's picture as long as the viewer may see the entry, not longer.
@@ -126,7 +166,9 @@ func TestThumbnails(t *testing.T) {
 	}
 }
 
-func subjectOf(t *testing.T, r *rig, email string) string {
+func subjectOf(t *testing.T, r *rig, email string) string { return participantOf(t, r, email).Subject }
+
+func participantOf(t *testing.T, r *rig, email string) gateway.Participant {
 	t.Helper()
 	all, err := r.db.Participants().List(t.Context(), gateway.Scope(r.hub["bio"]), gateway.Slice{Limit: 100})
 	if err != nil {
@@ -134,9 +176,9 @@ func subjectOf(t *testing.T, r *rig, email string) string {
 	}
 	for _, p := range all {
 		if p.Email == email {
-			return p.Subject
+			return p
 		}
 	}
 	t.Fatal("nobody has that e-mail")
-	return ""
+	return gateway.Participant{}
 }

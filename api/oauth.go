@@ -70,19 +70,34 @@ func (s *Server) token(h http.Handler) echo.HandlerFunc {
 		if basic && r.PostForm.Has("client_secret") {
 			return refuse(oidc.ErrInvalidRequest().WithDescription("use one way to authenticate, not two"))
 		}
-		h.ServeHTTP(&challengeWriter{ResponseWriter: w, basic: basic}, r)
+		client := r.PostForm.Get("client_id")
+		if basic {
+			client, _, _ = r.BasicAuth()
+		}
+		done, err := s.attempts.Begin(client, c.RealIP())
+		if err != nil {
+			w.Header().Set("Retry-After", gateway.AsError(err).RetryAfter())
+			return c.JSON(http.StatusTooManyRequests, map[string]string{
+				"error": "temporarily_unavailable", "error_description": "too many wrong attempts; wait before the next",
+			})
+		}
+		answer := &challengeWriter{ResponseWriter: w, basic: basic}
+		h.ServeHTTP(answer, r)
+		done(!answer.refused)
 		return nil
 	}
 }
 
-// challengeWriter adds the challenge that RFC 6749 §5.2 wants with a 401.
+// challengeWriter adds the challenge that RFC 6749 §5.2 wants with a 401, and remembers one.
 type challengeWriter struct {
 	http.ResponseWriter
-	basic bool
+	basic   bool
+	refused bool
 }
 
 func (w *challengeWriter) WriteHeader(status int) {
-	if status == http.StatusUnauthorized && w.basic {
+	w.refused = w.refused || status == http.StatusUnauthorized
+	if w.refused && w.basic {
 		w.Header().Set("WWW-Authenticate", `Basic realm="isthmus"`)
 	}
 	w.ResponseWriter.WriteHeader(status)

@@ -70,6 +70,9 @@ type Server struct {
 	sameOrigin    *http.CrossOriginProtection
 	thumbTickets  ticketCache
 	answers       answers
+	attempts      *gateway.Attempts
+	recheck       time.Duration // how often the rights of a listener are looked at again
+	playing       permits
 	log           *slog.Logger
 	echo          *echo.Echo
 	closing       context.Context
@@ -92,6 +95,7 @@ func New(cfg Config) (*Server, error) {
 		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, assets: sv.Assets, events: sv.Events,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
+		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, recheck: time.Minute,
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -19,7 +19,7 @@ type Tickets interface {
 // Purposes of tickets.
 const (
 	TicketThumbnail = "thumbnail" // subject "hub/participant-or-client/media:ID" or ".../item:ID"
-	TicketPlay      = "play"      // subject = blob key prefix
+	TicketPlay      = "play"      // subject "hub/participant-or-client/ITEM/" and the blob key prefix
 )
 
 // SigningKey is a key pair of the token issuer. Its row belongs to no hub; a retired key still
@@ -59,12 +59,22 @@ func (s *Access) StartSession(ctx context.Context, id Identity) (token string, _
 
 // Session gives the session of a cookie value. Unauthenticated when unknown or expired.
 func (s *Access) Session(ctx context.Context, token string) (Session, error) {
-	ses, err := s.Store.Sessions().Get(ctx, AnyHub, hashToken(token))
+	return s.session(ctx, hashToken(token))
+}
+
+func (s *Access) session(ctx context.Context, id string) (Session, error) {
+	ses, err := s.Store.Sessions().Get(ctx, AnyHub, id)
 	if CodeOf(err) == NotFound || (err == nil && !s.Clock().Before(ses.ExpiresAt)) {
 		return Session{}, E(Unauthenticated, "session_expired", "You are not signed in, or your session has ended.").
 			Next("Sign in again.")
 	}
 	return ses, err
+}
+
+// Still tells whether a session that was given a while ago goes on. Unauthenticated otherwise.
+func (s *Access) Still(ctx context.Context, ses Session) error {
+	_, err := s.session(ctx, ses.ID)
+	return err
 }
 
 // EndSession signs out. Harmless when unknown.

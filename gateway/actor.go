@@ -36,6 +36,14 @@ func (a Actor) Admin() bool { return a.Role == RoleAdmin }
 // Has tells whether the actor's token carries the scope. Sessions carry no scopes and are limited by role alone.
 func (a Actor) Has(scope string) bool { return a.Scopes == nil || slices.Contains(a.Scopes, scope) }
 
+// self is the id of whoever acts: of the participant, else of the client.
+func (a Actor) self() string {
+	if a.Machine() {
+		return a.ClientID
+	}
+	return a.ParticipantID
+}
+
 // Subject names the actor in the audit log.
 func (a Actor) Subject() string {
 	if a.Machine() {

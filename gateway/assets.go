@@ -74,12 +74,12 @@ type AssetNews struct {
 
 // audience tells who hears of an asset's progress: the importer of a library item. Entries of the
 // embedded platform have an owner there, whom we do not know here.
-func (s *Assets) audience(ctx context.Context, as Asset) (participantID string, ok bool) {
+func (s *Assets) audience(ctx context.Context, as Asset) (audience string, ok bool) {
 	if as.OwnerKind != OwnerLibraryItem || s.Events == nil {
 		return "", false
 	}
 	it, err := s.Store.Library().Get(ctx, AnyHub, as.OwnerID)
-	return it.ParticipantID, err == nil
+	return it.audience(), err == nil
 }
 
 // RunTrim removes generations of a package that nobody plays any more, and what crashed attempts

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -52,6 +53,11 @@ func (e *Error) At(pointer string) *Error { e.Field = pointer; return e }
 
 // After says when a repeat is worth while.
 func (e *Error) After(d time.Duration) *Error { e.Retry = d; return e }
+
+// RetryAfter is Retry in whole seconds, rounded up, as the HTTP header of that name has it.
+func (e *Error) RetryAfter() string {
+	return strconv.Itoa(int((e.Retry + time.Second - 1) / time.Second))
+}
 
 // Because attaches the cause, for the log only.
 func (e *Error) Because(err error) *Error { e.Err = err; return e }

@@ -9,13 +9,13 @@ import (
 // Event is one line of the event log: what SSE and webhooks deliver. It is written in the
 // transaction of its cause.
 type Event struct {
-	Seq           int64           `bun:"seq,pk,autoincrement" json:"seq"` // Last-Event-ID
-	HubID         string          `bun:"hub_id" json:"hub_id"`
-	ParticipantID string          `bun:"participant_id" json:"participant_id,omitempty"` // empty = everybody in the hub may see it
-	Type          string          `bun:"type" json:"type"`                               // "upload.ready", "import.failed", …
-	Subject       string          `bun:"subject" json:"subject"`                         // id of the noun
-	Data          json.RawMessage `bun:"data" json:"data"`
-	At            time.Time       `bun:"at" json:"at"`
+	Seq      int64           `bun:"seq,pk,autoincrement" json:"seq"` // Last-Event-ID
+	HubID    string          `bun:"hub_id" json:"hub_id"`
+	Audience string          `bun:"participant_id" json:"audience,omitempty"` // participant or machine client; empty = everybody in the hub
+	Type     string          `bun:"type" json:"type"`                         // "upload.ready", "import.failed", …
+	Subject  string          `bun:"subject" json:"subject"`                   // id of the noun
+	Data     json.RawMessage `bun:"data" json:"data"`
+	At       time.Time       `bun:"at" json:"at"`
 }
 
 // AuditRecord is one line of the audit log.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"sync"
@@ -31,27 +32,27 @@ const (
 	progressRoom = 64
 )
 
-// Append writes an event in the caller's transaction; listeners hear of it after the commit
+// Append writes an event for an audience (see MaySee) in the caller's transaction; listeners hear of it after the commit
 // (they look again at least every second, so that another replica's events arrive too).
-func (s *Events) Append(ctx context.Context, tx Tx, hubID, participantID, typ, subject string, data any) error {
+func (s *Events) Append(ctx context.Context, tx Tx, hubID, audience, typ, subject string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return E(Internal, "", "An event could not be written.").Because(err)
 	}
-	e := Event{HubID: hubID, ParticipantID: participantID, Type: typ, Subject: subject, Data: raw, At: s.Clock()}
+	e := Event{HubID: hubID, Audience: audience, Type: typ, Subject: subject, Data: raw, At: s.Clock()}
 	if err := tx.Events().Append(ctx, &e); err != nil {
 		return err
 	}
 	tx.AfterCommit(func() {
-		s.each(hubID, participantID, (*listener).look)
+		s.each(hubID, audience, (*listener).look)
 	})
 	return nil
 }
 
 // Progress tells listeners of this process about progress; it is not logged and may be lost.
-func (s *Events) Progress(hubID, participantID, typ, subject string, data any) {
+func (s *Events) Progress(hubID, audience, typ, subject string, data any) {
 	var raw json.RawMessage
-	s.each(hubID, participantID, func(l *listener) {
+	s.each(hubID, audience, func(l *listener) {
 		if raw == nil { // nobody listening costs nothing
 			var err error
 			if raw, err = json.Marshal(data); err != nil {
@@ -65,11 +66,15 @@ func (s *Events) Progress(hubID, participantID, typ, subject string, data any) {
 	})
 }
 
-// MaySee tells whether an actor may hear of something that happened in a hub to a participant (empty = to
-// everybody): their own and the hub's, an admin all of the hub.
-func MaySee(a Actor, hubID, participantID string) bool {
-	return a.HubID == hubID && (participantID == "" || participantID == a.ParticipantID || (a.Admin() && !a.Machine()))
+// MaySee tells whether an actor may hear of something that happened in a hub to a participant or machine
+// client (empty = to everybody): their own and the hub's, an admin all of the hub.
+func MaySee(a Actor, hubID, audience string) bool {
+	return a.HubID == hubID && (audience == "" || audience == a.self() || (a.Admin() && !a.Machine()))
 }
+
+// audienceOf names who hears of a thing made by a participant or, when there is none, by a machine
+// client: what a client does for itself is no news for the whole hub.
+func audienceOf(participantID, clientID string) string { return cmp.Or(participantID, clientID) }
 
 // Live is one message to a listener. Seq is 0 for progress.
 type Live struct {
@@ -193,11 +198,11 @@ func (s *Events) forget(l *listener) {
 	}
 }
 
-func (s *Events) each(hubID, participantID string, f func(*listener)) {
+func (s *Events) each(hubID, audience string, f func(*listener)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.listeners {
-		if MaySee(l.actor, hubID, participantID) {
+		if MaySee(l.actor, hubID, audience) {
 			f(l)
 		}
 	}

@@ -178,3 +178,48 @@ func TestMaySee(t *testing.T) {
 		}
 	}
 }
+
+// What a machine client imports for itself, DecideItem shows to nobody else: neither does the event log.
+func TestMachinesWorkIsNoNewsForTheHub(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		ctx := t.Context()
+		robot := gatewaytest.Machine(s.house.Hub, gateway.ScopeMediaImport)
+		other := robot
+		other.ClientID = "cli_other"
+		it := gateway.LibraryItem{
+			Row: gateway.Row{ID: gateway.NewID("lib"), HubID: s.house.Hub.ID}, ClientID: robot.ClientID, EntryID: "0_secret", Kind: gateway.ItemCopy,
+			Name: "secret", State: gateway.ItemPending, JobID: gateway.NewID("job"),
+		}
+		job := gateway.Job{
+			Row: gateway.Row{ID: it.JobID, HubID: it.HubID}, ClientID: robot.ClientID, Kind: "import", Subject: it.ID, State: gateway.JobQueued,
+		}
+		if err := errors.Join(db.Library().Insert(ctx, &it), db.Jobs().Insert(ctx, &job)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.jobs.Cancel(ctx, robot, job.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.library.Remove(ctx, robot, it.ID); err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			who  gateway.Actor
+			want int
+		}{"the client": {robot, 2}, "another client": {other, 0}, "a participant": {s.house.Bob, 0}, "an admin": {s.house.Admin, 2}} {
+			heard, err := db.Events().Since(ctx, c.who, 0, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, e := range heard {
+				if e.Subject == it.ID || e.Subject == job.ID {
+					n++
+				}
+			}
+			if n != c.want {
+				t.Errorf("%s hears %d of it, want %d", name, n, c.want)
+			}
+		}
+	})
+}

@@ -240,14 +240,10 @@ func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
 			if err != nil && CodeOf(err) != NotFound {
 				return err
 			}
-			audience := it.ParticipantID
-			if it.Shared {
-				audience = ""
-			}
 			if err = audit(ctx, tx, a, "library.remove", it.ID, itemFacts(it)); err != nil {
 				return err
 			}
-			return s.Events.Append(ctx, tx, it.HubID, audience, "library.remove", it.ID, struct {
+			return s.Events.Append(ctx, tx, it.HubID, it.audience(), "library.remove", it.ID, struct {
 				ID string `json:"id"`
 			}{it.ID})
 		})
@@ -282,7 +278,7 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 		return it, Playback{}, err
 	}
 	pkg := as.Package
-	ticket, err := s.Tickets.Issue(TicketPlay, pkg.Dir, playLife)
+	ticket, err := s.Tickets.Issue(TicketPlay, it.HubID+"/"+a.Subject()+"/"+it.ID+"/"+pkg.Dir, playLife)
 	if err != nil {
 		return it, Playback{}, err
 	}
@@ -303,6 +299,15 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 }
 
 // nearest gives the smallest thumbnail that is at least as wide, else the widest.
+// Plays tells whether the actor may (still) play the files of a copy below dir. NotFound otherwise.
+func (s *Library) Plays(ctx context.Context, a Actor, id, dir string) error {
+	it, err := s.Get(ctx, a, id)
+	if err == nil && (it.AssetID == "" || !strings.HasPrefix(dir, assetDir(it.AssetID))) {
+		err = itemNotFound() // imported anew since
+	}
+	return err
+}
+
 func nearest(list []Thumbnail, width int) Thumbnail {
 	best := list[0]
 	for _, t := range list[1:] {
@@ -368,11 +373,15 @@ func (it LibraryItem) News(j Job) ItemNews {
 	return n
 }
 
+// audience is who hears of an item: those whom DecideItem shows it.
+func (it LibraryItem) audience() string {
+	if it.Shared {
+		return ""
+	}
+	return audienceOf(it.ParticipantID, it.ClientID)
+}
+
 // tell writes the event of an item for those who may see the item.
 func (s *Library) tell(ctx context.Context, tx Tx, it LibraryItem, j Job, typ string) error {
-	audience := it.ParticipantID
-	if it.Shared {
-		audience = ""
-	}
-	return s.Events.Append(ctx, tx, it.HubID, audience, typ, it.ID, it.News(j))
+	return s.Events.Append(ctx, tx, it.HubID, it.audience(), typ, it.ID, it.News(j))
 }

@@ -116,10 +116,19 @@ func TestImportLinkAndCopy(t *testing.T) {
 			t.Fatal(p, err)
 		}
 		ticket, file, _ := strings.Cut(strings.TrimPrefix(p.DASH, "/play/"), "/")
-		prefix, err := l.library.Tickets.Check(gateway.TicketPlay, ticket)
+		subject, err := l.library.Tickets.Check(gateway.TicketPlay, ticket)
 		if err != nil {
 			t.Fatal(err)
 		}
+		viewer, prefix, _ := strings.Cut(subject, "/"+id+"/")
+		if viewer != l.house.Hub.ID+"/"+l.house.Bob.Subject() {
+			t.Error("the ticket is for", viewer)
+		}
+		if err := l.library.Plays(ctx, l.house.Bob, id, prefix); err != nil {
+			t.Error(err)
+		}
+		gatewaytest.Want(t, l.library.Plays(ctx, l.house.Ada, id, prefix), gateway.NotFound, "")
+		gatewaytest.Want(t, l.library.Plays(ctx, l.house.Bob, id, "assets/ast_other/1-pkg/"), gateway.NotFound, "")
 		if _, err := l.blobs.Stat(ctx, prefix+"/"+file); err != nil {
 			t.Error("the address leads nowhere:", err)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 
@@ -50,11 +51,8 @@ func (tx *Tx) writeEvents(ctx context.Context) error {
 func (e events) Since(ctx context.Context, a gateway.Actor, seq int64, n int) ([]gateway.Event, error) {
 	out := []gateway.Event{}
 	q := e.r.NewSelect().Model(&out).Where("hub_id = ?", a.HubID).Where("seq > ?", seq).OrderExpr("seq").Limit(limit(n))
-	switch {
-	case a.Machine():
-		q = q.Where("participant_id = ''")
-	case !a.Admin():
-		q = q.Where("participant_id IN (?)", bun.List([]string{"", a.ParticipantID}))
+	if a.Machine() || !a.Admin() {
+		q = q.Where("participant_id IN (?)", bun.List([]string{"", cmp.Or(a.ParticipantID, a.ClientID)}))
 	}
 	return out, translate(q.Scan(ctx))
 }

@@ -25,11 +25,12 @@ func (l library) Find(ctx context.Context, like gateway.LibraryItem) (gateway.Li
 // List asks in SQL what gateway.DecideItem decides, so that a page is full; a test holds the two together.
 func (l library) List(ctx context.Context, a gateway.Actor, text string, types []gateway.MediaType, w gateway.Slice) ([]gateway.LibraryItem, error) {
 	return l.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
-		own, id := "participant_id", a.ParticipantID
+		q = q.Where("hub_id = ?", a.HubID)
 		if a.Machine() {
-			own, id = "client_id", a.ClientID
+			q = q.Where("(shared OR (client_id = ? AND client_id <> '' AND participant_id = ''))", a.ClientID)
+		} else {
+			q = q.Where("(shared OR participant_id = ?)", a.ParticipantID)
 		}
-		q = q.Where("hub_id = ?", a.HubID).Where("(shared OR ? = ?)", bun.Ident(own), id)
 		if text != "" {
 			q = l.db.dialect.contains(q, "name", text)
 		}

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"isthmus/gateway"
@@ -99,7 +101,15 @@ func (p *Provider) takeLogin(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This sign-in has expired. Go back and begin again.", http.StatusBadRequest)
 		return
 	}
+	address, _, _ := net.SplitHostPort(r.RemoteAddr)
+	done, err := p.attempts.Begin(strings.ToLower(email), address)
+	if err != nil {
+		w.Header().Set("Retry-After", gateway.AsError(err).RetryAfter())
+		http.Error(w, "There were too many wrong attempts. Wait a moment, then try again.", http.StatusTooManyRequests)
+		return
+	}
 	l.person = p.person(email, r.PostFormValue("password"))
+	done(l.person != nil)
 	if l.person == nil {
 		p.show(w, http.StatusUnauthorized, pageData{ID: id, Email: email, Wrong: true})
 		return

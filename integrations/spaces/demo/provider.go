@@ -63,6 +63,8 @@ type Provider struct {
 	signer  jose.Signer
 	public  jose.JSONWebKeySet
 
+	attempts gateway.Attempts
+
 	mu     sync.Mutex
 	logins map[string]login // by request id; under way
 	codes  map[string]login // by code; signed in
@@ -96,7 +98,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	jwk := jose.JSONWebKey{Key: key, KeyID: gateway.NewID("demo"), Algorithm: string(jose.ES256), Use: "sig"}
-	p := &Provider{cfg: cfg, public: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk.Public()}}}
+	p := &Provider{cfg: cfg, attempts: gateway.Attempts{Clock: gateway.SystemClock}, public: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk.Public()}}}
 	p.logins, p.codes, p.tokens = map[string]login{}, map[string]login{}, map[string]token{}
 	p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jwk}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Attempts slows down the guessing of secrets: wrong attempts are counted per name and address and
+// per address, right ones cost nothing. It is kept in this process only; a replica more is a few
+// guesses more. Use by pointer; safe for concurrent use.
+type Attempts struct {
+	Clock Clock
+
+	mu    sync.Mutex
+	taken map[string]tries
+}
+
+// tries are the wrong attempts of a key, which time wears away.
+type tries struct {
+	n  float64
+	at time.Time
+}
+
+const (
+	wrongPerName    = 20              // of one name from one address …
+	forgetName      = 3 * time.Second // … and how long one is remembered
+	wrongPerAddress = 100             // of all names together: a school may share one address
+	forgetAddress   = time.Second
+	maxAttemptKeys  = 20_000
+)
+
+// Begin says whether name may try a secret from an address now: RateLimited with the time to wait
+// otherwise. Whoever may must call done with the outcome.
+func (t *Attempts) Begin(name, address string) (done func(right bool), _ error) {
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() && !a.Is4In6() {
+		if p, err := a.Prefix(64); err == nil { // one customer has that many addresses
+			address = p.String()
+		}
+	}
+	named := "name " + name[:min(len(name), 200)] + " " + address
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.Clock()
+	if wait := max(t.wait(named, wrongPerName, forgetName, now), t.wait("from "+address, wrongPerAddress, forgetAddress, now)); wait > 0 {
+		return nil, E(RateLimited, "too_many_attempts", "There were too many wrong attempts.").
+			Next("Check what you enter and try again in a moment.").After(wait)
+	}
+	// Counted before the outcome is known, so that many attempts at once are no way around.
+	t.add(named, 1, forgetName, now)
+	t.add("from "+address, 1, forgetAddress, now)
+	return func(right bool) {
+		if !right {
+			return
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		now := t.Clock()
+		t.add(named, -1, forgetName, now)
+		t.add("from "+address, -1, forgetAddress, now)
+	}, nil
+}
+
+func (t *Attempts) count(key string, forget time.Duration, now time.Time) float64 {
+	had, ok := t.taken[key]
+	if !ok {
+		return 0
+	}
+	return max(0, had.n-float64(now.Sub(had.at))/float64(forget))
+}
+
+// wait is how long until one more is allowed.
+func (t *Attempts) wait(key string, most float64, forget time.Duration, now time.Time) time.Duration {
+	over := t.count(key, forget, now) + 1 - most
+	return max(0, time.Duration(over*float64(forget)))
+}
+
+func (t *Attempts) add(key string, n float64, forget time.Duration, now time.Time) {
+	left := t.count(key, forget, now) + n
+	if left <= 0 {
+		delete(t.taken, key)
+		return
+	}
+	if t.taken == nil || len(t.taken) >= maxAttemptKeys {
+		t.forget(now)
+	}
+	t.taken[key] = tries{left, now}
+}
+
+// forget makes room: what has worn away goes; under a flood of names everything does.
+func (t *Attempts) forget(now time.Time) {
+	kept := map[string]tries{}
+	for key, had := range t.taken {
+		if now.Sub(had.at) < time.Duration(had.n*float64(forgetName)) {
+			kept[key] = had
+		}
+	}
+	if len(kept) >= maxAttemptKeys {
+		clear(kept)
+	}
+	t.taken = kept
+}
