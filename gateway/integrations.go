@@ -192,6 +192,9 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 				}
 				return err
 			}
+			if err := resume(ctx, tx, a, next.ID); err != nil {
+				return err
+			}
 		} else if err := tx.Integrations().Insert(ctx, &next); err != nil {
 			if CodeOf(err) == Conflict {
 				return alreadyConnected()
@@ -204,6 +207,40 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 		return Integration{}, err
 	}
 	return next, nil
+}
+
+// resume takes up at once what waits for a better connection; it would look again by itself, but
+// only after minutes. What does not fit into one window does so.
+func resume(ctx context.Context, tx Tx, a Actor, integrationID string) error {
+	const most = 500
+	uploads, err := tx.Uploads().List(ctx, Scope(a.HubID), "", "", []UploadState{UploadIngesting, UploadProcessing}, Slice{Limit: most})
+	if err != nil {
+		return err
+	}
+	for _, u := range uploads {
+		if u.IntegrationID != integrationID || u.ErrorCode == "" {
+			continue
+		}
+		task := Task(IngestUpload{UploadID: u.ID})
+		if u.State == UploadProcessing {
+			task = WatchUpload{UploadID: u.ID}
+		}
+		if err := tx.Enqueue(ctx, task); err != nil {
+			return err
+		}
+	}
+	jobs, err := tx.Jobs().List(ctx, a, Slice{Limit: most})
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.State == JobWaiting && j.ErrorCode != "" && j.Kind == "import" {
+			if err := tx.Enqueue(ctx, ImportItem{ItemID: j.Subject}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now Integration, change bool) error {
