@@ -148,6 +148,9 @@ type Blobs interface {
 	Open(ctx context.Context, key string, rng Range) (io.ReadCloser, BlobInfo, error)
 	// Stat tells size and time without opening. NotFound when absent.
 	Stat(ctx context.Context, key string) (BlobInfo, error)
+	// Folders names the folders directly below a prefix (with its trailing slash) to which nothing
+	// was added since a time, for the sweep.
+	Folders(ctx context.Context, prefix string, before time.Time) ([]string, error)
 	// Remove deletes the key or, with a trailing slash, everything below it.
 	Remove(ctx context.Context, key string) error
 }

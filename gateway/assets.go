@@ -18,7 +18,10 @@ type Assets struct {
 	Settled  map[string]func(context.Context, Asset) error // by owner kind; filled in by cmd
 }
 
-func assetDir(id string) string    { return "assets/" + id + "/" }
+// assetsDir is where the bytes of all assets lie.
+const assetsDir = "assets/"
+
+func assetDir(id string) string    { return assetsDir + id + "/" }
 func originalKey(id string) string { return assetDir(id) + "original" }
 
 // Adopt publishes the bytes of a complete staged file under the original's key of an asset, before
@@ -62,6 +65,27 @@ func (s *Assets) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	return s.Blobs.Remove(ctx, assetDir(id))
+}
+
+// orphanAge is how long a folder without an asset's row is left alone: the bytes come before the row,
+// and whoever makes the row may be held up for days.
+const orphanAge = 7 * 24 * time.Hour
+
+// Sweep removes the bytes of assets that have no row: left by a crash between the two (task Sweep).
+func (s *Assets) Sweep(ctx context.Context) error {
+	ids, err := s.Blobs.Folders(ctx, assetsDir, s.Clock().Add(-orphanAge))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err = s.Get(ctx, id); CodeOf(err) == NotFound {
+			err = s.Blobs.Remove(ctx, assetDir(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AssetNews is what events say about an asset at work.

@@ -117,6 +117,20 @@ func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, e
 	return out, nil
 }
 
+// eventLife is how long events can be heard again: far longer than anybody's page stays closed.
+const eventLife = 30 * 24 * time.Hour
+
+// Sweep forgets what is too old to be heard again (task Sweep).
+func (s *Events) Sweep(ctx context.Context) error {
+	const most = 500
+	for {
+		n, err := s.Store.Events().Trim(ctx, s.Clock().Add(-eventLife), most)
+		if err != nil || n < most {
+			return err
+		}
+	}
+}
+
 func (s *Events) serve(ctx context.Context, l *listener, seq int64, out chan<- Live) {
 	l.look()
 	for {

@@ -223,3 +223,57 @@ func TestMachinesWorkIsNoNewsForTheHub(t *testing.T) {
 		}
 	})
 }
+
+func TestOldEventsAreForgotten(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		clock := gatewaytest.NewClock()
+		h := gatewaytest.NewHouse(t, db, clock.Now, "north", gateway.PlanEnterprise)
+		events := &gateway.Events{Store: db, Clock: clock.Now}
+		put := func(n int) {
+			t.Helper()
+			if err := db.Tx(ctx, func(tx gateway.Tx) error {
+				for range n {
+					if err := events.Append(ctx, tx, h.Hub.ID, "", "x", "y", nil); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := func() int {
+			t.Helper()
+			if err := events.Sweep(ctx); err != nil {
+				t.Fatal(err)
+			}
+			all, err := db.Events().Since(ctx, h.Admin, 0, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(all)
+		}
+		put(600)
+		clock.Add(20 * 24 * time.Hour)
+		put(3)
+		if n := left(); n != 500 { // of 603, the most that a look gives
+			t.Fatal("too early:", n)
+		}
+		clock.Add(20 * 24 * time.Hour)
+		if n := left(); n != 3 {
+			t.Fatal("left:", n)
+		}
+		last, err := db.Events().Last(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.Add(365 * 24 * time.Hour)
+		if n := left(); n != 1 {
+			t.Fatal("left:", n)
+		}
+		if now, err := db.Events().Last(ctx); err != nil || now != last {
+			t.Error("listeners lose their place:", now, last, err)
+		}
+	})
+}

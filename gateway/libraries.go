@@ -33,7 +33,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 		return LibraryItem{}, Job{}, false, err
 	}
 	if kind != ItemLink && kind != ItemCopy {
-		return LibraryItem{}, Job{}, false, E(Invalid, "kind_invalid", "The kind of an import is link or copy.").At("/kind")
+		return LibraryItem{}, Job{}, false, E(Invalid, "kind_invalid", "The kind of an import is link or copy.").Next("Choose one of them.").At("/kind")
 	}
 	m, _, err := s.Catalog.Get(ctx, a, entryID)
 	if err != nil {
@@ -175,7 +175,8 @@ func (s *Library) own(ctx context.Context, a Actor, id string) (LibraryItem, err
 	}
 	if !owns(a, it.ParticipantID, it.ClientID) {
 		if DecideItem(a, it).Allowed {
-			return LibraryItem{}, E(Forbidden, "not_importer", "Only the person who imported the item or a hub admin may do this.")
+			return LibraryItem{}, E(Forbidden, "not_importer", "Only the person who imported the item or a hub admin may do this.").
+				Next("Ask one of them.")
 		}
 		return LibraryItem{}, itemNotFound()
 	}
@@ -298,7 +299,6 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 	return it, p, nil
 }
 
-// nearest gives the smallest thumbnail that is at least as wide, else the widest.
 // Plays tells whether the actor may (still) play the files of a copy below dir. NotFound otherwise.
 func (s *Library) Plays(ctx context.Context, a Actor, id, dir string) error {
 	it, err := s.Get(ctx, a, id)
@@ -308,6 +308,7 @@ func (s *Library) Plays(ctx context.Context, a Actor, id, dir string) error {
 	return err
 }
 
+// nearest gives the smallest thumbnail that is at least as wide, else the widest.
 func nearest(list []Thumbnail, width int) Thumbnail {
 	best := list[0]
 	for _, t := range list[1:] {
@@ -334,7 +335,7 @@ func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 		return nil, "", err
 	}
 	if len(as.Package.Thumbnails) == 0 {
-		return nil, "", E(NotFound, "no_thumbnail", "There is no picture of this item.")
+		return nil, "", E(NotFound, "no_thumbnail", "There is no picture of this item.").Next("Sound has none; of a new import it comes when it is ready.")
 	}
 	r, _, err := s.Assets.Blobs.Open(ctx, nearest(as.Package.Thumbnails, width).Key, Range{0, -1})
 	return r, "image/jpeg", err

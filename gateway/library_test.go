@@ -544,6 +544,51 @@ func TestSweepFindsCopiesWithoutAnItem(t *testing.T) {
 	}
 }
 
+func TestSweepFindsBytesWithoutAnAsset(t *testing.T) {
+	clock := gatewaytest.NewClock()
+	s := newSite(t, clocked(t, clock), siteOptions{Clock: clock})
+	ctx := t.Context()
+	publish := func(id string, row bool) {
+		t.Helper()
+		if err := s.staging.Create(ctx, "st_"+id, 3); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.staging.WriteAt(ctx, "st_"+id, 0, strings.NewReader("abc")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.assets.Adopt(ctx, "st_"+id, id); err != nil {
+			t.Fatal(err)
+		}
+		if !row {
+			return
+		}
+		if err := s.db.Tx(ctx, func(tx gateway.Tx) error {
+			_, err := s.assets.New(ctx, tx, gateway.Asset{Row: gateway.Row{ID: id}, OwnerKind: gateway.OwnerKalturaEntry, OwnerID: "0_a", Size: 3})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func(id string) bool {
+		t.Helper()
+		if err := s.assets.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.blobs.Stat(ctx, "assets/"+id+"/original")
+		return err == nil
+	}
+	publish("ast_lost", false)
+	publish("ast_kept", true)
+	clock.Add(time.Since(clock.Now())) // files carry the real time
+	if !there("ast_lost") {
+		t.Error("its row may be about to be written")
+	}
+	clock.Add(8 * 24 * time.Hour)
+	if there("ast_lost") || !there("ast_kept") {
+		t.Error("lost:", there("ast_lost"), "kept:", there("ast_kept"))
+	}
+}
+
 // clocked is a database that follows the test's clock.
 func clocked(t testing.TB, clock *gatewaytest.Clock) *store.DB {
 	return storetest.Open(t, store.Options{DataDir: t.TempDir(), Clock: clock.Now})

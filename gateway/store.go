@@ -178,6 +178,9 @@ type EventTable interface {
 	// Since gives events after seq that the actor may see (see MaySee), oldest first. An event is seen only
 	// when all lower seqs of committed events are, so that a listener that remembers the last seq misses none.
 	Since(ctx context.Context, a Actor, seq int64, limit int) ([]Event, error)
+	// Trim deletes the oldest events from before a time, n at most, and tells how many. The newest one
+	// always stays, so that Last goes on from there.
+	Trim(ctx context.Context, before time.Time, n int) (int64, error)
 	// Last gives the highest seq, 0 when empty.
 	Last(ctx context.Context) (int64, error)
 }

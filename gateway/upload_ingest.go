@@ -322,6 +322,9 @@ func (s *Uploads) Sweep(ctx context.Context) error {
 	if _, err := s.Store.Sessions().DeleteExpired(ctx, s.Clock()); err != nil {
 		return err
 	}
+	if err := s.Events.Sweep(ctx); err != nil {
+		return err
+	}
 	return s.sweepStaged(ctx)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -128,6 +129,32 @@ func (b *Blobs) Stat(_ context.Context, key string) (gateway.BlobInfo, error) {
 		return gateway.BlobInfo{}, noSuchBlob(err)
 	}
 	return gateway.BlobInfo{Size: st.Size(), ModTime: st.ModTime()}, nil
+}
+
+// Folders names the folders directly below a prefix to which nothing was added since a time.
+func (b *Blobs) Folders(ctx context.Context, prefix string, before time.Time) ([]string, error) {
+	name, err := blobPath(strings.TrimSuffix(prefix, "/"))
+	if err != nil {
+		return nil, err
+	}
+	entries, err := fs.ReadDir(b.disk.root.FS(), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ioError(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		st, err := e.Info()
+		if err == nil && st.IsDir() && st.ModTime().Before(before) { // an error: it went away meanwhile
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 // noSuchBlob turns "not there" (and a key that cannot exist) into NotFound.

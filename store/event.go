@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -55,6 +56,16 @@ func (e events) Since(ctx context.Context, a gateway.Actor, seq int64, n int) ([
 		q = q.Where("participant_id IN (?)", bun.List([]string{"", cmp.Or(a.ParticipantID, a.ClientID)}))
 	}
 	return out, translate(q.Scan(ctx))
+}
+
+// Trim looks at the oldest by their number, which is the order of their times as well, so that it
+// needs no further index.
+func (e events) Trim(ctx context.Context, before time.Time, n int) (int64, error) {
+	return e.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		oldest := e.w.NewSelect().Model((*gateway.Event)(nil)).Column("seq").OrderExpr("seq").Limit(limit(n))
+		newest := e.w.NewSelect().Model((*gateway.Event)(nil)).ColumnExpr("max(seq)")
+		return e.w.NewDelete().Model((*gateway.Event)(nil)).Where("seq IN (?)", oldest).Where("at < ?", before).Where("seq < (?)", newest).Exec(ctx)
+	})
 }
 
 func (e events) Last(ctx context.Context) (int64, error) {

@@ -225,9 +225,14 @@ func (s *SignIn) exchange(ctx context.Context, code, verifier string) (gateway.I
 	c := tokens.IDTokenClaims
 	if c.Email == "" || c.Claims[HubsClaim] == nil { // a provider may keep the ID token small
 		info, err := rp.Userinfo[*oidc.UserInfo](ctx, tokens.AccessToken, tokens.TokenType, c.Subject, party)
-		if err == nil {
+		switch {
+		case err == nil:
 			merge(c, info)
-		} else {
+		case c.Claims[HubsClaim] == nil:
+			// To go on without it would take the person for one who has left all hubs.
+			return gateway.Identity{}, gateway.E(gateway.Unavailable, "identity_provider_down", "The identity provider did not say which hubs you are in.").
+				Next("Try again in a moment.").Because(err)
+		default:
 			s.cfg.Log.WarnContext(ctx, "userinfo not read", "error", err)
 		}
 	}
