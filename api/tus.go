@@ -54,6 +54,7 @@ func (s *Server) routeTus() error {
 			r.URL.Path = "/" + c.Param("id")
 			r.Header.Del("X-HTTP-Method-Override") // policies are per method
 			wrapped.ServeHTTP(w, r)
+			w.over()
 			// tusd sets deadlines on the connection, which may serve something long next.
 			_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Time{})
 			return w.problem(own.err)
@@ -191,35 +192,68 @@ func tusError(ctx context.Context, err error) error {
 	return err
 }
 
-// tusWriter holds tusd's plain-text errors back, so that they are answered as problems.
+// tusWriter holds tusd's plain-text errors back, so that they are answered as problems, and keeps
+// tusd's deadlines away from whatever the connection serves next.
 type tusWriter struct {
 	http.ResponseWriter
 	failed int
 	body   []byte
 
-	mu      sync.Mutex
-	stopped bool
+	mu       sync.Mutex
+	stopped  bool // reading is to stop
+	cut      bool // reading was cut off, which ends the connection
+	answered bool
 }
 
-// SetReadDeadline is tusd's, until reading is to stop.
+// SetReadDeadline is tusd's, until reading is to stop. tusd cuts a request off that another one took
+// over, and does so from a goroutine that may come when the request has been answered. By then the
+// connection serves another request, which net/http would cancel, and all that follow on it.
 func (w *tusWriter) SetReadDeadline(t time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.answered {
+		return nil
+	}
 	if w.stopped {
 		t = time.Now()
 	}
+	w.cut = w.cut || !t.After(time.Now())
 	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
+
+// SetWriteDeadline is tusd's while the request lasts.
+func (w *tusWriter) SetWriteDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answered {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
 }
 
 // stopReading wakes a read that waits for a silent client, and lets none follow.
 func (w *tusWriter) stopReading() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stopped = true
+	if w.answered {
+		return
+	}
+	w.stopped, w.cut = true, true
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now())
 }
 
+// over is when tusd has nothing more to say. A connection that was cut off is not used again.
+func (w *tusWriter) over() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut && !w.answered {
+		w.Header().Set("Connection", "close")
+	}
+	w.answered = true
+}
+
 func (w *tusWriter) WriteHeader(status int) {
+	w.over()
 	if status >= 400 {
 		w.failed = status
 		return
@@ -235,7 +269,7 @@ func (w *tusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets tusd reach the connection's deadlines.
+// Unwrap lets tusd reach what else the connection can do.
 func (w *tusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // problem gives what tusd refused with, in our words.
