@@ -99,7 +99,7 @@ func (s *Server) thumbnail(c echo.Context) error {
 	case "media":
 		body, mime, err = s.catalog.Thumbnail(ctx, a, id, width)
 	case "item":
-		body, mime, err = s.itemThumbnail(ctx, a, id, width)
+		body, mime, err = s.library.Thumbnail(ctx, a, id, width)
 	default:
 		err = errNoPicture()
 	}
@@ -145,36 +145,6 @@ func (s *Server) viewer(ctx context.Context, hub, subject string) (gateway.Actor
 		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: []string{gateway.ScopeMediaRead}}, nil
 	}
 	return gateway.Actor{}, errNoPicture()
-}
-
-// itemThumbnail shows a copy's own picture, and a link's through the platform.
-func (s *Server) itemThumbnail(ctx context.Context, a gateway.Actor, id string, width int) (io.ReadCloser, string, error) {
-	it, err := s.library.Get(ctx, a, id)
-	if err != nil {
-		return nil, "", err
-	}
-	if it.AssetID != "" {
-		as, err := s.assets.Get(ctx, it.AssetID)
-		if err != nil && gateway.CodeOf(err) != gateway.NotFound {
-			return nil, "", err
-		}
-		if t, ok := fitting(as.Package.Thumbnails, width); err == nil && ok {
-			body, _, err := s.blobs.Open(ctx, t.Key, gateway.Range{Start: 0, End: -1})
-			return body, "image/jpeg", err
-		}
-	}
-	return s.catalog.Thumbnail(ctx, a, it.EntryID, width)
-}
-
-// fitting is the smallest picture that is wide enough, or the widest.
-func fitting(in []gateway.Thumbnail, width int) (best gateway.Thumbnail, ok bool) {
-	for _, t := range in {
-		better := best.Width < width && t.Width > best.Width || t.Width >= width && t.Width < best.Width
-		if !ok || better {
-			best, ok = t, true
-		}
-	}
-	return best, ok
 }
 
 // playTypes are the files that a package consists of; nothing else is served.

@@ -134,7 +134,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 				Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
 				Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30,
 			},
-			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Assets: assets, Events: r.events,
+			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 		},
 	})
 	must(err)

@@ -27,7 +27,6 @@ type Services struct {
 	Library      *gateway.Library
 	Uploads      *gateway.Uploads
 	Jobs         *gateway.Jobs
-	Assets       *gateway.Assets
 	Events       *gateway.Events
 }
 
@@ -55,7 +54,6 @@ type Server struct {
 	library      *gateway.Library
 	uploads      *gateway.Uploads
 	jobs         *gateway.Jobs
-	assets       *gateway.Assets
 	events       *gateway.Events
 
 	base          *url.URL
@@ -92,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, assets: sv.Assets, events: sv.Events,
+		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, recheck: time.Minute,

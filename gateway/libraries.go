@@ -271,6 +271,9 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 		return it, Playback{}, E(Conflict, "not_ready", "The item cannot be played yet.").Next("Wait until its import is done.")
 	}
 	if it.Kind == ItemLink {
+		if err = s.sameAccount(ctx, it); err != nil {
+			return it, Playback{}, err
+		}
 		_, p, err := s.Catalog.Playback(ctx, a, it.EntryID)
 		return it, p, err
 	}
@@ -299,6 +302,17 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 	return it, p, nil
 }
 
+// sameAccount refuses an item whose account is no longer the hub's: an entry of the same id in
+// another account is another entry.
+func (s *Library) sameAccount(ctx context.Context, it LibraryItem) error {
+	in, err := s.Catalog.Integrations.saved(ctx, it.HubID)
+	if err == nil && in.ID != it.IntegrationID {
+		err = E(Forbidden, "integration_changed", "This item belongs to a Kaltura account that the hub is no longer connected to.").
+			Next("Import it again from the account that is connected now, or ask an administrator to connect the former one.")
+	}
+	return err
+}
+
 // Plays tells whether the actor may (still) play the files of a copy below dir. NotFound otherwise.
 func (s *Library) Plays(ctx context.Context, a Actor, id, dir string) error {
 	it, err := s.Get(ctx, a, id)
@@ -320,25 +334,25 @@ func nearest(list []Thumbnail, width int) Thumbnail {
 	return best
 }
 
-// Thumbnail streams an item's picture with its content type: of a link from the platform (visibility
-// is asked again), of a copy from our own files.
+// Thumbnail streams an item's picture with its content type: a copy's own, else the entry's from the
+// platform (visibility is asked again).
 func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) (io.ReadCloser, string, error) {
 	it, err := s.Get(ctx, a, id)
 	if err != nil {
 		return nil, "", err
 	}
-	if it.Kind == ItemLink {
-		return s.Catalog.Thumbnail(ctx, a, it.EntryID, width)
-	}
 	as, err := s.Assets.Get(ctx, it.AssetID)
-	if err != nil {
+	switch {
+	case err == nil && len(as.Package.Thumbnails) > 0:
+		r, _, err := s.Assets.Blobs.Open(ctx, nearest(as.Package.Thumbnails, width).Key, Range{0, -1})
+		return r, "image/jpeg", err
+	case err != nil && CodeOf(err) != NotFound:
 		return nil, "", err
 	}
-	if len(as.Package.Thumbnails) == 0 {
-		return nil, "", E(NotFound, "no_thumbnail", "There is no picture of this item.").Next("Sound has none; of a new import it comes when it is ready.")
+	if err = s.sameAccount(ctx, it); err != nil {
+		return nil, "", err
 	}
-	r, _, err := s.Assets.Blobs.Open(ctx, nearest(as.Package.Thumbnails, width).Key, Range{0, -1})
-	return r, "image/jpeg", err
+	return s.Catalog.Thumbnail(ctx, a, it.EntryID, width)
 }
 
 // itemFacts is what the audit log keeps of an item.

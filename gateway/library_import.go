@@ -126,6 +126,9 @@ func (s *Library) run(ctx context.Context, it LibraryItem, job Job, total *sizeB
 		}
 	}
 	a, err := actorOf(ctx, s.Store, it.HubID, it.ParticipantID, it.ClientID)
+	if err == nil {
+		err = s.sameAccount(ctx, it)
+	}
 	if err != nil {
 		return err
 	}

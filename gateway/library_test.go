@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/media"
 	"isthmus/store"
 	"isthmus/store/storetest"
 )
@@ -592,4 +594,50 @@ func TestSweepFindsBytesWithoutAnAsset(t *testing.T) {
 // clocked is a database that follows the test's clock.
 func clocked(t testing.TB, clock *gatewaytest.Clock) *store.DB {
 	return storetest.Open(t, store.Options{DataDir: t.TempDir(), Clock: clock.Now})
+}
+
+// Entry ids mean something in one account only. What was linked in another must not turn into
+// whatever has the same id in the one that is connected now.
+func TestItemsStayWithTheirAccount(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	ctx := t.Context()
+	in := w.connect(gateway.VisibilityShared)
+	entry := w.entry("bob@example.org", "one", "")
+	disk, err := media.OpenDisk(t.TempDir(), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	staging := media.NewStaging(disk)
+	library := &gateway.Library{
+		Store: w.db, Clock: w.clock.Now, Catalog: w.catalog, Events: w.integrations.Events,
+		Assets: &gateway.Assets{Store: w.db, Clock: w.clock.Now, Staging: staging, Blobs: media.NewBlobs(disk, staging)},
+	}
+	item := func(kind gateway.ItemKind, integration string, state gateway.ItemState) gateway.LibraryItem {
+		t.Helper()
+		it := gateway.LibraryItem{
+			Row: gateway.Row{ID: gateway.NewID("lib"), HubID: w.hub.Hub.ID}, ParticipantID: w.hub.Ada.ParticipantID, IntegrationID: integration,
+			EntryID: entry, Kind: kind, Name: "one", State: state, JobID: gateway.NewID("job"),
+		}
+		job := gateway.Job{Row: gateway.Row{ID: it.JobID, HubID: it.HubID}, ParticipantID: it.ParticipantID, Kind: "import", Subject: it.ID, State: gateway.JobQueued}
+		if err := errors.Join(w.db.Library().Insert(ctx, &it), w.db.Jobs().Insert(ctx, &job)); err != nil {
+			t.Fatal(err)
+		}
+		return it
+	}
+	former := item(gateway.ItemLink, "int_former", gateway.ItemReady)
+	_, _, err = library.Playback(ctx, w.hub.Ada, former.ID)
+	gatewaytest.Want(t, err, gateway.Forbidden, "integration_changed")
+	gatewaytest.Explained(t, err)
+	_, _, err = library.Thumbnail(ctx, w.hub.Ada, former.ID, 100)
+	gatewaytest.Want(t, err, gateway.Forbidden, "integration_changed")
+	now := item(gateway.ItemLink, in.ID, gateway.ItemReady)
+	if _, _, err := library.Playback(ctx, w.hub.Ada, now.ID); gateway.IsReason(err, "integration_changed") {
+		t.Error(err)
+	}
+	waiting := item(gateway.ItemCopy, "int_former", gateway.ItemPending)
+	gatewaytest.Want(t, library.RunImport(ctx, waiting.ID), gateway.Forbidden, "integration_changed")
+	if it, err := w.db.Library().Get(ctx, gateway.AnyHub, waiting.ID); err != nil || it.State != gateway.ItemFailed {
+		t.Error(it.State, err)
+	}
 }

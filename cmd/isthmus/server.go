@@ -130,7 +130,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Access: s.access, Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}, Assets: assets, Events: events,
+			Uploads: s.uploads, Jobs: &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}, Events: events,
 		},
 	})
 	if err != nil {
