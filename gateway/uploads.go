@@ -178,8 +178,11 @@ func (s *Uploads) Get(ctx context.Context, a Actor, id string) (Upload, error) {
 // List gives the actor's uploads, newest first.
 func (s *Uploads) List(ctx context.Context, a Actor, states []UploadState, w Slice) ([]Upload, error) {
 	clientID := a.ClientID
-	if !a.Machine() {
+	switch {
+	case !a.Machine():
 		clientID = ""
+	case clientID == "": // nobody at all; to the table it would mean everybody
+		return []Upload{}, nil
 	}
 	list, err := s.Store.Uploads().List(ctx, Scope(a.HubID), a.ParticipantID, clientID, states, w)
 	for i := range list {

@@ -50,6 +50,10 @@ func TestCreateRefusesBeforeTheFirstByte(t *testing.T) {
 	if ids, err := s.staging.Stale(t.Context(), "", time.Now().Add(time.Hour)); err != nil || len(ids) != 0 {
 		t.Error("a refused upload left bytes:", ids, err)
 	}
+	s.create(s.house.Ada, "a.mp4", []byte("x"))
+	if list, err := s.uploads.List(t.Context(), gateway.Actor{HubID: s.house.Hub.ID}, nil, gateway.Slice{}); err != nil || len(list) != 0 {
+		t.Error("nobody sees everybody's:", list, err)
+	}
 }
 
 func TestCreateKeepsAnyName(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -23,6 +24,8 @@ type worker[T gateway.Task] struct {
 	// giveUp marks the row failed when the task will not be tried again; nil when there is no row.
 	// It does nothing when the service has done so already.
 	giveUp func(context.Context, T, error) error
+	// stubborn tasks have no row to mark and something waits for them: they are tried for ever.
+	stubborn bool
 	// timeout is an upper bound; the services set one by the size of the file.
 	timeout time.Duration
 }
@@ -59,12 +62,18 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 	case !last && !final(err):
 		return err
 	}
+	var gerr error
 	if w.giveUp != nil {
-		if gerr := w.giveUp(context.WithoutCancel(ctx), job.Args, err); gerr != nil && !last {
-			return errors.Join(err, gerr) // the row would look busy for ever: try again
-		}
+		gerr = w.giveUp(context.WithoutCancel(ctx), job.Args, err)
 	}
-	return river.JobCancel(err)
+	switch {
+	case gerr == nil && !w.stubborn:
+		return river.JobCancel(err)
+	case !last:
+		return errors.Join(err, gerr) // the row would look busy for ever: try again
+	}
+	slog.WarnContext(ctx, "task goes on although it failed too often", "kind", job.Kind, "error", errors.Join(err, gerr))
+	return river.JobSnooze(maxPause)
 }
 
 // final tells whether trying again is of no use.

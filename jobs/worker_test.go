@@ -20,6 +20,7 @@ func TestWhatBecomesOfAnError(t *testing.T) {
 		attempt         int
 		snooze          time.Duration
 		cancel, givenUp bool
+		stubborn        bool
 	}{
 		{name: "done"},
 		{name: "waiting", err: &gateway.Snooze{After: 3 * time.Second}, snooze: 3 * time.Second},
@@ -30,6 +31,10 @@ func TestWhatBecomesOfAnError(t *testing.T) {
 		{name: "final", err: gateway.E(gateway.Invalid, "truncated", "no"), attempt: 1, cancel: true, givenUp: true},
 		{name: "final inside another", err: errors.Join(gateway.E(gateway.NotFound, "", "no")), attempt: 1, cancel: true, givenUp: true},
 		{name: "final, but the row could not be marked", err: gateway.E(gateway.Forbidden, "", "no"), giveUpErr: down, attempt: 1, givenUp: true},
+		{name: "last try, and the row could not be marked", err: down, giveUpErr: down, attempt: 25, snooze: maxPause, givenUp: true},
+		{name: "stubborn", err: down, attempt: 3, givenUp: false, stubborn: true},
+		{name: "stubborn on the last try", err: down, attempt: 25, snooze: maxPause, stubborn: true},
+		{name: "stubborn whatever the error", err: gateway.E(gateway.NotFound, "", "no"), attempt: 25, snooze: maxPause, stubborn: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			gave := false
@@ -44,6 +49,9 @@ func TestWhatBecomesOfAnError(t *testing.T) {
 					gave = err != nil
 					return c.giveUpErr
 				},
+			}
+			if w.stubborn = c.stubborn; w.stubborn {
+				w.giveUp = nil
 			}
 			err := w.Work(t.Context(), job(max(c.attempt, 1)))
 			var snooze *river.JobSnoozeError

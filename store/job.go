@@ -31,7 +31,7 @@ func (j jobs) List(ctx context.Context, a gateway.Actor, w gateway.Slice) ([]gat
 		q = q.Where("hub_id = ?", a.HubID)
 		switch {
 		case a.Machine():
-			return q.Where("participant_id = ''").Where("client_id = ?", a.ClientID)
+			return q.Where("participant_id = ''").Where("client_id = ?", a.ClientID).Where("client_id <> ''")
 		case a.Admin():
 			return q
 		}

@@ -344,6 +344,7 @@ func TestScopeAndRulesNeverLeak(t *testing.T) {
 			it.ClientID = pick(clients) // with a participant, too: a client that acted for somebody
 			must(t, db.Library().Insert(t.Context(), &it))
 			all = append(all, it)
+			must(t, db.Jobs().Insert(t.Context(), &gateway.Job{Row: row("job", it.HubID), ParticipantID: it.ParticipantID, ClientID: it.ClientID}))
 			ev := gateway.Event{HubID: it.HubID, Audience: pick(append(people, clients...)), Type: "x", Subject: it.ID}
 			must(t, db.Events().Append(t.Context(), &ev))
 			events = append(events, ev)
@@ -389,6 +390,15 @@ func TestScopeAndRulesNeverLeak(t *testing.T) {
 			}
 			if len(items) != want {
 				r.Fatalf("%d items listed, %d allowed", len(items), want)
+			}
+			made, err := db.Jobs().List(t.Context(), a, gateway.Slice{})
+			if err != nil {
+				r.Fatal(err)
+			}
+			for _, j := range made {
+				if a.Machine() && (j.ClientID == "" || j.ClientID != a.ClientID || j.ParticipantID != "") {
+					r.Fatal("somebody else's job", j)
+				}
 			}
 			evs, err := db.Events().Since(t.Context(), a, 0, 500)
 			if err != nil {

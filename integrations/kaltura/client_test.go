@@ -270,3 +270,19 @@ func TestAccountsThatCannotBeRight(t *testing.T) {
 		}
 	}
 }
+
+// A session may go to hosts of the account's own domain only.
+func TestDomain(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"www.kaltura.com", "upload.kaltura.com", true}, {"www.kaltura.com", "www.kaltura.org", false},
+		{"media.oxford.ac.uk", "media.evil.ac.uk", false}, {"media.oxford.ac.uk", "up.oxford.ac.uk", true},
+		{"10.1.2.3", "10.1.2.3", true}, {"10.1.2.3", "198.51.2.3", false}, {"::1", "::2", false},
+	} {
+		if got := domain(c.a) == domain(c.b); got != c.same {
+			t.Errorf("%s and %s: %v", c.a, c.b, got)
+		}
+	}
+}

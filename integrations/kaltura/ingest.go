@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -93,6 +94,9 @@ func (p *Platform) uploadBase(address string) string {
 // domain is the last three labels at most: upload.kaltura.com and www.kaltura.com share the last
 // two, and where a public suffix has two labels (ac.uk) the third is needed.
 func domain(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host // numbers have no domain: those that end alike belong to anybody
+	}
 	l := strings.Split(strings.ToLower(host), ".")
 	n := 2
 	if len(l) >= 3 && len(l[len(l)-1]) == 2 && len(l[len(l)-2]) <= 3 {
