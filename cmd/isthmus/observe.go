@@ -17,17 +17,22 @@ import (
 // metrics are the figures of this process, scraped from the admin listener only.
 type metrics struct {
 	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "isthmus_http_request_seconds", Help: "Time to answer, by method and status. The log has the routes.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
+		}, []string{"method", "code"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "isthmus_media_refused_total", Help: "Entries that a platform listed and the visibility rule refused, by reason.",
 		}, []string{"reason"}),
 	}
-	m.registry.MustRegister(m.refused, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.refused, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -57,4 +62,22 @@ func serveAdmin(ctx context.Context, addr string, m *metrics, health func(contex
 	go func() { _ = server.Serve(listener) }()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return nil
+}
+
+// front measures every request on its way to the API.
+func (m *metrics) front(h http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerDuration(m.requests, h)
+}
+
+// disk shows how much room the data folder has left.
+func (m *metrics) disk(free func() (int64, error)) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "isthmus_disk_free_bytes", Help: "Free bytes where the data folder lies; -1 when it cannot be told.",
+	}, func() float64 {
+		n, err := free()
+		if err != nil {
+			return -1
+		}
+		return float64(n)
+	}))
 }

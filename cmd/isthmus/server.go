@@ -64,6 +64,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if s.disk, err = media.OpenDisk(cfg.Data, 0); err != nil {
 		return nil, err
 	}
+	s.metrics.disk(s.disk.Free)
 	if s.pipeline, err = media.New(ctx, media.Options{Disk: s.disk, Encodes: cfg.MediaWorkers, Unsafe: cfg.UnsafeMedia}); err != nil {
 		return nil, err
 	}
@@ -223,7 +224,7 @@ func (s *server) run(ctx context.Context) error {
 		}()
 	}
 	front := &http.Server{
-		Handler: s.api, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: s.metrics.front(s.api), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	front.RegisterOnShutdown(s.api.Close)
