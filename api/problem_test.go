@@ -44,6 +44,8 @@ func TestProblems(t *testing.T) {
 		"value of an enum":   {"PUT", hub + "/integrations/kaltura", map[string]any{"service_url": "https://kaltura.example", "partner_id": "x", "app_token_id": "a", "app_token": "b", "hash_type": "SHA3", "visibility": "shared"}, nil, 400, "bad_body", []string{"/partner_id", "/hash_type"}},
 		"number too large":   {"POST", hub + "/uploads", `{"name":"a.mp4","size":9223372036854775808}`, []string{"Content-Type", "application/json"}, 400, "bad_body", []string{"/size"}},
 		"not UTF-8":          {"POST", hub + "/uploads", "{\"name\":\"\xff.mp4\",\"size\":1}", []string{"Content-Type", "application/json"}, 400, "bad_body", nil},
+		"nested deep":        {"POST", hub + "/uploads", `{"name":"a.mp4","size":1,"tags":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, []string{"Content-Type", "application/json"}, 400, "bad_body", nil},
+		"many wrong values":  {"POST", hub + "/uploads", `{"name":"a.mp4","size":1,"tags":[` + strings.Repeat("1,", 400_000) + `1]}`, []string{"Content-Type", "application/json"}, 400, "bad_body", nil},
 		"parameter twice":    {"GET", hub + "/library?limit=1&limit=2", nil, nil, 400, "bad_parameter", nil},
 		"huge body":          {"POST", hub + "/uploads", `{"name":"` + strings.Repeat("x", 2<<20) + `"}`, []string{"Content-Type", "application/json"}, 413, "body_too_large", nil},
 		"not connected":      {"GET", hub + "/integrations/kaltura", nil, nil, 404, "not_connected", nil},
@@ -78,6 +80,9 @@ func TestProblems(t *testing.T) {
 			}
 			if try.status == 405 && a.Header.Get("Allow") == "" {
 				t.Error("405 without Allow")
+			}
+			if len(a.body) > 10_000 {
+				t.Errorf("an answer of %d bytes", len(a.body))
 			}
 			if cc := a.Header.Get("Cache-Control"); !strings.Contains(cc, "no-store") {
 				t.Errorf("Cache-Control %q", cc)

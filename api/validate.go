@@ -85,7 +85,48 @@ func acceptJSON(r *http.Request, body *openapi3.RequestBody) error {
 	for want := range body.Content {
 		r.Header.Set("Content-Type", want)
 	}
+	raw, err := io.ReadAll(r.Body) // limited where it came in
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
+	if !utf8.Valid(raw) { // else decoding would change it without a word
+		return gateway.E(gateway.Invalid, reasonBody, "The body is not UTF-8 text.").Next("Encode it as UTF-8, as JSON wants it.")
+	}
+	if !modest(raw) {
+		return gateway.E(gateway.Invalid, reasonBody, "The body is nested too deep or has too many values.").
+			Next("/openapi.yaml describes the request.")
+	}
 	return nil
+}
+
+// No request needs more. Validating takes time that grows with depth times size, and every wrong
+// value makes an error, so that small bodies could keep a core busy for seconds.
+const maxDepth, maxValues = 16, 1000
+
+// modest tells whether a JSON text stays within the limits; whether it is JSON is seen later.
+func modest(raw []byte) bool {
+	depth, values, quoted := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			values++
+		case c == '}' || c == ']':
+			depth--
+		case c == ',':
+			values++
+		}
+		if depth > maxDepth || values > maxValues {
+			return false
+		}
+	}
+	return true
 }
 
 // refusal turns the validator's errors into ours, with one element per offending input.
@@ -206,14 +247,7 @@ func pointer(path []string) string {
 type binder struct{}
 
 func (binder) Bind(into any, c echo.Context) error {
-	body, err := io.ReadAll(c.Request().Body) // limited where it came in
-	if err != nil {
-		return err
-	}
-	if !utf8.Valid(body) { // else decoding would change it without a word
-		return gateway.E(gateway.Invalid, reasonBody, "The body is not UTF-8 text.").Next("Encode it as UTF-8, as JSON wants it.")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
+	d := json.NewDecoder(c.Request().Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
