@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"path"
+	"regexp"
 	"strings"
 
 	"isthmus/gateway"
@@ -137,13 +140,56 @@ func checkAsset(ctx context.Context, blobs *media.Blobs, a gateway.Asset) []stri
 	for _, t := range a.Package.Thumbnails {
 		keys = append(keys, t.Key)
 	}
-	for _, key := range keys {
+	// The segments have no rows; the playlists name them. DASH plays the very same files.
+	segments, err := playlisted(ctx, blobs, a.Package.HLS)
+	if err != nil {
+		faults = append(faults, fmt.Sprintf("asset %s: its playlists cannot be read: %v", a.ID, err))
+	}
+	for _, key := range append(keys, segments...) {
 		if key == "" {
 			continue
 		}
-		if _, err := blobs.Stat(ctx, key); err != nil {
+		if info, err := blobs.Stat(ctx, key); err != nil {
 			faults = append(faults, fmt.Sprintf("asset %s: %s is missing", a.ID, key))
+		} else if info.Size == 0 {
+			faults = append(faults, fmt.Sprintf("asset %s: %s is empty", a.ID, key))
 		}
 	}
 	return faults
+}
+
+var playlistURI = regexp.MustCompile(`URI="([^"]+)"`)
+
+// playlisted gives the keys of all that an HLS playlist names, and of what the playlists among them name.
+func playlisted(ctx context.Context, blobs *media.Blobs, playlist string) ([]string, error) {
+	if playlist == "" {
+		return nil, nil
+	}
+	r, _, err := blobs.Open(ctx, playlist, gateway.Range{Start: 0, End: -1})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }() // only read
+	var keys []string
+	for lines := bufio.NewScanner(r); ; {
+		if !lines.Scan() {
+			return keys, lines.Err()
+		}
+		name := strings.TrimSpace(lines.Text())
+		if m := playlistURI.FindStringSubmatch(name); m != nil {
+			name = m[1]
+		}
+		if name == "" || strings.HasPrefix(name, "#") {
+			continue
+		}
+		key := path.Join(path.Dir(playlist), name)
+		keys = append(keys, key)
+		if path.Ext(key) == ".m3u8" && key != playlist {
+			more, err := playlisted(ctx, blobs, key)
+			if err != nil {
+				return keys, err
+			}
+			keys = append(keys, more...)
+		}
+	}
 }
