@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"isthmus/gateway"
@@ -14,6 +15,35 @@ import (
 
 // keepAlive is how often a silent stream says that it lives; proxies cut what is silent for a minute.
 const keepAlive = 20 * time.Second
+
+// maxStreams is how many streams one caller may keep open in a hub: a tab needs one, and each holds
+// a connection and asks the database.
+const maxStreams = 20
+
+// crowd counts who is in. The zero value is ready; safe for concurrent use.
+type crowd struct {
+	mu sync.Mutex
+	in map[string]int
+}
+
+func (c *crowd) enter(who string, most int) (leave func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in[who] >= most {
+		return nil, false
+	}
+	if c.in == nil {
+		c.in = map[string]int{}
+	}
+	c.in[who]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.in[who]--; c.in[who] == 0 {
+			delete(c.in, who)
+		}
+	}, true
+}
 
 // StreamEvents begins a stream of live events.
 func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) (StreamEventsResponseObject, error) {
@@ -30,15 +60,21 @@ func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 		seq = n
 	}
 	who, a := callerOf(ctx), actorOf(ctx)
+	leave, ok := s.streams.enter(a.HubID+" "+a.Subject(), maxStreams)
+	if !ok {
+		return nil, gateway.E(gateway.RateLimited, "too_many_streams", "There are too many open streams already.").
+			Next("Close some; one stream tells all that happens in a hub.").After(keepAlive)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.closing, cancel) // a graceful stop does not wait for listeners
 	live, err := s.events.Listen(ctx, a, seq)
 	if err != nil {
 		stop()
 		cancel()
+		leave()
 		return nil, err
 	}
-	return eventStream{live, func() { stop(); cancel() }, func() bool { return s.mayStillListen(ctx, who, a) }, s.recheck}, nil
+	return eventStream{live, func() { stop(); cancel(); leave() }, func() bool { return s.mayStillListen(ctx, who, a) }, time.Duration(s.recheck.Load())}, nil
 }
 
 // mayStillListen tells whether a listener is who they were when the stream began: not signed out,

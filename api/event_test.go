@@ -167,3 +167,51 @@ func TestEventsEndWithTheRights(t *testing.T) {
 	bearer := r.anonymous()
 	ended("an expired token", bearer.listen(t.Context(), t, path, "Authorization", "Bearer "+short))
 }
+
+func TestStreamsAreCounted(t *testing.T) {
+	r := newRig(t)
+	pat := r.signIn("pat@example.org")
+	path := "/v1/events?hub=" + r.hub["bio"]
+	ctx, hangUp := context.WithCancel(t.Context())
+	one := pat.listen(ctx, t, path)
+	open := 1
+	for ; open < 100; open++ {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", r.base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := pat.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode == 429 {
+			break
+		}
+	}
+	if open == 100 {
+		t.Fatal("one person may open streams without end")
+	}
+	r.signIn("ada@example.org").listen(t.Context(), t, path) // is not held up by that
+	hangUp()
+	for range one {
+	}
+	for try := 0; ; try++ { // the server notices soon
+		req, err := http.NewRequestWithContext(t.Context(), "GET", r.base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := pat.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == 200 {
+			return
+		}
+		if try > 1000 {
+			t.Fatal("a stream that was closed is still counted")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

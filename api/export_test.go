@@ -25,7 +25,14 @@ func Policies() map[string]Policy {
 func (s *Server) Routes() []*echo.Route { return s.echo.Routes() }
 
 // RecheckEvery sets how often the rights of a listener are looked at again.
-func (s *Server) RecheckEvery(d time.Duration) { s.recheck = d }
+func (s *Server) RecheckEvery(d time.Duration) { s.recheck.Store(int64(d)) }
 
 // ForgetPermits lets tickets be looked at again.
-func (s *Server) ForgetPermits() { s.playing = permits{} }
+func (s *Server) ForgetPermits() {
+	s.playing.mu.Lock()
+	defer s.playing.mu.Unlock()
+	s.playing.since = nil
+}
+
+// BodyTime sets how long a body may take.
+func (s *Server) BodyTime(d time.Duration) { s.bodyTime.Store(int64(d)) }

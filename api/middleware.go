@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -170,7 +173,9 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func bodyLimit(n int64) echo.MiddlewareFunc {
+// bodyLimit bounds a body's size, and the time in which it has to arrive: a client that sends a byte
+// now and then must not hold a connection for ever.
+func (s *Server) bodyLimit(n int64) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
@@ -178,7 +183,32 @@ func bodyLimit(n int64) echo.MiddlewareFunc {
 				return &http.MaxBytesError{Limit: n}
 			}
 			r.Body = http.MaxBytesReader(c.Response(), r.Body, n)
+			if r.ContentLength != 0 {
+				rc := http.NewResponseController(c.Response())
+				if rc.SetReadDeadline(time.Now().Add(time.Duration(s.bodyTime.Load()))) == nil {
+					r.Body = &timedBody{r.Body, rc}
+				}
+			}
 			return next(c)
 		}
 	}
+}
+
+// timedBody lifts the connection's deadline when the body has come: what follows may take longer.
+type timedBody struct {
+	io.ReadCloser
+	rc *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, gateway.E(gateway.Unavailable, "too_slow", "The request's body took too long to arrive.").
+			Next("Send it again over a better line.").Because(err)
+	}
+	_ = b.rc.SetReadDeadline(time.Time{})
+	return n, err
 }

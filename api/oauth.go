@@ -36,7 +36,7 @@ func (s *Server) routeOAuth() {
 		h.ServeHTTP(c.Response(), c.Request())
 		return nil
 	}
-	s.echo.POST(tokenPath, s.token(h), noStore, bodyLimit(maxBody))
+	s.echo.POST(tokenPath, s.token(h), noStore, s.bodyLimit(maxBody))
 	s.echo.GET(keysPath, public)
 	s.echo.GET(oidc.DiscoveryEndpoint, public)
 	s.echo.GET("/.well-known/oauth-authorization-server", func(c echo.Context) error {

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -159,5 +163,38 @@ func TestTraceAndHeaders(t *testing.T) {
 	}
 	if a := c.do(http.MethodHead, "/library", nil); a.StatusCode != 200 {
 		t.Errorf("HEAD: %d", a.StatusCode)
+	}
+}
+
+// Whoever sends a body byte by byte does not hold a connection for ever.
+func TestSlowBodiesEnd(t *testing.T) {
+	r := newRig(t)
+	r.signIn("ada@example.org")
+	token := r.client(r.hub["bio"], gateway.ScopeUploadsWrite).bearer
+	r.api.BodyTime(50 * time.Millisecond)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "POST /v1/hubs/%s/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", r.hub["bio"], token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // only ends a test that would hang
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal("the server waits for ever:", err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode < 400 {
+		t.Error(resp.Status)
+	}
+	r.api.BodyTime(time.Minute)
+	a := r.signIn("pat@example.org").do("POST", "/v1/hubs/"+r.hub["bio"]+"/uploads", map[string]any{"name": "a.mp4", "size": 1})
+	if a.StatusCode >= 500 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }

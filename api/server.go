@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -69,8 +70,10 @@ type Server struct {
 	thumbTickets  ticketCache
 	answers       answers
 	attempts      *gateway.Attempts
-	recheck       time.Duration // how often the rights of a listener are looked at again
+	recheck       atomic.Int64 // a time.Duration: how often the rights of a listener are looked at again
 	playing       permits
+	streams       crowd
+	bodyTime      atomic.Int64 // a time.Duration: that a client may take to send a body, uploads apart
 	log           *slog.Logger
 	echo          *echo.Echo
 	closing       context.Context
@@ -93,8 +96,10 @@ func New(cfg Config) (*Server, error) {
 		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
-		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, recheck: time.Minute,
+		attempts: &gateway.Attempts{Clock: gateway.SystemClock},
 	}
+	s.recheck.Store(int64(time.Minute))
+	s.bodyTime.Store(int64(30 * time.Second))
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -169,7 +174,7 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range ops {
 		per[op.OperationID] = []echo.MiddlewareFunc{
-			noStore, bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), s.idempotent(op.OperationID), validate(doc, op),
+			noStore, s.bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), s.idempotent(op.OperationID), validate(doc, op),
 		}
 	}
 	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})
