@@ -594,6 +594,7 @@ func (b *badInput) oddRequests(t *testing.T) {
 		{http.MethodPost, post, []byte(`{"name":"a.mp4","size":1}{}`), 400, "bad_body", jsonType},
 		{http.MethodPost, post, bytes.Repeat([]byte("["), 100_000), 400, "bad_body", jsonType},
 		{http.MethodPost, post, []byte(strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000)), 400, "bad_body", jsonType},
+		{http.MethodPost, post, []byte(`{"name":"a.mp4","size":1,"tags":[` + strings.Repeat("1,", 300_000) + "1]}"), 400, "bad_body", jsonType},
 		{http.MethodPost, post, []byte(`{"name":"` + strings.Repeat("x", 3<<20) + `"}`), 413, "body_too_large", jsonType},
 		{http.MethodPost, post, map[string]any{"name": "a.mp4", "size": 1, "owner": "admin"}, 400, "bad_body", nil},
 		{http.MethodPost, post, map[string]any{"name": "a.mp4", "size": -1}, 400, "bad_body", nil},

@@ -84,6 +84,9 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // failed logs an unexpected error of a request. Neither addresses nor bodies are logged:
 // both may hold sessions.
 func (p *Platform) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() != nil {
+		return // whoever asked went away
+	}
 	p.Log.ErrorContext(ctx, "kaltura platform: "+what, "error", err)
 }
 
