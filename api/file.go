@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"path"
@@ -235,8 +234,8 @@ func (s *Server) play(c echo.Context) error {
 		}
 		return err
 	}
-	body := &blobReader{ctx: ctx, blobs: s.blobs, key: key, size: info.Size}
-	defer body.close()
+	body := gateway.SeekBlob(ctx, s.blobs, key, info.Size)
+	defer func() { _ = body.Close() }() // only read
 	h := c.Response().Header()
 	h.Set("Content-Type", mime)
 	h.Set("Cache-Control", "private, max-age=3600, immutable")
@@ -244,54 +243,4 @@ func (s *Server) play(c echo.Context) error {
 	h.Set("ETag", `"`+strconv.FormatInt(info.Size, 36)+"-"+strconv.FormatInt(info.ModTime.UnixMilli(), 36)+`"`)
 	http.ServeContent(c.Response(), c.Request(), "", info.ModTime, body)
 	return nil
-}
-
-// blobReader lets http.ServeContent seek in a blob; it opens the blob where reading begins.
-type blobReader struct {
-	ctx   context.Context
-	blobs gateway.Blobs
-	key   string
-	size  int64
-	at    int64
-	open  io.ReadCloser
-}
-
-func (b *blobReader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.at
-	case io.SeekEnd:
-		offset += b.size
-	}
-	if offset < 0 {
-		return 0, errors.New("seek before the beginning")
-	}
-	if offset != b.at {
-		b.close()
-		b.at = offset
-	}
-	return offset, nil
-}
-
-func (b *blobReader) Read(p []byte) (int, error) {
-	if b.at >= b.size {
-		return 0, io.EOF
-	}
-	if b.open == nil {
-		r, _, err := b.blobs.Open(b.ctx, b.key, gateway.Range{Start: b.at, End: -1})
-		if err != nil {
-			return 0, err
-		}
-		b.open = r
-	}
-	n, err := b.open.Read(p)
-	b.at += int64(n)
-	return n, err
-}
-
-func (b *blobReader) close() {
-	if b.open != nil {
-		_ = b.open.Close()
-		b.open = nil
-	}
 }

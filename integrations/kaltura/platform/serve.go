@@ -3,7 +3,6 @@ package platform
 import (
 	"bytes"
 	"context"
-	"errors"
 	"image"
 	"image/color"
 	"image/draw"
@@ -65,60 +64,10 @@ func (p *Platform) serveBlob(w http.ResponseWriter, r *http.Request, key, name s
 	h.Set("Content-Type", contentType(name))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("ETag", `"`+strconv.FormatInt(info.Size, 16)+"-"+strconv.FormatInt(info.ModTime.UnixMicro(), 16)+`"`)
-	s := &blobSeeker{ctx: r.Context(), blobs: p.Blobs, key: key, size: info.Size}
-	defer s.close()
+	s := gateway.SeekBlob(r.Context(), p.Blobs, key, info.Size)
+	defer func() { _ = s.Close() }() // only read
 	http.ServeContent(w, r, "", info.ModTime, s)
 	return nil
-}
-
-// blobSeeker reads a blob from wherever it is told, opening it when the first byte is asked for.
-type blobSeeker struct {
-	ctx   context.Context
-	blobs gateway.Blobs
-	key   string
-	size  int64
-	at    int64
-	open  io.ReadCloser
-}
-
-func (s *blobSeeker) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += s.at
-	case io.SeekEnd:
-		offset += s.size
-	}
-	if offset < 0 {
-		return 0, errors.New("platform: seek before the beginning")
-	}
-	if offset != s.at {
-		s.close()
-		s.at = offset
-	}
-	return offset, nil
-}
-
-func (s *blobSeeker) Read(b []byte) (int, error) {
-	if s.at >= s.size {
-		return 0, io.EOF
-	}
-	if s.open == nil {
-		r, _, err := s.blobs.Open(s.ctx, s.key, gateway.Range{Start: s.at, End: -1})
-		if err != nil {
-			return 0, err
-		}
-		s.open = r
-	}
-	n, err := s.open.Read(b)
-	s.at += int64(n)
-	return n, err
-}
-
-func (s *blobSeeker) close() {
-	if s.open != nil {
-		_ = s.open.Close() // only read
-		s.open = nil
-	}
 }
 
 // readBlob reads a small blob.
