@@ -86,10 +86,10 @@ func TestSaveRefusals(t *testing.T) {
 		{"user sessions only, by e-mail", w.hub.Admin, userType.connection(shared), gateway.Invalid, "match_by_user_id_only", "/match_by"},
 		{"user sessions that list nothing", w.hub.Admin, with(noList.connection(shared), byID), gateway.Invalid, "", "/app_token_id"},
 		{"wrong hash type", w.hub.Admin, sha1.connection(shared), gateway.Invalid, "app_token_hash_mismatch", "/app_token"},
-		{"expired", w.hub.Admin, expired.connection(shared), gateway.Invalid, "app_token_expired", "/app_token"},
+		{"expired", w.hub.Admin, expired.connection(shared), gateway.Invalid, "app_token_expired", "/app_token_id"},
 		{"wrong value", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.AppToken = "00000000000000000000000000000000" }), gateway.Invalid, "app_token_hash_mismatch", "/app_token"},
-		{"unknown id", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.AppTokenID = "0_zzzzzzzz" }), gateway.Invalid, "app_token_not_found", "/app_token"},
-		{"wrong partner", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.PartnerID = 9 }), gateway.Invalid, "partner_unknown", "/app_token"},
+		{"unknown id", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.AppTokenID = "0_zzzzzzzz" }), gateway.Invalid, "app_token_not_found", "/app_token_id"},
+		{"wrong partner", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.PartnerID = 9 }), gateway.Invalid, "partner_unknown", "/partner_id"},
 		{"not https", w.hub.Admin, with(plain.connection(shared), func(c *gateway.Connection) { c.ServiceURL = "http://media.example.org" }), gateway.Invalid, "", "/service_url"},
 		{"nothing there yet to change", w.hub.Admin, plain.connection(shared), gateway.NotFound, "not_connected", ""},
 	} {
