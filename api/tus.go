@@ -41,16 +41,14 @@ func (s *Server) routeTus() error {
 		return func(c echo.Context) error {
 			var own tusFailure
 			w := &tusWriter{ResponseWriter: c.Response()}
-			ctx, cancel := context.WithCancelCause(context.WithValue(c.Request().Context(), tusFailureKey, &own))
-			defer cancel(nil)
-			if c.Request().Method == http.MethodPatch {
+			r := c.Request().Clone(context.WithValue(c.Request().Context(), tusFailureKey, &own))
+			if r.Method == http.MethodPatch {
 				// A graceful stop ends the body where it is; what arrived is kept and the client goes on later.
-				defer context.AfterFunc(s.closing, func() {
-					cancel(handler.ErrServerShutdown)
-					w.stopReading()
-				})()
+				// Not by cancelling the context with tusd's cause: tusd then looks at the body from another
+				// goroutine while it may just be making it.
+				r.Body = stoppableBody{r.Body, w}
+				defer context.AfterFunc(s.closing, w.stopReading)()
 			}
-			r := c.Request().Clone(ctx)
 			r.URL.Path = "/" + c.Param("id")
 			r.Header.Del("X-HTTP-Method-Override") // policies are per method
 			wrapped.ServeHTTP(w, r)
@@ -240,6 +238,25 @@ func (w *tusWriter) stopReading() {
 	}
 	w.stopped, w.cut = true, true
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now())
+}
+
+// stoppableBody says why it ends when reading was stopped.
+type stoppableBody struct {
+	io.ReadCloser
+	w *tusWriter
+}
+
+func (b stoppableBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	b.w.mu.Lock()
+	defer b.w.mu.Unlock()
+	if b.w.stopped {
+		err = handler.ErrServerShutdown
+	}
+	return n, err
 }
 
 // over is when tusd has nothing more to say. A connection that was cut off is not used again.

@@ -343,7 +343,8 @@ func TestExpiry(t *testing.T) {
 		if err := s.uploads.RunAbandon(ctx, old.ID); err != nil { // nothing had been sent
 			t.Error(err)
 		}
-		if want := []string{"upload.created", "upload.expired"}; !slices.Equal(s.types(old.ID), want) {
+		// The sweep also forgot that it was created: that is longer ago than events are kept.
+		if want := []string{"upload.expired"}; !slices.Equal(s.types(old.ID), want) {
 			t.Error(s.types(old.ID))
 		}
 	})

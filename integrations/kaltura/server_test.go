@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,11 +88,10 @@ func (w *wire) on(op string, names ...string) {
 }
 
 func (w *wire) raw(op string, bodies ...string) {
-	i := 0
+	var i atomic.Int64
 	w.onFunc(op, func(rw http.ResponseWriter, _ call) {
 		rw.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(rw, bodies[min(i, len(bodies)-1)])
-		i++
+		_, _ = io.WriteString(rw, bodies[min(int(i.Add(1))-1, len(bodies)-1)])
 	})
 }
 
