@@ -40,9 +40,16 @@ func TestBadInput(t *testing.T) {
 			name string
 			run  func(*testing.T)
 		}{
-			{"connection", b.connection}, {"not an admin", b.notAdmin}, {"other hub's ids", b.foreignIDs},
-			{"names", b.names}, {"tus", b.tusErrors}, {"odd requests", b.oddRequests},
-			{"files", b.files}, {"deleted entry", b.deletedEntry}, {"quota", b.quota}, {"revoked token", b.revokedToken},
+			{"connection", b.connection},
+			{"not an admin", b.notAdmin},
+			{"other hub's ids", b.foreignIDs},
+			{"names", b.names},
+			{"tus", b.tusErrors},
+			{"odd requests", b.oddRequests},
+			{"files", b.files},
+			{"deleted entry", b.deletedEntry},
+			{"quota", b.quota},
+			{"revoked token", b.revokedToken},
 		} {
 			t.Run(part.name, part.run)
 		}
@@ -303,8 +310,10 @@ func (b *badInput) foreignIDs(t *testing.T) {
 		t.Fatal("the other hub has no mapping")
 	}
 	ids := []struct{ known, unknown string }{
-		{imported.Item.ID, "lib_00000000000000000000000000"}, {up.ID, "upl_00000000000000000000000000"},
-		{imported.Job.ID, "job_00000000000000000000000000"}, {mappings.Items[0].ID, "map_00000000000000000000000000"},
+		{imported.Item.ID, "lib_00000000000000000000000000"},
+		{up.ID, "upl_00000000000000000000000000"},
+		{imported.Job.ID, "job_00000000000000000000000000"},
+		{mappings.Items[0].ID, "map_00000000000000000000000000"},
 	}
 	finish := map[string]any{"size": 10}
 	for _, try := range []struct {

@@ -277,9 +277,13 @@ func TestDomain(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{"www.kaltura.com", "upload.kaltura.com", true}, {"www.kaltura.com", "www.kaltura.org", false},
-		{"media.oxford.ac.uk", "media.evil.ac.uk", false}, {"media.oxford.ac.uk", "up.oxford.ac.uk", true},
-		{"10.1.2.3", "10.1.2.3", true}, {"10.1.2.3", "198.51.2.3", false}, {"::1", "::2", false},
+		{"www.kaltura.com", "upload.kaltura.com", true},
+		{"www.kaltura.com", "www.kaltura.org", false},
+		{"media.oxford.ac.uk", "media.evil.ac.uk", false},
+		{"media.oxford.ac.uk", "up.oxford.ac.uk", true},
+		{"10.1.2.3", "10.1.2.3", true},
+		{"10.1.2.3", "198.51.2.3", false},
+		{"::1", "::2", false},
 	} {
 		if got := domain(c.a) == domain(c.b); got != c.same {
 			t.Errorf("%s and %s: %v", c.a, c.b, got)
