@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -277,6 +278,26 @@ func (s *suite) all(t *testing.T, a gateway.Actor, q gateway.Query) []gateway.Me
 	return nil
 }
 
+// settled waits until the entries are ready and change no more: a walk in the order of changes is
+// complete only while nothing changes.
+func (s *suite) settled(t *testing.T, ids []string) {
+	t.Helper()
+	var before []time.Time
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		var now []time.Time
+		for _, id := range ids {
+			now = append(now, s.ready(t, s.Alice, id).UpdatedAt)
+		}
+		if slices.EqualFunc(before, now, time.Time.Equal) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the entries keep changing")
+		}
+		before = now
+	}
+}
+
 func (s *suite) browse(t *testing.T) {
 	data := read(t, s.Picture)
 	old := s.marker
@@ -296,6 +317,7 @@ func (s *suite) browse(t *testing.T) {
 		}
 		ids = append(ids, s.put(t, who, s.describe(fmt.Sprintf("zebra number %02d", 50-i), s.Picture, len(data), gateway.Image, tags...), data).ID)
 	}
+	s.settled(t, ids)
 	yes, no := true, false
 	mine := []string{s.marker}
 	for name, c := range map[string]struct {

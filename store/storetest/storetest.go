@@ -3,9 +3,13 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -31,9 +35,41 @@ func EachOptions(t *testing.T, body func(t *testing.T, o store.Options)) {
 	t.Run("postgres", func(t *testing.T) { body(t, store.Options{DataDir: t.TempDir(), DSN: Postgres(t)}) })
 }
 
-// Open opens a database and closes it at the end of the test.
+// migrated is an empty SQLite file with the whole schema. Running every migration for every test
+// takes seconds under the race detector; store's own tests do run them.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "storetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	db, err := store.Open(context.Background(), store.Options{DataDir: dir})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(dir, sqliteFile))
+})
+
+const sqliteFile = "isthmus.db"
+
+// Open opens a database and closes it at the end of the test. A new SQLite begins as a copy of a
+// migrated one.
 func Open(t testing.TB, o store.Options) *store.DB {
 	t.Helper()
+	if path := filepath.Join(o.DataDir, sqliteFile); o.DSN == "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			schema, err := migrated()
+			if err == nil {
+				err = os.WriteFile(path, schema, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	db, err := store.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
