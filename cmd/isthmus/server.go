@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -24,15 +23,11 @@ import (
 
 // server is everything that runs in one process, joined.
 type server struct {
+	ground
 	cfg     serveCommand
-	log     *slog.Logger
 	metrics *metrics
-	db      *store.DB
-	disk    *media.Disk
-	keyring *secrets.Keyring
 	local   *http.Client // reaches the embedded platform and the demo identity provider in this process
 
-	pipeline     *media.Pipeline
 	hubs         *gateway.Hubs
 	access       *gateway.Access
 	integrations *gateway.Integrations
@@ -52,40 +47,27 @@ const (
 
 // open builds the server in the order in which things need each other. On an error it closes what it opened.
 func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, err error) {
-	s := &server{cfg: cfg, log: log, metrics: newMetrics()}
+	s := &server{ground: ground{log: log}, cfg: cfg, metrics: newMetrics()}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.db, s.keyring, err = openData(ctx, cfg.dataFlags, cfg.Replica, log); err != nil {
-		return nil, err
-	}
-	if s.disk, err = media.OpenDisk(cfg.Data, 0); err != nil {
+	if err := s.ground.open(ctx, cfg.dataFlags, cfg.Replica, media.Options{Encodes: cfg.MediaWorkers, Unsafe: cfg.UnsafeMedia}); err != nil {
 		return nil, err
 	}
 	s.metrics.disk(s.disk.Free)
-	if s.pipeline, err = media.New(ctx, media.Options{Disk: s.disk, Encodes: cfg.MediaWorkers, Unsafe: cfg.UnsafeMedia}); err != nil {
-		return nil, err
-	}
-	clock := gateway.SystemClock
-	staging := media.NewStaging(s.disk)
-	blobs := media.NewBlobs(s.disk, staging)
+	clock, staging, blobs, events, assets := gateway.SystemClock, s.staging, s.blobs, s.events, s.assets
 	tickets, err := secrets.NewTickets(s.keyring, cfg.BaseURL, clock)
 	if err != nil {
 		return nil, err
 	}
-	events := &gateway.Events{Store: s.db, Clock: clock}
-	assets := &gateway.Assets{Store: s.db, Clock: clock, Staging: staging, Blobs: blobs, Pipeline: s.pipeline, Events: events}
 	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock}
 	s.access = &gateway.Access{Store: s.db, Clock: clock}
 
 	inProcess := map[string]http.Handler{}
 	if cfg.Demo {
-		s.kaltura = platform.New(platform.Config{
-			BaseURL: cfg.BaseURL + "/kaltura", Records: s.db, Staging: staging, Blobs: blobs, Assets: assets,
-			Sealer: s.keyring, Clock: clock, Log: log,
-		})
+		s.kaltura = s.embed(cfg.BaseURL + "/kaltura")
 		inProcess[cfg.BaseURL+"/kaltura"] = s.kaltura
 	}
 	guard := outbound.Options{AllowNetworks: cfg.AllowNetworks}
@@ -108,10 +90,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Store: s.db, Clock: clock, Staging: staging, Pipeline: s.pipeline, Integrations: s.integrations, Mappings: mappings,
 		Events: events, Relay: s.relay, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
-	assets.Settled = map[string]func(context.Context, gateway.Asset) error{gateway.OwnerLibraryItem: library.AssetChanged}
-	if s.kaltura != nil {
-		assets.Settled[gateway.OwnerKalturaEntry] = s.kaltura.AssetChanged
-	}
+	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations}
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
@@ -197,7 +176,7 @@ func (s *server) health(ctx context.Context) map[string]any {
 
 // run serves until ctx ends, then stops within 15 s: uploads break off at a durable offset and resume.
 func (s *server) run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.Addr)
+	listener, err := listen(s.cfg.Addr)
 	if err != nil {
 		return err
 	}
@@ -223,10 +202,7 @@ func (s *server) run(ctx context.Context) error {
 			}
 		}()
 	}
-	front := &http.Server{
-		Handler: s.metrics.front(s.api), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	front := s.front(s.metrics.front(s.api))
 	front.RegisterOnShutdown(s.api.Close)
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
@@ -247,18 +223,6 @@ func (s *server) run(ctx context.Context) error {
 		_ = front.Close() // a client that sends slowly: what it sent is durable
 	}
 	return s.jobs.Stop(patience)
-}
-
-// close lets go of everything, last opened first.
-func (s *server) close() {
-	if s.disk != nil {
-		_ = s.disk.Close()
-	}
-	if s.db != nil {
-		if err := s.db.Close(); err != nil {
-			s.log.Error("closing the database", "error", err)
-		}
-	}
 }
 
 // Run is `isthmus serve`.
