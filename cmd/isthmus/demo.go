@@ -42,7 +42,17 @@ type kalturaFile struct {
 	PartnerID   int64       `json:"partner_id"`
 	AdminSecret string      `json:"admin_secret"`
 	UserSecret  string      `json:"user_secret"`
+	WidgetID    string      `json:"widget_id"`
+	DropFolder  int64       `json:"drop_folder_id"`
 	AppTokens   []tokenFile `json:"app_tokens"`
+}
+
+// newKaltura makes up the secrets of an embedded account; seedAccount fills in the rest.
+func newKaltura(serviceURL string, partner int64) kalturaFile {
+	return kalturaFile{
+		ServiceURL: serviceURL, PartnerID: partner, WidgetID: fmt.Sprintf("_%d", partner),
+		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32],
+	}
 }
 
 type tokenFile struct {
@@ -62,10 +72,7 @@ const demoPartner = 1001
 
 // newDemo makes up the people and secrets of a demo; the rest of the file is filled in by seed.
 func newDemo(baseURL string) demoFile {
-	d := demoFile{BaseURL: baseURL, Kaltura: kalturaFile{
-		ServiceURL: baseURL + "/kaltura", PartnerID: demoPartner,
-		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32],
-	}}
+	d := demoFile{BaseURL: baseURL, Kaltura: newKaltura(baseURL+"/kaltura", demoPartner)}
 	for _, p := range []personFile{
 		{Email: "ada@lakeside.example", Name: "Ada Admin", Role: string(gateway.RoleAdmin)},
 		{Email: "carl@lakeside.example", Name: "Carl Curator", Role: string(gateway.RoleContentAdmin)},
@@ -104,9 +111,11 @@ func draftDemo(path, baseURL string) (demoFile, error) {
 	return d, d.write(path)
 }
 
-// write puts the file in place whole or not at all.
-func (d demoFile) write(path string) error {
-	b, err := json.MarshalIndent(d, "", "  ")
+func (d demoFile) write(path string) error { return writeFile(path, d) }
+
+// writeFile puts a JSON file with secrets in place whole or not at all.
+func writeFile(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -230,11 +239,10 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 			}
 		}
 	}
-	tokens, err := s.seedAppTokens(ctx, *d)
-	if err != nil {
-		return fmt.Errorf("demo App Tokens: %w", err)
+	if err := s.seedKaltura(ctx, d); err != nil {
+		return fmt.Errorf("demo account: %w", err)
 	}
-	d.Kaltura.AppTokens = tokens
+	tokens := d.Kaltura.AppTokens
 	if _, err := s.integrations.Get(ctx, admin); gateway.CodeOf(err) == gateway.NotFound {
 		if _, err := s.integrations.Save(ctx, admin, 0, gateway.Connection{
 			ServiceURL: d.Kaltura.ServiceURL, PartnerID: d.Kaltura.PartnerID,
@@ -254,41 +262,55 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 	return nil
 }
 
-// seedAppTokens makes an App Token for each visibility, as a Kaltura administrator would, and one
+// seedKaltura makes, as a Kaltura administrator would, what every embedded account has, and one
 // user who can be matched by e-mail.
-func (s *server) seedAppTokens(ctx context.Context, d demoFile) ([]tokenFile, error) {
-	var ks string
-	call := func(service, action string, params map[string]any, out any) error {
-		return callKaltura(ctx, s.local, d.Kaltura.ServiceURL, service, action, params, out)
-	}
-	if err := call("session", "start", map[string]any{
-		"secret": d.Kaltura.AdminSecret, "userId": "admin@lakeside.example", "type": 2, "partnerId": d.Kaltura.PartnerID, "expiry": 3600,
-	}, &ks); err != nil {
-		return nil, err
+func (s *server) seedKaltura(ctx context.Context, d *demoFile) error {
+	call, err := adminCalls(ctx, s.local, d.Kaltura, "admin@lakeside.example")
+	if err != nil {
+		return err
 	}
 	carl := d.People[1]
 	first, last, _ := strings.Cut(carl.Name, " ")
-	err := call("user", "add", map[string]any{"ks": ks, "user": map[string]any{
+	err = call("user", "add", map[string]any{"user": map[string]any{
 		"objectType": "KalturaUser", "id": "carl.curator", "email": carl.Email, "firstName": first, "lastName": last,
 	}}, nil)
 	if err != nil && !strings.Contains(err.Error(), "DUPLICATE_USER_BY_ID") {
-		return nil, err
+		return err
 	}
-	var tokens []tokenFile
+	return seedAccount(call, &d.Kaltura, "Isthmus demo")
+}
+
+// adminCall makes one API call as an account's administrator.
+type adminCall func(service, action string, params map[string]any, out any) error
+
+func adminCalls(ctx context.Context, client *http.Client, k kalturaFile, admin string) (adminCall, error) {
+	var ks string
+	err := callKaltura(ctx, client, k.ServiceURL, "session", "start", map[string]any{
+		"secret": k.AdminSecret, "userId": admin, "type": 2, "partnerId": k.PartnerID, "expiry": 3600,
+	}, &ks)
+	return func(service, action string, params map[string]any, out any) error {
+		params["ks"] = ks
+		return callKaltura(ctx, client, k.ServiceURL, service, action, params, out)
+	}, err
+}
+
+// seedAccount makes an App Token for each visibility and notes them.
+func seedAccount(call adminCall, k *kalturaFile, name string) error {
+	k.AppTokens = nil
 	for _, v := range []struct{ visibility, privileges string }{
 		{string(gateway.VisibilityShared), "list:*,sview:*"},
 		{string(gateway.VisibilityOwn), "sview:*"},
 	} {
 		var made struct{ ID, Token string }
-		if err := call("appToken", "add", map[string]any{"ks": ks, "appToken": map[string]any{
+		if err := call("appToken", "add", map[string]any{"appToken": map[string]any{
 			"objectType": "KalturaAppToken", "hashType": "SHA256", "sessionPrivileges": v.privileges,
-			"description": "Isthmus demo, " + v.visibility,
+			"description": name + ", " + v.visibility,
 		}}, &made); err != nil {
-			return nil, err
+			return err
 		}
-		tokens = append(tokens, tokenFile{ID: made.ID, Token: made.Token, HashType: "SHA256", Visibility: v.visibility})
+		k.AppTokens = append(k.AppTokens, tokenFile{ID: made.ID, Token: made.Token, HashType: "SHA256", Visibility: v.visibility})
 	}
-	return tokens, nil
+	return nil
 }
 
 // callKaltura makes one plain API call, for what a Kaltura administrator does and the gateway never does.

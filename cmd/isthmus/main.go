@@ -30,6 +30,7 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Check   checkCommand   `cmd:"" help:"Verify database rows against the files on disk; the server may be stopped or running on Postgres."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date and stop."`
+	Sandbox sandboxCommand `cmd:"" help:"Run only a Kaltura-compatible platform, to develop Kaltura clients against."`
 	Client  clientCommand  `cmd:"" help:"Register an OAuth client of a hub and print its secret once."`
 }
 
