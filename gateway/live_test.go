@@ -83,7 +83,7 @@ func (l *live) meet(f http.HandlerFunc) {
 func (l *live) work() (stop func()) {
 	l.t.Helper()
 	runner, err := l.db.Runner(jobs.New(jobs.Services{
-		Uploads: l.uploads, Library: l.library, Assets: l.assets, Integrations: l.ins,
+		Uploads: l.uploads, Library: l.library, Assets: l.assets, Integrations: l.ins, Jobs: l.jobs,
 	}), store.JobsOptions{})
 	if err != nil {
 		l.t.Fatal(err)

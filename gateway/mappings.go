@@ -263,9 +263,39 @@ func (s *Mappings) Link(ctx context.Context, a Actor, id string, version int64, 
 		return Mapping{}, E(Invalid, "platform_user_id", "This cannot be a Kaltura user id.").At("/platform_user_id").
 			Next("Copy the user id from the KMC under Administration → Users, at most %d characters.", maxUserID)
 	}
+	if platformUserID, err = s.existing(ctx, a, platformUserID); err != nil {
+		return Mapping{}, err
+	}
 	from := m.PlatformUserID
 	m.PlatformUserID, m.How, m.State, m.Candidates = platformUserID, MappedManual, MappingActive, nil
 	return s.change(ctx, a, m, "mapping.linked", map[string]any{"from": from, "to": platformUserID})
+}
+
+// existing gives a platform user's id as the platform writes it, or refuses one that does not exist or
+// is blocked: a typing error would otherwise give somebody an empty account or, later, another person's.
+func (s *Mappings) existing(ctx context.Context, a Actor, id string) (string, error) {
+	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
+	if err != nil {
+		return "", err
+	}
+	prov, can := o.Platform.(Provisioner)
+	if !can {
+		return id, nil
+	}
+	u, err := prov.User(ctx, id)
+	switch {
+	case CodeOf(err) == NotFound:
+		return "", E(Invalid, "platform_user_unknown", "The Kaltura account has no user with this id.").At("/platform_user_id").
+			Next("Copy the user id from the KMC under Administration → Users, or create the user there first.")
+	case CodeOf(err) == Forbidden:
+		return id, nil // a USER-type App Token cannot ask; the admin knows
+	case err == nil && !u.Active:
+		return "", E(Invalid, "platform_user_blocked", "This Kaltura user is blocked or deleted.").At("/platform_user_id").
+			Next("Activate the user in the KMC, or choose another one.")
+	case err != nil:
+		return "", err
+	}
+	return u.ID, nil
 }
 
 func (s *Mappings) approve(ctx context.Context, a Actor, m Mapping) (Mapping, error) {

@@ -154,6 +154,9 @@ func TestResolveOutcomes(t *testing.T) {
 	gatewaytest.Want(t, err, gateway.NotFound, "mapping_not_found")
 	_, err = w.mappings.Link(ctx, w.hub.Admin, bobs.ID, bobs.Version, "bob 2")
 	gatewaytest.Want(t, err, gateway.Invalid, "platform_user_id")
+	_, err = w.mappings.Link(ctx, w.hub.Admin, bobs.ID, bobs.Version, "bob-3")
+	gatewaytest.Want(t, err, gateway.Invalid, "platform_user_unknown")
+	gatewaytest.Explained(t, err)
 	linked, err := w.mappings.Link(ctx, w.hub.Admin, bobs.ID, bobs.Version, "bob-2")
 	if err != nil || linked.State != gateway.MappingActive || linked.How != gateway.MappedManual || len(linked.Candidates) != 0 {
 		t.Fatal(linked, err)

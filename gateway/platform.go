@@ -60,6 +60,8 @@ type PlatformUser struct {
 
 // Provisioner is a platform on which users can be found and made.
 type Provisioner interface {
+	// User gives the user with an id. NotFound when there is none.
+	User(ctx context.Context, id string) (PlatformUser, error)
 	// FindUsers gives the active users whose e-mail equals the given one, ignoring case; exact, none or several.
 	FindUsers(ctx context.Context, email string) ([]PlatformUser, error)
 	// CreateUser makes a user who cannot log in; if one with this id exists it is returned with created = false.
@@ -74,6 +76,13 @@ type Prober interface {
 // Remover is a platform whose entries can be deleted. Harmless when already gone.
 type Remover interface {
 	Remove(ctx context.Context, actor Actor, id string) error
+}
+
+// Finder is a platform on which an entry can be found by the reference id that it was made with.
+type Finder interface {
+	// Find gives the entry in whatever state. NotFound when there is none, or none yet: a platform's
+	// index may lag by seconds.
+	Find(ctx context.Context, actor Actor, referenceID string) (Media, error)
 }
 
 // Account is an integration with its secret in clear, for the adapter only.

@@ -82,8 +82,13 @@ type EnqueueOption func(*EnqueueOptions)
 
 // EnqueueOptions are the choices.
 type EnqueueOptions struct {
-	At time.Time // not before; zero = now
+	At   time.Time // not before; zero = now
+	Idle bool      // only when no such task is unfinished, running ones included
 }
+
+// IfIdle queues a task only when none of the same kind and arguments waits, runs or will be tried
+// again: for a look after rows whose task was lost, which must not disturb those that are at work.
+func IfIdle() EnqueueOption { return func(o *EnqueueOptions) { o.Idle = true } }
 
 // NotBefore delays a task.
 func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
@@ -150,6 +155,8 @@ type LibraryTable interface {
 	Rows[LibraryItem]
 	// Find gives the item made by the same importer from the same entry and of the same kind.
 	Find(ctx context.Context, like LibraryItem) (LibraryItem, error)
+	// InStates gives the items of all hubs in the given states.
+	InStates(ctx context.Context, states []ItemState, w Slice) ([]LibraryItem, error)
 	// List gives what the actor may see, newest first; text searches the name.
 	List(ctx context.Context, a Actor, text string, types []MediaType, w Slice) ([]LibraryItem, error)
 }
@@ -159,6 +166,8 @@ type AssetTable interface {
 	Rows[Asset]
 	SetProgress(ctx context.Context, id string, attempt int64, p float64) error
 	All(ctx context.Context, w Slice) ([]Asset, error)
+	// InStates gives the assets of all hubs in the given states.
+	InStates(ctx context.Context, states []AssetState, w Slice) ([]Asset, error)
 }
 
 // JobTable holds jobs.

@@ -26,6 +26,9 @@ func (s *Uploads) RunIngest(ctx context.Context, id string) error {
 	if CodeOf(err) == NotFound {
 		return nil
 	}
+	if err == nil && (u.State == UploadCancelled || u.State == UploadExpired) {
+		return s.RunAbandon(ctx, id) // killed in the middle, then cancelled: an entry may have been made
+	}
 	if err != nil || u.State != UploadIngesting {
 		return err
 	}
@@ -123,15 +126,33 @@ func (s *Uploads) handedOver(ctx context.Context, id string, m Media) error {
 	if err != nil || !cancelled {
 		return err
 	}
-	// Cancelled while the platform was making the entry: nobody wants it.
+	_, err = s.removeEntry(ctx, u, m.ID) // cancelled while the platform was making the entry: nobody wants it
+	return err
+}
+
+// removeEntry removes the entry that was made of an upload and tells whether there was one. With an
+// empty id it is looked for.
+func (s *Uploads) removeEntry(ctx context.Context, u Upload, id string) (bool, error) {
 	actor, o, err := s.Relay.account(ctx, u, true)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if rm, ok := o.Platform.(Remover); ok {
-		return rm.Remove(ctx, actor, m.ID)
+	remover, may := o.Platform.(Remover)
+	finder, can := o.Platform.(Finder)
+	if !may || id == "" && !can {
+		return false, nil
 	}
-	return nil
+	if id == "" {
+		m, err := finder.Find(ctx, actor, newMedia(u).ReferenceID)
+		if CodeOf(err) == NotFound {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		id = m.ID
+	}
+	return true, remover.Remove(ctx, actor, id)
 }
 
 // settle turns the outcome of background work on an upload into its state: final refusals fail it,
@@ -272,7 +293,8 @@ func verify(u Upload, m Media) error {
 	return nil
 }
 
-// RunAbandon deletes what was sent of a cancelled or expired upload (task AbandonIngest).
+// RunAbandon deletes what was sent of a cancelled or expired upload, and the entry if one was made
+// before a crash kept us from writing that down (task AbandonIngest).
 func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 	u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
 	if CodeOf(err) == NotFound {
@@ -282,23 +304,40 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 		return err
 	}
 	if u.Replica == s.Replica {
+		if !s.enter(id) { // RunIngest has not noticed yet
+			return &Snooze{time.Second}
+		}
+		defer s.leave(id)
 		if err = s.Staging.Remove(ctx, id); err != nil {
 			return err
 		}
 	}
-	err = s.Relay.Abandon(ctx, u)
+	age := s.Clock().Sub(u.UpdatedAt)
+	found := false
+	if u.SHA256 != "" { // finished: the entry was or is being made
+		found, err = s.removeEntry(ctx, u, "")
+	}
+	if err == nil {
+		err = s.Relay.Abandon(ctx, u)
+	}
 	switch CodeOf(err) {
 	case Unavailable, RateLimited:
-		if age := s.Clock().Sub(u.UpdatedAt); age < 24*time.Hour { // after that Kaltura forgets by itself
+		if age < 24*time.Hour { // after that Kaltura forgets by itself
 			return &Snooze{grown(age, 5*time.Second, time.Hour)}
 		}
 		return nil
 	case Precondition, Forbidden, NotFound: // disconnected: we can delete nothing there any more
-		slog.InfoContext(ctx, "upload token left behind", "upload", id, "error", err)
+		slog.InfoContext(ctx, "upload left behind on the platform", "upload", id, "error", err)
 		return nil
+	}
+	if err == nil && u.SHA256 != "" && !found && age < indexLag {
+		return &Snooze{grown(age, 5*time.Second, indexLag)}
 	}
 	return err
 }
+
+// indexLag is how long an entry may exist before a platform's search finds it.
+const indexLag = time.Minute
 
 // Sweep expires what is over (task Sweep).
 func (s *Uploads) Sweep(ctx context.Context) error {

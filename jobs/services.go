@@ -14,6 +14,7 @@ type Services struct {
 	Library      *gateway.Library
 	Assets       *gateway.Assets
 	Integrations *gateway.Integrations
+	Jobs         *gateway.Jobs
 	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
 

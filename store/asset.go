@@ -23,6 +23,10 @@ func (a assets) All(ctx context.Context, w gateway.Slice) ([]gateway.Asset, erro
 	return a.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
 }
 
+func (a assets) InStates(ctx context.Context, states []gateway.AssetState, w gateway.Slice) ([]gateway.Asset, error) {
+	return a.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("state IN (?)", bun.List(states)) })
+}
+
 // progress notes how far an attempt is; an attempt that was superseded is told so.
 func (r rows[T]) progress(ctx context.Context, id string, attempt int64, p float64) error {
 	err := r.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {

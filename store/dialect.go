@@ -229,6 +229,16 @@ func (d dialect) waiting(ctx context.Context, tx bun.IDB, kind, queue string, ar
 	return len(ids) > 0, err
 }
 
+// unfinished tells whether there is a task of the kind and arguments that waits, runs or will be tried again.
+func (d dialect) unfinished(ctx context.Context, tx bun.IDB, kind string, args []byte) (bool, error) {
+	same := "CAST(args AS text) = ?"
+	if d == postgres {
+		same = "args = ?::jsonb"
+	}
+	return tx.NewSelect().Table("river_job").Where("kind = ?", kind).Where(same, string(args)).
+		Where("state IN ('available', 'pending', 'running', 'retryable', 'scheduled')").Exists(ctx)
+}
+
 // requeue makes the tasks that dead processes were running available again. A crash is not the
 // task's fault, so it gets one more attempt.
 func (d dialect) requeue(ctx context.Context, tx bun.IDB) (sql.Result, error) {

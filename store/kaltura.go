@@ -61,6 +61,34 @@ func (t kalturaTables) AccessControls() platform.Table[platform.AccessControl] {
 	return kalturaRows(t.tables, "kaltura_access_controls", func(x *platform.AccessControl) *platform.Row { return &x.Row })
 }
 
+func (t kalturaTables) DropFolders() platform.Table[platform.DropFolder] {
+	return kalturaRows(t.tables, "kaltura_drop_folders", func(x *platform.DropFolder) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) DropFolderFiles() platform.Table[platform.DropFolderFile] {
+	return kalturaRows(t.tables, "kaltura_drop_folder_files", func(x *platform.DropFolderFile) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) Jobs() platform.Table[platform.Job] {
+	return kalturaRows(t.tables, "kaltura_batch_jobs", func(x *platform.Job) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) Categories() platform.Table[platform.Category] {
+	return kalturaRows(t.tables, "kaltura_categories", func(x *platform.Category) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) CategoryEntries() platform.Table[platform.CategoryEntry] {
+	return kalturaRows(t.tables, "kaltura_category_entries", func(x *platform.CategoryEntry) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) CategoryUsers() platform.Table[platform.CategoryUser] {
+	return kalturaRows(t.tables, "kaltura_category_users", func(x *platform.CategoryUser) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) Captions() platform.Table[platform.Caption] {
+	return kalturaRows(t.tables, "kaltura_captions", func(x *platform.Caption) *platform.Row { return &x.Row })
+}
+
 // kalturaTable implements platform.Table for every noun.
 type kalturaTable[T any] struct {
 	tables

@@ -22,6 +22,10 @@ func (l library) Find(ctx context.Context, like gateway.LibraryItem) (gateway.Li
 	})
 }
 
+func (l library) InStates(ctx context.Context, states []gateway.ItemState, w gateway.Slice) ([]gateway.LibraryItem, error) {
+	return l.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("state IN (?)", bun.List(states)) })
+}
+
 // List asks in SQL what gateway.DecideItem decides, so that a page is full; a test holds the two together.
 func (l library) List(ctx context.Context, a gateway.Actor, text string, types []gateway.MediaType, w gateway.Slice) ([]gateway.LibraryItem, error) {
 	return l.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {

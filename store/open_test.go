@@ -22,17 +22,7 @@ import (
 )
 
 // raw opens the database past the store, as another program would.
-func raw(t *testing.T, o store.Options) *sql.DB {
-	t.Helper()
-	driver, dsn := "pgx", o.DSN
-	if dsn == "" {
-		driver, dsn = "sqlite", filepath.Join(o.DataDir, "isthmus.db")
-	}
-	db, err := sql.Open(driver, dsn)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
-	return db
-}
+func raw(t *testing.T, o store.Options) *sql.DB { return storetest.SQL(t, o) }
 
 func columns(t *testing.T, o store.Options) []string {
 	t.Helper()

@@ -35,7 +35,12 @@ func (tx *Tx) Enqueue(ctx context.Context, t gateway.Task, opts ...gateway.Enque
 		o.At = now
 	}
 	queue := gateway.QueueOf(t.Kind())
-	waits, err := tx.db.dialect.waiting(ctx, tx.bun, t.Kind(), queue, args, o.At)
+	var waits bool
+	if o.Idle {
+		waits, err = tx.db.dialect.unfinished(ctx, tx.bun, t.Kind(), args)
+	} else {
+		waits, err = tx.db.dialect.waiting(ctx, tx.bun, t.Kind(), queue, args, o.At)
+	}
 	if waits || err != nil {
 		return translate(err)
 	}

@@ -91,7 +91,8 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Events: events, Relay: s.relay, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
-	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations}
+	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
+	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows}
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}
@@ -110,7 +111,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Access: s.access, Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}, Events: events,
+			Uploads: s.uploads, Jobs: jobRows, Events: events,
 		},
 	})
 	if err != nil {

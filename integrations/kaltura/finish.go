@@ -35,7 +35,7 @@ func (in *ingest) Finish(ctx context.Context, m gateway.NewMedia) (gateway.Media
 }
 
 func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media, error) {
-	e, found, err := in.byReference(ctx, m.ReferenceID)
+	e, found, err := in.p.byReference(ctx, in.who, m.ReferenceID)
 	if err != nil {
 		return gateway.Media{}, err
 	}
@@ -66,11 +66,28 @@ func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media
 	return in.attach(ctx, string(e.ID))
 }
 
+// Find implements gateway.Finder.
+func (p *Platform) Find(ctx context.Context, actor gateway.Actor, referenceID string) (gateway.Media, error) {
+	var e entry
+	var found bool
+	w, err := p.person(ctx, actor)
+	if err == nil {
+		e, found, err = p.byReference(ctx, w, referenceID)
+	}
+	if err != nil {
+		return gateway.Media{}, public(err)
+	}
+	if !found {
+		return gateway.Media{}, gateway.E(gateway.NotFound, "", "No media has this reference id.")
+	}
+	return e.media(), nil
+}
+
 // byReference finds the entry of an earlier attempt, in whatever state. The owner restriction of
 // lists is lifted for this filter, so the session does not matter.
-func (in *ingest) byReference(ctx context.Context, ref string) (entry, bool, error) {
+func (p *Platform) byReference(ctx context.Context, w who, ref string) (entry, bool, error) {
 	var l list[entry]
-	err := in.p.as(ctx, in.who, "media.list", params{
+	err := p.as(ctx, w, "media.list", params{
 		"filter": params{"objectType": "KalturaMediaEntryFilter", "referenceIdEqual": ref, "statusIn": statusIn(nil), "orderBy": "+createdAt"},
 		"pager":  params{"pageSize": 10, "pageIndex": 1},
 	}, &l)

@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
-// Prober and Remover. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+// Prober, Remover and Finder. Safe for concurrent use; keep one per account, it holds sessions and breakers.
 type Platform struct {
 	*client
 	guard *resilience
@@ -45,6 +45,7 @@ var (
 	_ gateway.Provisioner = (*Platform)(nil)
 	_ gateway.Prober      = (*Platform)(nil)
 	_ gateway.Remover     = (*Platform)(nil)
+	_ gateway.Finder      = (*Platform)(nil)
 )
 
 // New makes the account ready without calling it. Invalid with a reason when its values cannot be

@@ -64,6 +64,20 @@ func (p *Platform) FindUsers(ctx context.Context, email string) ([]gateway.Platf
 	return found, nil
 }
 
+// User implements gateway.Provisioner.
+func (p *Platform) User(ctx context.Context, id string) (gateway.PlatformUser, error) {
+	missing := gateway.E(gateway.NotFound, "user_not_found", "There is no such user in the Kaltura account.")
+	if !userIDs.MatchString(id) {
+		return gateway.PlatformUser{}, missing
+	}
+	var u user
+	err := p.as(ctx, who{admin: true}, "user.get", params{"userId": id}, &u)
+	if code(err) == codeUserMissing {
+		return gateway.PlatformUser{}, missing
+	}
+	return u.platformUser(), public(err)
+}
+
 // CreateUser implements gateway.Provisioner. An empty id becomes the e-mail. The user gets no
 // password and is no console administrator, so nobody can log in with it.
 func (p *Platform) CreateUser(ctx context.Context, u gateway.PlatformUser) (gateway.PlatformUser, bool, error) {

@@ -93,6 +93,11 @@ func (s *suite) users(t *testing.T) {
 			t.Errorf("%s: %+v, %v", q, found, err)
 		}
 	}
+	if u, err := users.User(t.Context(), email); err != nil || u.ID != email || !u.Active {
+		t.Errorf("%+v, %v", u, err)
+	}
+	_, err := users.User(t.Context(), "nobody-"+s.marker)
+	wantCode(t, err, gateway.NotFound)
 	// An address that only begins like another is not found for it.
 	if found, err := users.FindUsers(t.Context(), strings.TrimSuffix(email, "e")); err != nil || len(found) != 0 {
 		t.Errorf("%+v, %v", found, err)
@@ -104,7 +109,7 @@ func (s *suite) users(t *testing.T) {
 	if found, err := users.FindUsers(t.Context(), email); err != nil || len(found) != 2 {
 		t.Errorf("%+v, %v", found, err)
 	}
-	_, _, err := users.CreateUser(t.Context(), gateway.PlatformUser{ID: "not an id/", Email: email})
+	_, _, err = users.CreateUser(t.Context(), gateway.PlatformUser{ID: "not an id/", Email: email})
 	wantCode(t, err, gateway.Invalid)
 }
 
@@ -114,7 +119,15 @@ func (s *suite) remove(t *testing.T) {
 		t.Skip("no remover")
 	}
 	data := read(t, s.Picture)
-	id := s.put(t, s.Alice, s.describe("Removed", s.Picture, len(data), gateway.Image), data).ID
+	m := s.describe("Removed", s.Picture, len(data), gateway.Image)
+	id := s.put(t, s.Alice, m, data).ID
+	if finder, ok := s.p.(gateway.Finder); ok {
+		if got, err := finder.Find(t.Context(), s.Alice, m.ReferenceID); err != nil || got.ID != id {
+			t.Errorf("%s, %v", got.ID, err)
+		}
+		_, err := finder.Find(t.Context(), s.Alice, m.ReferenceID+"-other")
+		wantCode(t, err, gateway.NotFound)
+	}
 	for range 2 {
 		if err := remover.Remove(t.Context(), s.Alice, id); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -123,4 +124,23 @@ func run(t testing.TB, dsn, sql string) {
 	if _, err := c.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// SQL opens the same database past package store, to look at it or to damage it.
+func SQL(t testing.TB, o store.Options) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", o.DSN
+	if dsn == "" {
+		driver, dsn = "sqlite", filepath.Join(o.DataDir, "isthmus.db")
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }
