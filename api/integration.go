@@ -9,8 +9,14 @@ import (
 
 func integrationOf(in gateway.Integration) IntegrationJSONResponse {
 	tag := etag(in.Version)
+	var playerHash *openapi.HashType
+	if in.PlayerTokenID != "" {
+		playerHash = ptr(openapi.HashType(in.PlayerHashType))
+	}
 	return IntegrationJSONResponse{
 		Body: openapi.Integration{
+			CategoryID: in.CategoryID, Entitlement: openapi.Entitlement(in.Entitlement), PrivacyContext: in.PrivacyContext,
+			ConversionProfileID: in.ConversionProfileID, PlayerTokenID: in.PlayerTokenID, PlayerLast4: text(in.PlayerLast4), PlayerHashType: playerHash,
 			Platform: openapi.IntegrationPlatformKaltura, Etag: tag, ServiceURL: in.ServiceURL, PartnerID: in.PartnerID,
 			AppTokenID: in.AppTokenID, TokenLast4: in.TokenLast4, HashType: openapi.HashType(in.HashType),
 			Visibility: openapi.Visibility(in.Visibility), MappingMode: openapi.MappingMode(in.MappingMode),
@@ -39,6 +45,11 @@ func connectionOf(b openapi.ConnectionInput) gateway.Connection {
 		ServiceURL: b.ServiceURL, PartnerID: b.PartnerID, AppTokenID: b.AppTokenID, AppToken: gateway.Secret(deref(b.AppToken)),
 		HashType: string(b.HashType), Visibility: gateway.Visibility(b.Visibility),
 		MappingMode: gateway.MappingMode(deref(b.MappingMode)), MatchBy: gateway.MatchBy(deref(b.MatchBy)),
+		Options: gateway.ConnectionOptions{
+			CategoryID: b.CategoryID, Entitlement: (*gateway.Entitlement)(b.Entitlement), PrivacyContext: b.PrivacyContext,
+			ConversionProfileID: b.ConversionProfileID, PlayerTokenID: b.PlayerTokenID,
+			PlayerToken: gateway.Secret(deref(b.PlayerToken)), PlayerHashType: string(deref(b.PlayerHashType)),
+		},
 	}
 }
 
@@ -48,6 +59,11 @@ func connectionPatchOf(b openapi.ConnectionPatch) gateway.Connection {
 		AppToken: gateway.Secret(deref(b.AppToken)), HashType: string(deref(b.HashType)),
 		Visibility: gateway.Visibility(deref(b.Visibility)), MappingMode: gateway.MappingMode(deref(b.MappingMode)),
 		MatchBy: gateway.MatchBy(deref(b.MatchBy)),
+		Options: gateway.ConnectionOptions{
+			CategoryID: b.CategoryID, Entitlement: (*gateway.Entitlement)(b.Entitlement), PrivacyContext: b.PrivacyContext,
+			ConversionProfileID: b.ConversionProfileID, PlayerTokenID: b.PlayerTokenID,
+			PlayerToken: gateway.Secret(deref(b.PlayerToken)), PlayerHashType: string(deref(b.PlayerHashType)),
+		},
 	}
 }
 
@@ -152,11 +168,25 @@ func tokenRequestOf(t gateway.TokenRequest) openapi.TokenRequest {
 
 // GetTokenRequest writes the appToken.add request for a visibility.
 func (s *Server) GetTokenRequest(ctx context.Context, r GetTokenRequestRequestObject) (GetTokenRequestResponseObject, error) {
-	t, err := s.integrations.TokenRequest(ctx, actorOf(ctx), deref(r.Params.ServiceURL), gateway.Visibility(r.Params.Visibility))
+	t, err := s.integrations.TokenRequest(ctx, actorOf(ctx), deref(r.Params.ServiceURL), gateway.TokenWish{
+		Visibility: gateway.Visibility(r.Params.Visibility), Entitlement: gateway.Entitlement(deref(r.Params.Entitlement)),
+		PrivacyContext: deref(r.Params.PrivacyContext), Player: deref(r.Params.Player),
+	})
 	if err != nil {
 		return nil, err
 	}
 	return GetTokenRequest200JSONResponse(tokenRequestOf(t)), nil
+}
+
+// ListConversionProfiles lists what the account can make of uploads.
+func (s *Server) ListConversionProfiles(ctx context.Context, _ ListConversionProfilesRequestObject) (ListConversionProfilesResponseObject, error) {
+	list, err := s.integrations.ConversionProfiles(ctx, actorOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListConversionProfiles200JSONResponse(each(list, func(p gateway.ConversionProfile) openapi.ConversionProfile {
+		return openapi.ConversionProfile{ID: p.ID, Name: p.Name, Default: p.Default}
+	})), nil
 }
 
 // GetDisconnectImpact counts what a disconnect would break.

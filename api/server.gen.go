@@ -43,6 +43,9 @@ type ServerInterface interface {
 	// ConnectKaltura Connect, or replace the whole connection
 	// (PUT /v1/hubs/{hub}/integrations/kaltura)
 	ConnectKaltura(ctx echo.Context, hub HubPath, params ConnectKalturaParams) error
+	// ListConversionProfiles The conversion profiles of the connected account
+	// (GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles)
+	ListConversionProfiles(ctx echo.Context, hub HubPath) error
 	// GetDisconnectImpact What a disconnect would break
 	// (GET /v1/hubs/{hub}/integrations/kaltura/impact)
 	GetDisconnectImpact(ctx echo.Context, hub HubPath) error
@@ -354,6 +357,22 @@ func (w *ServerInterfaceWrapper) ConnectKaltura(ctx echo.Context) error {
 	return err
 }
 
+// ListConversionProfiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConversionProfiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConversionProfiles(ctx, hub)
+	return err
+}
+
 // GetDisconnectImpact converts echo context to params.
 func (w *ServerInterfaceWrapper) GetDisconnectImpact(ctx echo.Context) error {
 	var err error
@@ -431,6 +450,27 @@ func (w *ServerInterfaceWrapper) GetTokenRequest(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service_url", ctx.QueryParams(), &params.ServiceURL, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter service_url: %s", err))
+	}
+
+	// ------------- Optional query parameter "entitlement" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entitlement", ctx.QueryParams(), &params.Entitlement, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// ------------- Optional query parameter "privacy_context" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "privacy_context", ctx.QueryParams(), &params.PrivacyContext, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter privacy_context: %s", err))
+	}
+
+	// ------------- Optional query parameter "player" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "player", ctx.QueryParams(), &params.Player, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter player: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -1355,6 +1395,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.ConnectKaltura, options.OperationMiddlewares["connectKaltura"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/verify", wrapper.VerifyKaltura, options.OperationMiddlewares["verifyKaltura"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/token-request", wrapper.GetTokenRequest, options.OperationMiddlewares["getTokenRequest"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/conversion-profiles", wrapper.ListConversionProfiles, options.OperationMiddlewares["listConversionProfiles"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/impact", wrapper.GetDisconnectImpact, options.OperationMiddlewares["getDisconnectImpact"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/invites", wrapper.CreateInvite, options.OperationMiddlewares["createInvite"]...)
 	router.GET(options.BaseURL+"/v1/connect/:secret", wrapper.GetInvite, options.OperationMiddlewares["getInvite"]...)
@@ -1760,6 +1801,45 @@ type ConnectKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ConnectKalturadefaultApplicationProblemPlusJSONResponse) VisitConnectKalturaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConversionProfilesRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type ListConversionProfilesResponseObject interface {
+	VisitListConversionProfilesResponse(w http.ResponseWriter) error
+}
+
+type ListConversionProfiles200JSONResponse []ConversionProfile
+
+func (response ListConversionProfiles200JSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConversionProfilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListConversionProfilesdefaultApplicationProblemPlusJSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3102,6 +3182,9 @@ type StrictServerInterface interface {
 	// ConnectKaltura Connect, or replace the whole connection
 	// (PUT /v1/hubs/{hub}/integrations/kaltura)
 	ConnectKaltura(ctx context.Context, request ConnectKalturaRequestObject) (ConnectKalturaResponseObject, error)
+	// ListConversionProfiles The conversion profiles of the connected account
+	// (GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles)
+	ListConversionProfiles(ctx context.Context, request ListConversionProfilesRequestObject) (ListConversionProfilesResponseObject, error)
 	// GetDisconnectImpact What a disconnect would break
 	// (GET /v1/hubs/{hub}/integrations/kaltura/impact)
 	GetDisconnectImpact(ctx context.Context, request GetDisconnectImpactRequestObject) (GetDisconnectImpactResponseObject, error)
@@ -3472,6 +3555,31 @@ func (sh *strictHandler) ConnectKaltura(ctx echo.Context, hub HubPath, params Co
 		return err
 	} else if validResponse, ok := response.(ConnectKalturaResponseObject); ok {
 		return validResponse.VisitConnectKalturaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConversionProfiles operation middleware
+func (sh *strictHandler) ListConversionProfiles(ctx echo.Context, hub HubPath) error {
+	var request ListConversionProfilesRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConversionProfiles(ctx.Request().Context(), request.(ListConversionProfilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConversionProfiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConversionProfilesResponseObject); ok {
+		return validResponse.VisitListConversionProfilesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

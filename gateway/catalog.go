@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -139,7 +140,8 @@ func (s *Catalog) refused(d Decision) {
 // key is one question by one viewer on one account with its present visibility.
 func (s *Catalog) key(v view, q Query) string {
 	raw, _ := json.Marshal(q) // plain values only: cannot fail
-	return strings.Join([]string{v.Integration.ID, string(v.Integration.Visibility), v.actor.Subject(), v.actor.PlatformUserID, string(raw)}, "\n")
+	scope := string(v.Integration.Visibility) + strconv.FormatInt(v.Integration.CategoryID, 10)
+	return strings.Join([]string{v.Integration.ID, scope, v.actor.Subject(), v.actor.PlatformUserID, string(raw)}, "\n")
 }
 
 // Get gives one entry the actor may see, with the reason. NotFound otherwise, whatever the cause.

@@ -19,12 +19,13 @@ type Connection struct {
 	Visibility  Visibility
 	MappingMode MappingMode
 	MatchBy     MatchBy
+	Options     ConnectionOptions
 }
 
 // over fills the empty fields from a saved integration, whose token is given in clear. The saved
 // token is only ever used for what it was saved for: with another server, account or token id it
 // has to be pasted again, so that nobody can send it elsewhere by changing the address.
-func (c Connection) over(in Integration, token func() (Secret, error)) (Connection, error) {
+func (c Connection) over(in Integration, token, player func() (Secret, error)) (Connection, error) {
 	c = c.trimmed()
 	if c.ServiceURL == "" {
 		c.ServiceURL = in.ServiceURL
@@ -35,12 +36,13 @@ func (c Connection) over(in Integration, token func() (Secret, error)) (Connecti
 	if c.AppTokenID == "" {
 		c.AppTokenID = in.AppTokenID
 	}
+	normal, err := normalURL(c.ServiceURL)
+	if err != nil {
+		return c, err
+	}
+	sameAccount := normal == in.ServiceURL && c.PartnerID == in.PartnerID
 	if c.AppToken == "" {
-		normal, err := normalURL(c.ServiceURL)
-		if err != nil {
-			return c, err
-		}
-		if normal != in.ServiceURL || c.PartnerID != in.PartnerID || c.AppTokenID != in.AppTokenID {
+		if !sameAccount || c.AppTokenID != in.AppTokenID {
 			return c, E(Invalid, "token_required", "The saved App Token is only used with the server, account and token id it was saved for.").
 				At("/app_token").Next("Paste the App Token's value again.")
 		}
@@ -60,7 +62,8 @@ func (c Connection) over(in Integration, token func() (Secret, error)) (Connecti
 	if c.MatchBy == "" {
 		c.MatchBy = in.MatchBy
 	}
-	return c, nil
+	c.Options, err = c.Options.over(in, sameAccount, player)
+	return c, err
 }
 
 // trimmed drops the blanks and line ends that come along when a value is pasted.
@@ -68,9 +71,23 @@ func (c Connection) trimmed() Connection {
 	c.ServiceURL = strings.TrimSpace(c.ServiceURL)
 	c.AppTokenID = strings.TrimSpace(c.AppTokenID)
 	c.AppToken = Secret(strings.TrimSpace(c.AppToken.Reveal()))
-	c.HashType = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(c.HashType)), "-", "")
+	c.HashType = hashTypeOf(c.HashType)
 	return c
 }
+
+func hashTypeOf(s string) string {
+	return strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(s)), "-", "")
+}
+
+func validTokenID(id string) bool {
+	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, notIDRune)
+}
+
+func validToken(t Secret) bool {
+	return t != "" && len(t) <= 500 && !strings.ContainsFunc(t.Reveal(), notTokenRune)
+}
+
+func validHashType(s string) bool { return slices.Contains(hashTypes, s) }
 
 var hashTypes = []string{"SHA256", "SHA512", "SHA1", "MD5"}
 
@@ -86,18 +103,18 @@ func (c Connection) checked() (Connection, error) {
 		return c, E(Invalid, "partner_id", "The partner id is the account's number in Kaltura, above zero.").
 			At("/partner_id").Next("Find it in the KMC under Settings → Integration settings.")
 	}
-	if c.AppTokenID == "" || len(c.AppTokenID) > 64 || strings.ContainsFunc(c.AppTokenID, notIDRune) {
+	if !validTokenID(c.AppTokenID) {
 		return c, E(Invalid, "app_token_id", "The App Token id looks like 0_ab12cd34.").
 			At("/app_token_id").Next("Copy the field \"id\" from the answer of appToken.add.")
 	}
-	if t := c.AppToken.Reveal(); t == "" || len(t) > 500 || strings.ContainsFunc(t, notTokenRune) {
+	if !validToken(c.AppToken) {
 		return c, E(Invalid, "app_token", "The App Token's value is 32 characters without blanks.").
 			At("/app_token").Next("Copy the field \"token\" from the answer of appToken.add.")
 	}
 	if c.HashType == "" {
 		c.HashType = "SHA256"
 	}
-	if !slices.Contains(hashTypes, c.HashType) {
+	if !validHashType(c.HashType) {
 		return c, E(Invalid, "hash_type", "The hash type is one of SHA256, SHA512, SHA1 and MD5.").
 			At("/hash_type").Next("Copy the field \"hashType\" from the answer of appToken.add.")
 	}
@@ -119,7 +136,8 @@ func (c Connection) checked() (Connection, error) {
 		return c, E(Invalid, "match_by", "People are matched by \"email\" or by \"user_id\".").At("/match_by").
 			Next("Choose one of them.")
 	}
-	return c, nil
+	c.Options, err = c.Options.checked(c.AppTokenID)
+	return c, err
 }
 
 func notIDRune(r rune) bool {
@@ -193,6 +211,14 @@ func refusal(ch Check) error {
 		field = "/service_url"
 	case CheckSession:
 		field = "/app_token"
+	case CheckCategory:
+		field = "/category_id"
+	case CheckEntitlement:
+		field = "/entitlement"
+	case CheckProfile:
+		field = "/conversion_profile_id"
+	case CheckPlayer:
+		field = "/player_token_id"
 	}
 	switch ch.Reason {
 	case "app_token_not_found", "app_token_disabled", "app_token_expired":

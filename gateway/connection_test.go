@@ -128,11 +128,11 @@ func TestConnectionOver(t *testing.T) {
 	}
 	opened := 0
 	token := func() (Secret, error) { opened++; return "saved-token", nil }
-	got, err := Connection{}.over(saved, token)
+	got, err := Connection{}.over(saved, token, token)
 	if err != nil || got.AppToken != "saved-token" || got.HashType != "SHA512" || got.Visibility != VisibilityOwn || got.MappingMode != MappingApproval || got.MatchBy != MatchUserID {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if _, err := (Connection{ServiceURL: "https://www.kaltura.com/"}).over(saved, token); err != nil {
+	if _, err := (Connection{ServiceURL: "https://www.kaltura.com/"}).over(saved, token, token); err != nil {
 		t.Fatalf("the same address written otherwise: %v", err)
 	}
 	opened = 0
@@ -141,12 +141,12 @@ func TestConnectionOver(t *testing.T) {
 		"another account":  {PartnerID: 103},
 		"another token id": {AppTokenID: "0_zzzzzzzz"},
 	} {
-		_, err := c.over(saved, token)
+		_, err := c.over(saved, token, token)
 		if !IsReason(err, "token_required") || opened != 0 {
 			t.Errorf("%s: the saved token was used (%v)", name, err)
 		}
 	}
-	got, err = Connection{AppTokenID: "0_new00000", AppToken: "new"}.over(saved, token)
+	got, err = Connection{AppTokenID: "0_new00000", AppToken: "new"}.over(saved, token, token)
 	if err != nil || opened != 0 || got.AppToken != "new" || got.HashType != "" {
 		t.Fatalf("rotation: %+v, %v", got, err)
 	}
@@ -171,7 +171,7 @@ func TestConnectionAdvise(t *testing.T) {
 
 func TestTokenRequest(t *testing.T) {
 	for v, privileges := range map[Visibility]string{VisibilityShared: "list:*,sview:*", VisibilityOwn: "sview:*"} {
-		req, err := tokenRequest("L'École <b>", "https://media.example.org/api_v3/", v)
+		req, err := tokenRequest("L'École <b>", "https://media.example.org/api_v3/", TokenWish{Visibility: v})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,10 +215,10 @@ func TestTokenRequest(t *testing.T) {
 			t.Errorf("curl would send %s (%v)", args[len(args)-2], err)
 		}
 	}
-	if req, err := tokenRequest("Hub", "", VisibilityShared); err != nil || !strings.HasPrefix(req.URL, "https://www.kaltura.com/") {
+	if req, err := tokenRequest("Hub", "", TokenWish{Visibility: VisibilityShared}); err != nil || !strings.HasPrefix(req.URL, "https://www.kaltura.com/") {
 		t.Error(req.URL, err)
 	}
-	if _, err := tokenRequest("Hub", "", "both"); AsError(err) == nil || AsError(err).Field != "/visibility" {
+	if _, err := tokenRequest("Hub", "", TokenWish{Visibility: "both"}); AsError(err) == nil || AsError(err).Field != "/visibility" {
 		t.Error(err)
 	}
 }

@@ -30,9 +30,15 @@ func (s *Integrations) open(in Integration) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
+	player, err := s.unsealPlayer(in)
+	if err != nil {
+		return Opened{}, err
+	}
 	p, err := s.Platforms.Open(Account{
 		IntegrationID: in.ID, HubID: in.HubID, Platform: in.Platform, ServiceURL: in.ServiceURL, PartnerID: in.PartnerID,
 		AppTokenID: in.AppTokenID, AppToken: token, HashType: in.HashType, MatchBy: in.MatchBy,
+		CategoryID: in.CategoryID, Entitlement: in.Entitlement, PrivacyContext: in.PrivacyContext, ConversionProfileID: in.ConversionProfileID,
+		PlayerTokenID: in.PlayerTokenID, PlayerToken: player, PlayerHashType: in.PlayerHashType,
 	})
 	if err != nil {
 		return Opened{}, err
@@ -123,6 +129,9 @@ func healthOf(d Diagnosis, err error) (Health, string) {
 			if c.refusesCredential() {
 				return HealthCredentialsInvalid, c.Text
 			}
+			return HealthDegraded, c.Text
+		}
+		if c.State == "failed" && c.ID == CheckPlayer { // everything but restricted media goes on
 			return HealthDegraded, c.Text
 		}
 	}

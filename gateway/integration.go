@@ -57,14 +57,27 @@ type Integration struct {
 	Visibility  Visibility  `bun:"visibility"`
 	MappingMode MappingMode `bun:"mapping_mode"`
 	MatchBy     MatchBy     `bun:"match_by"`
-	Health      Health      `bun:"health"`
-	HealthText  string      `bun:"health_text"` // one sentence, no secrets
-	HealthAt    time.Time   `bun:"health_at"`   // last time the platform was asked
-	Diagnosis   Diagnosis   `bun:"diagnosis"`   // stored as JSON
+
+	CategoryID          int64       `bun:"category_id"` // only entries in this category or below; 0 = the whole account
+	Entitlement         Entitlement `bun:"entitlement"`
+	PrivacyContext      string      `bun:"privacy_context"`       // with EntitlementEnforce
+	ConversionProfileID int64       `bun:"conversion_profile_id"` // of uploads; 0 = the account's default
+	PlayerTokenID       string      `bun:"player_token_id"`       // a second App Token, for playback only; "" = the first does that too
+	PlayerToken         Sealed      `bun:"player_token"`
+	PlayerLast4         string      `bun:"player_last4"`
+	PlayerHashType      string      `bun:"player_hash_type"`
+
+	Health     Health    `bun:"health"`
+	HealthText string    `bun:"health_text"` // one sentence, no secrets
+	HealthAt   time.Time `bun:"health_at"`   // last time the platform was asked
+	Diagnosis  Diagnosis `bun:"diagnosis"`   // stored as JSON
 }
 
 // Place is where the integration's App Token is sealed.
 func (i Integration) Place() string { return "integrations.app_token/" + i.ID }
+
+// PlayerPlace is where its player App Token is sealed.
+func (i Integration) PlayerPlace() string { return "integrations.player_token/" + i.ID }
 
 // Diagnosis is what a credential can do, privilege by privilege.
 type Diagnosis struct {
@@ -90,6 +103,12 @@ const (
 	CheckCreateUser CheckID = "create_user"
 	CheckUpload     CheckID = "upload"
 	CheckSetTags    CheckID = "set_tags"
+
+	// These are there when the hub asks for what they check.
+	CheckCategory    CheckID = "category"
+	CheckEntitlement CheckID = "entitlement"
+	CheckProfile     CheckID = "conversion_profile"
+	CheckPlayer      CheckID = "player"
 )
 
 // Check is the outcome of one probe. Needed tells whether the chosen visibility cannot work without it.

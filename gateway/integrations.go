@@ -81,7 +81,20 @@ func (s *Integrations) Verify(ctx context.Context, a Actor, c Connection) (Diagn
 }
 
 func (s *Integrations) over(c Connection, in Integration) (Connection, error) {
-	return c.over(in, func() (Secret, error) { return s.unseal(in) })
+	return c.over(in, func() (Secret, error) { return s.unseal(in) }, func() (Secret, error) { return s.unsealPlayer(in) })
+}
+
+// unsealPlayer gives the second App Token, "" when there is none.
+func (s *Integrations) unsealPlayer(in Integration) (Secret, error) {
+	if in.PlayerTokenID == "" {
+		return "", nil
+	}
+	token, err := s.Sealer.Open(in.PlayerToken, in.PlayerPlace())
+	if err != nil {
+		return "", E(Internal, "app_token_unreadable", "The saved player App Token cannot be opened with this server's key.").
+			Next("An administrator of the hub pastes the player App Token again.").Because(err)
+	}
+	return token, nil
 }
 
 func (s *Integrations) unseal(in Integration) (Secret, error) {
@@ -99,10 +112,12 @@ func (s *Integrations) diagnose(ctx context.Context, hubID string, c Connection)
 	if err != nil {
 		return c, Diagnosis{}, err
 	}
-	p, err := s.Platforms.Open(Account{
+	account := Account{
 		IntegrationID: integrationID(hubID, PlatformKaltura, c.ServiceURL, c.PartnerID), HubID: hubID, Platform: PlatformKaltura,
 		ServiceURL: c.ServiceURL, PartnerID: c.PartnerID, AppTokenID: c.AppTokenID, AppToken: c.AppToken, HashType: c.HashType, MatchBy: c.MatchBy,
-	})
+	}
+	c.Options.onto(&account)
+	p, err := s.Platforms.Open(account)
 	if err != nil {
 		e := *AsError(err)
 		if e.Code == Invalid && e.Field == "" {
@@ -178,6 +193,13 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 	}
 	next.AppTokenID, next.TokenLast4, next.HashType = c.AppTokenID, c.AppToken.Last4(), c.HashType
 	next.Visibility, next.MappingMode, next.MatchBy = c.Visibility, c.MappingMode, c.MatchBy
+	c.Options.apply(&next)
+	next.PlayerToken = nil
+	if next.PlayerTokenID != "" {
+		if next.PlayerToken, err = s.Sealer.Seal(c.Options.PlayerToken, next.PlayerPlace()); err != nil {
+			return Integration{}, AsError(err)
+		}
+	}
 	next.Health, next.HealthText, next.HealthAt, next.Diagnosis = HealthOK, "", s.Clock(), d
 	before := next
 	err = s.Store.Tx(ctx, func(tx Tx) error {
@@ -248,6 +270,8 @@ func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now 
 	data := map[string]any{
 		"service_url": now.ServiceURL, "partner_id": now.PartnerID, "visibility": now.Visibility,
 		"app_token_id": now.AppTokenID, "mapping_mode": now.MappingMode, "match_by": now.MatchBy,
+		"category_id": now.CategoryID, "entitlement": now.Entitlement, "privacy_context": now.PrivacyContext,
+		"conversion_profile_id": now.ConversionProfileID, "player_token_id": now.PlayerTokenID,
 	}
 	if change {
 		action, event = "integration.change", "integration.changed"
@@ -255,6 +279,11 @@ func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now 
 		if old.Visibility != now.Visibility {
 			// Who let everybody see everything, and when, must be found at a glance.
 			if err := audit(ctx, tx, a, "integration.visibility", now.ID, map[string]any{"from": old.Visibility, "to": now.Visibility}); err != nil {
+				return err
+			}
+		}
+		if old.CategoryID != now.CategoryID { // as above
+			if err := audit(ctx, tx, a, "integration.category", now.ID, map[string]any{"from": old.CategoryID, "to": now.CategoryID}); err != nil {
 				return err
 			}
 		}

@@ -19,7 +19,7 @@ func TestConnectWithThePrintedRequest(t *testing.T) {
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		for _, v := range []gateway.Visibility{gateway.VisibilityShared, gateway.VisibilityOwn} {
-			req, err := w.integrations.TokenRequest(t.Context(), w.hub.Admin, serviceURL, v)
+			req, err := w.integrations.TokenRequest(t.Context(), w.hub.Admin, serviceURL, gateway.TokenWish{Visibility: v})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func (s *Integrations) InviteInfo(ctx context.Context, secret string) (Invite, H
 	if in, err := s.saved(ctx, inv.HubID); err == nil {
 		serviceURL = in.ServiceURL
 	}
-	req, err := tokenRequest(hub.Name, serviceURL, inv.Visibility)
+	req, err := tokenRequest(hub.Name, serviceURL, TokenWish{Visibility: inv.Visibility})
 	return inv, hub, req, err
 }
 

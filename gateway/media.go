@@ -44,6 +44,9 @@ type Media struct {
 	UpdatedAt    time.Time
 	ThumbVersion string      // changes when the thumbnail does
 	Renditions   []Rendition // filled by Get only
+
+	// CategoryID is Account.CategoryID when the platform says that the entry lies in it or below.
+	CategoryID int64
 }
 
 // Is360 tells whether the media is marked as spherical: the tag itself, not a tag that contains it.

@@ -96,6 +96,14 @@ type Account struct {
 	AppToken      Secret
 	HashType      string
 	MatchBy       MatchBy
+
+	CategoryID          int64 // Browse lists this category and those below it; 0 = the whole account
+	Entitlement         Entitlement
+	PrivacyContext      string
+	ConversionProfileID int64  // 0 = the account's default
+	PlayerTokenID       string // "" = AppToken plays too
+	PlayerToken         Secret
+	PlayerHashType      string
 }
 
 // Platforms opens accounts. Equal accounts share sessions, breakers and connections, so Open is

@@ -18,19 +18,30 @@ type TokenRequest struct {
 // adminKS stands in the request where the administrator's own session belongs. We never ask for it.
 const adminKS = "PASTE-AN-ADMIN-KS-HERE"
 
+// TokenWish says what an App Token shall be good for.
+type TokenWish struct {
+	Visibility     Visibility
+	Entitlement    Entitlement
+	PrivacyContext string
+	Player         bool // a second one, for playback only
+}
+
 // TokenRequest writes it.
-func (s *Integrations) TokenRequest(ctx context.Context, a Actor, serviceURL string, v Visibility) (TokenRequest, error) {
+func (s *Integrations) TokenRequest(ctx context.Context, a Actor, serviceURL string, w TokenWish) (TokenRequest, error) {
 	hub, err := s.adminGate(ctx, a)
 	if err != nil {
 		return TokenRequest{}, err
 	}
-	return tokenRequest(hub.Name, serviceURL, v)
+	if _, err := (ConnectionOptions{Entitlement: &w.Entitlement, PrivacyContext: &w.PrivacyContext}).checked(""); err != nil {
+		return TokenRequest{}, err
+	}
+	return tokenRequest(hub.Name, serviceURL, w)
 }
 
 // tokenRequest leaves sessionType and sessionUserId out in both modes: people get USER sessions of
 // their own, and looking up and creating users and tagging need ADMIN ones. A caller of
 // startSession cannot add list or sview to what the token has, so these must be in it.
-func tokenRequest(hubName, serviceURL string, v Visibility) (TokenRequest, error) {
+func tokenRequest(hubName, serviceURL string, w TokenWish) (TokenRequest, error) {
 	if serviceURL == "" {
 		serviceURL = "https://www.kaltura.com"
 	}
@@ -41,7 +52,7 @@ func tokenRequest(hubName, serviceURL string, v Visibility) (TokenRequest, error
 	privileges, why, mode := "list:*,sview:*",
 		"list:* lets everybody of the hub list the whole account, which is what you chose; sview:* lets us hand out playback of one entry at a time.",
 		"everybody sees the whole account"
-	switch v {
+	switch w.Visibility {
 	case VisibilityShared:
 	case VisibilityOwn:
 		privileges, why, mode = "sview:*",
@@ -50,6 +61,17 @@ func tokenRequest(hubName, serviceURL string, v Visibility) (TokenRequest, error
 	default:
 		return TokenRequest{}, E(Invalid, "visibility", "The visibility is \"shared\" or \"own\".").At("/visibility").
 			Next("Choose what the people of the hub shall see.")
+	}
+	if w.Player {
+		privileges, mode = "sview:*,disableentitlementforentry:*", "playback only"
+		why = "both are narrowed to the one entry that somebody plays, so that a playback address is good for nothing else. There is no list:*: this token lists nothing."
+	} else if more := w.Entitlement.Privileges(w.PrivacyContext); more != nil {
+		privileges += "," + strings.Join(more, ",")
+		why += " " + strings.Join(more, " and ") + " set how category entitlement holds, which you chose under Advanced; Kaltura lets nobody add that to a session later."
+		if w.Entitlement == EntitlementEnforce {
+			privileges += ",disableentitlementforentry:*"
+			why += " disableentitlementforentry:* is narrowed to the one entry that somebody plays."
+		}
 	}
 	type appToken struct {
 		ObjectType        string `json:"objectType"`

@@ -9,10 +9,23 @@ type Decision struct {
 
 // Decide is the one visibility rule for media on a connected account. Actor.PlatformUserID must be set for people.
 func Decide(a Actor, in Integration, m Media) Decision {
+	d := decideOwner(a, in, m)
+	// Compared with what the platform said about this entry, so that an entry that came in some other
+	// way, or was kept from before the setting, is refused.
+	if d.Allowed && in.CategoryID != 0 && m.CategoryID != in.CategoryID {
+		return Decision{false, "outside_category", "Your hub shows one category of the Kaltura account, and this media is not in it."}
+	}
+	return d
+}
+
+func decideOwner(a Actor, in Integration, m Media) Decision {
 	switch {
 	case a.HubID != in.HubID:
 		return Decision{false, "other_hub", "This media belongs to another hub."}
 	case in.Visibility == VisibilityShared:
+		if in.CategoryID != 0 {
+			return Decision{true, "shared_category", "Your hub shares one category of the Kaltura account with all its participants."}
+		}
 		return Decision{true, "shared", "Your hub shares the whole Kaltura account with all its participants."}
 	case in.Visibility != VisibilityOwn:
 		return Decision{false, "unknown_visibility", "The hub's visibility is not set."}

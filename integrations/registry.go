@@ -78,8 +78,8 @@ const (
 	keepAtMost = 4096
 )
 
-// Open implements gateway.Platforms. Accounts are the same when integration, address, partner,
-// token and hash type are; a rotated token therefore starts afresh.
+// Open implements gateway.Platforms. Accounts are the same when all their fields are; a rotated token
+// therefore starts afresh.
 func (r *Registry) Open(a gateway.Account) (gateway.Platform, error) {
 	open := r.platforms[a.Platform]
 	if open == nil {
@@ -136,8 +136,9 @@ func (r *Registry) route(serviceURL string) (http.RoundTripper, string, error) {
 }
 
 func accountKey(a gateway.Account) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %q %q %q", a.IntegrationID, a.ServiceURL, a.PartnerID,
-		a.AppTokenID, a.AppToken.Reveal(), a.HashType, a.MatchBy))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %q %q %q %d %q %q %d %q %q %q", a.IntegrationID, a.ServiceURL, a.PartnerID,
+		a.AppTokenID, a.AppToken.Reveal(), a.HashType, a.MatchBy, a.CategoryID, a.Entitlement, a.PrivacyContext,
+		a.ConversionProfileID, a.PlayerTokenID, a.PlayerToken.Reveal(), a.PlayerHashType))
 	return a.Platform + "/" + hex.EncodeToString(sum[:])
 }
 

@@ -19,23 +19,35 @@ import (
 
 // Defines values for CheckID.
 const (
-	CheckIDCreateUser CheckID = "create_user"
-	CheckIDListAll    CheckID = "list_all"
-	CheckIDListOwn    CheckID = "list_own"
-	CheckIDReach      CheckID = "reach"
-	CheckIDSession    CheckID = "session"
-	CheckIDSetTags    CheckID = "set_tags"
-	CheckIDUpload     CheckID = "upload"
+	CheckIDCategory          CheckID = "category"
+	CheckIDConversionProfile CheckID = "conversion_profile"
+	CheckIDCreateUser        CheckID = "create_user"
+	CheckIDEntitlement       CheckID = "entitlement"
+	CheckIDListAll           CheckID = "list_all"
+	CheckIDListOwn           CheckID = "list_own"
+	CheckIDPlayer            CheckID = "player"
+	CheckIDReach             CheckID = "reach"
+	CheckIDSession           CheckID = "session"
+	CheckIDSetTags           CheckID = "set_tags"
+	CheckIDUpload            CheckID = "upload"
 )
 
 // Valid indicates whether the value is a known member of the CheckID enum.
 func (e CheckID) Valid() bool {
 	switch e {
+	case CheckIDCategory:
+		return true
+	case CheckIDConversionProfile:
+		return true
 	case CheckIDCreateUser:
+		return true
+	case CheckIDEntitlement:
 		return true
 	case CheckIDListAll:
 		return true
 	case CheckIDListOwn:
+		return true
+	case CheckIDPlayer:
 		return true
 	case CheckIDReach:
 		return true
@@ -86,6 +98,27 @@ func (e DiagnosisSessionType) Valid() bool {
 	case DiagnosisSessionTypeEmpty:
 		return true
 	case DiagnosisSessionTypeUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Entitlement.
+const (
+	EntitlementDisable Entitlement = "disable"
+	EntitlementEmpty   Entitlement = ""
+	EntitlementEnforce Entitlement = "enforce"
+)
+
+// Valid indicates whether the value is a known member of the Entitlement enum.
+func (e Entitlement) Valid() bool {
+	switch e {
+	case EntitlementDisable:
+		return true
+	case EntitlementEmpty:
+		return true
+	case EntitlementEnforce:
 		return true
 	default:
 		return false
@@ -692,13 +725,32 @@ type CheckState string
 
 // ConnectionInput defines model for ConnectionInput.
 type ConnectionInput struct {
-	AppToken    *string      `json:"app_token,omitempty"`
-	AppTokenID  string       `json:"app_token_id"`
-	HashType    HashType     `json:"hash_type"`
-	MappingMode *MappingMode `json:"mapping_mode,omitempty"`
-	MatchBy     *MatchBy     `json:"match_by,omitempty"`
-	PartnerID   int64        `json:"partner_id"`
-	ServiceURL  string       `json:"service_url"`
+	AppToken   *string `json:"app_token,omitempty"`
+	AppTokenID string  `json:"app_token_id"`
+
+	// CategoryID Only this Kaltura category and those below it; 0 = the whole account
+	CategoryID *int64 `json:"category_id,omitempty"`
+
+	// ConversionProfileID Of uploads; 0 = the account's default
+	ConversionProfileID *int64 `json:"conversion_profile_id,omitempty"`
+
+	// Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
+	Entitlement    *Entitlement `json:"entitlement,omitempty"`
+	HashType       HashType     `json:"hash_type"`
+	MappingMode    *MappingMode `json:"mapping_mode,omitempty"`
+	MatchBy        *MatchBy     `json:"match_by,omitempty"`
+	PartnerID      int64        `json:"partner_id"`
+	PlayerHashType *HashType    `json:"player_hash_type,omitempty"`
+
+	// PlayerToken Absent = the saved one
+	PlayerToken *string `json:"player_token,omitempty"`
+
+	// PlayerTokenID A second App Token that is used for playback only; empty = none
+	PlayerTokenID *string `json:"player_token_id,omitempty"`
+
+	// PrivacyContext With enforced entitlement
+	PrivacyContext *string `json:"privacy_context,omitempty"`
+	ServiceURL     string  `json:"service_url"`
 
 	// Visibility shared: everyone sees the whole account; own: each sees only their own
 	Visibility Visibility `json:"visibility"`
@@ -706,16 +758,43 @@ type ConnectionInput struct {
 
 // ConnectionPatch Only what changes
 type ConnectionPatch struct {
-	AppToken    *string      `json:"app_token,omitempty"`
-	AppTokenID  *string      `json:"app_token_id,omitempty"`
-	HashType    *HashType    `json:"hash_type,omitempty"`
-	MappingMode *MappingMode `json:"mapping_mode,omitempty"`
-	MatchBy     *MatchBy     `json:"match_by,omitempty"`
-	PartnerID   *int64       `json:"partner_id,omitempty"`
-	ServiceURL  *string      `json:"service_url,omitempty"`
+	AppToken   *string `json:"app_token,omitempty"`
+	AppTokenID *string `json:"app_token_id,omitempty"`
+
+	// CategoryID Only this Kaltura category and those below it; 0 = the whole account
+	CategoryID *int64 `json:"category_id,omitempty"`
+
+	// ConversionProfileID Of uploads; 0 = the account's default
+	ConversionProfileID *int64 `json:"conversion_profile_id,omitempty"`
+
+	// Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
+	Entitlement    *Entitlement `json:"entitlement,omitempty"`
+	HashType       *HashType    `json:"hash_type,omitempty"`
+	MappingMode    *MappingMode `json:"mapping_mode,omitempty"`
+	MatchBy        *MatchBy     `json:"match_by,omitempty"`
+	PartnerID      *int64       `json:"partner_id,omitempty"`
+	PlayerHashType *HashType    `json:"player_hash_type,omitempty"`
+
+	// PlayerToken Absent = the saved one
+	PlayerToken *string `json:"player_token,omitempty"`
+
+	// PlayerTokenID A second App Token that is used for playback only; empty = none
+	PlayerTokenID *string `json:"player_token_id,omitempty"`
+
+	// PrivacyContext With enforced entitlement
+	PrivacyContext *string `json:"privacy_context,omitempty"`
+	ServiceURL     *string `json:"service_url,omitempty"`
 
 	// Visibility shared: everyone sees the whole account; own: each sees only their own
 	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
+// ConversionProfile defines model for ConversionProfile.
+type ConversionProfile struct {
+	// Default Taken when none is chosen
+	Default bool   `json:"default"`
+	ID      int64  `json:"id"`
+	Name    string `json:"name"`
 }
 
 // Decision Why the caller sees it
@@ -747,6 +826,9 @@ type Diagnosis struct {
 
 // DiagnosisSessionType Empty when no session could be started
 type DiagnosisSessionType string
+
+// Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
+type Entitlement string
 
 // EventMessage defines model for EventMessage.
 type EventMessage struct {
@@ -823,21 +905,32 @@ type ImportInputSource string
 
 // Integration defines model for Integration.
 type Integration struct {
-	AppTokenID string    `json:"app_token_id"`
-	CreatedAt  time.Time `json:"created_at"`
-	Diagnosis  Diagnosis `json:"diagnosis"`
+	AppTokenID          string    `json:"app_token_id"`
+	CategoryID          int64     `json:"category_id"`
+	ConversionProfileID int64     `json:"conversion_profile_id"`
+	CreatedAt           time.Time `json:"created_at"`
+	Diagnosis           Diagnosis `json:"diagnosis"`
+
+	// Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
+	Entitlement Entitlement `json:"entitlement"`
 
 	// Etag Same as the ETag header
-	Etag        string              `json:"etag"`
-	HashType    HashType            `json:"hash_type"`
-	Health      Health              `json:"health"`
-	HealthAt    time.Time           `json:"health_at"`
-	HealthText  string              `json:"health_text"`
-	MappingMode MappingMode         `json:"mapping_mode"`
-	MatchBy     MatchBy             `json:"match_by"`
-	PartnerID   int64               `json:"partner_id"`
-	Platform    IntegrationPlatform `json:"platform"`
-	ServiceURL  string              `json:"service_url"`
+	Etag           string              `json:"etag"`
+	HashType       HashType            `json:"hash_type"`
+	Health         Health              `json:"health"`
+	HealthAt       time.Time           `json:"health_at"`
+	HealthText     string              `json:"health_text"`
+	MappingMode    MappingMode         `json:"mapping_mode"`
+	MatchBy        MatchBy             `json:"match_by"`
+	PartnerID      int64               `json:"partner_id"`
+	Platform       IntegrationPlatform `json:"platform"`
+	PlayerHashType *HashType           `json:"player_hash_type,omitempty"`
+
+	// PlayerLast4 The last four characters of the player App Token
+	PlayerLast4    *string `json:"player_last4,omitempty"`
+	PlayerTokenID  string  `json:"player_token_id"`
+	PrivacyContext string  `json:"privacy_context"`
+	ServiceURL     string  `json:"service_url"`
 
 	// TokenLast4 The last four characters of the App Token
 	TokenLast4 string    `json:"token_last4"`
@@ -1329,8 +1422,13 @@ type CreateInviteParams struct {
 
 // GetTokenRequestParams defines parameters for GetTokenRequest.
 type GetTokenRequestParams struct {
-	Visibility Visibility `form:"visibility" json:"visibility"`
-	ServiceURL *string    `form:"service_url,omitempty" json:"service_url,omitempty"`
+	Visibility     Visibility   `form:"visibility" json:"visibility"`
+	ServiceURL     *string      `form:"service_url,omitempty" json:"service_url,omitempty"`
+	Entitlement    *Entitlement `form:"entitlement,omitempty" json:"entitlement,omitempty"`
+	PrivacyContext *string      `form:"privacy_context,omitempty" json:"privacy_context,omitempty"`
+
+	// Player Write the request for the second App Token, which only plays
+	Player *bool `form:"player,omitempty" json:"player,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
@@ -1626,6 +1724,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/hubs/{hub}/integrations/kaltura (the `ConnectKaltura` operationId).
 	ConnectKaltura(ctx context.Context, hub HubPath, params *ConnectKalturaParams, body ConnectKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListConversionProfiles The conversion profiles of the connected account
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
+	ListConversionProfiles(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDisconnectImpact What a disconnect would break
 	//
@@ -2014,6 +2117,21 @@ func (c *Client) ConnectKalturaWithBody(ctx context.Context, hub HubPath, params
 // Corresponds with PUT /v1/hubs/{hub}/integrations/kaltura (the `ConnectKaltura` operationId).
 func (c *Client) ConnectKaltura(ctx context.Context, hub HubPath, params *ConnectKalturaParams, body ConnectKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewConnectKalturaRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListConversionProfiles The conversion profiles of the connected account
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
+func (c *Client) ListConversionProfiles(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListConversionProfilesRequest(c.Server, hub)
 	if err != nil {
 		return nil, err
 	}
@@ -3006,6 +3124,40 @@ func NewConnectKalturaRequestWithBody(server string, hub HubPath, params *Connec
 	return req, nil
 }
 
+// NewListConversionProfilesRequest constructs an http.Request for the ListConversionProfiles method
+func NewListConversionProfilesRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/conversion-profiles", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetDisconnectImpactRequest constructs an http.Request for the GetDisconnectImpact method
 func NewGetDisconnectImpactRequest(server string, hub HubPath) (*http.Request, error) {
 	var err error
@@ -3148,6 +3300,42 @@ func NewGetTokenRequestRequest(server string, hub HubPath, params *GetTokenReque
 		if params.ServiceURL != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "service_url", *params.ServiceURL, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Entitlement != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entitlement", *params.Entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PrivacyContext != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "privacy_context", *params.PrivacyContext, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Player != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "player", *params.Player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4884,6 +5072,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/hubs/{hub}/integrations/kaltura (the `ConnectKaltura` operationId).
 	ConnectKalturaWithResponse(ctx context.Context, hub HubPath, params *ConnectKalturaParams, body ConnectKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*ConnectKalturaResponse, error)
 
+	// ListConversionProfilesWithResponse The conversion profiles of the connected account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
+	ListConversionProfilesWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ListConversionProfilesResponse, error)
+
 	// GetDisconnectImpactWithResponse What a disconnect would break
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5529,6 +5724,54 @@ func (r ConnectKalturaResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ConnectKalturaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListConversionProfilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]ConversionProfile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListConversionProfilesResponse) GetJSON200() *[]ConversionProfile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListConversionProfilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListConversionProfilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListConversionProfilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListConversionProfilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListConversionProfilesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7208,6 +7451,19 @@ func (c *ClientWithResponses) ConnectKalturaWithResponse(ctx context.Context, hu
 	return ParseConnectKalturaResponse(rsp)
 }
 
+// ListConversionProfilesWithResponse The conversion profiles of the connected account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
+func (c *ClientWithResponses) ListConversionProfilesWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ListConversionProfilesResponse, error) {
+	rsp, err := c.ListConversionProfiles(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListConversionProfilesResponse(rsp)
+}
+
 // GetDisconnectImpactWithResponse What a disconnect would break
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7976,6 +8232,39 @@ func ParseConnectKalturaResponse(rsp *http.Response) (*ConnectKalturaResponse, e
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListConversionProfilesResponse parses an HTTP response from a ListConversionProfilesWithResponse call
+func ParseListConversionProfilesResponse(rsp *http.Response) (*ListConversionProfilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListConversionProfilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []ConversionProfile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

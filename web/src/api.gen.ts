@@ -146,6 +146,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/integrations/kaltura/conversion-profiles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The conversion profiles of the connected account */
+        get: operations["listConversionProfiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/integrations/kaltura/impact": {
         parameters: {
             query?: never;
@@ -768,6 +788,27 @@ export interface components {
             visibility: components["schemas"]["Visibility"];
             mapping_mode?: components["schemas"]["MappingMode"];
             match_by?: components["schemas"]["MatchBy"];
+            /**
+             * Format: int64
+             * @description Only this Kaltura category and those below it; 0 = the whole account
+             */
+            category_id?: number;
+            entitlement?: components["schemas"]["Entitlement"];
+            /** @description With enforced entitlement */
+            privacy_context?: string;
+            /**
+             * Format: int64
+             * @description Of uploads; 0 = the account's default
+             */
+            conversion_profile_id?: number;
+            /** @description A second App Token that is used for playback only; empty = none */
+            player_token_id?: string;
+            /**
+             * Format: password
+             * @description Absent = the saved one
+             */
+            player_token?: string;
+            player_hash_type?: components["schemas"]["HashType"];
         };
         /** @description Only what changes */
         ConnectionPatch: {
@@ -781,6 +822,27 @@ export interface components {
             visibility?: components["schemas"]["Visibility"];
             mapping_mode?: components["schemas"]["MappingMode"];
             match_by?: components["schemas"]["MatchBy"];
+            /**
+             * Format: int64
+             * @description Only this Kaltura category and those below it; 0 = the whole account
+             */
+            category_id?: number;
+            entitlement?: components["schemas"]["Entitlement"];
+            /** @description With enforced entitlement */
+            privacy_context?: string;
+            /**
+             * Format: int64
+             * @description Of uploads; 0 = the account's default
+             */
+            conversion_profile_id?: number;
+            /** @description A second App Token that is used for playback only; empty = none */
+            player_token_id?: string;
+            /**
+             * Format: password
+             * @description Absent = the saved one
+             */
+            player_token?: string;
+            player_hash_type?: components["schemas"]["HashType"];
         };
         Integration: {
             /** @enum {string} */
@@ -797,6 +859,16 @@ export interface components {
             visibility: components["schemas"]["Visibility"];
             mapping_mode: components["schemas"]["MappingMode"];
             match_by: components["schemas"]["MatchBy"];
+            /** Format: int64 */
+            category_id: number;
+            entitlement: components["schemas"]["Entitlement"];
+            privacy_context: string;
+            /** Format: int64 */
+            conversion_profile_id: number;
+            player_token_id: string;
+            /** @description The last four characters of the player App Token */
+            player_last4?: string;
+            player_hash_type?: components["schemas"]["HashType"];
             health: components["schemas"]["Health"];
             health_text: string;
             /** Format: date-time */
@@ -830,7 +902,7 @@ export interface components {
         };
         Check: {
             /** @enum {string} */
-            id: "reach" | "session" | "list_own" | "list_all" | "create_user" | "upload" | "set_tags";
+            id: "reach" | "session" | "list_own" | "list_all" | "create_user" | "upload" | "set_tags" | "category" | "entitlement" | "conversion_profile" | "player";
             /** @enum {string} */
             state: "ok" | "failed" | "skipped";
             /** @description The chosen visibility cannot work without it */
@@ -840,6 +912,18 @@ export interface components {
             text: string;
             /** @description What to change in Kaltura */
             fix?: string;
+        };
+        /**
+         * @description Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
+         * @enum {string}
+         */
+        Entitlement: "" | "enforce" | "disable";
+        ConversionProfile: {
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @description Taken when none is chosen */
+            default: boolean;
         };
         TokenRequest: {
             url: string;
@@ -1474,6 +1558,10 @@ export interface operations {
             query: {
                 visibility: components["schemas"]["Visibility"];
                 service_url?: string;
+                entitlement?: components["schemas"]["Entitlement"];
+                privacy_context?: string;
+                /** @description Write the request for the second App Token, which only plays */
+                player?: boolean;
             };
             header?: never;
             path: {
@@ -1491,6 +1579,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TokenRequest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConversionProfiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The default first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversionProfile"][];
                 };
             };
             default: components["responses"]["Problem"];
