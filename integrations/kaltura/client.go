@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	answerLimit  = 16 << 20
-	callTimeout  = 30 * time.Second
-	idleTimeout  = 15 * time.Second // between two reads of an answer
+	answerLimit  = 8 << 20 // a page of 500 entries has a tenth of it
+	answerUsual  = 1 << 20 // larger ones are read one at a time
+	answerDepth  = 32
+	answerWidth  = 2000 // elements of one array or object
 	clientTag    = "isthmus"
 	formatJSON   = 1
 	maxMediaHops = 3
@@ -29,13 +30,15 @@ const (
 
 // client posts calls to one Kaltura server. Safe for concurrent use.
 type client struct {
+	timing
 	base  string // service URL without trailing slash
 	http  *http.Client
 	clock gateway.Clock
+	large chan struct{} // one place
 }
 
-func newClient(base string, rt http.RoundTripper, clock gateway.Clock) *client {
-	return &client{base: base, clock: clock, http: &http.Client{
+func newClient(base string, rt http.RoundTripper, clock gateway.Clock, t timing) *client {
+	return &client{timing: t, base: base, clock: clock, large: make(chan struct{}, 1), http: &http.Client{
 		Transport: rt,
 		// A redirected call would post the KS to wherever the server points.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -63,7 +66,7 @@ func (c *client) call(ctx context.Context, op string, p params, ks string) (answ
 	if err != nil {
 		return answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.action(c.base, op), bytes.NewReader(b))
 	if err != nil {
@@ -85,21 +88,75 @@ func (c *client) send(req *http.Request, op string) (answer, error) {
 	if err != nil {
 		return answer{}, netFault(op, err)
 	}
-	res.Body = idle(res.Body, idleTimeout)
+	res.Body = idle(res.Body, c.silence())
 	defer func() { _ = res.Body.Close() }()
 	if f := statusFault(op, res); f != nil {
 		return answer{}, f
 	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	b, err := c.read(req.Context(), op, res.Body)
 	if err != nil {
-		return answer{}, netFault(op, err)
-	}
-	if len(b) > answerLimit {
-		return answer{}, &fault{Op: op, Kind: faultTooLarge}
+		return answer{}, err
 	}
 	a := answer{body: bytes.TrimSpace(b)}
 	a.date, _ = http.ParseTime(res.Header.Get("Date"))
 	return a, check(op, a.body)
+}
+
+// read takes an answer into memory. Of the large ones only one at a time, so that a server that
+// answers every call with as much as we take costs us that much once.
+func (c *client) read(ctx context.Context, op string, body io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, answerUsual))
+	if err != nil {
+		return nil, netFault(op, err)
+	}
+	if len(b) < answerUsual {
+		return b, nil
+	}
+	select {
+	case c.large <- struct{}{}:
+		defer func() { <-c.large }()
+	case <-ctx.Done():
+		return nil, netFault(op, ctx.Err())
+	}
+	all := bytes.NewBuffer(b)
+	if _, err := all.ReadFrom(io.LimitReader(body, answerLimit-answerUsual+1)); err != nil {
+		return nil, netFault(op, err)
+	}
+	if all.Len() > answerLimit {
+		return nil, &fault{Op: op, Kind: faultTooLarge}
+	}
+	return all.Bytes(), nil
+}
+
+// tame tells whether valid JSON stays small when it is decoded: every "{}," of a long list becomes a
+// whole struct, which would make a gigabyte of some megabytes.
+func tame(b []byte) bool {
+	var width [answerDepth]int
+	depth := 0
+	text, escaped := false, false
+	for _, c := range b {
+		switch {
+		case escaped:
+			escaped = false
+		case text:
+			text, escaped = c != '"', c == '\\'
+		case c == '"':
+			text = true
+		case c == '{', c == '[':
+			if depth == answerDepth {
+				return false
+			}
+			width[depth] = 1
+			depth++
+		case c == '}', c == ']':
+			depth--
+		case c == ',':
+			if width[depth-1]++; width[depth-1] > answerWidth {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // statusFault sorts HTTP statuses. Kaltura's own errors come with 200.
@@ -141,6 +198,9 @@ func check(op string, b []byte) error {
 	}
 	if !json.Valid(b) {
 		return &fault{Op: op, Kind: faultGarbled, Status: 200}
+	}
+	if !tame(b) {
+		return &fault{Op: op, Kind: faultTooLarge, Status: 200}
 	}
 	if b[0] != '{' {
 		return nil
@@ -224,6 +284,7 @@ func netFault(op string, err error) error {
 	}
 	kind := faultUnreachable
 	var ne net.Error
+	var name *net.DNSError
 	var cert *tls.CertificateVerificationError
 	var auth x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -231,6 +292,8 @@ func netFault(op string, err error) error {
 	switch {
 	case errors.As(err, &cert), errors.As(err, &auth), errors.As(err, &host), errors.As(err, &record):
 		kind = faultTLS
+	case errors.As(err, &name):
+		kind = faultName
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
 		kind = faultTimeout
 	}

@@ -2,6 +2,7 @@ package kaltura
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -84,7 +85,8 @@ type fault struct {
 type faultKind string
 
 const (
-	faultUnreachable faultKind = "unreachable" // no connection, reset, name not found
+	faultUnreachable faultKind = "unreachable" // no connection, reset
+	faultName        faultKind = "name"        // the name of the server was not found, or not in time
 	faultTimeout     faultKind = "timeout"
 	faultTLS         faultKind = "tls"
 	faultStatus      faultKind = "status"     // 5xx
@@ -119,7 +121,7 @@ func sick(err error) bool {
 	var f *fault
 	if errors.As(err, &f) {
 		switch f.Kind {
-		case faultUnreachable, faultTimeout, faultStatus, faultBusy, faultGarbled:
+		case faultUnreachable, faultName, faultTimeout, faultStatus, faultBusy, faultGarbled:
 			return true
 		case faultNotAPI:
 			return f.Status == 200 // an error page of something in between
@@ -231,6 +233,13 @@ func (f *fault) public() *gateway.Error {
 			Next("Nothing is lost; try again in a moment.").After(after).Because(f)
 	}
 	switch f.Kind {
+	case faultOpen: // the reason is what happened before, not that we have stopped asking
+		if last := (*fault)(nil); errors.As(f.Err, &last) {
+			return last.public().After(f.Retry).Because(f)
+		}
+	case faultName:
+		return wrap("kaltura_name", "The name of the Kaltura server cannot be looked up right now.").
+			Next("Nothing is lost; if this stays so, check the service URL and the name service.")
 	case faultTimeout:
 		return wrap("kaltura_slow", "Kaltura did not answer in time.")
 	case faultBusy:
@@ -238,7 +247,8 @@ func (f *fault) public() *gateway.Error {
 	case faultCrowded:
 		return wrap("kaltura_crowded", "Too many requests to Kaltura are under way.")
 	case faultTLS:
-		return wrap("kaltura_tls", "The secure connection to Kaltura failed; its certificate may have expired.")
+		return wrap("kaltura_tls", "The secure connection to Kaltura failed: "+distrust(f.Err)+".").
+			Next("Nothing is lost; ask the operator of the Kaltura server to renew its certificate. We never connect without it.")
 	case faultNotAPI, faultRedirect:
 		return wrap("not_kaltura", "Something other than a Kaltura server answered at the service URL.")
 	case faultTooLarge:
@@ -247,6 +257,22 @@ func (f *fault) public() *gateway.Error {
 		return wrap("source_failed", "The bytes to send could not be read.")
 	}
 	return wrap("kaltura_down", "Kaltura cannot be reached right now.")
+}
+
+// distrust says in words what is wrong with a certificate.
+func distrust(err error) string {
+	var invalid x509.CertificateInvalidError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its certificate has expired, or is not valid yet"
+	case errors.As(err, &host):
+		return "its certificate belongs to another name"
+	case errors.As(err, &authority):
+		return "its certificate comes from nobody whom we trust"
+	}
+	return "its certificate or its protocol is not right"
 }
 
 func ingestGone(cause error) *gateway.Error {

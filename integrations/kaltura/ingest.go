@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -18,11 +19,7 @@ import (
 	"isthmus/gateway"
 )
 
-const (
-	chunkIdle = 60 * time.Second // without a byte going out
-	finalWait = 90 * time.Second // Kaltura may think for 45 s about the last chunk
-	maxNudges = 64
-)
+const maxNudges = 64
 
 // Create implements gateway.Platform: an upload token, made anew or found again by its handle.
 func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMedia) (gateway.Ingest, error) {
@@ -233,11 +230,11 @@ func (in *ingest) chunk(ctx context.Context, c chunk) (uploadToken, error) {
 			if err = rewind(); err != nil {
 				return err
 			}
-			a, err = in.p.guard.run(ctx, in.p.guard.send, op, func() (answer, error) { return in.post(ctx, op, c, s.ks) })
+			a, err = in.p.guard.send(ctx, op, func(ctx context.Context) (answer, error) { return in.post(ctx, op, c, s.ks) })
 			if !sick(err) || try >= tries {
 				break
 			}
-			if err := sleep(ctx, delay(try, err)); err != nil {
+			if err := sleep(ctx, min(delay(try, err), in.p.linger())); err != nil {
 				return err
 			}
 		}
@@ -247,17 +244,6 @@ func (in *ingest) chunk(ctx context.Context, c chunk) (uploadToken, error) {
 		return a.decode(op, &t)
 	})
 	return t, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(min(d, patience))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // post sends one chunk as a multipart body with its length known, without holding it in memory.
@@ -279,14 +265,15 @@ func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secre
 	}
 	tail := "\r\n--" + form.Boundary() + "--\r\n"
 
-	limit := chunkIdle
+	limit := in.p.chunkIdle()
 	if c.final {
-		limit = finalWait
+		limit = in.p.finalWait()
 	}
 	ctx, w, cancel := newWatch(ctx, limit)
 	defer cancel()
 	length := int64(head.Len()) + c.size + int64(len(tail))
 	src := &source{r: io.LimitReader(c.r, c.size), want: c.size}
+	defer src.stop() // an answer may come before the body is read, and c.r is read again in a repeat
 	body := w.reader(io.MultiReader(&head, src, strings.NewReader(tail)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.p.action(in.base, op), io.NopCloser(body))
 	if err != nil {
@@ -295,8 +282,8 @@ func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secre
 	req.ContentLength = length
 	req.Header.Set("Content-Type", form.FormDataContentType())
 	a, err := in.p.send(req, op)
-	if err != nil && src.err != nil {
-		return a, &fault{Op: op, Kind: faultSource, Err: src.err}
+	if serr := src.stop(); err != nil && serr != nil {
+		return a, &fault{Op: op, Kind: faultSource, Err: serr}
 	}
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return a, &fault{Op: op, Kind: faultTimeout, Err: errIdle}
@@ -304,15 +291,32 @@ func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secre
 	return a, err
 }
 
-// source remembers whether our own side failed to deliver the bytes.
+// source remembers whether our own side failed to deliver the bytes. The transport may go on reading
+// after the answer is there; after stop nothing is read any more.
 type source struct {
 	r    io.Reader
 	want int64
-	err  error
+
+	mu      sync.Mutex
+	err     error
+	stopped bool
+}
+
+// stop ends all reading and tells what went wrong with it.
+func (s *source) stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	return s.err
 }
 
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return 0, net.ErrClosed
+	}
 	n, err := s.r.Read(p)
 	s.want -= int64(n)
 	if err == io.EOF && s.want > 0 {

@@ -130,7 +130,7 @@ func (p *Platform) download(ctx context.Context, address string, rng gateway.Ran
 	if err != nil {
 		return nil, err
 	}
-	body := idle(res.Body, idleTimeout)
+	body := idle(res.Body, p.silence())
 	skip := int64(0)
 	switch res.StatusCode {
 	case http.StatusPartialContent:

@@ -1,6 +1,7 @@
 package kaltura
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
@@ -21,6 +23,9 @@ type Options struct {
 	Transport http.RoundTripper
 	Log       *slog.Logger
 	Clock     gateway.Clock
+	// Patience is how long a call may take with all its repeats; 0 = DefaultPatience. Silence of half
+	// that time ends it, and a server that fails again and again is left alone for as long.
+	Patience time.Duration
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
@@ -73,9 +78,10 @@ func New(a gateway.Account, o Options) (*Platform, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	t := timing{cmp.Or(o.Patience, DefaultPatience)}
 	p := &Platform{
-		client:   newClient(strings.TrimRight(a.ServiceURL, "/"), o.Transport, o.Clock),
-		guard:    newResilience(),
+		client:   newClient(strings.TrimRight(a.ServiceURL, "/"), o.Transport, o.Clock, t),
+		guard:    newResilience(t),
 		account:  a,
 		hashType: hashType,
 		log:      o.Log.With("integration", a.IntegrationID, "partner", a.PartnerID),
@@ -93,7 +99,7 @@ func (p *Platform) partner() string { return strconv.FormatInt(p.account.Partner
 
 // again calls an idempotent action: repeated with jitter while the server is in trouble.
 func (p *Platform) again(ctx context.Context, op string, q params, ks gateway.Secret) (answer, error) {
-	return p.guard.run(ctx, p.guard.again, op, func() (answer, error) { return p.call(ctx, op, q, ks.Reveal()) })
+	return p.guard.again(ctx, op, func(ctx context.Context) (answer, error) { return p.call(ctx, op, q, ks.Reveal()) })
 }
 
 // as calls an idempotent action in w's session and decodes the answer into out (which may be nil).
@@ -111,7 +117,7 @@ func (p *Platform) as(ctx context.Context, w who, op string, q params, out any) 
 // asOnce is as for actions that must not be repeated blindly.
 func (p *Platform) asOnce(ctx context.Context, w who, op string, q params, out any) error {
 	return p.with(ctx, w, func(s session) error {
-		a, err := p.guard.run(ctx, p.guard.once, op, func() (answer, error) { return p.call(ctx, op, q, s.ks.Reveal()) })
+		a, err := p.guard.once(ctx, op, func(ctx context.Context) (answer, error) { return p.call(ctx, op, q, s.ks.Reveal()) })
 		if err != nil {
 			return err
 		}

@@ -34,13 +34,14 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 			Next("It plays as soon as it is ready.").After(10 * time.Second)
 	}
 	// Asked as an anonymous viewer: what Kaltura shows them needs no KS.
-	widget, err := p.sessions.widgetSession(ctx, false)
+	widget, err := p.sessions.widgetSession(ctx)
 	if err != nil {
 		return out, public(err)
 	}
 	pc, err := p.context(ctx, m.ID, widget)
 	if renewable(err) {
-		if widget, err = p.sessions.widgetSession(ctx, true); err == nil {
+		p.sessions.dropWidget(widget.ks)
+		if widget, err = p.sessions.widgetSession(ctx); err == nil {
 			pc, err = p.context(ctx, m.ID, widget)
 		}
 	}
@@ -167,13 +168,13 @@ func (p *Platform) Thumbnail(ctx context.Context, _ gateway.Actor, m gateway.Med
 		width = 320
 	}
 	const op = "thumbnail"
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	res, err := p.get(ctx, op, p.thumbnail(m, min(width, thumbnailMax)), nil)
 	if err != nil {
 		cancel()
 		return nil, "", public(err)
 	}
-	body := idle(res.Body, idleTimeout)
+	body := idle(res.Body, p.silence())
 	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
 	if res.StatusCode != http.StatusOK || !pictures[kind] {
 		_ = body.Close()

@@ -115,12 +115,12 @@ func (b *prober) reach(ctx context.Context) gateway.Check {
 	case err != nil:
 		return failure(err)
 	}
-	b.guard.breaker.Close() // it is back: no need to wait out the pause
+	b.guard.back()
 	return passed("Kaltura answered in %d ms.", b.clock().Sub(began).Milliseconds())
 }
 
 func (b *prober) session(ctx context.Context) gateway.Check {
-	widget, err := b.sessions.widgetSession(ctx, true)
+	widget, err := b.sessions.startWidget(ctx)
 	if err == nil {
 		err = b.start(ctx, widget, b.hashType, b.person)
 	}

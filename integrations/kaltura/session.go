@@ -26,7 +26,7 @@ const (
 	sessionLife = time.Hour // asked for; the token may shorten it
 	renewAt     = 0.8       // of the life
 	refusedLife = 10 * time.Second
-	mintTimeout = 40 * time.Second
+	leastLife   = 10 * time.Second // by a server whose clock is odd; a session that ends earlier is renewed when it is refused
 )
 
 // who says for whom a session is.
@@ -111,11 +111,24 @@ func (s *sessions) get(ctx context.Context, w who) (session, error) {
 	if w.admin {
 		key = "a" + w.user
 	}
-	// Detached: the first caller's cancel must not fail the others who wait for the same session.
-	ch := s.sf.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTimeout)
-		defer cancel()
+	return s.single(ctx, key, func(ctx context.Context) (session, error) {
+		s.mu.Lock()
+		got, ok := s.held[w]
+		s.mu.Unlock()
+		if ok && now.Before(got.until) { // an earlier flight landed between our look and this one
+			return got, nil
+		}
 		return s.start(ctx, w)
+	})
+}
+
+// single runs fn once however many ask for key at the same time. It is detached: the first caller's
+// cancel must not fail the others who wait for the same session.
+func (s *sessions) single(ctx context.Context, key string, fn func(context.Context) (session, error)) (session, error) {
+	ch := s.sf.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.p.mint())
+		defer cancel()
+		return fn(ctx)
 	})
 	select {
 	case <-ctx.Done():
@@ -166,15 +179,25 @@ func (s *sessions) drop(w who, ks gateway.Secret) {
 	}
 }
 
+// dropWidget is drop for the widget session, which everybody shares.
+func (s *sessions) dropWidget(ks gateway.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.widget.ks == ks {
+		s.widget = session{}
+	}
+}
+
 // mint starts a session from the App Token. It caches the widget session only.
 func (s *sessions) mint(ctx context.Context, w who, life time.Duration, privileges string) (session, error) {
 	for again := false; ; again = true {
-		widget, err := s.widgetSession(ctx, again)
+		widget, err := s.widgetSession(ctx)
 		if err != nil {
 			return session{}, err
 		}
 		got, err := s.startSession(ctx, widget, s.p.hashType, w, life, privileges)
 		if err != nil && !again && renewable(err) { // the widget session was the one refused
+			s.dropWidget(widget.ks)
 			continue
 		}
 		return got, err
@@ -217,7 +240,7 @@ func (s *sessions) startSession(ctx context.Context, widget session, hashType st
 		served = a.date
 	}
 	if left := unix(in.Expiry).Sub(served); in.Expiry > 0 && left < life {
-		life = max(left, 0)
+		life = max(left, leastLife)
 	}
 	return session{
 		ks: gateway.Secret(in.KS), admin: in.SessionType >= 1, user: string(in.UserID),
@@ -225,14 +248,28 @@ func (s *sessions) startSession(ctx context.Context, widget session, hashType st
 	}, nil
 }
 
-func (s *sessions) widgetSession(ctx context.Context, fresh bool) (session, error) {
-	now := s.p.clock()
-	s.mu.Lock()
-	got := s.widget
-	s.mu.Unlock()
-	if !fresh && now.Before(got.until) {
+// widgetSession gives the session of anybody, with which other sessions are started.
+func (s *sessions) widgetSession(ctx context.Context) (session, error) {
+	if got, ok := s.heldWidget(); ok {
 		return got, nil
 	}
+	return s.single(ctx, "w", func(ctx context.Context) (session, error) {
+		if got, ok := s.heldWidget(); ok {
+			return got, nil
+		}
+		return s.startWidget(ctx)
+	})
+}
+
+func (s *sessions) heldWidget() (session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.widget, s.p.clock().Before(s.widget.until)
+}
+
+// startWidget starts a fresh one.
+func (s *sessions) startWidget(ctx context.Context) (session, error) {
+	now := s.p.clock()
 	const op = "session.startWidgetSession"
 	a, err := s.p.again(ctx, op, params{"widgetId": "_" + s.p.partner(), "expiry": int64(sessionLife.Seconds())}, "")
 	if err != nil {
@@ -245,7 +282,7 @@ func (s *sessions) widgetSession(ctx context.Context, fresh bool) (session, erro
 	if in.KS == "" {
 		return session{}, &fault{Op: op, Kind: faultGarbled, Status: 200, Err: errors.New("no session in the answer")}
 	}
-	got = session{ks: gateway.Secret(in.KS), until: now.Add(time.Duration(renewAt * float64(sessionLife)))}
+	got := session{ks: gateway.Secret(in.KS), until: now.Add(time.Duration(renewAt * float64(sessionLife)))}
 	s.mu.Lock()
 	s.widget = got
 	s.mu.Unlock()
