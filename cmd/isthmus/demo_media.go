@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,8 +40,8 @@ func (s *server) seedMedia(ctx context.Context, d demoFile) error {
 	if _, err := os.Stat(done); err == nil {
 		return nil
 	}
-	dir, err := os.MkdirTemp(s.cfg.Data, "demo-media-")
-	if err != nil {
+	dir := filepath.Join(s.cfg.Data, "demo-media") // one name, so that a kill leaves no more than one behind
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
