@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,15 +23,15 @@ func lockFile(path, what string) (io.Closer, error) {
 		return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be used.").
 			Next("Choose a folder that this user may write to.").Because(err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be locked.").
 				Next("Use a local file system.").Because(err)
 		}
 		who := "Another process"
-		if pid, err := io.ReadAll(io.LimitReader(f, 20)); err == nil && len(pid) > 0 {
-			who = "Process " + strings.TrimSpace(string(pid))
+		if pid := holder(f); pid != 0 {
+			who = fmt.Sprint("Process ", pid)
 		}
 		return nil, gateway.E(gateway.Conflict, "data_folder_in_use", fmt.Sprintf("%s is already running on %s.", who, what)).
 			Next("Stop it first, or name another folder with --data.")
@@ -38,6 +40,31 @@ func lockFile(path, what string) (io.Closer, error) {
 		return nil, errors.Join(fmt.Errorf("store: lock file: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// flock takes the lock. A process that was killed while it started a child leaves it for a moment to
+// that child, which has every file of its parent until it becomes another program: so a lock of a
+// dead process is waited for.
+func flock(f *os.File) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+		if pid := holder(f); pid == 0 || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			return err
+		}
+	}
+}
+
+// holder gives the id of the process that wrote itself into a lock file, 0 when none did.
+func holder(f *os.File) int {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 20))
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid
 }
 
 func writePID(f *os.File) error {
