@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -34,7 +35,7 @@ func (p *Platform) Browse(ctx context.Context, a gateway.Actor, q gateway.Query)
 		q.Limit = 30
 	}
 	q.Limit = min(q.Limit, 100)
-	cur, err := readCursor(q, p.account.IntegrationID+"/"+p.partner())
+	cur, err := readCursor(q, p.account.IntegrationID+"/"+p.partner()+"/"+strconv.FormatInt(p.account.CategoryID, 10))
 	if err != nil {
 		return gateway.Page{}, err
 	}
@@ -42,6 +43,7 @@ func (p *Platform) Browse(ctx context.Context, a gateway.Actor, q gateway.Query)
 	if !possible {
 		return gateway.Page{AsOf: asOf}, nil
 	}
+	p.scope(filter)
 	w, err := p.lister(ctx, a, q)
 	if err != nil {
 		return gateway.Page{}, public(err)
@@ -55,6 +57,9 @@ func (p *Platform) Browse(ctx context.Context, a gateway.Actor, q gateway.Query)
 	}
 	if err != nil {
 		return gateway.Page{}, public(err)
+	}
+	for i := range b.out {
+		b.out[i].CategoryID = p.account.CategoryID // as Kaltura was asked for
 	}
 	page := gateway.Page{Items: b.out, Total: b.total, AsOf: asOf}
 	if !b.exact() {

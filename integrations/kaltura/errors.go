@@ -40,6 +40,10 @@ const (
 	codeUserMissing  = "INVALID_USER_ID"
 	codeUserExists   = "DUPLICATE_USER_BY_ID"
 	codeHasContent   = "ENTRY_ALREADY_WITH_CONTENT"
+	codeInCategory   = "CATEGORY_ENTRY_ALREADY_EXISTS"
+
+	codeCategoryMissing = "CATEGORY_NOT_FOUND"
+	codeProfileMissing  = "CONVERSION_PROFILE_ID_NOT_FOUND"
 )
 
 // code gives the Kaltura code inside err, or "".
@@ -191,6 +195,9 @@ func (e *apiError) public() *gateway.Error {
 	case codeUserMissing, "USER_BLOCKED":
 		return wrap(gateway.Forbidden, "kaltura_user_blocked", "The Kaltura user does not exist or is blocked.").
 			Next("Ask the Kaltura administrator to unblock the user.")
+	case codeProfileMissing: // uploads wait until somebody chooses another one
+		return wrap(gateway.Precondition, "conversion_profile_missing", "The conversion profile that the hub chose no longer exists in Kaltura.").
+			Next("A hub admin chooses another one in the hub settings.")
 	case codeTooMany:
 		return wrap(gateway.Invalid, "too_many_results", "Kaltura cannot list that far in this order.").
 			Next("Narrow the search, or sort by date.")

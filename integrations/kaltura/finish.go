@@ -63,6 +63,10 @@ func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media
 			return gateway.Media{}, err
 		}
 	}
+	// Before the content: a crash in between leaves an entry that the next attempt takes up here.
+	if err := in.p.categorise(ctx, in.who, string(e.ID)); err != nil {
+		return gateway.Media{}, err
+	}
 	return in.attach(ctx, string(e.ID))
 }
 
@@ -170,6 +174,9 @@ func (in *ingest) add(ctx context.Context, m gateway.NewMedia) (entry, error) {
 	}
 	if len(m.Tags) > 0 {
 		fields["tags"] = strings.Join(m.Tags, ",")
+	}
+	if id := in.p.account.ConversionProfileID; id != 0 {
+		fields["conversionProfileId"] = id
 	}
 	var e entry
 	// Never repeated blindly: after a lost answer the next Finish looks for the entry first.

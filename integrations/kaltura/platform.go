@@ -29,14 +29,15 @@ type Options struct {
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
-// Prober, Remover and Finder. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+// Prober, Remover, Finder and Profiler. Safe for concurrent use; keep one per account, it holds sessions and breakers.
 type Platform struct {
 	*client
 	guard *resilience
 
 	account  gateway.Account
 	hashType string
-	sessions *sessions
+	sessions *sessions // of the App Token
+	players  *sessions // of the one that plays: a second App Token, or the same
 	log      *slog.Logger
 
 	finishing singleflight.Group // by reference id
@@ -51,6 +52,8 @@ var (
 	_ gateway.Prober      = (*Platform)(nil)
 	_ gateway.Remover     = (*Platform)(nil)
 	_ gateway.Finder      = (*Platform)(nil)
+	_ gateway.Looker      = (*Platform)(nil)
+	_ gateway.Profiler    = (*Platform)(nil)
 )
 
 // New makes the account ready without calling it. Invalid with a reason when its values cannot be
@@ -86,7 +89,20 @@ func New(a gateway.Account, o Options) (*Platform, error) {
 		hashType: hashType,
 		log:      o.Log.With("integration", a.IntegrationID, "partner", a.PartnerID),
 	}
-	p.sessions = &sessions{p: p, held: map[who]session{}}
+	p.sessions = &sessions{p: p, held: map[who]session{}, token: credential{a.AppTokenID, a.AppToken, hashType, demand(a)}}
+	p.players = p.sessions
+	if a.PlayerTokenID != "" {
+		hashType = strings.ToUpper(strings.ReplaceAll(a.PlayerHashType, "-", ""))
+		switch {
+		case !tokenIDs.MatchString(a.PlayerTokenID):
+			return nil, bad("player_token_id", "player_token_id_invalid", "The App Token id looks like 0_a1b2c3d4.")
+		case a.PlayerToken == "":
+			return nil, bad("player_token", "player_token_missing", "The player App Token value is missing.")
+		case hashes[hashType] == nil:
+			return nil, bad("player_hash_type", "hash_type_unknown", "The hash type is one of SHA256, SHA512, SHA1 and MD5.")
+		}
+		p.players = &sessions{p: p, held: map[who]session{}, token: credential{a.PlayerTokenID, a.PlayerToken, hashType, nil}}
+	}
 	return p, nil
 }
 
@@ -186,14 +202,19 @@ func (p *Platform) Get(ctx context.Context, a gateway.Actor, id string) (gateway
 	}
 	var e entry
 	var flavors []flavorAsset
+	var category int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { e, err = p.entry(gctx, w, id); return err })
 	g.Go(func() error { return p.flavors(gctx, w, id, &flavors) })
+	g.Go(func() (err error) { category, err = p.categoryOf(gctx, w, id); return err })
 	if err := g.Wait(); err != nil {
 		return gateway.Media{}, public(err)
 	}
 	m := e.media()
-	m.Renditions = renditions(e, flavors)
+	m.Renditions, m.CategoryID = renditions(e, flavors), category
+	if e.names(p.account.CategoryID) {
+		m.CategoryID = p.account.CategoryID
+	}
 	return m, nil
 }
 

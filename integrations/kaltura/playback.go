@@ -50,7 +50,7 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 	}
 	ks := ""
 	if pc.blocked() {
-		s, ok, err := p.sessions.playback(ctx, m.ID, playbackLife)
+		s, ok, err := p.players.playback(ctx, m.ID, playbackLife)
 		if err != nil {
 			return out, public(err)
 		}

@@ -31,6 +31,16 @@ type prober struct {
 	held                  map[who]session
 }
 
+// step is one check.
+type step struct {
+	id     gateway.CheckID
+	needed bool
+	run    func(context.Context) gateway.Check
+}
+
+// probeLife is how long the sessions of a check last.
+const probeLife = 10 * time.Minute
+
 // Probe implements gateway.Prober: the cheapest check first, fresh sessions, nothing left behind
 // (the upload check makes an upload token and deletes it).
 func (p *Platform) Probe(ctx context.Context, want gateway.Visibility) (gateway.Diagnosis, error) {
@@ -39,11 +49,7 @@ func (p *Platform) Probe(ctx context.Context, want gateway.Visibility) (gateway.
 		person: who{user: probeUser}, admin: who{admin: true},
 		d: gateway.Diagnosis{At: p.clock(), EntryCount: -1, Warnings: []string{}},
 	}
-	steps := []struct {
-		id     gateway.CheckID
-		needed bool
-		run    func(context.Context) gateway.Check
-	}{
+	steps := []step{
 		{gateway.CheckReach, true, b.reach},
 		{gateway.CheckSession, true, b.session},
 		{gateway.CheckListOwn, want == gateway.VisibilityOwn, b.listOwn},
@@ -52,6 +58,7 @@ func (p *Platform) Probe(ctx context.Context, want gateway.Visibility) (gateway.
 		{gateway.CheckUpload, true, b.upload},
 		{gateway.CheckSetTags, false, b.setTags},
 	}
+	steps = append(steps, b.options()...)
 	stopped := false
 	for i, s := range steps {
 		if err := ctx.Err(); err != nil {
@@ -144,8 +151,9 @@ func (b *prober) session(ctx context.Context) gateway.Check {
 	}
 	if !b.held[b.admin].admin {
 		delete(b.held, b.admin)
-	} else {
-		b.expiry(ctx)
+	}
+	if _, ok := b.held[b.admin]; !ok || !b.expiry(ctx) {
+		b.d.SessionLife = int64(b.longestLife(ctx, widget).Seconds())
 	}
 	if b.d.FixedUser != "" {
 		return passed("The App Token starts %s sessions, all of them for its own user “%s”.", b.d.SessionType, b.d.FixedUser)
@@ -154,7 +162,7 @@ func (b *prober) session(ctx context.Context) gateway.Check {
 }
 
 func (b *prober) start(ctx context.Context, widget session, hashType string, w who) error {
-	s, err := b.sessions.startSession(ctx, widget, hashType, w, 10*time.Minute, "")
+	s, err := b.sessions.startSession(ctx, widget, hashType, w, probeLife, "")
 	if err == nil {
 		b.held[w] = s
 	}
@@ -180,12 +188,16 @@ func (b *prober) refused(ctx context.Context, widget session, err error) gateway
 	return failed(reason, text, fix)
 }
 
-func (b *prober) expiry(ctx context.Context) {
+// expiry reads when the token ends and tells whether that could be read.
+func (b *prober) expiry(ctx context.Context) bool {
 	const op = "apptoken.get"
 	var t appToken
-	if a, err := b.call(ctx, op, params{"id": b.account.AppTokenID}, b.held[b.admin].ks.Reveal()); err == nil && a.decode(op, &t) == nil {
-		b.d.TokenExpiry = unix(t.Expiry)
+	a, err := b.call(ctx, op, params{"id": b.account.AppTokenID}, b.held[b.admin].ks.Reveal())
+	if err != nil || a.decode(op, &t) != nil {
+		return false
 	}
+	b.d.TokenExpiry = unix(t.Expiry)
+	return true
 }
 
 func (b *prober) count(ctx context.Context, s session, filter params) (int, error) {
@@ -307,7 +319,7 @@ func (b *prober) warn() {
 	}) {
 		add("The App Token holds list:*, which visibility “own” does not need.")
 	}
-	if !s.admin && !s.may("sview", "") {
+	if b.account.PlayerTokenID == "" && !s.admin && !s.may("sview", "") {
 		add("The App Token lacks sview:*: media with a restrictive access control profile or schedule will not play.")
 	}
 	if !b.d.TokenExpiry.IsZero() {

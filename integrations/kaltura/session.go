@@ -74,8 +74,9 @@ func tokenHash(hashType, ks string, token gateway.Secret) string {
 // sessions keeps one account's sessions in memory: one start per key however many ask, renewed
 // after 80 % of their life. Safe for concurrent use.
 type sessions struct {
-	p  *Platform
-	sf singleflight.Group
+	p     *Platform
+	token credential
+	sf    singleflight.Group
 
 	mu      sync.Mutex
 	widget  session
@@ -83,6 +84,14 @@ type sessions struct {
 	noAdmin time.Time // until when we remember that the token gives no ADMIN sessions
 	refused error     // the token was refused
 	refuseT time.Time // until when we believe it without asking again
+}
+
+// credential is an App Token and what its sessions must hold.
+type credential struct {
+	id       string
+	value    gateway.Secret
+	hashType string
+	demands  []string // privileges
 }
 
 var errNoAdmin = gateway.E(gateway.Forbidden, "admin_session_missing", "The App Token gives user sessions only.").
@@ -153,6 +162,9 @@ func (s *sessions) start(ctx context.Context, w who) (session, error) {
 		return session{}, err
 	}
 	s.refused = nil
+	if err := s.unentitled(got); err != nil {
+		return session{}, err
+	}
 	if w.admin && !got.admin {
 		s.noAdmin = now.Add(sessionLife)
 		return session{}, errNoAdmin
@@ -195,7 +207,7 @@ func (s *sessions) mint(ctx context.Context, w who, life time.Duration, privileg
 		if err != nil {
 			return session{}, err
 		}
-		got, err := s.startSession(ctx, widget, s.p.hashType, w, life, privileges)
+		got, err := s.startSession(ctx, widget, s.token.hashType, w, life, privileges)
 		if err != nil && !again && renewable(err) { // the widget session was the one refused
 			s.dropWidget(widget.ks)
 			continue
@@ -206,8 +218,8 @@ func (s *sessions) mint(ctx context.Context, w who, life time.Duration, privileg
 
 func (s *sessions) startSession(ctx context.Context, widget session, hashType string, w who, life time.Duration, privileges string) (session, error) {
 	p := params{
-		"id":        s.p.account.AppTokenID,
-		"tokenHash": tokenHash(hashType, widget.ks.Reveal(), s.p.account.AppToken),
+		"id":        s.token.id,
+		"tokenHash": tokenHash(hashType, widget.ks.Reveal(), s.token.value),
 		"type":      typeUser,
 		"expiry":    int64(life.Seconds()),
 	}
@@ -217,8 +229,9 @@ func (s *sessions) startSession(ctx context.Context, widget session, hashType st
 	if w.user != "" {
 		p["userId"] = w.user
 	}
-	if privileges != "" {
-		p["sessionPrivileges"] = privileges
+	// A token that holds privacycontext:* is narrowed by this; of others Kaltura drops it in silence.
+	if all := join(append([]string{privileges}, s.token.demands...)); all != "" {
+		p["sessionPrivileges"] = all
 	}
 	const op = "apptoken.startSession"
 	now := s.p.clock()
@@ -292,6 +305,10 @@ func (s *sessions) startWidget(ctx context.Context) (session, error) {
 // nothing is a privilege value that no entry, role or user has.
 const nothing = "0_nothing"
 
+func join(privileges []string) string {
+	return strings.Join(slices.DeleteFunc(privileges, func(p string) bool { return p == "" }), ",")
+}
+
 // harmless privileges may stay in a playback session: they identify or restrict, and grant nothing.
 var harmless = []string{
 	"sessionid", "apptoken", "appid", "privacycontext", "enableentitlement",
@@ -307,12 +324,25 @@ func (s *sessions) playback(ctx context.Context, entry string, life time.Duratio
 	if err != nil {
 		return session{}, false, err
 	}
+	return s.narrowed(ctx, token, entry, life)
+}
+
+// forEntry are the privileges that a playback session keeps, for its one entry: to play it whatever
+// its access control, and whatever category entitlement says.
+var forEntry = []string{"sview", "disableentitlementforentry"}
+
+// narrowed starts a session like token, which is of the same App Token, but for one entry.
+func (s *sessions) narrowed(ctx context.Context, token session, entry string, life time.Duration) (session, bool, error) {
 	if token.admin || !token.may("sview", entry) {
 		return session{}, false, nil
 	}
 	want := []string{"sview:" + entry}
 	for p := range strings.SplitSeq(token.privileges, ",") {
-		if name, ok := strings.CutSuffix(strings.TrimSpace(p), ":*"); ok && name != "sview" {
+		switch name, ok := strings.CutSuffix(strings.TrimSpace(p), ":*"); {
+		case !ok || name == "sview":
+		case slices.Contains(forEntry, name):
+			want = append(want, name+":"+entry)
+		default:
 			want = append(want, name+":"+nothing)
 		}
 	}
@@ -328,7 +358,7 @@ func narrow(privileges, entry string) bool {
 	for p := range strings.SplitSeq(privileges, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(p), ":")
 		switch {
-		case name == "", value == nothing, name == "sview" && value == entry, slices.Contains(harmless, name):
+		case name == "", value == nothing, slices.Contains(forEntry, name) && value == entry, slices.Contains(harmless, name):
 		default:
 			return false
 		}

@@ -94,7 +94,19 @@ type entry struct {
 	Height       number `json:"height"`
 	Duration     number `json:"duration"`
 	MSDuration   number `json:"msDuration"`
+	// Comma list; absent where entitlement is in force.
+	CategoriesIDs text `json:"categoriesIds"`
 }
+
+type conversionProfile struct {
+	ID               number `json:"id"`
+	Name             text   `json:"name"`
+	Type             number `json:"type"`
+	IsDefault        flag   `json:"isDefault"`
+	IsPartnerDefault flag   `json:"isPartnerDefault"`
+}
+
+const profileMedia = 1
 
 type flavorAsset struct {
 	ID              text   `json:"id"`
