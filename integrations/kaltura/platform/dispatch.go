@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -17,6 +18,15 @@ const (
 	anySession
 	userSession // not a widget session
 	adminOnly
+	operatorOnly // the operator's console or batch, acting for an account
+	consoleOnly
+)
+
+// The operator's own accounts, numbered as in the original. Their sessions name in partnerId the
+// account that they act for.
+const (
+	batchPartner   = -1
+	consolePartner = -2
 )
 
 // action is one action of a service.
@@ -24,6 +34,7 @@ type action struct {
 	service, name string
 	who           int
 	needs         []string // mandatory parameters; "x{}" is an object, "x@" a file
+	operators     bool     // the operator may call it for an account; all else is closed to the operator
 	run           func(c *call) (any, error)
 }
 
@@ -31,15 +42,16 @@ type action struct {
 type call struct {
 	context.Context
 	*Platform
-	act     *action
-	args    args
-	file    map[string]*upload
-	account *account // of the session or of the partner asked for; nil when anonymous
-	ks      *ks      // nil when anonymous
-	now     time.Time
-	uri     string
-	address string // of the caller
-	marks   *marks
+	act      *action
+	args     args
+	file     map[string]*upload
+	account  *account // of the session or of the partner asked for; nil when anonymous
+	ks       *ks      // nil when anonymous
+	operator int64    // batchPartner or consolePartner when one of them calls, else 0
+	now      time.Time
+	uri      string
+	address  string // of the caller
+	marks    *marks
 }
 
 // marks are what an action wants to say in headers.
@@ -74,6 +86,7 @@ func (p *Platform) register() {
 	for _, group := range [][]*action{
 		systemActions(), sessionActions(), appTokenActions(), userActions(), uploadActions(),
 		entryActions("media"), entryActions("baseEntry"), flavorActions(), profileActions(), partnerActions(),
+		dropFolderActions(), dropFileActions(), bulkActions("bulkupload_bulk"), bulkActions("bulkUpload"), categoryActions(),
 	} {
 		for _, a := range group {
 			p.actions[strings.ToLower(a.service+"."+a.name)] = a
@@ -132,6 +145,10 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if m.app != "" {
 		h.Set("X-Kaltura-App", m.app)
 	}
+	if d, ok := answer.(*document); ok {
+		d.write(h, w)
+		return
+	}
 	var b strings.Builder
 	switch format {
 	case 1:
@@ -156,6 +173,27 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	_, _ = w.Write([]byte(b.String())) // the client may be gone; nothing to do about it
+}
+
+// document is an answer that is a file of its own, whatever format was asked for.
+type document struct {
+	kind string // content type
+	keep string // Cache-Control, when it may be kept
+	body string
+}
+
+func (d *document) write(h http.Header, w io.Writer) {
+	h.Set("Content-Type", d.kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if d.keep != "" {
+		h.Set("Cache-Control", d.keep)
+		h.Set("Last-Modified", "Sun, 19 Nov 2000 08:52:00 GMT")
+		h.Set("Accept-Ranges", "bytes")
+		h.Del("Pragma")
+		h.Del("Expires")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(d.body)))
+	_, _ = io.WriteString(w, d.body) // the client may be gone; nothing to do about it
 }
 
 // fault translates an error and logs what the client is not told.
@@ -242,12 +280,19 @@ func (c *call) forbidden() bool {
 	if c.ks != nil {
 		for _, name := range []string{"partnerId", "p"} {
 			asked := c.args.num(name)
-			if asked != 0 && asked != c.ks.partner && c.act.who != anybody {
+			if asked != 0 && asked != c.partner() && c.act.who != anybody {
 				return true
 			}
 		}
 	}
+	if c.operator != 0 && !c.act.operators {
+		return true
+	}
 	switch c.act.who {
+	case operatorOnly:
+		return c.operator == 0 || !c.admin()
+	case consoleOnly:
+		return c.operator != consolePartner || !c.admin()
 	case anySession:
 		return c.ks == nil
 	case userSession:

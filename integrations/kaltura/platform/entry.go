@@ -69,7 +69,7 @@ func (p *Platform) viewEntry(e Entry) *object {
 	return newObject("KalturaMediaEntry").
 		set("id", e.ID).set("name", e.Name).set("description", e.Description).set("partnerId", e.Partner).
 		set("userId", e.UserID).set("creatorId", e.CreatorID).set("tags", e.Tags).set("adminTags", orNil(e.AdminTags)).
-		set("categories", "").set("categoriesIds", "").set("status", e.Status).set("moderationStatus", 6).
+		set("categories", e.Categories).set("categoriesIds", e.categoryIDs()).set("status", e.Status).set("moderationStatus", 6).
 		set("moderationCount", 0).set("type", e.Type).set("createdAt", e.CreatedAt.Unix()).set("updatedAt", e.UpdatedAt.Unix()).
 		set("rank", 0.0).set("totalRank", 0).set("votes", 0).null("groupId").set("partnerData", orNil(e.PartnerData)).
 		set("downloadUrl", download).set("searchText", searchText(e)).set("licenseType", -1).set("version", 0).
@@ -253,6 +253,9 @@ func (c *call) fillEntry(t Tables, e *Entry, a args) error {
 		}
 		e.UserID = user
 	}
+	if err := c.fillCategories(t, e, a); err != nil {
+		return err
+	}
 	e.index()
 	return nil
 }
@@ -358,6 +361,17 @@ func (c *call) entryUpdate() (any, error) {
 	}
 }
 
+// uncategorise takes an entry out of all categories.
+func uncategorise(ctx context.Context, t Tables, e Entry) error {
+	rows, err := t.CategoryEntries().Find(ctx, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
+	for _, r := range rows {
+		if err := t.CategoryEntries().Delete(ctx, r.Partner, r.ID); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 // dropFlavors deletes the flavors of an entry.
 func dropFlavors(ctx context.Context, t Tables, e Entry) error {
 	flavors, err := t.Flavors().Find(ctx, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
@@ -380,6 +394,9 @@ func (c *call) entryDelete() (any, error) {
 		if err := dropFlavors(c, t, e); err != nil {
 			return err
 		}
+		if err := uncategorise(c, t, e); err != nil {
+			return err
+		}
 		return t.Entries().Delete(c, e.Partner, e.ID)
 	})
 	if err != nil || e.AssetID == "" {
@@ -389,81 +406,4 @@ func (c *call) entryDelete() (any, error) {
 		return nil, err
 	}
 	return nil, nil
-}
-
-// resource checks a resource parameter and gives the token it names, empty when there is none.
-func (c *call) resource() (string, error) {
-	r := c.args.tree("resource")
-	if r == nil {
-		return "", nil
-	}
-	switch kind := r.str("objectType"); {
-	case kind == "":
-		return "", refuse("OBJECT_TYPE_ABSTRACT", "OBJ_TYPE", "KalturaResource")
-	case !strings.EqualFold(kind, "KalturaUploadedFileTokenResource"):
-		return "", refuse("RESOURCE_TYPE_NOT_SUPPORTED", "RES_TYPE", kind)
-	case !r.has("token"):
-		return "", refuse("PROPERTY_VALIDATION_CANNOT_BE_NULL", "PROP_NAME", "KalturaUploadedFileTokenResource::token")
-	}
-	return r.str("token"), nil
-}
-
-// entryAddContent gives an entry its file. Without a resource it does nothing and says nothing.
-func (c *call) entryAddContent() (any, error) {
-	token, err := c.resource()
-	if err != nil {
-		return nil, err
-	}
-	e, err := c.owned(c.tables(), c.args.str("entryId"))
-	if err != nil {
-		return nil, err
-	}
-	if c.args.tree("resource") == nil {
-		return c.view(e), nil
-	}
-	if e.Status != entryNoContent && e.Status != entryImport {
-		return nil, refuse("ENTRY_ALREADY_WITH_CONTENT")
-	}
-	if err := c.attach(&e, token); err != nil {
-		return nil, err
-	}
-	return c.view(e), nil
-}
-
-// entryUpdateContent gives an entry another file. The old one plays until this call, not longer:
-// there is no hidden replacement entry here.
-func (c *call) entryUpdateContent() (any, error) {
-	token, err := c.resource()
-	if err != nil {
-		return nil, err
-	}
-	e, err := c.owned(c.tables(), c.args.str("entryId"))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.uploadToken(c.tables(), token); err != nil {
-		return nil, err
-	}
-	old := e.AssetID
-	if e.Status != entryNoContent && e.Status != entryImport {
-		err := c.Records.KalturaTx(c, func(tx Tx) error {
-			if err := dropFlavors(c, tx.Kaltura(), e); err != nil {
-				return err
-			}
-			e.Status, e.AssetID, e.Generations, e.FlavorParams = entryNoContent, "", nil, ""
-			return tx.Kaltura().Entries().Update(c, &e)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := c.attach(&e, token); err != nil {
-		return nil, err
-	}
-	if old != "" {
-		if err := c.Assets.Remove(c, old); err != nil && !missing(err) {
-			return nil, err
-		}
-	}
-	return c.view(e), nil
 }

@@ -72,6 +72,18 @@ var templates = map[string]string{
 	"UPLOAD_TOKEN_MISSING_FILE_SIZE":                       "FileSize is mandatory when enabling autoFinalize",
 	"UPLOADED_FILE_NOT_FOUND_BY_TOKEN":                     "The uploaded file was not found by the given token id, or was already used",
 	"MUST_FILTER_ON_OBJECT_ID":                             "Must filter on object id",
+	"DROP_FOLDER_ALREADY_EXISTS":                           "Drop folder with path [@PATH@] already exists",
+	"DROP_FOLDER_NOT_FOUND":                                "Drop folder id [@FOLDER_ID@] not found",
+	"DATA_CENTER_ID_NOT_FOUND":                             "There is no data center with id [@DCID@]",
+	"INGESTION_PROFILE_ID_NOT_FOUND":                       `Ingestion profile id "@ID@" not found`,
+	"BULK_UPLOAD_NOT_FOUND":                                `Bulk upload id "@ID@" not found`,
+	"CATEGORY_NOT_FOUND":                                   `Category id "@ID@" not found`,
+	"PARENT_CATEGORY_NOT_FOUND":                            `Parent category id "@ID@" not found`,
+	"DUPLICATE_CATEGORY":                                   `The category "@CAT@" already exists`,
+	"CATEGORY_ENTRY_ALREADY_EXISTS":                        "Entry already assigned to this category",
+	"CATEGORY_USER_ALREADY_EXISTS":                         "User already exists in this category",
+	"CAPTION_ASSET_ID_NOT_FOUND":                           `The caption asset id "@ID@" not found`,
+	"CAPTION_ASSET_IS_NOT_READY":                           "The caption asset is not ready",
 	"INVALID_OBJECT_ID":                                    "Invalid object id [@ID@]",
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,9 @@ type Config struct {
 	// FinalWait is how long the final chunk of an upload waits for chunks that are still on their
 	// way on other connections; 0 = 45 seconds, as the original.
 	FinalWait time.Duration
+	// DropRoot is the folder on this machine below which the paths of drop folders lie; empty = no
+	// drop folder is watched.
+	DropRoot string
 }
 
 // Platform is the server. Safe for concurrent use.
@@ -68,13 +72,13 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Max-Age", "86400")
 		return
 	}
-	path := r.URL.EscapedPath()
+	at := r.URL.EscapedPath()
 	switch {
-	case path == "/api_v3" || strings.HasPrefix(path, "/api_v3/"):
+	case at == "/api_v3" || strings.HasPrefix(at, "/api_v3/"):
 		p.serveAPI(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		http.Error(w, "", http.StatusMethodNotAllowed)
-	case strings.HasPrefix(path, "/dash/"), strings.HasPrefix(path, "/hls/"):
+	case strings.HasPrefix(at, "/dash/"), strings.HasPrefix(at, "/hls/"):
 		p.servePackage(w, r)
 	default:
 		p.serveDelivery(w, r)
@@ -94,15 +98,11 @@ func (p *Platform) failed(ctx context.Context, what string, err error) {
 // account's assets; empty = "kaltura:" and the partner id.
 func (p *Platform) CreateAccount(ctx context.Context, a Account) error {
 	id := fmt.Sprint(a.PartnerID)
-	row := AccountRow{Row: Row{Partner: a.PartnerID, ID: id}, HubID: a.HubID, Name: a.Name, AdminEmail: a.AdminEmail}
+	row := AccountRow{Row: Row{Partner: a.PartnerID, ID: id}, HubID: a.HubID, Name: a.Name, AdminEmail: a.AdminEmail, Entitlement: a.Entitlement}
 	if row.HubID == "" {
 		row.HubID = "kaltura:" + id
 	}
-	var err error
-	if row.AdminSecret, err = p.Sealer.Seal(a.AdminSecret, row.place("admin_secret")); err != nil {
-		return err
-	}
-	if row.UserSecret, err = p.Sealer.Seal(a.UserSecret, row.place("user_secret")); err != nil {
+	if err := p.seal(&row, a.AdminSecret, a.UserSecret); err != nil {
 		return err
 	}
 	now := p.Clock()
@@ -134,8 +134,45 @@ func (p *Platform) CreateAccount(ctx context.Context, a Account) error {
 			Row: Row{Partner: a.PartnerID, ID: fmt.Sprint(defaultAccessControl)}, Name: "Default", SystemName: "Default",
 			Description: "Default access control profile", IsDefault: true,
 		}
-		return t.AccessControls().Insert(ctx, &profile)
+		if err := t.AccessControls().Insert(ctx, &profile); err != nil || a.DropFolder == "" {
+			return err
+		}
+		folder := newFolder(a.PartnerID)
+		folder.Name, folder.Path, folder.Status = "Drop folder", path.Clean("/"+a.DropFolder), folderEnabled
+		folder.Handler, folder.Patterns, folder.DeletePolicy, folder.CheckInterval = handlerXML, "*.xml", deleteByHand, 2
+		return insertFolder(ctx, t, &folder)
 	})
+}
+
+// CreateOperator makes the accounts of the operator, once: the console's (-2) and the batch's (-1),
+// with one secret for both. Their sessions act for any account, and may only do what concerns drop
+// folders: only the operator can make those. Without this call nobody can.
+func (p *Platform) CreateOperator(ctx context.Context, secret gateway.Secret) error {
+	return p.Records.KalturaTx(ctx, func(tx Tx) error {
+		for _, partner := range []int64{consolePartner, batchPartner} {
+			row := AccountRow{Row: Row{Partner: partner, ID: fmt.Sprint(partner)}, Name: "Operator"}
+			if _, err := tx.Kaltura().Accounts().Get(ctx, partner, row.ID); !missing(err) {
+				return err
+			}
+			// Nobody is told a user secret, so no session without administrator's rights can be made with one.
+			if err := p.seal(&row, secret, gateway.Secret(randomHex())); err != nil {
+				return err
+			}
+			if err := tx.Kaltura().Accounts().Insert(ctx, &row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// seal puts the secrets of an account into its row.
+func (p *Platform) seal(row *AccountRow, admin, user gateway.Secret) (err error) {
+	if row.AdminSecret, err = p.Sealer.Seal(admin, row.place("admin_secret")); err != nil {
+		return err
+	}
+	row.UserSecret, err = p.Sealer.Seal(user, row.place("user_secret"))
+	return err
 }
 
 // Account describes an account to be made.
@@ -149,6 +186,12 @@ type Account struct {
 	HubID       string
 	// AdminPassword lets the administrator use user.loginByLoginId and partner.getSecrets; empty = nobody can.
 	AdminPassword gateway.Secret
+	// DropFolder is the path, below Config.DropRoot, of a folder whose XML files are ingested; it gets
+	// the number 1. Empty = none.
+	DropFolder string
+	// Entitlement is enforced for sessions that do not say otherwise: who may see an entry follows
+	// from its categories.
+	Entitlement bool
 }
 
 // place is where a secret of the account is sealed.

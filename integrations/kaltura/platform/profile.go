@@ -100,6 +100,14 @@ func findProfile(id int64) *profile {
 	return &profiles[i]
 }
 
+func findProfileByName(systemName string) *profile {
+	i := slices.IndexFunc(profiles, func(p profile) bool { return p.systemName == systemName })
+	if i < 0 {
+		return nil
+	}
+	return &profiles[i]
+}
+
 func (c *call) viewProfile(p profile) *object {
 	crop := newObject("KalturaCropDimensions").set("left", -1).set("top", -1).set("width", -1).set("height", -1)
 	return newObject("KalturaConversionProfile").
@@ -139,9 +147,6 @@ func profileActions() []*action {
 		}},
 		{service: "accessControl", name: "add", who: adminOnly, needs: []string{"accessControl{}"}, run: (*call).accessAdd},
 		{service: "accessControl", name: "list", who: adminOnly, run: (*call).accessList},
-		{service: "category", name: "list", who: userSession, run: func(*call) (any, error) {
-			return list("KalturaCategoryListResponse", 0, nil), nil
-		}},
 		{service: "metadata_metadata", name: "list", who: anySession, run: func(c *call) (any, error) {
 			// There are no metadata; the web player asks all the same.
 			if f := c.args.tree("filter"); f.str("objectIdEqual")+f.str("objectIdIn") == "" {

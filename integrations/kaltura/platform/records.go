@@ -33,6 +33,13 @@ type Tables interface {
 	Entries() Table[Entry]
 	Flavors() Table[Flavor]
 	AccessControls() Table[AccessControl]
+	DropFolders() Table[DropFolder]
+	DropFolderFiles() Table[DropFolderFile]
+	Jobs() Table[Job]
+	Categories() Table[Category]
+	CategoryEntries() Table[CategoryEntry]
+	CategoryUsers() Table[CategoryUser]
+	Captions() Table[Caption]
 }
 
 // Table are the operations of one noun. Rows belong to a partner; partner 0 stands for any, for
@@ -118,6 +125,7 @@ type AccountRow struct {
 	AdminEmail  string         `bun:"admin_email"`
 	AdminSecret gateway.Sealed `bun:"admin_secret"`
 	UserSecret  gateway.Sealed `bun:"user_secret"`
+	Entitlement bool           `bun:"entitlement"` // enforced unless a session says otherwise
 }
 
 // Status of a user.
@@ -240,6 +248,8 @@ type Entry struct {
 	TermsTags         string       `bun:"terms_tags"`
 	TermsDescription  string       `bun:"terms_description"`
 	TermsAll          string       `bun:"terms_all"`
+	Categories        string       `bun:"categories"`   // full names, comma list
+	CategoryIDs       string       `bun:"category_ids"` // ids with those of the parents, between blanks: " 1>2 7 "
 }
 
 // Generation names the manifests of one published package, so that an address handed out keeps

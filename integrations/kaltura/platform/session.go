@@ -33,6 +33,16 @@ func (c *call) open(text string) error {
 	if err != nil {
 		return invalidKS(text)
 	}
+	if partner < 0 { // an operator acts for the account that it names
+		c.operator = partner
+		if asked := c.args.num("partnerId"); asked > 0 {
+			if acc, _, err = c.Platform.account(c, asked); missing(err) {
+				return refuse("SERVICE_FORBIDDEN_CONTENT_BLOCKED")
+			} else if err != nil {
+				return err
+			}
+		}
+	}
 	c.account, c.ks = acc, &k
 	return nil
 }
@@ -238,7 +248,7 @@ func validPrivileges(s string) error {
 func (c *call) sessionWidget() (any, error) {
 	id := c.args.str("widgetId")
 	partner, err := strconv.ParseInt(strings.TrimPrefix(id, "_"), 10, 64)
-	if err != nil || !strings.HasPrefix(id, "_") {
+	if err != nil || !strings.HasPrefix(id, "_") || partner <= 0 {
 		return nil, refuse("INVALID_WIDGET_ID", "WIDGET_ID", id)
 	}
 	acc, _, err := c.Platform.account(c, partner)

@@ -31,20 +31,38 @@ const (
 	adminSecret = "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
 	userSecret  = "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
 	adminUser   = "admin@partner.example"
+	operator    = "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3" // the recordings do not show theirs
+	password    = "Aa1!aaaa"
 )
+
+// target is a server with one account, as a client sees it.
+type target struct {
+	url                    string
+	secret, user, operator string // of the administrator, for users, of the operator
+	drop                   string // the folder below which the paths of drop folders lie
+}
+
+// recorded is an account with the secrets of the recordings.
+func recorded() target { return target{secret: adminSecret, user: userSecret, operator: operator} }
 
 // world is a platform over a real database, real files and, when started, the real pipeline.
 type world struct {
+	target
 	t      *testing.T
-	db     *store.DB
+	db     *store.DB // nil when all that is known of the server is its address
 	p      *platform.Platform
 	cfg    platform.Config
-	url    string
 	server *httptest.Server
 	assets *gateway.Assets
 }
 
 func newWorld(t *testing.T, db *store.DB) *world {
+	t.Helper()
+	return worldWith(t, db, recorded(), platform.Account{})
+}
+
+// worldWith makes a platform whose account has the secrets of to.
+func worldWith(t *testing.T, db *store.DB, to target, account platform.Account) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -59,7 +77,9 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	must(t, err)
 	events := &gateway.Events{Store: db, Clock: gateway.SystemClock}
 	assets := &gateway.Assets{Store: db, Clock: gateway.SystemClock, Staging: staging, Blobs: blobs, Pipeline: pipeline, Events: events}
-	w := &world{t: t, db: db, assets: assets}
+	w := &world{target: to, t: t, db: db, assets: assets}
+	w.drop = filepath.Join(dir, "drop")
+	must(t, os.Mkdir(w.drop, 0o755))
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		http.StripPrefix("/kaltura", w.p).ServeHTTP(rw, r)
 	}))
@@ -67,13 +87,13 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	w.url = w.server.URL + "/kaltura"
 	w.cfg = platform.Config{
 		BaseURL: w.url, Records: db, Staging: staging, Blobs: blobs, Assets: assets, Sealer: keys, Clock: gateway.SystemClock,
-		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), FinalWait: 100 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), FinalWait: 100 * time.Millisecond, DropRoot: w.drop,
 	}
 	w.restart()
-	must(t, w.p.CreateAccount(ctx, platform.Account{
-		PartnerID: partnerID, Name: "Reference Partner", AdminName: "Ref Admin", AdminEmail: adminUser,
-		AdminSecret: adminSecret, UserSecret: userSecret, AdminPassword: "Aa1!aaaa",
-	}))
+	account.PartnerID, account.Name, account.AdminName, account.AdminEmail = partnerID, "Reference Partner", "Ref Admin", adminUser
+	account.AdminSecret, account.UserSecret, account.AdminPassword = gateway.Secret(to.secret), gateway.Secret(to.user), password
+	must(t, w.p.CreateAccount(ctx, account))
+	must(t, w.p.CreateOperator(ctx, gateway.Secret(to.operator)))
 	return w
 }
 
@@ -98,6 +118,25 @@ func (w *world) work() {
 	})
 }
 
+// watch looks into the drop folders again and again.
+func (w *world) watch() {
+	ctx, stop := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if err := w.p.Watch(ctx); err != nil && ctx.Err() == nil {
+				w.t.Error(err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	w.t.Cleanup(func() { stop(); <-done })
+}
+
 // testWriter sends the log to the test.
 type testWriter struct{ t *testing.T }
 
@@ -114,7 +153,7 @@ func must(t testing.TB, err error) {
 }
 
 func (w *world) session(user string, kind int64, privileges string) string {
-	return platform.NewSession(adminSecret, partnerID, user, kind, privileges, time.Now().Unix()+86400)
+	return platform.NewSession(w.secret, partnerID, user, kind, privileges, time.Now().Unix()+86400)
 }
 
 // api calls an action with a JSON body and gives the decoded answer.
@@ -212,11 +251,14 @@ func (w *world) wait(ks, id string, status float64, more func(map[string]any) bo
 		if e["status"] == status && (more == nil || more(e)) {
 			return e
 		}
-		if s := e["status"]; s != status && (s == -1.0 || s == -2.0) {
+		if s := e["status"]; s != status && (s == -1.0 || s == -2.0) && w.db != nil {
 			all, err := w.db.Assets().All(w.t.Context(), gateway.Slice{})
 			w.t.Fatalf("entry failed: %v %+v", err, all)
 		}
 		time.Sleep(100 * time.Millisecond)
+	}
+	if w.db == nil {
+		w.t.Fatalf("entry did not get there: %v", e)
 	}
 	all, _ := w.db.Assets().All(w.t.Context(), gateway.Slice{})
 	for _, as := range all {

@@ -1,0 +1,86 @@
+package platform
+
+import "strings"
+
+// resource checks a resource parameter and gives the token it names, empty when there is none.
+func (c *call) resource() (string, error) {
+	r := c.args.tree("resource")
+	if r == nil {
+		return "", nil
+	}
+	switch kind := r.str("objectType"); {
+	case kind == "":
+		return "", refuse("OBJECT_TYPE_ABSTRACT", "OBJ_TYPE", "KalturaResource")
+	case !strings.EqualFold(kind, "KalturaUploadedFileTokenResource"):
+		return "", refuse("RESOURCE_TYPE_NOT_SUPPORTED", "RES_TYPE", kind)
+	case !r.has("token"):
+		return "", refuse("PROPERTY_VALIDATION_CANNOT_BE_NULL", "PROP_NAME", "KalturaUploadedFileTokenResource::token")
+	}
+	return r.str("token"), nil
+}
+
+// entryAddContent gives an entry its file. Without a resource it does nothing and says nothing.
+func (c *call) entryAddContent() (any, error) {
+	token, err := c.resource()
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.owned(c.tables(), c.args.str("entryId"))
+	if err != nil {
+		return nil, err
+	}
+	if c.args.tree("resource") == nil {
+		return c.view(e), nil
+	}
+	if e.Status != entryNoContent && e.Status != entryImport {
+		return nil, refuse("ENTRY_ALREADY_WITH_CONTENT")
+	}
+	if err := c.attach(&e, token); err != nil {
+		return nil, err
+	}
+	return c.view(e), nil
+}
+
+// emptyEntry takes the content from an entry, so that it can get another. Its asset stays for the
+// caller to remove.
+func (c *call) emptyEntry(e *Entry) error {
+	if e.Status == entryNoContent || e.Status == entryImport {
+		return nil
+	}
+	return c.Records.KalturaTx(c, func(tx Tx) error {
+		if err := dropFlavors(c, tx.Kaltura(), *e); err != nil {
+			return err
+		}
+		e.Status, e.AssetID, e.Generations, e.FlavorParams = entryNoContent, "", nil, ""
+		return tx.Kaltura().Entries().Update(c, e)
+	})
+}
+
+// entryUpdateContent gives an entry another file. The old one plays until this call, not longer:
+// there is no hidden replacement entry here.
+func (c *call) entryUpdateContent() (any, error) {
+	token, err := c.resource()
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.owned(c.tables(), c.args.str("entryId"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.uploadToken(c.tables(), token); err != nil {
+		return nil, err
+	}
+	old := e.AssetID
+	if err := c.emptyEntry(&e); err != nil {
+		return nil, err
+	}
+	if err := c.attach(&e, token); err != nil {
+		return nil, err
+	}
+	if old != "" {
+		if err := c.Assets.Remove(c, old); err != nil && !missing(err) {
+			return nil, err
+		}
+	}
+	return c.view(e), nil
+}

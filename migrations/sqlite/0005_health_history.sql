@@ -1,0 +1,1 @@
+-- A place kept for the health history and webhooks; replace this file with them.
