@@ -72,6 +72,9 @@ func MaySee(a Actor, hubID, audience string) bool {
 	return a.HubID == hubID && (audience == "" || audience == a.self() || (a.Admin() && !a.Machine()))
 }
 
+// AudienceAdmins is the audience of what only admins of the hub can do something about.
+const AudienceAdmins = "admins"
+
 // audienceOf names who hears of a thing made by a participant or, when there is none, by a machine
 // client: what a client does for itself is no news for the whole hub.
 func audienceOf(participantID, clientID string) string { return cmp.Or(participantID, clientID) }

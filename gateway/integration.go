@@ -88,6 +88,7 @@ type Diagnosis struct {
 	TokenExpiry time.Time `json:"token_expiry"` // zero = never or unknown
 	Checks      []Check   `json:"checks"`       // in the order shown
 	Warnings    []string  `json:"warnings"`     // weak hash and the like
+	SessionLife int64     `json:"session_life"` // longest session it grants, in seconds; 0 = not measured
 	EntryCount  int       `json:"entry_count"`  // entries that become visible in shared mode; -1 = unknown
 }
 

@@ -78,20 +78,49 @@ type (
 	Sweep struct{}
 	// ProbeIntegrations checks the health of connections.
 	ProbeIntegrations struct{}
+	// KeepAlive queues what is due of connections: full diagnoses, reconciliation, looks for 360°.
+	KeepAlive struct{}
+	// DiagnoseIntegration diagnoses a connection, privilege by privilege.
+	DiagnoseIntegration struct {
+		IntegrationID string `json:"integration_id"`
+	}
+	// ReconcileLibrary asks whether the sources of items and uploads are still there.
+	ReconcileLibrary struct {
+		IntegrationID string `json:"integration_id"`
+	}
+	// LookAtEntry does so for one entry, at once.
+	LookAtEntry struct {
+		IntegrationID string `json:"integration_id"`
+		EntryID       string `json:"entry_id"`
+	}
+	// ScanSpherical looks for entries that look spherical and lack the tag.
+	ScanSpherical struct {
+		IntegrationID string `json:"integration_id"`
+	}
+	// MarkSpherical tags the entries of a run, or takes the tags back.
+	MarkSpherical struct {
+		JobID string `json:"job_id"`
+	}
 )
 
 // Kind names the task for ever.
-func (IngestUpload) Kind() string      { return "ingest_upload" }
-func (WatchUpload) Kind() string       { return "watch_upload" }
-func (ImportItem) Kind() string        { return "import_item" }
-func (InspectAsset) Kind() string      { return "inspect_asset" }
-func (PackageAsset) Kind() string      { return "package_asset" }
-func (LadderAsset) Kind() string       { return "ladder_asset" }
-func (SettleAsset) Kind() string       { return "settle_asset" }
-func (TrimAsset) Kind() string         { return "trim_asset" }
-func (AbandonIngest) Kind() string     { return "abandon_ingest" }
-func (Sweep) Kind() string             { return "sweep" }
-func (ProbeIntegrations) Kind() string { return "probe_integrations" }
+func (IngestUpload) Kind() string        { return "ingest_upload" }
+func (WatchUpload) Kind() string         { return "watch_upload" }
+func (ImportItem) Kind() string          { return "import_item" }
+func (InspectAsset) Kind() string        { return "inspect_asset" }
+func (PackageAsset) Kind() string        { return "package_asset" }
+func (LadderAsset) Kind() string         { return "ladder_asset" }
+func (SettleAsset) Kind() string         { return "settle_asset" }
+func (TrimAsset) Kind() string           { return "trim_asset" }
+func (AbandonIngest) Kind() string       { return "abandon_ingest" }
+func (Sweep) Kind() string               { return "sweep" }
+func (ProbeIntegrations) Kind() string   { return "probe_integrations" }
+func (KeepAlive) Kind() string           { return "keep_alive" }
+func (DiagnoseIntegration) Kind() string { return "diagnose_integration" }
+func (ReconcileLibrary) Kind() string    { return "reconcile_library" }
+func (LookAtEntry) Kind() string         { return "look_at_entry" }
+func (ScanSpherical) Kind() string       { return "scan_spherical" }
+func (MarkSpherical) Kind() string       { return "mark_spherical" }
 
 // Queues keep short work from waiting behind long work.
 const (

@@ -1,5 +1,7 @@
 package gateway
 
+import "time"
+
 // ItemKind says where a library item's bytes live.
 type ItemKind string
 
@@ -43,4 +45,8 @@ type LibraryItem struct {
 	ErrorCode     string    `bun:"error_code"`
 	ErrorText     string    `bun:"error_text"`
 	NextStep      string    `bun:"next_step"`
+
+	ThumbVersion    string     `bun:"thumb_version"`     // of the entry's picture
+	SourceLostAt    *time.Time `bun:"source_lost_at"`    // since when the entry is known to be gone
+	SourceMissingAt *time.Time `bun:"source_missing_at"` // since when it is not listed, without being known to be gone
 }

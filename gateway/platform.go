@@ -85,6 +85,14 @@ type Finder interface {
 	Find(ctx context.Context, actor Actor, referenceID string) (Media, error)
 }
 
+// Looker is a platform that can be asked about many entries at once, whoever owns them.
+type Looker interface {
+	// Look gives those of the entries (100 ids at most) that it lists, in whatever state and in no
+	// order. One that is missing may only not be listed, or not yet: ask Get before believing that it
+	// is gone.
+	Look(ctx context.Context, ids []string) ([]Media, error)
+}
+
 // Account is an integration with its secret in clear, for the adapter only.
 type Account struct {
 	IntegrationID string

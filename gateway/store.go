@@ -56,6 +56,8 @@ type Tables interface {
 	Jobs() JobTable
 	Events() EventTable
 	Audit() AuditTable
+	Upkeeps() UpkeepTable
+	Spherical() SphericalTable
 }
 
 // Store is the database. Safe for concurrent use.
@@ -124,8 +126,28 @@ type IntegrationTable interface {
 	All(ctx context.Context, w Slice) ([]Integration, error)
 	// SetHealth changes the health columns only, whatever the version.
 	SetHealth(ctx context.Context, id string, h Health, text string, at time.Time) error
+	// SetDiagnosis changes the diagnosis only, whatever the version.
+	SetDiagnosis(ctx context.Context, id string, d Diagnosis) error
 	// Uses counts what hangs on an integration: library links, uploads that are not done, mappings.
 	Uses(ctx context.Context, id string) (Impact, error)
+}
+
+// UpkeepTable holds what keeping connections alive has to remember. Own setter: hook_at.
+type UpkeepTable interface {
+	Rows[Upkeep]
+	// SetHookAt notes when a notification was taken.
+	SetHookAt(ctx context.Context, id string, at time.Time) error
+}
+
+// SphericalTable holds entries that look spherical.
+type SphericalTable interface {
+	Rows[SphericalCandidate]
+	// ByEntry gives the candidate of an entry, NotFound when there is none.
+	ByEntry(ctx context.Context, integrationID, entryID string) (SphericalCandidate, error)
+	// List gives those in any of the states (all when none given) and, unless empty, of one run.
+	List(ctx context.Context, integrationID, jobID string, states []CandidateState, w Slice) ([]SphericalCandidate, error)
+	// Count gives how many are in each state.
+	Count(ctx context.Context, integrationID string) (map[CandidateState]int, error)
 }
 
 // MappingTable holds mappings.
@@ -148,6 +170,10 @@ type UploadTable interface {
 	Expired(ctx context.Context, now time.Time, limit int) ([]Upload, error)
 	// InReplica gives receiving and ingesting uploads whose bytes lie there, for the relay after a restart.
 	InReplica(ctx context.Context, replica string) ([]Upload, error)
+	// Sources gives the entries that ready uploads became, each once, by id from after on, n at most.
+	Sources(ctx context.Context, integrationID, after string, n int) ([]string, error)
+	// OfEntries gives the uploads that became one of the entries.
+	OfEntries(ctx context.Context, integrationID string, entryIDs []string, w Slice) ([]Upload, error)
 }
 
 // LibraryTable holds library items.
@@ -157,6 +183,10 @@ type LibraryTable interface {
 	Find(ctx context.Context, like LibraryItem) (LibraryItem, error)
 	// InStates gives the items of all hubs in the given states.
 	InStates(ctx context.Context, states []ItemState, w Slice) ([]LibraryItem, error)
+	// Sources gives the entries that ready items came from, each once, by id from after on, n at most.
+	Sources(ctx context.Context, integrationID, after string, n int) ([]string, error)
+	// OfEntries gives the ready items that came from one of the entries.
+	OfEntries(ctx context.Context, integrationID string, entryIDs []string, w Slice) ([]LibraryItem, error)
 	// List gives what the actor may see, newest first; text searches the name.
 	List(ctx context.Context, a Actor, text string, types []MediaType, w Slice) ([]LibraryItem, error)
 }

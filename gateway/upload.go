@@ -48,4 +48,7 @@ type Upload struct {
 	NextStep      string      `bun:"next_step"`
 	ExpiresAt     time.Time   `bun:"expires_at"`
 	FinishedAt    *time.Time  `bun:"finished_at"`
+
+	EntryLostAt    *time.Time `bun:"entry_lost_at"`    // since when the entry is known to be gone
+	EntryMissingAt *time.Time `bun:"entry_missing_at"` // since when it is not listed, without being known to be gone
 }

@@ -13,6 +13,7 @@ func Schedule() []*river.PeriodicJob {
 	return []*river.PeriodicJob{
 		regularly(10*time.Minute, gateway.Sweep{}),
 		regularly(5*time.Minute, gateway.ProbeIntegrations{}),
+		regularly(10*time.Minute, gateway.KeepAlive{}),
 	}
 }
 

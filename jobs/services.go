@@ -32,5 +32,9 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, trimAsset(s))
 	river.AddWorker(w, sweep(s))
 	river.AddWorker(w, probeIntegrations(s))
+	river.AddWorker(w, keepAlive(s))
+	river.AddWorker(w, diagnoseIntegration(s))
+	river.AddWorker(w, reconcileLibrary(s))
+	river.AddWorker(w, lookAtEntry(s))
 	return w
 }

@@ -132,7 +132,7 @@ func TestEveryTaskHasAWorkerAndATimeout(t *testing.T) {
 	if d := ladderAsset(Services{}).Timeout(nil); d <= 0 {
 		t.Error("a task without end")
 	}
-	if len(Schedule()) != 2 {
+	if len(Schedule()) != 3 {
 		t.Error(len(Schedule()))
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -30,6 +31,16 @@ func (i integrations) SetHealth(ctx context.Context, id string, h gateway.Health
 	return i.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return q.Set("health = ?", h).Set("health_text = ?", text).Set("health_at = ?", at).Where("id = ?", id)
 	})
+}
+
+func (i integrations) SetDiagnosis(ctx context.Context, id string, d gateway.Diagnosis) error {
+	n, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewUpdate().Model(&gateway.Integration{Diagnosis: d}).Column("diagnosis").Where("id = ?", id).Returning("NULL").Exec(ctx)
+	})
+	if err == nil && n == 0 {
+		err = notFound()
+	}
+	return err
 }
 
 func (i integrations) Uses(ctx context.Context, id string) (gateway.Impact, error) {

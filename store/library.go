@@ -44,3 +44,16 @@ func (l library) List(ctx context.Context, a gateway.Actor, text string, types [
 		return q
 	})
 }
+
+func (l library) Sources(ctx context.Context, integrationID, after string, n int) ([]string, error) {
+	return l.sources(ctx, integrationID, after, string(gateway.ItemReady), n)
+}
+
+func (l library) OfEntries(ctx context.Context, integrationID string, entryIDs []string, w gateway.Slice) ([]gateway.LibraryItem, error) {
+	if len(entryIDs) == 0 {
+		return nil, nil
+	}
+	return l.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("integration_id = ?", integrationID).Where("entry_id IN (?)", bun.List(entryIDs)).Where("state = ?", gateway.ItemReady)
+	})
+}

@@ -146,6 +146,7 @@ func (db *DB) Ping(ctx context.Context) error {
 var sealedColumns = []struct{ table, column string }{
 	{"integrations", "app_token"},
 	{"signing_keys", "private"},
+	{"upkeeps", "hook_secret"},
 	{"kaltura_accounts", "admin_secret"},
 	{"kaltura_accounts", "user_secret"},
 	{"kaltura_app_tokens", "token"},

@@ -61,3 +61,16 @@ func (u uploads) InReplica(ctx context.Context, replica string) ([]gateway.Uploa
 		OrderExpr("id").Scan(ctx)
 	return out, translate(err)
 }
+
+func (u uploads) Sources(ctx context.Context, integrationID, after string, n int) ([]string, error) {
+	return u.sources(ctx, integrationID, after, string(gateway.UploadReady), n)
+}
+
+func (u uploads) OfEntries(ctx context.Context, integrationID string, entryIDs []string, w gateway.Slice) ([]gateway.Upload, error) {
+	if len(entryIDs) == 0 {
+		return nil, nil
+	}
+	return u.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("integration_id = ?", integrationID).Where("entry_id IN (?)", bun.List(entryIDs))
+	})
+}
