@@ -29,6 +29,12 @@ func (c *call) entryWhere(f args) ([]Cond, error) {
 	where = c.numbers(where, f, "status", "status", "mediaType", "media_type", "type", "type", "accessControlId", "access_control",
 		"conversionProfileId", "conversion_profile", "partnerId", "partner_id")
 	where = c.times(where, f, "createdAt", "created_at", "updatedAt", "updated_at")
+	if v := f.str("categoryAncestorIdIn"); v != "" {
+		where = append(where, inCategories(v, true))
+	}
+	if v := f.str("categoriesIdsMatchOr"); v != "" {
+		where = append(where, inCategories(v, false))
+	}
 	if id := f.str("redirectFromEntryId"); id != "" {
 		e, err := c.tables().Entries().Get(c, c.partner(), id)
 		if missing(err) {
@@ -81,6 +87,18 @@ func (c *call) entryWhere(f args) ([]Cond, error) {
 		where = append(where, free(v, "terms_all"))
 	}
 	return where, nil
+}
+
+// inCategories wants one of the categories, or with below also one beneath them.
+func inCategories(ids string, below bool) Cond {
+	var any []Cond
+	for _, id := range words(ids) {
+		any = append(any, contains("category_ids", " "+id+" "), contains("category_ids", ">"+id+" "))
+		if below {
+			any = append(any, contains("category_ids", " "+id+">"), contains("category_ids", ">"+id+">"))
+		}
+	}
+	return anyOf(any...)
 }
 
 func (c *call) entryList() (any, error) {
