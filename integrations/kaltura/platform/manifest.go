@@ -322,7 +322,38 @@ func (p *Platform) packaged(w http.ResponseWriter, r *http.Request, q map[string
 		return noFile // the file may not lie outside of its package
 	}
 	w.Header().Set("Cache-Control", "public, max-age=8640000, max-stale=0")
+	if path.Ext(key) == ".mpd" {
+		return p.dashManifest(w, r, key)
+	}
 	return p.serveBlob(w, r, key, "")
+}
+
+// dashManifest serves a manifest with the address of its own folder in it, as Kaltura's packager
+// does: ffmpeg looks for segments beside the address it began with, not the one it was sent on to.
+func (p *Platform) dashManifest(w http.ResponseWriter, r *http.Request, key string) error {
+	info, err := p.Blobs.Stat(r.Context(), key)
+	if err != nil {
+		return err
+	}
+	raw, err := p.readBlob(r.Context(), key, 16<<20)
+	if err != nil {
+		return err
+	}
+	text := string(raw)
+	at := strings.Index(text, "<ServiceDescription")
+	if at < 0 {
+		at = strings.Index(text, "<Period")
+	}
+	if at >= 0 {
+		var base strings.Builder
+		xmlElement(&base, "BaseURL", p.BaseURL+path.Dir(r.URL.EscapedPath())+"/")
+		text = text[:at] + base.String() + "\n\t" + text[at:]
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType(key))
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "", info.ModTime, strings.NewReader(text))
+	return nil
 }
 
 // master answers with the master playlist, all addresses in it made absolute.

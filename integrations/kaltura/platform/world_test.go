@@ -334,7 +334,8 @@ func (w *world) plays(ks, id string) {
 	}
 	manifest := res.Header.Get("Location")
 	res, body := w.get(manifest)
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/dash+xml" || !bytes.Contains(body, []byte("<MPD")) {
+	base := "<BaseURL>" + strings.TrimSuffix(manifest, "manifest.mpd") + "</BaseURL>"
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/dash+xml" || !bytes.Contains(body, []byte(base)) {
 		t.Fatal(res.Status, string(body))
 	}
 	res, body = w.get("/p/102/sp/10200/playManifest/entryId/" + id + "/format/applehttp/protocol/http/a.m3u8")
