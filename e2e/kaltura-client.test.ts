@@ -190,7 +190,7 @@ async function walk(page: import("@playwright/test").Page, sandbox: Sandbox, dir
     ...["-v", "error", "-select_streams", "v:0", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0", mpd.url],
   ], { encoding: "utf8" }).split("\n")[0]!; // once more below the program it belongs to
   expect(frames, "every frame of every segment decodes").toBe("h264,180");
-  execFileSync("ffmpeg", ["-v", "error", "-xerror", "-i", mpd.url, "-map", "0:a", "-f", "null", "-"]);
+  execFileSync("ffmpeg", ["-v", "error", "-xerror", "-i", play, "-map", "0:a", "-f", "null", "-"]);
   say("playManifest", `DASH at ${new URL(mpd.url).pathname.replace(/[^/]+\/manifest/, "…/manifest")}; ffmpeg decodes ${frames.split(",")[1]} frames and the sound`);
 
   await page.setContent("<video muted></video>");
@@ -260,6 +260,10 @@ async function walk(page: import("@playwright/test").Page, sandbox: Sandbox, dir
   expect(await services.session.get!().execute<Info>(local)).toMatchObject({ userId: "pia", privileges: "list:*,disableentitlement" });
   const all = await services.baseEntry.listByReferenceId!("ref-1").execute<List<Entry>>(local);
   expect(all.objects.map((e) => e.id)).toEqual([entry.id]);
+  const folders = await services.dropFolder.listAction!(new objects.DropFolderFilter!({ statusEqual: enums.DropFolderStatus!.ENABLED })).execute<List<{ id: number; path: string }>>(admin);
+  expect(folders.objects.map((f) => f.id)).toEqual([account.drop_folder_id]);
+  say("dropFolder.list", `folder ${account.drop_folder_id}, ${folders.objects[0]!.path}`);
+
   say("session made by the client (KS version 2)", "accepted; an expired one was not");
 }
 

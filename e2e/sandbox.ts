@@ -11,6 +11,8 @@ export interface Account {
   user_secret: string;
   widget_id: string;
   drop_folder_id: number;
+  drop_folder_path: string;
+  operator_secret: string;
   app_tokens: { id: string; token: string; hash_type: string; visibility: "shared" | "own" }[];
 }
 

@@ -38,20 +38,22 @@ type personFile struct {
 }
 
 type kalturaFile struct {
-	ServiceURL  string      `json:"service_url"`
-	PartnerID   int64       `json:"partner_id"`
-	AdminSecret string      `json:"admin_secret"`
-	UserSecret  string      `json:"user_secret"`
-	WidgetID    string      `json:"widget_id"`
-	DropFolder  int64       `json:"drop_folder_id"`
-	AppTokens   []tokenFile `json:"app_tokens"`
+	ServiceURL     string      `json:"service_url"`
+	PartnerID      int64       `json:"partner_id"`
+	AdminSecret    string      `json:"admin_secret"`
+	UserSecret     string      `json:"user_secret"`
+	OperatorSecret string      `json:"operator_secret"` // of partners -1 and -2, who act for the account on drop folders
+	WidgetID       string      `json:"widget_id"`
+	AppTokens      []tokenFile `json:"app_tokens"`
+	DropFolderID   int64       `json:"drop_folder_id"`
+	DropFolderPath string      `json:"drop_folder_path"` // on this machine
 }
 
 // newKaltura makes up the secrets of an embedded account; seedAccount fills in the rest.
 func newKaltura(serviceURL string, partner int64) kalturaFile {
 	return kalturaFile{
 		ServiceURL: serviceURL, PartnerID: partner, WidgetID: fmt.Sprintf("_%d", partner),
-		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32],
+		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32], OperatorSecret: gateway.NewToken()[:32],
 	}
 }
 
@@ -198,10 +200,7 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 
 // beginDemo makes the embedded account and everything in demo.json, and prints it.
 func (s *server) beginDemo(ctx context.Context, d *demoFile, path string) error {
-	if err := s.kaltura.CreateAccount(ctx, platform.Account{
-		PartnerID: d.Kaltura.PartnerID, Name: "Isthmus demo", AdminName: "Kim Kaltura", AdminEmail: "admin@lakeside.example",
-		AdminSecret: gateway.Secret(d.Kaltura.AdminSecret), UserSecret: gateway.Secret(d.Kaltura.UserSecret),
-	}); err != nil {
+	if err := d.Kaltura.create(ctx, s.kaltura, platform.Account{Name: "Isthmus demo", AdminName: "Kim Kaltura", AdminEmail: "admin@lakeside.example"}); err != nil {
 		return fmt.Errorf("demo account: %w", err)
 	}
 	if err := s.seedDemo(ctx, d); err != nil {
@@ -277,7 +276,7 @@ func (s *server) seedKaltura(ctx context.Context, d *demoFile) error {
 	if err != nil && !strings.Contains(err.Error(), "DUPLICATE_USER_BY_ID") {
 		return err
 	}
-	return seedAccount(call, &d.Kaltura, "Isthmus demo")
+	return s.seedAccount(call, &d.Kaltura, "Isthmus demo")
 }
 
 // adminCall makes one API call as an account's administrator.
@@ -294,8 +293,31 @@ func adminCalls(ctx context.Context, client *http.Client, k kalturaFile, admin s
 	}, err
 }
 
-// seedAccount makes an App Token for each visibility and notes them.
-func seedAccount(call adminCall, k *kalturaFile, name string) error {
+// create makes the account with the file's secrets, a drop folder, and the operator beside it.
+func (k kalturaFile) create(ctx context.Context, p *platform.Platform, a platform.Account) error {
+	a.PartnerID, a.AdminSecret, a.UserSecret = k.PartnerID, gateway.Secret(k.AdminSecret), gateway.Secret(k.UserSecret)
+	a.DropFolder = dropFolder
+	if err := p.CreateOperator(ctx, gateway.Secret(k.OperatorSecret)); err != nil {
+		return err
+	}
+	return p.CreateAccount(ctx, a)
+}
+
+// seedAccount makes an App Token for each visibility and notes them with the drop folder.
+func (g *ground) seedAccount(call adminCall, k *kalturaFile, name string) error {
+	var folders struct {
+		Objects []struct {
+			ID   int64
+			Path string
+		}
+	}
+	if err := call("dropfolder_dropfolder", "list", map[string]any{}, &folders); err != nil {
+		return err
+	}
+	if len(folders.Objects) > 0 {
+		first := folders.Objects[0]
+		k.DropFolderID, k.DropFolderPath = first.ID, filepath.Join(g.data, dropRoot, first.Path)
+	}
 	k.AppTokens = nil
 	for _, v := range []struct{ visibility, privileges string }{
 		{string(gateway.VisibilityShared), "list:*,sview:*"},

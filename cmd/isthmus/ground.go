@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 // ground is what the server and the sandbox both stand on: rows, keys, files and the media pipeline.
 type ground struct {
 	log      *slog.Logger
+	data     string // folder
 	db       *store.DB
 	disk     *media.Disk
 	keyring  *secrets.Keyring
@@ -32,6 +35,7 @@ type ground struct {
 // open opens everything in the order in which things need each other. After an error, close lets go
 // of what was opened.
 func (g *ground) open(ctx context.Context, f dataFlags, replica string, m media.Options) (err error) {
+	g.data = f.Data
 	if g.db, g.keyring, err = openData(ctx, f, replica, g.log); err != nil {
 		return err
 	}
@@ -52,14 +56,40 @@ func (g *ground) open(ctx context.Context, f dataFlags, replica string, m media.
 	return nil
 }
 
+// Drop folders of the embedded platform lie in the data folder.
+const (
+	dropRoot   = "dropfolders"
+	dropFolder = "incoming" // the one that every account begins with
+)
+
 // embed makes the embedded platform with its public address.
-func (g *ground) embed(baseURL string) *platform.Platform {
+func (g *ground) embed(baseURL string) (*platform.Platform, error) {
+	root := filepath.Join(g.data, dropRoot)
+	if err := os.MkdirAll(filepath.Join(root, dropFolder), 0o755); err != nil {
+		return nil, err
+	}
 	p := platform.New(platform.Config{
 		BaseURL: baseURL, Records: g.db, Staging: g.staging, Blobs: g.blobs, Assets: g.assets,
-		Sealer: g.keyring, Clock: gateway.SystemClock, Log: g.log,
+		Sealer: g.keyring, Clock: gateway.SystemClock, Log: g.log, DropRoot: root,
 	})
 	g.assets.Settled[gateway.OwnerKalturaEntry] = p.AssetChanged
-	return p
+	return p, nil
+}
+
+// watch looks into the embedded platform's drop folders until ctx ends.
+func (g *ground) watch(ctx context.Context, p *platform.Platform) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := p.Watch(ctx); err != nil && ctx.Err() == nil {
+			g.log.Warn("drop folders", "error", err)
+		}
+	}
 }
 
 // close lets go of everything, last opened first.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"isthmus/gateway"
@@ -78,8 +79,11 @@ func (c *sandboxCommand) Run(ctx context.Context) (err error) {
 	if err := g.open(ctx, dataFlags{Data: c.Data}, "", media.Options{Unsafe: c.UnsafeMedia}); err != nil {
 		return err
 	}
-	p := g.embed(c.BaseURL)
-	if err := seedSandbox(ctx, p, &k, filepath.Join(c.Data, sandboxFile)); err != nil {
+	p, err := g.embed(c.BaseURL)
+	if err != nil {
+		return err
+	}
+	if err := seedSandbox(ctx, g, p, &k); err != nil {
 		return fmt.Errorf("sandbox account: %w", err)
 	}
 	return c.serve(ctx, g, p, listener, k)
@@ -93,6 +97,11 @@ func (c *sandboxCommand) serve(ctx context.Context, g *ground, p *platform.Platf
 	if err := runner.Start(ctx); err != nil {
 		return err
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait() // it writes where Run deletes
+	looking, stopLooking := context.WithCancel(ctx)
+	defer stopLooking()
+	watching.Go(func() { g.watch(looking, p) })
 	// What an earlier run that was killed left behind.
 	if err := errors.Join(p.Sweep(ctx), g.assets.Sweep(ctx)); err != nil {
 		g.log.Warn("sweep", "error", err)
@@ -136,7 +145,7 @@ func sandboxAccount(dir, serviceURL string) (k kalturaFile, _ error) {
 			return k, gateway.E(gateway.Invalid, "sandbox_file", path+" is damaged.").
 				Next("Delete the folder to begin anew, or name another one with --data.").Because(err)
 		}
-		k.ServiceURL = serviceURL
+		k.ServiceURL, k.DropFolderPath = serviceURL, filepath.Join(dir, dropRoot, dropFolder) // both may have moved
 		return k, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return k, err
@@ -153,11 +162,8 @@ func sandboxAccount(dir, serviceURL string) (k kalturaFile, _ error) {
 }
 
 // seedSandbox makes the account and its App Tokens unless an earlier start has done so.
-func seedSandbox(ctx context.Context, p *platform.Platform, k *kalturaFile, path string) error {
-	if err := p.CreateAccount(ctx, platform.Account{
-		PartnerID: k.PartnerID, Name: "Isthmus sandbox", AdminName: "Sandbox Admin", AdminEmail: sandboxAdmin,
-		AdminSecret: gateway.Secret(k.AdminSecret), UserSecret: gateway.Secret(k.UserSecret),
-	}); err != nil {
+func seedSandbox(ctx context.Context, g *ground, p *platform.Platform, k *kalturaFile) error {
+	if err := k.create(ctx, p, platform.Account{Name: "Isthmus sandbox", AdminName: "Sandbox Admin", AdminEmail: sandboxAdmin}); err != nil {
 		return err
 	}
 	if len(k.AppTokens) > 0 {
@@ -167,10 +173,10 @@ func seedSandbox(ctx context.Context, p *platform.Platform, k *kalturaFile, path
 	if err != nil {
 		return err
 	}
-	if err := seedAccount(call, k, "Isthmus sandbox"); err != nil {
+	if err := g.seedAccount(call, k, "Isthmus sandbox"); err != nil {
 		return err
 	}
-	return writeFile(path, k)
+	return writeFile(filepath.Join(g.data, sandboxFile), k)
 }
 
 // greet prints the account to who has started the sandbox; nothing else ever shows the secrets.
@@ -185,8 +191,7 @@ func (c *sandboxCommand) greet(w io.Writer, k kalturaFile) error {
 	for _, a := range k.AppTokens {
 		fmt.Fprintf(t, "App Token (%s)\t%s\t%s\t%s\n", a.Visibility, a.ID, a.Token, a.HashType)
 	}
-	if k.DropFolder != 0 {
-		fmt.Fprintf(t, "Drop folder id\t%d\n", k.DropFolder)
-	}
+	fmt.Fprintf(t, "Drop folder\t%d\t%s\n", k.DropFolderID, k.DropFolderPath)
+	fmt.Fprintf(t, "Operator secret\t%s\t(partners -1 and -2, for drop folders)\n", k.OperatorSecret)
 	return t.Flush()
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"isthmus/media/mediatest"
 )
 
 // sandboxProcess is `isthmus sandbox --json` as a CI job starts it.
@@ -70,7 +72,7 @@ func (s *sandboxProcess) stop(with os.Signal) {
 		s.t.Errorf("after %v: %v\n%s", with, err, s.log.String())
 	}
 	for _, secret := range []string{
-		s.account.AdminSecret, s.account.UserSecret, s.account.AppTokens[0].Token, s.account.AppTokens[1].Token,
+		s.account.AdminSecret, s.account.UserSecret, s.account.OperatorSecret, s.account.AppTokens[0].Token, s.account.AppTokens[1].Token,
 	} {
 		if secret == "" || strings.Contains(s.log.String(), secret) {
 			s.t.Errorf("a secret is empty or in the log: %q", secret)
@@ -140,6 +142,59 @@ func TestSandbox(t *testing.T) {
 	third.stop(syscall.SIGTERM)
 }
 
+// TestSandboxDropFolder drops a video with its XML and waits for the entry; then the operator makes another folder.
+func TestSandboxDropFolder(t *testing.T) {
+	s := startSandbox(t)
+	admin, err := adminCalls(t.Context(), http.DefaultClient, s.account, sandboxAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := s.account.DropFolderPath
+	if err := (mediatest.Clip{Seconds: 2, Width: 320, Height: 180}).Make(t.Context(), filepath.Join(folder, "lesson.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "lesson.xml"), []byte(`<mrss version="1"><channel><item><action>add</action><type>1</type>
+		<referenceId>dropped-1</referenceId><name>Dropped</name><tags><tag>week-3</tag></tags><media><mediaType>1</mediaType></media>
+		<contentAssets><content><dropFolderFileContentResource filePath="lesson.mp4"/></content></contentAssets></item></channel></mrss>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Objects []struct {
+			Name, Tags string
+			Status     int
+		}
+	}
+	waiter := &process{t: t}
+	waiter.eventually("the dropped video to be READY", func() error {
+		if err := admin("baseEntry", "listByReferenceId", map[string]any{"refId": "dropped-1"}, &list); err != nil {
+			return err
+		}
+		if len(list.Objects) != 1 || list.Objects[0].Status != 2 {
+			return fmt.Errorf("%+v", list)
+		}
+		return nil
+	})
+	if e := list.Objects[0]; e.Name != "Dropped" || e.Tags != "week-3" {
+		t.Errorf("the entry: %+v", e)
+	}
+	console := s.account
+	console.PartnerID, console.AdminSecret = -2, console.OperatorSecret
+	operator, err := adminCalls(t.Context(), http.DefaultClient, console, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ ID, PartnerID int64 }
+	err = operator("dropfolder_dropfolder", "add", map[string]any{"partnerId": s.account.PartnerID, "dropFolder": map[string]any{
+		"objectType": "KalturaDropFolder", "partnerId": s.account.PartnerID, "name": "Second", "type": 1, "status": 1, "dc": 0, "path": "/second",
+		"fileSizeCheckInterval": 1, "fileDeletePolicy": 1, "fileHandlerType": "dropFolderXmlBulkUpload.XML", "fileNamePatterns": "*.xml",
+		"fileHandlerConfig": map[string]any{"objectType": "KalturaDropFolderXmlBulkUploadFileHandlerConfig"},
+	}}, &made)
+	if err != nil || made.ID == s.account.DropFolderID || made.PartnerID != s.account.PartnerID {
+		t.Errorf("the operator's folder: %+v %v", made, err)
+	}
+	s.stop(syscall.SIGTERM)
+}
+
 // TestSandboxTemporary reads the account as a person does, and looks that nothing stays behind.
 func TestSandboxTemporary(t *testing.T) {
 	dir := t.TempDir()
@@ -155,12 +210,12 @@ func TestSandboxTemporary(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	shown := map[string]string{}
 	lines := bufio.NewScanner(out)
-	for shown["App Token (own)"] == "" && lines.Scan() {
+	for shown["Operator secret"] == "" && lines.Scan() {
 		if name, value, ok := strings.Cut(lines.Text(), "  "); ok {
 			shown[name] = strings.TrimSpace(value)
 		}
 	}
-	for _, name := range []string{"Service URL", "Partner id", "Admin secret", "User secret", "Widget id", "App Token (shared)", "App Token (own)"} {
+	for _, name := range []string{"Service URL", "Partner id", "Admin secret", "User secret", "Widget id", "App Token (shared)", "App Token (own)", "Drop folder", "Operator secret"} {
 		if shown[name] == "" {
 			t.Errorf("%q was not printed: %v", name, shown)
 		}

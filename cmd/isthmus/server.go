@@ -67,7 +67,9 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 
 	inProcess := map[string]http.Handler{}
 	if cfg.Demo {
-		s.kaltura = s.embed(cfg.BaseURL + "/kaltura")
+		if s.kaltura, err = s.embed(cfg.BaseURL + "/kaltura"); err != nil {
+			return nil, err
+		}
 		inProcess[cfg.BaseURL+"/kaltura"] = s.kaltura
 	}
 	guard := outbound.Options{AllowNetworks: cfg.AllowNetworks}
@@ -191,6 +193,7 @@ func (s *server) run(ctx context.Context) error {
 		if err := s.kaltura.Sweep(ctx); err != nil { // what a crash left behind
 			return errors.Join(err, listener.Close())
 		}
+		go s.watch(ctx, s.kaltura)
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
