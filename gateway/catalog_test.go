@@ -34,7 +34,17 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 		}
 	})
 	owners := []string{"ada@example.org", "bob@example.org", "kim@media.test", "teacher@example.org", "nobody-here"}
-	truth := map[string]gateway.Media{} // what really lies in the account
+	truth := map[string]gateway.Media{}                      // what really lies in the account
+	categories := w.categories("courses", "physics", "arts") // physics lies below courses
+	where := map[string]int64{}                              // the category of an entry; 0 = none
+	// fact is what Decide is to be asked about an entry in the account as it is connected now.
+	fact := func(id string) gateway.Media {
+		m := truth[id]
+		if c := where[id]; c != 0 && (c == in.CategoryID || c == categories[1] && in.CategoryID == categories[0]) {
+			m.CategoryID = in.CategoryID
+		}
+		return m
+	}
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		// A check is some thirty requests through client and server: enough of them, unless more are asked for.
 		if err := checks.Value.Set("30"); err != nil {
@@ -53,6 +63,18 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 				name := fmt.Sprint("entry ", len(truth))
 				id := w.entry(owner, name, tags)
 				truth[id] = gateway.Media{ID: id, OwnerID: owner}
+				if c := rapid.SampledFrom(append([]int64{0}, categories...)).Draw(rt, "category"); c != 0 {
+					w.categorise(id, c)
+					where[id] = c
+				}
+			},
+			"change category": func(rt *rapid.T) {
+				changed := in
+				changed.CategoryID = rapid.SampledFrom(append([]int64{0}, categories...)).Draw(rt, "category")
+				if err := w.db.Integrations().Update(ctx, &changed); err != nil {
+					rt.Fatal(err)
+				}
+				in = changed
 			},
 			"change visibility": func(rt *rapid.T) {
 				v := rapid.SampledFrom([]gateway.Visibility{gateway.VisibilityShared, gateway.VisibilityOwn}).Draw(rt, "visibility")
@@ -96,7 +118,7 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 						break
 					}
 					for i, m := range page.Items {
-						if !may(truth[m.ID]) || !page.Decisions[i].Allowed {
+						if !may(fact(m.ID)) || !page.Decisions[i].Allowed {
 							rt.Fatalf("%s was given %s of %q in %s", name, m.ID, m.OwnerID, in.Visibility)
 						}
 						given[m.ID] = true
@@ -104,7 +126,8 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 					if q.Cursor = page.Next; q.Cursor != "" {
 						continue
 					}
-					for id, m := range truth {
+					for id := range truth {
+						m := fact(id)
 						if !q.Mine && q.OwnerID == "" && may(m) && !given[id] {
 							rt.Fatalf("%s was denied %s of %q in %s", name, id, m.OwnerID, in.Visibility)
 						}
@@ -129,7 +152,7 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 				if mine, err := w.mappings.Mine(ctx, a, in.ID); err == nil && a.HubID == in.HubID {
 					mapped.PlatformUserID = mine.PlatformUserID
 				}
-				allowed := gateway.Decide(mapped, in, truth[id]).Allowed
+				allowed := gateway.Decide(mapped, in, fact(id)).Allowed
 				if err == nil && (!allowed || !d.Allowed || m.ID != id) {
 					rt.Fatalf("%s opened %s of %q in %s", name, id, truth[id].OwnerID, in.Visibility)
 				}

@@ -10,6 +10,8 @@ func TestDecide(t *testing.T) {
 	admin := Actor{HubID: "hub_1", ParticipantID: "par_admin", PlatformUserID: "boss", Role: RoleAdmin}
 	stranger := Actor{HubID: "hub_2", ParticipantID: "par_x", PlatformUserID: "ada"}
 	hers, ownerless := Media{OwnerID: "ada"}, Media{}
+	seven := func(v Visibility) Integration { i := in(v); i.CategoryID = 7; return i }
+	hers7, bobs7 := Media{OwnerID: "ada", CategoryID: 7}, Media{OwnerID: "bob", CategoryID: 7}
 	for _, c := range []struct {
 		name   string
 		a      Actor
@@ -32,6 +34,14 @@ func TestDecide(t *testing.T) {
 		{"own, machine", machine, in(VisibilityOwn), hers, false, "machine_own"},
 		{"own, machine, no owner", machine, in(VisibilityOwn), ownerless, false, "machine_own"},
 		{"own, same user id in another hub", stranger, in(VisibilityOwn), hers, false, "other_hub"},
+		{"category, in it", ada, seven(VisibilityShared), bobs7, true, "shared_category"},
+		{"category, outside", ada, seven(VisibilityShared), hers, false, "outside_category"},
+		{"category, in another", ada, seven(VisibilityShared), Media{OwnerID: "ada", CategoryID: 8}, false, "outside_category"},
+		{"category, machine outside", machine, seven(VisibilityShared), hers, false, "outside_category"},
+		{"category and own", ada, seven(VisibilityOwn), hers7, true, "owner"},
+		{"category and own, owner outside", ada, seven(VisibilityOwn), hers, false, "outside_category"},
+		{"category and own, somebody else", ada, seven(VisibilityOwn), bobs7, false, "not_owner"},
+		{"category and own, machine", machine, seven(VisibilityOwn), ownerless, false, "machine_own"},
 		{"not set", ada, in(""), hers, false, "unknown_visibility"},
 		{"unknown", ada, in("everything"), hers, false, "unknown_visibility"},
 	} {

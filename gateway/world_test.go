@@ -204,6 +204,26 @@ func (w *world) entry(owner, name, tags string) string {
 	return e.ID
 }
 
+// categories makes three: the second lies below the first.
+func (w *world) categories(first, below, other string) []int64 {
+	w.t.Helper()
+	add := func(name string, parent int64) int64 {
+		var c struct{ ID int64 }
+		w.ask("category", "add", map[string]any{"category": map[string]any{"objectType": "KalturaCategory", "name": name, "parentId": parent}}, &c)
+		return c.ID
+	}
+	a := add(first, 0)
+	return []int64{a, add(below, a), add(other, 0)}
+}
+
+func (w *world) categorise(entry string, category int64) {
+	w.t.Helper()
+	var out any
+	w.ask("categoryEntry", "add", map[string]any{"categoryEntry": map[string]any{
+		"objectType": "KalturaCategoryEntry", "categoryId": category, "entryId": entry,
+	}}, &out)
+}
+
 func (w *world) audit(action string) (out []gateway.AuditRecord) {
 	w.t.Helper()
 	all, err := w.db.Audit().List(w.t.Context(), gateway.Scope(w.hub.Hub.ID), gateway.Slice{Limit: 500})

@@ -145,6 +145,10 @@ const checkNames: Record<string, string> = {
   create_user: "Create users",
   upload: "Upload",
   set_tags: "Set tags",
+  category: "Keep to the category",
+  entitlement: "Category entitlement",
+  conversion_profile: "Conversion profile",
+  player: "Play with the second App Token",
 };
 const stateWords: Record<string, string> = { ok: "works", failed: "does not work", skipped: "not tried" };
 

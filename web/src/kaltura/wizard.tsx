@@ -3,7 +3,9 @@ import { say } from "../announce";
 import { api, call, type Diagnosis, type Integration, type Problem, type TokenRequest, type Visibility } from "../api";
 import { when } from "../format";
 import { Act, Banner, CopyButton, Loading, ProblemBanner } from "../ui/parts";
+import { OptionsFields } from "./advanced";
 import { checkDraft, connection, type Draft, type DraftProblems, emptyDraft } from "./credential";
+import { checkOptions, type OptionsProblems, optionsBody, optionsOf, optionsProblems, unusual } from "./options";
 import { CredentialFields, DiagnosisView, RequestBox, VisibilityChoice } from "./parts";
 
 /** Connects a hub, or with `saved` gives it another token. */
@@ -31,6 +33,8 @@ export function Wizard({
       : emptyDraft,
   );
   const [problems, setProblems] = useState<DraftProblems>({});
+  const [options, setOptions] = useState(optionsOf(saved));
+  const [optionProblems, setOptionProblems] = useState<OptionsProblems>({});
   const [diagnosis, setDiagnosis] = useState<Diagnosis>();
   const [problem, setProblem] = useState<Problem>();
   const result = useRef<HTMLDivElement>(null);
@@ -44,7 +48,15 @@ export function Wizard({
     setProblem(undefined);
     const p = checkDraft(draft);
     setProblems(p);
-    return Object.keys(p).length === 0 ? connection(draft, visibility) : null;
+    const o = checkOptions(options, saved?.player_token_id);
+    setOptionProblems(o);
+    return Object.keys(p).length + Object.keys(o).length === 0
+      ? { ...connection(draft, visibility), ...optionsBody(options) }
+      : null;
+  };
+  const failed = (p: Problem) => {
+    setOptionProblems(optionsProblems(p));
+    setProblem(p);
   };
   const test = async () => {
     const body = checked();
@@ -85,7 +97,13 @@ export function Wizard({
           <p class="muted">
             A Kaltura administrator runs this once. It makes a revocable key that can do exactly what is needed.
           </p>
-          <Request hub={hub} visibility={visibility} serviceUrl={draft.serviceUrl} />
+          <Request
+            hub={hub}
+            visibility={visibility}
+            serviceUrl={draft.serviceUrl}
+            entitlement={options.entitlement}
+            context={options.context}
+          />
           {!saved && <InviteLink hub={hub} visibility={visibility} />}
         </div>
       </li>
@@ -93,6 +111,20 @@ export function Wizard({
         <div class="stack">
           <h2>Paste what Kaltura answered</h2>
           <CredentialFields draft={draft} set={change} problems={problems} />
+          <details open={unusual(options) || Object.keys(optionProblems).length > 0}>
+            <summary>Advanced</summary>
+            <OptionsFields
+              hub={hub}
+              draft={options}
+              set={(o) => {
+                setOptions(o);
+                setOptionProblems({});
+                setDiagnosis(undefined);
+              }}
+              problems={optionProblems}
+              saved={saved}
+            />
+          </details>
           {problem && (
             <ProblemBanner
               problem={problem}
@@ -106,10 +138,10 @@ export function Wizard({
             />
           )}
           <div class="row">
-            <Act do={test} failed={setProblem}>
+            <Act do={test} failed={failed}>
               Test connection
             </Act>
-            <Act kind="primary" do={() => save()} failed={setProblem}>
+            <Act kind="primary" do={() => save()} failed={failed}>
               {saved ? "Replace" : "Save"}
             </Act>
             {cancel && (
@@ -129,7 +161,19 @@ export function Wizard({
   );
 }
 
-function Request({ hub, visibility, serviceUrl }: { hub: string; visibility: Visibility; serviceUrl: string }) {
+function Request({
+  hub,
+  visibility,
+  serviceUrl,
+  entitlement,
+  context,
+}: {
+  hub: string;
+  visibility: Visibility;
+  serviceUrl: string;
+  entitlement: Integration["entitlement"];
+  context: string;
+}) {
   const [request, setRequest] = useState<TokenRequest>();
   const [problem, setProblem] = useState<Problem>();
   const [turn, setTurn] = useState(0);
@@ -137,12 +181,16 @@ function Request({ hub, visibility, serviceUrl }: { hub: string; visibility: Vis
     const stop = new AbortController();
     // The address is typed letter by letter; ask when it rests and can be one.
     const usable = URL.canParse(serviceUrl.trim()) ? serviceUrl.trim() : undefined;
+    const rule =
+      entitlement === "enforce"
+        ? /^[\w-]{1,64}$/.test(context.trim()) && { entitlement, privacy_context: context.trim() }
+        : { entitlement };
     const t = setTimeout(
       () =>
         call(
           api.GET("/v1/hubs/{hub}/integrations/kaltura/token-request", {
             signal: stop.signal,
-            params: { path: { hub }, query: { visibility, service_url: usable } },
+            params: { path: { hub }, query: { visibility, service_url: usable, ...rule } },
           }),
         ).then(
           (r) => {
@@ -157,7 +205,7 @@ function Request({ hub, visibility, serviceUrl }: { hub: string; visibility: Vis
       clearTimeout(t);
       stop.abort();
     };
-  }, [hub, visibility, serviceUrl, turn]);
+  }, [hub, visibility, serviceUrl, entitlement, context, turn]);
   if (request) return <RequestBox request={request} />;
   if (problem) return <ProblemBanner problem={problem} retry={() => setTurn((n) => n + 1)} />;
   return <Loading />;

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, call } from "../api";
 import type { PageProps } from "../app";
+import { AdvancedCard } from "../kaltura/advanced";
 import { Mappings } from "../kaltura/mappings";
 import { StatusView } from "../kaltura/status";
 import { Wizard } from "../kaltura/wizard";
@@ -104,6 +105,7 @@ function Settings({ hubId }: { hubId: string }) {
         rotate={() => setRotating(true)}
         gone={() => setGone(true)}
       />
+      <AdvancedCard key={`advanced-${load.data.etag}`} hub={hubId} i={load.data} changed={load.set} />
       <Mappings hub={hubId} />
     </div>
   );
