@@ -157,6 +157,9 @@ func (s *Integrations) setHealth(ctx context.Context, id string, h Health, text 
 		typ := "integration.degraded"
 		if h == HealthOK {
 			typ = "integration.recovered"
+			if err := s.resume(ctx, tx, in.HubID, id); err != nil {
+				return err
+			}
 		}
 		in.Health, in.HealthText = h, text
 		return s.Events.Append(ctx, tx, in.HubID, "", typ, id, healthData(in))

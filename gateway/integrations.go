@@ -10,6 +10,7 @@ const PlatformKaltura = "kaltura"
 
 // Integrations connects hubs to accounts.
 type Integrations struct {
+	Recovered func() // called when a connection works again or has a new credential; may be nil, must not block
 	Store     Store
 	Clock     Clock
 	Sealer    Sealer
@@ -214,7 +215,7 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 				}
 				return err
 			}
-			if err := resume(ctx, tx, a, next.ID); err != nil {
+			if err := s.resume(ctx, tx, a.HubID, next.ID); err != nil {
 				return err
 			}
 		} else if err := tx.Integrations().Insert(ctx, &next); err != nil {
@@ -233,9 +234,12 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 
 // resume takes up at once what waits for a better connection; it would look again by itself, but
 // only after minutes. What does not fit into one window does so.
-func resume(ctx context.Context, tx Tx, a Actor, integrationID string) error {
+func (s *Integrations) resume(ctx context.Context, tx Tx, hubID, integrationID string) error {
 	const most = 500
-	uploads, err := tx.Uploads().List(ctx, Scope(a.HubID), "", "", []UploadState{UploadIngesting, UploadProcessing}, Slice{Limit: most})
+	if s.Recovered != nil {
+		tx.AfterCommit(s.Recovered)
+	}
+	uploads, err := tx.Uploads().List(ctx, Scope(hubID), "", "", []UploadState{UploadIngesting, UploadProcessing}, Slice{Limit: most})
 	if err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func resume(ctx context.Context, tx Tx, a Actor, integrationID string) error {
 			return err
 		}
 	}
-	jobs, err := tx.Jobs().List(ctx, a, Slice{Limit: most})
+	jobs, err := tx.Jobs().List(ctx, Actor{HubID: hubID, ParticipantID: "all", Role: RoleAdmin}, Slice{Limit: most}) // what an admin sees
 	if err != nil {
 		return err
 	}

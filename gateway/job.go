@@ -128,6 +128,9 @@ const (
 	QueueMedia   = "media"  // ffmpeg until something plays: few at a time
 	QueueLadder  = "ladder" // ffmpeg for better renditions, minutes long: must not keep the next upload from playing
 	QueueWatch   = "watch"  // waiting for a platform: many at a time
+	// QueuePlatform has work that waits for a platform's answers most of the time: many at a time, so
+	// that those which wait for a dead one (see Lanes) leave room for the others.
+	QueuePlatform = "platform"
 )
 
 // QueueOf tells in which queue a kind of task waits. Store.Enqueue obeys it. A process that was
@@ -141,6 +144,8 @@ func QueueOf(kind string) string {
 		return QueueLadder
 	case WatchUpload{}.Kind():
 		return QueueWatch
+	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind():
+		return QueuePlatform
 	}
 	return QueueDefault
 }

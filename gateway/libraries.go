@@ -18,6 +18,7 @@ type Library struct {
 	Tickets Tickets
 	Assets  *Assets
 	Events  *Events
+	Lanes   *Lanes // one for all services; nil = no limits
 
 	mu      sync.Mutex
 	running map[string]bool // imports running in this process, by item

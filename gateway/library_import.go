@@ -33,6 +33,11 @@ func (s *Library) RunImport(ctx context.Context, itemID string) error {
 	if err != nil {
 		return err
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, it.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	typ := ""
 	if it.State == ItemPending { // later attempts are no news
 		typ = "import.started"

@@ -23,7 +23,7 @@ type Relay struct {
 	ChunkSize    int64 // bytes of one request; 0 = 8 MiB
 	Parallel     int   // chunks under way for one upload; 0 = 3
 	PerHub       int   // chunks under way for one hub; 0 = 6
-	Global       int   // chunks under way together; 0 = 16
+	Global       int   // chunks under way together; 0 = 64, so that some hubs whose platform hangs leave room
 
 	mu      sync.Mutex
 	senders map[string]*sender
@@ -32,6 +32,7 @@ type Relay struct {
 	pumps   sync.WaitGroup
 	slots   chan struct{}
 	hubs    map[string]chan struct{}
+	woken   chan struct{} // closed by Wake
 }
 
 // sender is one upload's way to the platform. Whoever holds the turn sends: the pump while bytes
@@ -141,7 +142,7 @@ func (r *Relay) pump(ctx context.Context, s *sender) {
 			return
 		case err != nil:
 			slog.InfoContext(ctx, "relay: waiting", "upload", s.id, "error", err)
-			if !sleep(ctx, s.patience(err)) {
+			if !r.pause(ctx, s.patience(err)) {
 				r.leave(s, true)
 				return
 			}
@@ -159,6 +160,36 @@ func (r *Relay) pump(ctx context.Context, s *sender) {
 		}
 		idle.Stop()
 	}
+}
+
+// Wake lets pumps that wait after a failure look again at once: a platform is back, or has a new
+// credential.
+func (r *Relay) Wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.woken != nil {
+		close(r.woken)
+		r.woken = nil
+	}
+}
+
+// pause waits for d or Wake; false when ctx ended first.
+func (r *Relay) pause(ctx context.Context, d time.Duration) bool {
+	r.mu.Lock()
+	if r.woken == nil {
+		r.woken = make(chan struct{})
+	}
+	woken := r.woken
+	r.mu.Unlock()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-woken:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // leave ends a pump unless somebody poked it in the meantime (and it is not made to).
@@ -461,7 +492,7 @@ func (r *Relay) chunk(ctx context.Context, ing Ingest, u Upload, to Integration,
 func (r *Relay) enter(ctx context.Context, hubID string) (leave func(), _ error) {
 	r.mu.Lock()
 	if r.slots == nil {
-		r.slots = make(chan struct{}, orDefault(r.Global, 16))
+		r.slots = make(chan struct{}, orDefault(r.Global, 64))
 		r.hubs = map[string]chan struct{}{}
 	}
 	hub := r.hubs[hubID]

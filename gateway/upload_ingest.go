@@ -35,6 +35,11 @@ func (s *Uploads) RunIngest(ctx context.Context, id string) error {
 	if u.Replica != s.Replica { // the bytes lie with another process, which will draw this task too
 		return &Snooze{time.Second}
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, u.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	// One run at a time: a queue that takes this process for dead may hand the task out again, and two
 	// runs that both look for the entry before either has made it would make two.
 	if !s.enter(id) {
@@ -239,6 +244,11 @@ func (s *Uploads) RunWatch(ctx context.Context, id string) error {
 	if err != nil || u.State != UploadProcessing {
 		return err
 	}
+	leave, err := s.Lanes.enter(QueueWatch, u.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return s.settle(ctx, u, s.watch(ctx, u))
 }
 
@@ -303,6 +313,11 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 	if err != nil || (u.State != UploadCancelled && u.State != UploadExpired) {
 		return err
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, u.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if u.Replica == s.Replica {
 		if !s.enter(id) { // RunIngest has not noticed yet
 			return &Snooze{time.Second}

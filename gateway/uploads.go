@@ -17,6 +17,7 @@ type Uploads struct {
 	Mappings     *Mappings
 	Events       *Events
 	Relay        *Relay
+	Lanes        *Lanes // one for all services; nil = no limits
 	Replica      string
 	Life         time.Duration                 // 30 days
 	MaxSize      int64                         // bytes of one file

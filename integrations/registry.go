@@ -27,6 +27,7 @@ type Options struct {
 	CheckURL func(string) (string, error)
 	Log      *slog.Logger
 	Clock    gateway.Clock
+	Patience time.Duration // of a call with all its repeats; 0 = the platform's own
 }
 
 // opener makes an account of one platform usable.
@@ -67,7 +68,7 @@ func New(o Options) *Registry {
 	r := &Registry{opts: o, open: map[string]*opened{}}
 	r.platforms = map[string]opener{
 		gateway.PlatformKaltura: func(a gateway.Account, rt http.RoundTripper) (gateway.Platform, error) {
-			return kaltura.New(a, kaltura.Options{Transport: rt, Log: o.Log, Clock: o.Clock})
+			return kaltura.New(a, kaltura.Options{Transport: rt, Log: o.Log, Clock: o.Clock, Patience: o.Patience})
 		},
 	}
 	return r

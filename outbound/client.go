@@ -27,11 +27,15 @@ type Options struct {
 	ResponseHeader time.Duration
 	// TLS overrides the TLS settings, e.g. an operator's own certificate authority. nil = the system's.
 	TLS *tls.Config
+	// Resolver looks names up; nil = the system's. What it answers is checked like any address.
+	Resolver *net.Resolver
+	// Connect is how long a connection may take, the look-up of the name included, and its TLS
+	// handshake as long again; 0 = 5 s.
+	Connect time.Duration
 }
 
 const (
 	connectTimeout = 5 * time.Second
-	tlsTimeout     = 5 * time.Second
 	headerTimeout  = 15 * time.Second
 )
 
@@ -60,13 +64,17 @@ func (g *guard) transport() http.RoundTripper {
 	if wait == 0 {
 		wait = headerTimeout
 	}
+	connect := g.opts.Connect
+	if connect == 0 {
+		connect = connectTimeout
+	}
 	base := func(control func(string, string, syscall.RawConn) error) *http.Transport {
-		d := &net.Dialer{Timeout: connectTimeout, Control: control}
+		d := &net.Dialer{Timeout: connect, Control: control, Resolver: g.opts.Resolver}
 		return &http.Transport{
 			Proxy:                  nil,
 			DialContext:            d.DialContext,
 			TLSClientConfig:        g.opts.TLS,
-			TLSHandshakeTimeout:    tlsTimeout,
+			TLSHandshakeTimeout:    connect,
 			ResponseHeaderTimeout:  wait,
 			ExpectContinueTimeout:  time.Second,
 			IdleConnTimeout:        90 * time.Second,

@@ -27,7 +27,7 @@ const (
 
 // JobsOptions say how tasks are worked.
 type JobsOptions struct {
-	Queues   map[string]int         // workers per queue; missing ones get 8 (default), 1 (media), 1 (ladder), 16 (watch)
+	Queues   map[string]int         // workers per queue; missing ones get 8 (default), 1 (media), 1 (ladder), 32 (watch), 64 (platform)
 	Timeout  time.Duration          // of tasks whose worker names none; default 6 h
 	Patience time.Duration          // how long Stop lets running tasks end before it cancels them; default 3 s
 	Periodic []*river.PeriodicJob   // schedule; one process at a time follows it
@@ -65,7 +65,7 @@ func (db *DB) Runner(workers *river.Workers, o JobsOptions) (*JobRunner, error) 
 		o.Timeout = jobTimeout
 	}
 	queues := map[string]river.QueueConfig{}
-	for name, n := range map[string]int{gateway.QueueDefault: 8, gateway.QueueMedia: 1, gateway.QueueLadder: 1, gateway.QueueWatch: 16} {
+	for name, n := range map[string]int{gateway.QueueDefault: 8, gateway.QueueMedia: 1, gateway.QueueLadder: 1, gateway.QueueWatch: 32, gateway.QueuePlatform: 64} {
 		queues[name] = river.QueueConfig{MaxWorkers: n}
 	}
 	for name, n := range o.Queues {

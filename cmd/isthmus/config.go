@@ -38,6 +38,7 @@ type serveCommand struct {
 	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
 	Grace        time.Duration `help:"How long links stay readable after a hub's plan was downgraded." default:"720h"`
 	UnsafeMedia  bool          `help:"Process media even where the kernel cannot sandbox ffmpeg. Shows in health." name:"unsafe-media"`
+	Patience     time.Duration `help:"How long a call to a Kaltura server may take with all its repeats; half of it without a byte ends it." default:"30s" name:"kaltura-patience"`
 	LogLevel     slog.Level    `help:"debug, info, warn or error." default:"info" name:"log-level"`
 }
 
@@ -55,6 +56,9 @@ func (c *serveCommand) Validate() error {
 		return gateway.E(gateway.Invalid, "base_url", "--base-url must be http(s)://HOST without a path.")
 	}
 	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	if c.Patience < time.Second {
+		return gateway.E(gateway.Invalid, "patience", "--kaltura-patience must be a second at least, such as 30s.")
+	}
 	if (c.OIDCIssuer == "") != (c.OIDCClientID == "") {
 		return gateway.E(gateway.Invalid, "oidc", "--oidc-issuer and --oidc-client-id belong together.")
 	}

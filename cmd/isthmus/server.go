@@ -74,11 +74,11 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	}
 	guard := outbound.Options{AllowNetworks: cfg.AllowNetworks}
 	platforms := guard
-	platforms.ResponseHeader = 75 * time.Second // Kaltura's final upload chunk may take 45 s
+	platforms.ResponseHeader = cfg.Patience * 5 / 2 // Kaltura's final upload chunk may take 45 s
 	s.integrations = &gateway.Integrations{
 		Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Grace: cfg.Grace,
 		Platforms: integrations.New(integrations.Options{
-			Outbound: outbound.New(platforms), Local: inProcess, CheckURL: guard.ServiceURL, Log: log, Clock: clock,
+			Outbound: outbound.New(platforms), Local: inProcess, CheckURL: guard.ServiceURL, Log: log, Clock: clock, Patience: cfg.Patience,
 		}),
 	}
 	mappings := &gateway.Mappings{Store: s.db, Clock: clock, Integrations: s.integrations, Events: events}
@@ -87,11 +87,14 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Refused: func(d gateway.Decision) { s.metrics.refused.WithLabelValues(d.Reason).Inc() },
 	}
 	library := &gateway.Library{Store: s.db, Clock: clock, Catalog: catalog, Tickets: tickets, Assets: assets, Events: events}
+	lanes := &gateway.Lanes{}
+	library.Lanes = lanes
 	s.relay = &gateway.Relay{Store: s.db, Staging: staging, Integrations: s.integrations, Mappings: mappings, Events: events}
 	s.uploads = &gateway.Uploads{
 		Store: s.db, Clock: clock, Staging: staging, Pipeline: s.pipeline, Integrations: s.integrations, Mappings: mappings,
-		Events: events, Relay: s.relay, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
+		Events: events, Relay: s.relay, Lanes: lanes, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
+	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
 	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows}
