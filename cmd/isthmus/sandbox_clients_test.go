@@ -16,15 +16,28 @@ import (
 	"time"
 )
 
-// TestSandboxRecordedClients sends to a running sandbox what the official PHP and Python clients were
-// recorded to send, byte for byte but for sessions and ids, with their headers.
-func TestSandboxRecordedClients(t *testing.T) {
+// TestRecordedClients sends to a running sandbox, and to a demo's platform, what the official PHP and
+// Python clients were recorded to send, byte for byte but for sessions, ids and the account, with their headers.
+func TestRecordedClients(t *testing.T) {
+	t.Run("sandbox", func(t *testing.T) {
+		s := startSandbox(t)
+		recordedClients(t, s.account)
+		s.stop(syscall.SIGTERM)
+	})
+	t.Run("demo", func(t *testing.T) {
+		recordedClients(t, newServer(t, "").demo.Kaltura)
+	})
+}
+
+func recordedClients(t *testing.T, k kalturaFile) {
 	const wire = "../../integrations/kaltura/testdata/wire/"
-	s := startSandbox(t)
-	k := s.account
 	admin, err := adminCalls(t.Context(), http.DefaultClient, k, sandboxAdmin)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var folder struct{ ID int64 }
+	if err := admin("dropfolder_dropfolder", "get", map[string]any{"dropFolderId": k.DropFolderID}, &folder); err != nil || folder.ID != k.DropFolderID {
+		t.Errorf("the account's drop folder: %v", err)
 	}
 	for i := range 2 { // what the recorded listing finds
 		if err := admin("media", "add", map[string]any{"entry": map[string]any{
@@ -35,7 +48,10 @@ func TestSandboxRecordedClients(t *testing.T) {
 	}
 	for _, client := range []string{"client-php5", "client-python"} {
 		t.Run(client, func(t *testing.T) {
-			alias := []string{"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2", k.AdminSecret}
+			alias := []string{
+				"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2", k.AdminSecret,
+				`"partnerId":"102"`, fmt.Sprintf(`"partnerId":"%d"`, k.PartnerID), `"partnerId": "102"`, fmt.Sprintf(`"partnerId": "%d"`, k.PartnerID),
+			}
 			for _, name := range recordedOrder(t, wire+"scenarios.md", client) {
 				var tr struct {
 					Request struct {
@@ -88,7 +104,6 @@ func TestSandboxRecordedClients(t *testing.T) {
 			}
 		})
 	}
-	s.stop(syscall.SIGTERM)
 }
 
 var (
