@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 	"isthmus/store/storetest"
@@ -26,6 +27,16 @@ func upload(t *testing.T, p gateway.Platform, reference string) gateway.Media {
 	data, err := os.ReadFile(picture)
 	must(t, err)
 	m := gateway.NewMedia{ReferenceID: reference, Name: reference, FileName: "p.jpg", Size: int64(len(data)), Type: gateway.Image}
+	return send(t, p, m, data)
+}
+
+func uploadFile(t *testing.T, p gateway.Platform, reference string, kind gateway.MediaType, data []byte) string {
+	t.Helper()
+	return send(t, p, gateway.NewMedia{ReferenceID: reference, Name: reference, FileName: "v.mp4", Size: int64(len(data)), Type: kind}, data).ID
+}
+
+func send(t *testing.T, p gateway.Platform, m gateway.NewMedia, data []byte) gateway.Media {
+	t.Helper()
 	in, err := p.Create(t.Context(), alice, m)
 	must(t, err)
 	must(t, in.WriteAt(t.Context(), 0, m.Size, bytes.NewReader(data)))
@@ -36,6 +47,21 @@ func upload(t *testing.T, p gateway.Platform, reference string) gateway.Media {
 		t.Errorf("finished again: %s, %v", again.ID, err)
 	}
 	return got
+}
+
+// wait waits until an entry plays.
+func wait(t *testing.T, p gateway.Platform, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		m, err := p.Get(t.Context(), alice, id)
+		must(t, err)
+		if m.Status == gateway.MediaReady {
+			return
+		}
+		if m.Status == gateway.MediaFailed || time.Now().After(deadline) {
+			t.Fatalf("%s is %s", id, m.Status)
+		}
+	}
 }
 
 func TestCategoryScope(t *testing.T) {

@@ -34,7 +34,7 @@ func (p *Platform) Open(ctx context.Context, a gateway.Actor, id, rendition stri
 	body, err := p.download(ctx, address, rng)
 	if c := gateway.CodeOf(public(err)); (c == gateway.NotFound || c == gateway.Forbidden) && p.own(address) {
 		// An access control profile may keep anonymous readers out; a playback session gets in.
-		if s, ok, serr := p.players.playback(ctx, id, playbackLife); serr == nil && ok {
+		if s, ok, serr := p.players.playback(ctx, id, ourselves); serr == nil && ok {
 			if again, aerr := p.download(ctx, p.playable(address, s.ks.Reveal()), rng); aerr == nil {
 				return again, nil
 			}

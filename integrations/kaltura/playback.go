@@ -39,6 +39,9 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 		return out, public(err)
 	}
 	pc, err := p.context(ctx, m.ID, widget)
+	if code(err) == codeEntryMissing { // entitlement hides it from anybody; that it exists is known
+		pc, err = playbackContext{hidden: true}, nil
+	}
 	if renewable(err) {
 		p.sessions.dropWidget(widget.ks)
 		if widget, err = p.sessions.widgetSession(ctx); err == nil {
@@ -50,22 +53,29 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 	}
 	ks := ""
 	if pc.blocked() {
-		s, ok, err := p.players.playback(ctx, m.ID, playbackLife)
+		s, ok, err := p.players.playback(ctx, m.ID, a.Subject())
 		if err != nil {
 			return out, public(err)
 		}
 		if !ok {
 			return out, gateway.E(gateway.Forbidden, "playback_restricted", "Kaltura restricts who may play this media.").
-				Next("Ask the Kaltura administrator for an App Token of type USER with the privilege sview:*.")
+				Next("Ask the Kaltura administrator for an App Token whose sessions are of type USER and hold sview:*; it may be a second one, for playback only.")
 		}
-		if pc, err = p.context(ctx, m.ID, s); err != nil {
+		pc, err = p.context(ctx, m.ID, s)
+		if renewable(err) { // one that we had given out before: the App Token may have been renewed since
+			p.players.dropPlay(m.ID, a.Subject())
+			if s, ok, err = p.players.playback(ctx, m.ID, a.Subject()); err == nil && ok {
+				pc, err = p.context(ctx, m.ID, s)
+			}
+		}
+		if err != nil {
 			return out, public(err)
 		}
 		if pc.blocked() {
 			return out, gateway.E(gateway.Forbidden, "playback_blocked", "Kaltura does not allow this media to be played now.").
 				Next("Ask the Kaltura administrator about its schedule, moderation and access control profile.")
 		}
-		ks, out.ExpiresAt = s.ks.Reveal(), p.clock().Add(playbackLife)
+		ks, out.ExpiresAt = s.ks.Reveal(), s.ends
 	}
 	if m.Type == gateway.Image {
 		out.Image = p.playable(p.path("raw/entry_id/"+m.ID), ks)
@@ -108,6 +118,9 @@ func (p *Platform) context(ctx context.Context, id string, s session) (playbackC
 }
 
 func (pc playbackContext) blocked() bool {
+	if pc.hidden {
+		return true
+	}
 	for _, a := range pc.Actions {
 		if a.Type == blockAction {
 			return true
@@ -168,8 +181,15 @@ func (p *Platform) Thumbnail(ctx context.Context, _ gateway.Actor, m gateway.Med
 		width = 320
 	}
 	const op = "thumbnail"
+	address := p.thumbnail(m, min(width, thumbnailMax))
 	ctx, cancel := context.WithTimeout(ctx, p.patience)
-	res, err := p.get(ctx, op, p.thumbnail(m, min(width, thumbnailMax)), nil)
+	res, err := p.get(ctx, op, address, nil)
+	if err == nil && restricted(res) {
+		if s, ok, serr := p.players.playback(ctx, m.ID, ourselves); serr == nil && ok {
+			_ = res.Body.Close()
+			res, err = p.get(ctx, op, p.playable(address, s.ks.Reveal()), nil)
+		}
+	}
 	if err != nil {
 		cancel()
 		return nil, "", public(err)
@@ -185,6 +205,24 @@ func (p *Platform) Thumbnail(ctx context.Context, _ gateway.Actor, m gateway.Med
 		return nil, "", none
 	}
 	return limited{io.LimitReader(body, thumbnailLimit), closer(func() error { defer cancel(); return body.Close() })}, kind, nil
+}
+
+// ourselves stands for the viewer where the session stays with us.
+const ourselves = ""
+
+// restricted tells whether Kaltura may let a session pass that it refused to anybody: for the
+// entry's schedule, its access control, its moderation, or because entitlement hides it.
+func restricted(res *http.Response) bool {
+	switch res.StatusCode {
+	case http.StatusForbidden, http.StatusUnauthorized:
+		return true
+	case http.StatusNotFound:
+		switch res.Header.Get("X-Kaltura") {
+		case "error-1", "error-2", "error-3", "error-13", "error-30":
+			return true
+		}
+	}
+	return false
 }
 
 // pictures are the types passed on. SVG is none of them: it can hold scripts.

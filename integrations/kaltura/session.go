@@ -42,6 +42,7 @@ type session struct {
 	user       string // as the server says: a token can be bound to a fixed user
 	privileges string
 	until      time.Time // renewed from here on
+	ends       time.Time
 }
 
 // may tells whether the session's privileges hold name:value or name:*. Whole names are compared:
@@ -81,9 +82,10 @@ type sessions struct {
 	mu      sync.Mutex
 	widget  session
 	held    map[who]session
-	noAdmin time.Time // until when we remember that the token gives no ADMIN sessions
-	refused error     // the token was refused
-	refuseT time.Time // until when we believe it without asking again
+	plays   map[play]session // handed out again for the first half of their life
+	noAdmin time.Time        // until when we remember that the token gives no ADMIN sessions
+	refused error            // the token was refused
+	refuseT time.Time        // until when we believe it without asking again
 }
 
 // credential is an App Token and what its sessions must hold.
@@ -257,7 +259,7 @@ func (s *sessions) startSession(ctx context.Context, widget session, hashType st
 	}
 	return session{
 		ks: gateway.Secret(in.KS), admin: in.SessionType >= 1, user: string(in.UserID),
-		privileges: string(in.Privileges), until: now.Add(time.Duration(renewAt * float64(life))),
+		privileges: string(in.Privileges), until: now.Add(time.Duration(renewAt * float64(life))), ends: now.Add(life),
 	}, nil
 }
 
@@ -319,13 +321,43 @@ var harmless = []string{
 // Callers of startSession cannot take a privilege away, but where the token holds name:* their own
 // name:value replaces it; so every other wildcard is narrowed to a value that means nothing. When
 // anything wider is left (an ADMIN token, a fixed user, all:*, edit:<id>), there is no playback session: ok is false.
-func (s *sessions) playback(ctx context.Context, entry string, life time.Duration) (session, bool, error) {
+//
+// A viewer who asks again soon gets the same session, so that looking through restricted media does
+// not start one at every look.
+func (s *sessions) playback(ctx context.Context, entry, viewer string) (session, bool, error) {
+	key, now := play{entry, viewer}, s.p.clock()
+	s.mu.Lock()
+	had, ok := s.plays[key]
+	s.mu.Unlock()
+	if ok && had.ends.Sub(now) > playbackLife/2 {
+		return had, true, nil
+	}
 	token, err := s.get(ctx, who{})
 	if err != nil {
 		return session{}, false, err
 	}
-	return s.narrowed(ctx, token, entry, life)
+	got, ok, err := s.narrowed(ctx, token, entry, playbackLife)
+	if err == nil && ok {
+		s.mu.Lock()
+		if len(s.plays) >= maxPlays || s.plays == nil {
+			s.plays = map[play]session{}
+		}
+		s.plays[key] = got
+		s.mu.Unlock()
+	}
+	return got, ok, err
 }
+
+func (s *sessions) dropPlay(entry, viewer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.plays, play{entry, viewer})
+}
+
+// play is who plays what.
+type play struct{ entry, viewer string }
+
+const maxPlays = 4096
 
 // forEntry are the privileges that a playback session keeps, for its one entry: to play it whatever
 // its access control, and whatever category entitlement says.

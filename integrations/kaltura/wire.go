@@ -164,6 +164,7 @@ type appToken struct {
 }
 
 type playbackContext struct {
+	hidden  bool // the session may not even know of the entry
 	Sources []struct {
 		Format text `json:"format"`
 		URL    text `json:"url"`
