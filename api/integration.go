@@ -21,7 +21,7 @@ func integrationOf(in gateway.Integration) IntegrationJSONResponse {
 			AppTokenID: in.AppTokenID, TokenLast4: in.TokenLast4, HashType: openapi.HashType(in.HashType),
 			Visibility: openapi.Visibility(in.Visibility), MappingMode: openapi.MappingMode(in.MappingMode),
 			MatchBy: openapi.MatchBy(in.MatchBy), Health: openapi.Health(in.Health), HealthText: in.HealthText,
-			HealthAt: in.HealthAt, Diagnosis: diagnosisOf(in.Diagnosis), CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt,
+			HealthAt: in.HealthAt, Diagnosis: diagnosisOf(in.Diagnosis), Expiry: expiryOf(in.Diagnosis, gateway.SystemClock()), CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt,
 		},
 		Headers: IntegrationResponseHeaders{ETag: &tag},
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/url"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -19,12 +20,15 @@ func (s *Server) itemOf(a gateway.Actor, it gateway.LibraryItem) (openapi.Librar
 	if err != nil {
 		return openapi.LibraryItem{}, err
 	}
+	if it.ThumbVersion != "" { // another picture has another address, or browsers would keep the old one
+		thumb += "?v=" + url.QueryEscape(it.ThumbVersion)
+	}
 	return openapi.LibraryItem{
 		ID: it.ID, Etag: etag(it.Version), Source: openapi.LibraryItemSourceKaltura, EntryID: it.EntryID, Kind: openapi.ItemKind(it.Kind),
 		Rendition: text(it.RenditionID), Name: it.Name, Type: openapi.MediaType(it.Type), Is360: it.Is360, DurationMs: it.DurationMS,
 		State: openapi.ItemState(it.State), Shared: it.Shared, Mine: mine(a, it.ParticipantID, it.ClientID),
 		ParticipantID: text(it.ParticipantID), JobID: text(it.JobID), Error: itemError(it.ErrorCode, it.ErrorText, it.NextStep),
-		ThumbnailURL: thumb, CreatedAt: it.CreatedAt, UpdatedAt: it.UpdatedAt,
+		SourceLost: sourceLostOf(it.SourceLostAt, it.Lost()), ThumbnailURL: thumb, CreatedAt: it.CreatedAt, UpdatedAt: it.UpdatedAt,
 	}, nil
 }
 

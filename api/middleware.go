@@ -35,6 +35,7 @@ type trace struct {
 	trace, request string
 	instance       string // the request's path, or nothing where it would hold a secret
 	url            *url.URL
+	address        string // of the caller
 }
 
 func traceOf(ctx context.Context) trace {
@@ -51,7 +52,7 @@ var (
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		t := trace{request: r.Header.Get(echo.HeaderXRequestID), url: r.URL}
+		t := trace{request: r.Header.Get(echo.HeaderXRequestID), url: r.URL, address: c.RealIP()}
 		if !goodRequestID.MatchString(t.request) {
 			t.request = gateway.NewID("req")
 		}

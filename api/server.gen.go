@@ -28,6 +28,9 @@ type ServerInterface interface {
 	// StreamEvents Live events of one hub as server-sent events
 	// (GET /v1/events)
 	StreamEvents(ctx echo.Context, params StreamEventsParams) error
+	// ReceiveKalturaNotification Kaltura's HTTP notification; signed, no sign-in
+	// (POST /v1/hooks/kaltura/{id})
+	ReceiveKalturaNotification(ctx echo.Context, id string, params ReceiveKalturaNotificationParams) error
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx echo.Context, hub HubPath) error
@@ -52,6 +55,24 @@ type ServerInterface interface {
 	// CreateInvite Make a link with which somebody outside the hub can paste the App Token
 	// (POST /v1/hubs/{hub}/integrations/kaltura/invites)
 	CreateInvite(ctx echo.Context, hub HubPath, params CreateInviteParams) error
+	// RemoveKalturaNotificationSecret Take no more notifications
+	// (DELETE /v1/hubs/{hub}/integrations/kaltura/notifications)
+	RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath) error
+	// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
+	// (GET /v1/hubs/{hub}/integrations/kaltura/notifications)
+	GetKalturaNotifications(ctx echo.Context, hub HubPath) error
+	// MakeKalturaNotificationSecret Make the signing secret of notifications, or another one in its place
+	// (POST /v1/hubs/{hub}/integrations/kaltura/notifications)
+	MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath) error
+	// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
+	// (POST /v1/hubs/{hub}/integrations/kaltura/probe)
+	ProbeKaltura(ctx echo.Context, hub HubPath) error
+	// GetReconciliation What the last comparison of the library with Kaltura found
+	// (GET /v1/hubs/{hub}/integrations/kaltura/reconciliation)
+	GetReconciliation(ctx echo.Context, hub HubPath) error
+	// StartReconciliation Compare the library with Kaltura now
+	// (POST /v1/hubs/{hub}/integrations/kaltura/reconciliation)
+	StartReconciliation(ctx echo.Context, hub HubPath) error
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	// (GET /v1/hubs/{hub}/integrations/kaltura/token-request)
 	GetTokenRequest(ctx echo.Context, hub HubPath, params GetTokenRequestParams) error
@@ -214,6 +235,57 @@ func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StreamEvents(ctx, params)
+	return err
+}
+
+// ReceiveKalturaNotification converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveKalturaNotification(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveKalturaNotificationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-KALTURA-SIGNATURE" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-KALTURA-SIGNATURE")]; found {
+		var XKALTURASIGNATURE string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-KALTURA-SIGNATURE, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-KALTURA-SIGNATURE", valueList[0], &XKALTURASIGNATURE, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-KALTURA-SIGNATURE: %s", err))
+		}
+
+		params.XKALTURASIGNATURE = &XKALTURASIGNATURE
+	}
+	// ------------- Optional header parameter "X-KALTURA-HASH-ALGO" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-KALTURA-HASH-ALGO")]; found {
+		var XKALTURAHASHALGO string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-KALTURA-HASH-ALGO, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-KALTURA-HASH-ALGO", valueList[0], &XKALTURAHASHALGO, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-KALTURA-HASH-ALGO: %s", err))
+		}
+
+		params.XKALTURAHASHALGO = &XKALTURAHASHALGO
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveKalturaNotification(ctx, id, params)
 	return err
 }
 
@@ -422,6 +494,102 @@ func (w *ServerInterfaceWrapper) CreateInvite(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateInvite(ctx, hub, params)
+	return err
+}
+
+// RemoveKalturaNotificationSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveKalturaNotificationSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveKalturaNotificationSecret(ctx, hub)
+	return err
+}
+
+// GetKalturaNotifications converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKalturaNotifications(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKalturaNotifications(ctx, hub)
+	return err
+}
+
+// MakeKalturaNotificationSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) MakeKalturaNotificationSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MakeKalturaNotificationSecret(ctx, hub)
+	return err
+}
+
+// ProbeKaltura converts echo context to params.
+func (w *ServerInterfaceWrapper) ProbeKaltura(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ProbeKaltura(ctx, hub)
+	return err
+}
+
+// GetReconciliation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReconciliation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReconciliation(ctx, hub)
+	return err
+}
+
+// StartReconciliation converts echo context to params.
+func (w *ServerInterfaceWrapper) StartReconciliation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartReconciliation(ctx, hub)
 	return err
 }
 
@@ -1397,6 +1565,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/token-request", wrapper.GetTokenRequest, options.OperationMiddlewares["getTokenRequest"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/conversion-profiles", wrapper.ListConversionProfiles, options.OperationMiddlewares["listConversionProfiles"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/impact", wrapper.GetDisconnectImpact, options.OperationMiddlewares["getDisconnectImpact"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/probe", wrapper.ProbeKaltura, options.OperationMiddlewares["probeKaltura"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.GetReconciliation, options.OperationMiddlewares["getReconciliation"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.StartReconciliation, options.OperationMiddlewares["startReconciliation"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.RemoveKalturaNotificationSecret, options.OperationMiddlewares["removeKalturaNotificationSecret"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.GetKalturaNotifications, options.OperationMiddlewares["getKalturaNotifications"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.MakeKalturaNotificationSecret, options.OperationMiddlewares["makeKalturaNotificationSecret"]...)
+	router.POST(options.BaseURL+"/v1/hooks/kaltura/:id", wrapper.ReceiveKalturaNotification, options.OperationMiddlewares["receiveKalturaNotification"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/invites", wrapper.CreateInvite, options.OperationMiddlewares["createInvite"]...)
 	router.GET(options.BaseURL+"/v1/connect/:secret", wrapper.GetInvite, options.OperationMiddlewares["getInvite"]...)
 	router.POST(options.BaseURL+"/v1/connect/:secret", wrapper.AcceptInvite, options.OperationMiddlewares["acceptInvite"]...)
@@ -1459,6 +1634,8 @@ type MappingJSONResponse struct {
 type PlaybackJSONResponse Playback
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type ReconciliationJSONResponse Reconciliation
 
 type UploadJSONResponse Upload
 
@@ -1598,6 +1775,42 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveKalturaNotificationRequestObject struct {
+	ID          string `json:"id"`
+	Params      ReceiveKalturaNotificationParams
+	ContentType string
+	Body        io.Reader
+}
+
+type ReceiveKalturaNotificationResponseObject interface {
+	VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error
+}
+
+type ReceiveKalturaNotification204Response struct {
+}
+
+func (response ReceiveKalturaNotification204Response) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1920,6 +2133,237 @@ type CreateInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateInvitedefaultApplicationProblemPlusJSONResponse) VisitCreateInviteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveKalturaNotificationSecretRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type RemoveKalturaNotificationSecretResponseObject interface {
+	VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error
+}
+
+type RemoveKalturaNotificationSecret204Response struct {
+}
+
+func (response RemoveKalturaNotificationSecret204Response) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKalturaNotificationsRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type GetKalturaNotificationsResponseObject interface {
+	VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error
+}
+
+type GetKalturaNotifications200JSONResponse NotificationHook
+
+func (response GetKalturaNotifications200JSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKalturaNotificationSecretRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type MakeKalturaNotificationSecretResponseObject interface {
+	VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error
+}
+
+type MakeKalturaNotificationSecret201JSONResponse NotificationHook
+
+func (response MakeKalturaNotificationSecret201JSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProbeKalturaRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type ProbeKalturaResponseObject interface {
+	VisitProbeKalturaResponse(w http.ResponseWriter) error
+}
+
+type ProbeKaltura200JSONResponse struct{ IntegrationJSONResponse }
+
+func (response ProbeKaltura200JSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProbeKalturadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProbeKalturadefaultApplicationProblemPlusJSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReconciliationRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type GetReconciliationResponseObject interface {
+	VisitGetReconciliationResponse(w http.ResponseWriter) error
+}
+
+type GetReconciliation200JSONResponse struct{ ReconciliationJSONResponse }
+
+func (response GetReconciliation200JSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReconciliationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetReconciliationdefaultApplicationProblemPlusJSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartReconciliationRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type StartReconciliationResponseObject interface {
+	VisitStartReconciliationResponse(w http.ResponseWriter) error
+}
+
+type StartReconciliation202JSONResponse struct{ ReconciliationJSONResponse }
+
+func (response StartReconciliation202JSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartReconciliationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartReconciliationdefaultApplicationProblemPlusJSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3167,6 +3611,9 @@ type StrictServerInterface interface {
 	// StreamEvents Live events of one hub as server-sent events
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// ReceiveKalturaNotification Kaltura's HTTP notification; signed, no sign-in
+	// (POST /v1/hooks/kaltura/{id})
+	ReceiveKalturaNotification(ctx context.Context, request ReceiveKalturaNotificationRequestObject) (ReceiveKalturaNotificationResponseObject, error)
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx context.Context, request GetHubRequestObject) (GetHubResponseObject, error)
@@ -3191,6 +3638,24 @@ type StrictServerInterface interface {
 	// CreateInvite Make a link with which somebody outside the hub can paste the App Token
 	// (POST /v1/hubs/{hub}/integrations/kaltura/invites)
 	CreateInvite(ctx context.Context, request CreateInviteRequestObject) (CreateInviteResponseObject, error)
+	// RemoveKalturaNotificationSecret Take no more notifications
+	// (DELETE /v1/hubs/{hub}/integrations/kaltura/notifications)
+	RemoveKalturaNotificationSecret(ctx context.Context, request RemoveKalturaNotificationSecretRequestObject) (RemoveKalturaNotificationSecretResponseObject, error)
+	// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
+	// (GET /v1/hubs/{hub}/integrations/kaltura/notifications)
+	GetKalturaNotifications(ctx context.Context, request GetKalturaNotificationsRequestObject) (GetKalturaNotificationsResponseObject, error)
+	// MakeKalturaNotificationSecret Make the signing secret of notifications, or another one in its place
+	// (POST /v1/hubs/{hub}/integrations/kaltura/notifications)
+	MakeKalturaNotificationSecret(ctx context.Context, request MakeKalturaNotificationSecretRequestObject) (MakeKalturaNotificationSecretResponseObject, error)
+	// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
+	// (POST /v1/hubs/{hub}/integrations/kaltura/probe)
+	ProbeKaltura(ctx context.Context, request ProbeKalturaRequestObject) (ProbeKalturaResponseObject, error)
+	// GetReconciliation What the last comparison of the library with Kaltura found
+	// (GET /v1/hubs/{hub}/integrations/kaltura/reconciliation)
+	GetReconciliation(ctx context.Context, request GetReconciliationRequestObject) (GetReconciliationResponseObject, error)
+	// StartReconciliation Compare the library with Kaltura now
+	// (POST /v1/hubs/{hub}/integrations/kaltura/reconciliation)
+	StartReconciliation(ctx context.Context, request StartReconciliationRequestObject) (StartReconciliationResponseObject, error)
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	// (GET /v1/hubs/{hub}/integrations/kaltura/token-request)
 	GetTokenRequest(ctx context.Context, request GetTokenRequestRequestObject) (GetTokenRequestResponseObject, error)
@@ -3381,6 +3846,35 @@ func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParam
 		return err
 	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
 		return validResponse.VisitStreamEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceiveKalturaNotification operation middleware
+func (sh *strictHandler) ReceiveKalturaNotification(ctx echo.Context, id string, params ReceiveKalturaNotificationParams) error {
+	var request ReceiveKalturaNotificationRequestObject
+
+	request.ID = id
+	request.Params = params
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveKalturaNotification(ctx.Request().Context(), request.(ReceiveKalturaNotificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveKalturaNotification")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveKalturaNotificationResponseObject); ok {
+		return validResponse.VisitReceiveKalturaNotificationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3654,6 +4148,156 @@ func (sh *strictHandler) CreateInvite(ctx echo.Context, hub HubPath, params Crea
 		return err
 	} else if validResponse, ok := response.(CreateInviteResponseObject); ok {
 		return validResponse.VisitCreateInviteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveKalturaNotificationSecret operation middleware
+func (sh *strictHandler) RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath) error {
+	var request RemoveKalturaNotificationSecretRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveKalturaNotificationSecret(ctx.Request().Context(), request.(RemoveKalturaNotificationSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveKalturaNotificationSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveKalturaNotificationSecretResponseObject); ok {
+		return validResponse.VisitRemoveKalturaNotificationSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKalturaNotifications operation middleware
+func (sh *strictHandler) GetKalturaNotifications(ctx echo.Context, hub HubPath) error {
+	var request GetKalturaNotificationsRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKalturaNotifications(ctx.Request().Context(), request.(GetKalturaNotificationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKalturaNotifications")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKalturaNotificationsResponseObject); ok {
+		return validResponse.VisitGetKalturaNotificationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MakeKalturaNotificationSecret operation middleware
+func (sh *strictHandler) MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath) error {
+	var request MakeKalturaNotificationSecretRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeKalturaNotificationSecret(ctx.Request().Context(), request.(MakeKalturaNotificationSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeKalturaNotificationSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MakeKalturaNotificationSecretResponseObject); ok {
+		return validResponse.VisitMakeKalturaNotificationSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ProbeKaltura operation middleware
+func (sh *strictHandler) ProbeKaltura(ctx echo.Context, hub HubPath) error {
+	var request ProbeKalturaRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ProbeKaltura(ctx.Request().Context(), request.(ProbeKalturaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProbeKaltura")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ProbeKalturaResponseObject); ok {
+		return validResponse.VisitProbeKalturaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReconciliation operation middleware
+func (sh *strictHandler) GetReconciliation(ctx echo.Context, hub HubPath) error {
+	var request GetReconciliationRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReconciliation(ctx.Request().Context(), request.(GetReconciliationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReconciliation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReconciliationResponseObject); ok {
+		return validResponse.VisitGetReconciliationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartReconciliation operation middleware
+func (sh *strictHandler) StartReconciliation(ctx echo.Context, hub HubPath) error {
+	var request StartReconciliationRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartReconciliation(ctx.Request().Context(), request.(StartReconciliationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartReconciliation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartReconciliationResponseObject); ok {
+		return validResponse.VisitStartReconciliationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

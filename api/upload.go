@@ -14,6 +14,7 @@ func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
 		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
 		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,
 		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep),
+		EntryLost: sourceLostOf(u.EntryLostAt, u.Lost()),
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, ExpiresAt: u.ExpiresAt, FinishedAt: u.FinishedAt,
 	}
 }

@@ -56,7 +56,7 @@ func validate(doc *openapi3.T, op operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			if op.RequestBody != nil {
+			if op.RequestBody != nil && op.RequestBody.Value.Content["*/*"] == nil {
 				if err := acceptJSON(r, op.RequestBody.Value); err != nil {
 					return err
 				}

@@ -17,6 +17,8 @@ type Integrations struct {
 	Platforms Platforms
 	Events    *Events
 	Grace     time.Duration // how long links stay readable after a downgrade
+
+	hooks hookLimits
 }
 
 // Get gives the hub's integration. NotFound with reason "not_connected", Forbidden with reason "plan_too_low".

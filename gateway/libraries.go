@@ -53,7 +53,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 	}
 	want := LibraryItem{
 		Row: Row{HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID, EntryID: m.ID, Kind: kind,
-		RenditionID: rendition, Name: m.Name, Type: m.Type, Is360: m.Is360(), DurationMS: m.DurationMS,
+		RenditionID: rendition, Name: m.Name, Type: m.Type, Is360: m.Is360(), DurationMS: m.DurationMS, ThumbVersion: m.ThumbVersion,
 	}
 	if a.Machine() {
 		want.ClientID = a.ClientID
@@ -276,6 +276,11 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 			return it, Playback{}, err
 		}
 		_, p, err := s.Catalog.Playback(ctx, a, it.EntryID)
+		if lost := it.Lost(); (lost != nil) != (CodeOf(err) == NotFound) && (err == nil || CodeOf(err) == NotFound) {
+			s.lookSoon(ctx, it) // gone since, or back
+		} else if lost != nil && err != nil {
+			err = E(NotFound, lost.Code, lost.Message).Next("%s", lost.NextStep).Because(err)
+		}
 		return it, p, err
 	}
 	as, err := s.Assets.Get(ctx, it.AssetID)

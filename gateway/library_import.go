@@ -337,6 +337,7 @@ func (s *Library) linked(ctx context.Context, it LibraryItem, m Media) error {
 			return errUnchanged
 		}
 		it.State, it.Name, it.Type, it.Is360, it.DurationMS = ItemReady, m.Name, m.Type, m.Is360(), m.DurationMS
+		it.ThumbVersion = m.ThumbVersion
 		it.ErrorCode, it.ErrorText, it.NextStep = "", "", ""
 		j.State, j.Progress, j.ErrorCode, j.ErrorText = JobDone, 1, "", ""
 		return nil

@@ -593,6 +593,33 @@ func (e Projection) Valid() bool {
 	}
 }
 
+// Defines values for ReconciliationState.
+const (
+	ReconciliationStateDone    ReconciliationState = "done"
+	ReconciliationStateFailed  ReconciliationState = "failed"
+	ReconciliationStateNever   ReconciliationState = "never"
+	ReconciliationStateRunning ReconciliationState = "running"
+	ReconciliationStateWaiting ReconciliationState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ReconciliationState enum.
+func (e ReconciliationState) Valid() bool {
+	switch e {
+	case ReconciliationStateDone:
+		return true
+	case ReconciliationStateFailed:
+		return true
+	case ReconciliationStateNever:
+		return true
+	case ReconciliationStateRunning:
+		return true
+	case ReconciliationStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdmin        Role = "admin"
@@ -842,6 +869,19 @@ type EventMessage struct {
 	Type    string `json:"type"`
 }
 
+// Expiry The end of the App Token; absent when it does not end or that is not known
+type Expiry struct {
+	At time.Time `json:"at"`
+
+	// DaysLeft Begun days; 0 when it is over
+	DaysLeft int    `json:"days_left"`
+	Message  string `json:"message"`
+
+	// Near Near enough for a warning
+	Near     bool   `json:"near"`
+	NextStep string `json:"next_step"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	Detail string `json:"detail"`
@@ -915,7 +955,10 @@ type Integration struct {
 	Entitlement Entitlement `json:"entitlement"`
 
 	// Etag Same as the ETag header
-	Etag           string              `json:"etag"`
+	Etag string `json:"etag"`
+
+	// Expiry The end of the App Token; absent when it does not end or that is not known
+	Expiry         *Expiry             `json:"expiry,omitempty"`
 	HashType       HashType            `json:"hash_type"`
 	Health         Health              `json:"health"`
 	HealthAt       time.Time           `json:"health_at"`
@@ -1036,12 +1079,15 @@ type LibraryItem struct {
 	Rendition     *string `json:"rendition,omitempty"`
 
 	// Shared With the whole hub
-	Shared       bool              `json:"shared"`
-	Source       LibraryItemSource `json:"source"`
-	State        ItemState         `json:"state"`
-	ThumbnailURL string            `json:"thumbnail_url"`
-	Type         MediaType         `json:"type"`
-	UpdatedAt    time.Time         `json:"updated_at"`
+	Shared bool              `json:"shared"`
+	Source LibraryItemSource `json:"source"`
+
+	// SourceLost What it means that the entry is gone in Kaltura; absent while it is there
+	SourceLost   *SourceLost `json:"source_lost,omitempty"`
+	State        ItemState   `json:"state"`
+	ThumbnailURL string      `json:"thumbnail_url"`
+	Type         MediaType   `json:"type"`
+	UpdatedAt    time.Time   `json:"updated_at"`
 }
 
 // LibraryItemSource defines model for LibraryItem.Source.
@@ -1213,6 +1259,22 @@ type MyMapping struct {
 // MyMappingState defines model for MyMapping.State.
 type MyMappingState string
 
+// NotificationHook defines model for NotificationHook.
+type NotificationHook struct {
+	// Active A secret is set; without one every notification is refused
+	Active bool `json:"active"`
+
+	// LastAt When the last notification was taken
+	LastAt *time.Time `json:"last_at,omitempty"`
+	MadeAt *time.Time `json:"made_at,omitempty"`
+
+	// Secret The signing secret; only in the answer that makes it
+	Secret *string `json:"secret,omitempty"`
+
+	// URL Of the notification template in Kaltura
+	URL string `json:"url"`
+}
+
 // Plan defines model for Plan.
 type Plan string
 
@@ -1264,6 +1326,38 @@ type Problem struct {
 // Projection defines model for Projection.
 type Projection string
 
+// Reconciliation The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown
+type Reconciliation struct {
+	// AskedAt When an admin asked for it
+	AskedAt *time.Time `json:"asked_at,omitempty"`
+
+	// Changed Follow a change in Kaltura
+	Changed int        `json:"changed"`
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// Entries Entries asked for
+	Entries int `json:"entries"`
+
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+
+	// Found Have their entry back
+	Found int `json:"found"`
+	Items int `json:"items"`
+
+	// Lost Lost their entry since the time before
+	Lost      int                 `json:"lost"`
+	StartedAt *time.Time          `json:"started_at,omitempty"`
+	State     ReconciliationState `json:"state"`
+
+	// Unknown Entries about which no certain answer came; what hangs on them stays as it was
+	Unknown int `json:"unknown"`
+	Uploads int `json:"uploads"`
+}
+
+// ReconciliationState defines model for Reconciliation.State.
+type ReconciliationState string
+
 // Rendition defines model for Rendition.
 type Rendition struct {
 	// Bitrate bit/s
@@ -1283,6 +1377,13 @@ type Rendition struct {
 // Role defines model for Role.
 type Role string
 
+// SourceLost What it means that the entry is gone in Kaltura; absent while it is there
+type SourceLost struct {
+	Message  string    `json:"message"`
+	NextStep string    `json:"next_step"`
+	Since    time.Time `json:"since"`
+}
+
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
 	// Body JSON, with a placeholder for the administrator's KS
@@ -1298,6 +1399,9 @@ type Upload struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description *string   `json:"description,omitempty"`
 	EntryID     *string   `json:"entry_id,omitempty"`
+
+	// EntryLost What it means that the entry is gone in Kaltura; absent while it is there
+	EntryLost *SourceLost `json:"entry_lost,omitempty"`
 
 	// Error Why it failed
 	Error       *ItemError `json:"error,omitempty"`
@@ -1389,6 +1493,12 @@ type StreamEventsParams struct {
 	// After As the header, for clients that cannot set it
 	After       *int64  `form:"after,omitempty" json:"after,omitempty"`
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ReceiveKalturaNotificationParams defines parameters for ReceiveKalturaNotification.
+type ReceiveKalturaNotificationParams struct {
+	XKALTURASIGNATURE *string `json:"X-KALTURA-SIGNATURE,omitempty"`
+	XKALTURAHASHALGO  *string `json:"X-KALTURA-HASH-ALGO,omitempty"`
 }
 
 // DisconnectKalturaParams defines parameters for DisconnectKaltura.
@@ -1680,6 +1790,17 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ReceiveKalturaNotificationWithBody Kaltura's HTTP notification; signed, no sign-in
+	//
+	// The body is Kaltura's: JSON, or a form whose field `data` holds JSON, XML or serialised PHP; at most 256 KiB.
+	// `X-KALTURA-SIGNATURE` is the hexadecimal SHA-256 of the signing secret followed by the raw body.
+	// A notification is a hint: it makes the gateway look at the entries it names, nothing in it is believed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hooks/kaltura/{id} (the `ReceiveKalturaNotification` operationId).
+	ReceiveKalturaNotificationWithBody(ctx context.Context, id string, params *ReceiveKalturaNotificationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 	GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1748,6 +1869,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/invites (the `CreateInvite` operationId).
 	CreateInvite(ctx context.Context, hub HubPath, params *CreateInviteParams, body CreateInviteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveKalturaNotificationSecret Take no more notifications
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
+	RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/notifications (the `GetKalturaNotifications` operationId).
+	GetKalturaNotifications(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MakeKalturaNotificationSecret Make the signing secret of notifications, or another one in its place
+	//
+	// From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
+	MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
+	//
+	// The same happens by itself once a day. What was lost or came back since the last time is told as an event.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
+	ProbeKaltura(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReconciliation What the last comparison of the library with Kaltura found
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `GetReconciliation` operationId).
+	GetReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartReconciliation Compare the library with Kaltura now
+	//
+	// The same happens by itself once a day. Asking again while one is under way is harmless.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
+	StartReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	//
@@ -2012,6 +2169,27 @@ func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, r
 	return c.Client.Do(req)
 }
 
+// ReceiveKalturaNotificationWithBody Kaltura's HTTP notification; signed, no sign-in
+//
+// The body is Kaltura's: JSON, or a form whose field `data` holds JSON, XML or serialised PHP; at most 256 KiB.
+// `X-KALTURA-SIGNATURE` is the hexadecimal SHA-256 of the signing secret followed by the raw body.
+// A notification is a hint: it makes the gateway look at the entries it names, nothing in it is believed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hooks/kaltura/{id} (the `ReceiveKalturaNotification` operationId).
+func (c *Client) ReceiveKalturaNotificationWithBody(ctx context.Context, id string, params *ReceiveKalturaNotificationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveKalturaNotificationRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 func (c *Client) GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHubRequest(c.Server, hub)
@@ -2181,6 +2359,102 @@ func (c *Client) CreateInviteWithBody(ctx context.Context, hub HubPath, params *
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/invites (the `CreateInvite` operationId).
 func (c *Client) CreateInvite(ctx context.Context, hub HubPath, params *CreateInviteParams, body CreateInviteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateInviteRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveKalturaNotificationSecret Take no more notifications
+//
+// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
+func (c *Client) RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveKalturaNotificationSecretRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/notifications (the `GetKalturaNotifications` operationId).
+func (c *Client) GetKalturaNotifications(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKalturaNotificationsRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MakeKalturaNotificationSecret Make the signing secret of notifications, or another one in its place
+//
+// From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
+func (c *Client) MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMakeKalturaNotificationSecretRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
+//
+// The same happens by itself once a day. What was lost or came back since the last time is told as an event.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
+func (c *Client) ProbeKaltura(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProbeKalturaRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReconciliation What the last comparison of the library with Kaltura found
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `GetReconciliation` operationId).
+func (c *Client) GetReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReconciliationRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartReconciliation Compare the library with Kaltura now
+//
+// The same happens by itself once a day. Asking again while one is under way is harmless.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
+func (c *Client) StartReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartReconciliationRequest(c.Server, hub)
 	if err != nil {
 		return nil, err
 	}
@@ -2883,6 +3157,68 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 	return req, nil
 }
 
+// NewReceiveKalturaNotificationRequestWithBody constructs an http.Request for the ReceiveKalturaNotification method, with any body, and a specified content type
+func NewReceiveKalturaNotificationRequestWithBody(server string, id string, params *ReceiveKalturaNotificationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hooks/kaltura/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XKALTURASIGNATURE != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-KALTURA-SIGNATURE", *params.XKALTURASIGNATURE, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-KALTURA-SIGNATURE", headerParam0)
+		}
+
+		if params.XKALTURAHASHALGO != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-KALTURA-HASH-ALGO", *params.XKALTURAHASHALGO, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-KALTURA-HASH-ALGO", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetHubRequest constructs an http.Request for the GetHub method
 func NewGetHubRequest(server string, hub HubPath) (*http.Request, error) {
 	var err error
@@ -3249,6 +3585,210 @@ func NewCreateInviteRequestWithBody(server string, hub HubPath, params *CreateIn
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewRemoveKalturaNotificationSecretRequest constructs an http.Request for the RemoveKalturaNotificationSecret method
+func NewRemoveKalturaNotificationSecretRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/notifications", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetKalturaNotificationsRequest constructs an http.Request for the GetKalturaNotifications method
+func NewGetKalturaNotificationsRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/notifications", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMakeKalturaNotificationSecretRequest constructs an http.Request for the MakeKalturaNotificationSecret method
+func NewMakeKalturaNotificationSecretRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/notifications", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewProbeKalturaRequest constructs an http.Request for the ProbeKaltura method
+func NewProbeKalturaRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/probe", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReconciliationRequest constructs an http.Request for the GetReconciliation method
+func NewGetReconciliationRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/reconciliation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartReconciliationRequest constructs an http.Request for the StartReconciliation method
+func NewStartReconciliationRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/reconciliation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -5021,6 +5561,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
 
+	// ReceiveKalturaNotificationWithBodyWithResponse Kaltura's HTTP notification; signed, no sign-in
+	//
+	// The body is Kaltura's: JSON, or a form whose field `data` holds JSON, XML or serialised PHP; at most 256 KiB.
+	// `X-KALTURA-SIGNATURE` is the hexadecimal SHA-256 of the signing secret followed by the raw body.
+	// A notification is a hint: it makes the gateway look at the entries it names, nothing in it is believed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hooks/kaltura/{id} (the `ReceiveKalturaNotification` operationId).
+	ReceiveKalturaNotificationWithBodyWithResponse(ctx context.Context, id string, params *ReceiveKalturaNotificationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveKalturaNotificationResponse, error)
+
 	// GetHubWithResponse performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5099,6 +5650,54 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/invites (the `CreateInvite` operationId).
 	CreateInviteWithResponse(ctx context.Context, hub HubPath, params *CreateInviteParams, body CreateInviteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateInviteResponse, error)
+
+	// RemoveKalturaNotificationSecretWithResponse Take no more notifications
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
+	RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error)
+
+	// GetKalturaNotificationsWithResponse Where Kaltura's HTTP notifications are taken, and whether they are
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/notifications (the `GetKalturaNotifications` operationId).
+	GetKalturaNotificationsWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetKalturaNotificationsResponse, error)
+
+	// MakeKalturaNotificationSecretWithResponse Make the signing secret of notifications, or another one in its place
+	//
+	// From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
+	MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error)
+
+	// ProbeKalturaWithResponse Diagnose the saved connection now, privilege by privilege, and save what was found
+	//
+	// The same happens by itself once a day. What was lost or came back since the last time is told as an event.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
+	ProbeKalturaWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error)
+
+	// GetReconciliationWithResponse What the last comparison of the library with Kaltura found
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `GetReconciliation` operationId).
+	GetReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetReconciliationResponse, error)
+
+	// StartReconciliationWithResponse Compare the library with Kaltura now
+	//
+	// The same happens by itself once a day. Asking again while one is under way is harmless.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
+	StartReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error)
 
 	// GetTokenRequestWithResponse The exact appToken.add request that a Kaltura administrator runs
 	//
@@ -5470,6 +6069,47 @@ func (r StreamEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReceiveKalturaNotificationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReceiveKalturaNotificationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReceiveKalturaNotificationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReceiveKalturaNotificationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReceiveKalturaNotificationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReceiveKalturaNotificationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5868,6 +6508,294 @@ func (r CreateInviteResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateInviteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveKalturaNotificationSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveKalturaNotificationSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveKalturaNotificationSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveKalturaNotificationSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveKalturaNotificationSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveKalturaNotificationSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetKalturaNotificationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NotificationHook
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKalturaNotificationsResponse) GetJSON200() *NotificationHook {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKalturaNotificationsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKalturaNotificationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKalturaNotificationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKalturaNotificationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKalturaNotificationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MakeKalturaNotificationSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NotificationHook
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r MakeKalturaNotificationSecretResponse) GetJSON201() *NotificationHook {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MakeKalturaNotificationSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MakeKalturaNotificationSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MakeKalturaNotificationSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MakeKalturaNotificationSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MakeKalturaNotificationSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ProbeKalturaResponse200Headers the declared response headers of an HTTP 200 response for ProbeKaltura
+type ProbeKalturaResponse200Headers struct {
+	ETag *string
+}
+
+type ProbeKalturaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Integration
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ProbeKalturaResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ProbeKalturaResponse) GetJSON200() *Integration {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ProbeKalturaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ProbeKalturaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ProbeKalturaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProbeKalturaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ProbeKalturaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetReconciliationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Reconciliation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReconciliationResponse) GetJSON200() *Reconciliation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReconciliationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReconciliationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReconciliationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReconciliationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReconciliationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StartReconciliationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Reconciliation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartReconciliationResponse) GetJSON202() *Reconciliation {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartReconciliationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartReconciliationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartReconciliationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartReconciliationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartReconciliationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7358,6 +8286,23 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, para
 	return ParseStreamEventsResponse(rsp)
 }
 
+// ReceiveKalturaNotificationWithBodyWithResponse Kaltura's HTTP notification; signed, no sign-in
+//
+// The body is Kaltura's: JSON, or a form whose field `data` holds JSON, XML or serialised PHP; at most 256 KiB.
+// `X-KALTURA-SIGNATURE` is the hexadecimal SHA-256 of the signing secret followed by the raw body.
+// A notification is a hint: it makes the gateway look at the entries it names, nothing in it is believed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hooks/kaltura/{id} (the `ReceiveKalturaNotification` operationId).
+func (c *ClientWithResponses) ReceiveKalturaNotificationWithBodyWithResponse(ctx context.Context, id string, params *ReceiveKalturaNotificationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveKalturaNotificationResponse, error) {
+	rsp, err := c.ReceiveKalturaNotificationWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveKalturaNotificationResponse(rsp)
+}
+
 // GetHubWithResponse performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7501,6 +8446,90 @@ func (c *ClientWithResponses) CreateInviteWithResponse(ctx context.Context, hub 
 		return nil, err
 	}
 	return ParseCreateInviteResponse(rsp)
+}
+
+// RemoveKalturaNotificationSecretWithResponse Take no more notifications
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
+func (c *ClientWithResponses) RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error) {
+	rsp, err := c.RemoveKalturaNotificationSecret(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveKalturaNotificationSecretResponse(rsp)
+}
+
+// GetKalturaNotificationsWithResponse Where Kaltura's HTTP notifications are taken, and whether they are
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/notifications (the `GetKalturaNotifications` operationId).
+func (c *ClientWithResponses) GetKalturaNotificationsWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetKalturaNotificationsResponse, error) {
+	rsp, err := c.GetKalturaNotifications(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKalturaNotificationsResponse(rsp)
+}
+
+// MakeKalturaNotificationSecretWithResponse Make the signing secret of notifications, or another one in its place
+//
+// From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
+func (c *ClientWithResponses) MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error) {
+	rsp, err := c.MakeKalturaNotificationSecret(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMakeKalturaNotificationSecretResponse(rsp)
+}
+
+// ProbeKalturaWithResponse Diagnose the saved connection now, privilege by privilege, and save what was found
+//
+// The same happens by itself once a day. What was lost or came back since the last time is told as an event.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
+func (c *ClientWithResponses) ProbeKalturaWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error) {
+	rsp, err := c.ProbeKaltura(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProbeKalturaResponse(rsp)
+}
+
+// GetReconciliationWithResponse What the last comparison of the library with Kaltura found
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `GetReconciliation` operationId).
+func (c *ClientWithResponses) GetReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetReconciliationResponse, error) {
+	rsp, err := c.GetReconciliation(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReconciliationResponse(rsp)
+}
+
+// StartReconciliationWithResponse Compare the library with Kaltura now
+//
+// The same happens by itself once a day. Asking again while one is under way is harmless.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
+func (c *ClientWithResponses) StartReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error) {
+	rsp, err := c.StartReconciliation(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartReconciliationResponse(rsp)
 }
 
 // GetTokenRequestWithResponse The exact appToken.add request that a Kaltura administrator runs
@@ -8037,6 +9066,35 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	return response, nil
 }
 
+// ParseReceiveKalturaNotificationResponse parses an HTTP response from a ReceiveKalturaNotificationWithResponse call
+func ParseReceiveKalturaNotificationResponse(rsp *http.Response) (*ReceiveKalturaNotificationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReceiveKalturaNotificationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetHubResponse parses an HTTP response from a GetHubWithResponse call
 func ParseGetHubResponse(rsp *http.Response) (*GetHubResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8323,6 +9381,213 @@ func ParseCreateInviteResponse(rsp *http.Response) (*CreateInviteResponse, error
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveKalturaNotificationSecretResponse parses an HTTP response from a RemoveKalturaNotificationSecretWithResponse call
+func ParseRemoveKalturaNotificationSecretResponse(rsp *http.Response) (*RemoveKalturaNotificationSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveKalturaNotificationSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetKalturaNotificationsResponse parses an HTTP response from a GetKalturaNotificationsWithResponse call
+func ParseGetKalturaNotificationsResponse(rsp *http.Response) (*GetKalturaNotificationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKalturaNotificationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NotificationHook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMakeKalturaNotificationSecretResponse parses an HTTP response from a MakeKalturaNotificationSecretWithResponse call
+func ParseMakeKalturaNotificationSecretResponse(rsp *http.Response) (*MakeKalturaNotificationSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MakeKalturaNotificationSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NotificationHook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseProbeKalturaResponse parses an HTTP response from a ProbeKalturaWithResponse call
+func ParseProbeKalturaResponse(rsp *http.Response) (*ProbeKalturaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProbeKalturaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Integration
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ProbeKalturaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReconciliationResponse parses an HTTP response from a GetReconciliationWithResponse call
+func ParseGetReconciliationResponse(rsp *http.Response) (*GetReconciliationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReconciliationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartReconciliationResponse parses an HTTP response from a StartReconciliationWithResponse call
+func ParseStartReconciliationResponse(rsp *http.Response) (*StartReconciliationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartReconciliationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Reconciliation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -186,6 +186,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/integrations/kaltura/probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Diagnose the saved connection now, privilege by privilege, and save what was found
+         * @description The same happens by itself once a day. What was lost or came back since the last time is told as an event.
+         */
+        post: operations["probeKaltura"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/reconciliation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** What the last comparison of the library with Kaltura found */
+        get: operations["getReconciliation"];
+        put?: never;
+        /**
+         * Compare the library with Kaltura now
+         * @description The same happens by itself once a day. Asking again while one is under way is harmless.
+         */
+        post: operations["startReconciliation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** Where Kaltura's HTTP notifications are taken, and whether they are */
+        get: operations["getKalturaNotifications"];
+        put?: never;
+        /**
+         * Make the signing secret of notifications, or another one in its place
+         * @description From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
+         */
+        post: operations["makeKalturaNotificationSecret"];
+        /** Take no more notifications */
+        delete: operations["removeKalturaNotificationSecret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/kaltura/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Kaltura's HTTP notification; signed, no sign-in
+         * @description The body is Kaltura's: JSON, or a form whose field `data` holds JSON, XML or serialised PHP; at most 256 KiB.
+         *     `X-KALTURA-SIGNATURE` is the hexadecimal SHA-256 of the signing secret followed by the raw body.
+         *     A notification is a hint: it makes the gateway look at the entries it names, nothing in it is believed.
+         */
+        post: operations["receiveKalturaNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/integrations/kaltura/invites": {
         parameters: {
             query?: never;
@@ -874,10 +970,71 @@ export interface components {
             /** Format: date-time */
             health_at: string;
             diagnosis: components["schemas"]["Diagnosis"];
+            expiry?: components["schemas"]["Expiry"];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        /** @description The end of the App Token; absent when it does not end or that is not known */
+        Expiry: {
+            /** Format: date-time */
+            at: string;
+            /** @description Begun days; 0 when it is over */
+            days_left: number;
+            /** @description Near enough for a warning */
+            near: boolean;
+            message: string;
+            next_step: string;
+        };
+        /** @description The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown */
+        Reconciliation: {
+            /** @enum {string} */
+            state: "never" | "waiting" | "running" | "done" | "failed";
+            /**
+             * Format: date-time
+             * @description When an admin asked for it
+             */
+            asked_at?: string;
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: date-time */
+            ended_at?: string;
+            /** @description Entries asked for */
+            entries: number;
+            items: number;
+            uploads: number;
+            /** @description Lost their entry since the time before */
+            lost: number;
+            /** @description Have their entry back */
+            found: number;
+            /** @description Follow a change in Kaltura */
+            changed: number;
+            /** @description Entries about which no certain answer came; what hangs on them stays as it was */
+            unknown: number;
+            error?: components["schemas"]["ItemError"];
+        };
+        NotificationHook: {
+            /** @description Of the notification template in Kaltura */
+            url: string;
+            /** @description A secret is set; without one every notification is refused */
+            active: boolean;
+            /** @description The signing secret; only in the answer that makes it */
+            secret?: string;
+            /** Format: date-time */
+            made_at?: string;
+            /**
+             * Format: date-time
+             * @description When the last notification was taken
+             */
+            last_at?: string;
+        };
+        /** @description What it means that the entry is gone in Kaltura; absent while it is there */
+        SourceLost: {
+            /** Format: date-time */
+            since: string;
+            message: string;
+            next_step: string;
         };
         Diagnosis: {
             /** Format: date-time */
@@ -1131,6 +1288,7 @@ export interface components {
             participant_id?: string;
             job_id?: string;
             error?: components["schemas"]["ItemError"];
+            source_lost?: components["schemas"]["SourceLost"];
             thumbnail_url: string;
             /** Format: date-time */
             created_at: string;
@@ -1199,6 +1357,7 @@ export interface components {
             /** @description Only its 2:1 shape suggests it; offer mark-360 */
             suggest_360: boolean;
             evidence?: string;
+            entry_lost?: components["schemas"]["SourceLost"];
             error?: components["schemas"]["ItemError"];
             /** Format: date-time */
             created_at: string;
@@ -1269,6 +1428,15 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Integration"];
+            };
+        };
+        /** @description How far it is, or what it found */
+        Reconciliation: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Reconciliation"];
             };
         };
         /** @description The mapping */
@@ -1628,6 +1796,152 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Impact"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    probeKaltura: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Integration"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getReconciliation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Reconciliation"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    startReconciliation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["Reconciliation"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getKalturaNotifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationHook"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    makeKalturaNotificationSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret, shown once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationHook"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeKalturaNotificationSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    receiveKalturaNotification: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-KALTURA-SIGNATURE"?: string;
+                "X-KALTURA-HASH-ALGO"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description Taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };

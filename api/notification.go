@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"isthmus/gateway"
+	"isthmus/openapi"
+)
+
+func (s *Server) hookOf(h gateway.Hook) openapi.NotificationHook {
+	return openapi.NotificationHook{URL: s.base.String() + "/v1/hooks/kaltura/" + h.ID, Active: h.Active, MadeAt: h.MadeAt, LastAt: h.LastAt}
+}
+
+// GetKalturaNotifications shows where notifications are taken.
+func (s *Server) GetKalturaNotifications(ctx context.Context, _ GetKalturaNotificationsRequestObject) (GetKalturaNotificationsResponseObject, error) {
+	h, err := s.integrations.Hook(ctx, actorOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return GetKalturaNotifications200JSONResponse(s.hookOf(h)), nil
+}
+
+// MakeKalturaNotificationSecret makes or replaces the signing secret and shows it this once.
+func (s *Server) MakeKalturaNotificationSecret(ctx context.Context, _ MakeKalturaNotificationSecretRequestObject) (MakeKalturaNotificationSecretResponseObject, error) {
+	h, secret, err := s.integrations.MakeHook(ctx, actorOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := s.hookOf(h)
+	out.Secret = ptr(secret.Reveal())
+	return MakeKalturaNotificationSecret201JSONResponse(out), nil
+}
+
+// RemoveKalturaNotificationSecret takes no more notifications.
+func (s *Server) RemoveKalturaNotificationSecret(ctx context.Context, _ RemoveKalturaNotificationSecretRequestObject) (RemoveKalturaNotificationSecretResponseObject, error) {
+	if err := s.integrations.RemoveHook(ctx, actorOf(ctx)); err != nil {
+		return nil, err
+	}
+	return RemoveKalturaNotificationSecret204Response{}, nil
+}
+
+// ReceiveKalturaNotification takes Kaltura's notification. The signature is over the body as it came in.
+func (s *Server) ReceiveKalturaNotification(ctx context.Context, r ReceiveKalturaNotificationRequestObject) (ReceiveKalturaNotificationResponseObject, error) {
+	done, err := s.attempts.Begin("hook "+r.ID, traceOf(ctx).address)
+	if err != nil {
+		return nil, err
+	}
+	n := gateway.Notification{Signature: deref(r.Params.XKALTURASIGNATURE), Algorithm: deref(r.Params.XKALTURAHASHALGO)}
+	if r.Body != nil {
+		if n.Body, err = io.ReadAll(io.LimitReader(r.Body, gateway.MaxNotification+1)); err != nil {
+			return nil, err
+		}
+	}
+	if len(n.Body) > gateway.MaxNotification {
+		return nil, &http.MaxBytesError{Limit: gateway.MaxNotification}
+	}
+	err = s.integrations.Notified(ctx, r.ID, n)
+	done(!gateway.IsReason(err, "notification_refused"))
+	if err != nil {
+		return nil, err
+	}
+	return ReceiveKalturaNotification204Response{}, nil
+}
