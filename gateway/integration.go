@@ -67,10 +67,13 @@ type Integration struct {
 	PlayerLast4         string      `bun:"player_last4"`
 	PlayerHashType      string      `bun:"player_hash_type"`
 
-	Health     Health    `bun:"health"`
-	HealthText string    `bun:"health_text"` // one sentence, no secrets
-	HealthAt   time.Time `bun:"health_at"`   // last time the platform was asked
-	Diagnosis  Diagnosis `bun:"diagnosis"`   // stored as JSON
+	Health      Health     `bun:"health"`
+	HealthText  string     `bun:"health_text"` // one sentence, no secrets
+	HealthAt    time.Time  `bun:"health_at"`   // last time the platform was asked
+	HealthSince time.Time  `bun:"health_since"`
+	LastOKAt    *time.Time `bun:"last_ok_at"`
+	NextTryAt   *time.Time `bun:"next_try_at"` // of the next probe, while the health is not ok
+	Diagnosis   Diagnosis  `bun:"diagnosis"`   // stored as JSON
 }
 
 // Place is where the integration's App Token is sealed.

@@ -203,7 +203,7 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 			return Integration{}, AsError(err)
 		}
 	}
-	next.Health, next.HealthText, next.HealthAt, next.Diagnosis = HealthOK, "", s.Clock(), d
+	next.Diagnosis = d
 	before := next
 	err = s.Store.Tx(ctx, func(tx Tx) error {
 		next = before // Tx may run this again
@@ -217,7 +217,7 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 				}
 				return err
 			}
-			if err := s.resume(ctx, tx, a.HubID, next.ID); err != nil {
+			if err := s.resume(ctx, tx, next.ID); err != nil {
 				return err
 			}
 		} else if err := tx.Integrations().Insert(ctx, &next); err != nil {
@@ -226,49 +226,22 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 			}
 			return err
 		}
+		locked, err := tx.Integrations().Lock(ctx, next.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.turn(ctx, tx, locked, HealthOK, ""); err != nil {
+			return err
+		}
+		if next, err = tx.Integrations().Get(ctx, AnyHub, next.ID); err != nil {
+			return err
+		}
 		return s.recordSave(ctx, tx, a, saved, next, connected)
 	})
 	if err != nil {
 		return Integration{}, err
 	}
 	return next, nil
-}
-
-// resume takes up at once what waits for a better connection; it would look again by itself, but
-// only after minutes. What does not fit into one window does so.
-func (s *Integrations) resume(ctx context.Context, tx Tx, hubID, integrationID string) error {
-	const most = 500
-	if s.Recovered != nil {
-		tx.AfterCommit(s.Recovered)
-	}
-	uploads, err := tx.Uploads().List(ctx, Scope(hubID), "", "", []UploadState{UploadIngesting, UploadProcessing}, Slice{Limit: most})
-	if err != nil {
-		return err
-	}
-	for _, u := range uploads {
-		if u.IntegrationID != integrationID || u.ErrorCode == "" {
-			continue
-		}
-		task := Task(IngestUpload{UploadID: u.ID})
-		if u.State == UploadProcessing {
-			task = WatchUpload{UploadID: u.ID}
-		}
-		if err := tx.Enqueue(ctx, task); err != nil {
-			return err
-		}
-	}
-	jobs, err := tx.Jobs().List(ctx, Actor{HubID: hubID, ParticipantID: "all", Role: RoleAdmin}, Slice{Limit: most}) // what an admin sees
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if j.State == JobWaiting && j.ErrorCode != "" && j.Kind == "import" {
-			if err := tx.Enqueue(ctx, ImportItem{ItemID: j.Subject}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now Integration, change bool) error {
@@ -290,11 +263,6 @@ func (s *Integrations) recordSave(ctx context.Context, tx Tx, a Actor, old, now 
 		}
 		if old.CategoryID != now.CategoryID { // as above
 			if err := audit(ctx, tx, a, "integration.category", now.ID, map[string]any{"from": old.CategoryID, "to": now.CategoryID}); err != nil {
-				return err
-			}
-		}
-		if old.Health != HealthOK {
-			if err := s.Events.Append(ctx, tx, now.HubID, "", "integration.recovered", now.ID, healthData(now)); err != nil {
 				return err
 			}
 		}

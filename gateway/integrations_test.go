@@ -372,6 +372,7 @@ func TestHealthIsNoticedAndToldOnce(t *testing.T) {
 		if err := w.integrations.Probe(ctx); err != nil {
 			t.Fatal(err)
 		}
+		w.probe()
 		got, err := w.integrations.Get(ctx, w.hub.Ada)
 		if err != nil || got.Health != want {
 			t.Fatalf("health %s (%s), want %s", got.Health, got.HealthText, want)

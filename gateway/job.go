@@ -101,6 +101,16 @@ type (
 	MarkSpherical struct {
 		JobID string `json:"job_id"`
 	}
+	// ProbeIntegration asks one connection that does not work again and again; ChangeID is the row of
+	// the history that it is to end.
+	ProbeIntegration struct {
+		IntegrationID string `json:"integration_id"`
+		ChangeID      string `json:"change_id"`
+	}
+	// ResumeWaiting takes up what waits for a connection that works again.
+	ResumeWaiting struct {
+		IntegrationID string `json:"integration_id"`
+	}
 )
 
 // Kind names the task for ever.
@@ -121,6 +131,8 @@ func (ReconcileLibrary) Kind() string    { return "reconcile_library" }
 func (LookAtEntry) Kind() string         { return "look_at_entry" }
 func (ScanSpherical) Kind() string       { return "scan_spherical" }
 func (MarkSpherical) Kind() string       { return "mark_spherical" }
+func (ProbeIntegration) Kind() string    { return "probe_integration" }
+func (ResumeWaiting) Kind() string       { return "resume_waiting" }
 
 // Queues keep short work from waiting behind long work.
 const (
@@ -142,7 +154,7 @@ func QueueOf(kind string) string {
 		return QueueMedia
 	case LadderAsset{}.Kind():
 		return QueueLadder
-	case WatchUpload{}.Kind():
+	case WatchUpload{}.Kind(), ProbeIntegration{}.Kind(): // a dead server holds a probe for a minute
 		return QueueWatch
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind():
 		return QueuePlatform

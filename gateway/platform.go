@@ -73,6 +73,13 @@ type Prober interface {
 	Probe(ctx context.Context, want Visibility) (Diagnosis, error)
 }
 
+// Pinger is a platform that can be asked cheaply whether it answers and takes the credential. It is
+// asked also while a breaker keeps other calls from it. Unavailable, or Precondition with reason
+// "credentials_invalid".
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
 // Remover is a platform whose entries can be deleted. Harmless when already gone.
 type Remover interface {
 	Remove(ctx context.Context, actor Actor, id string) error

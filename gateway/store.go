@@ -48,6 +48,7 @@ type Tables interface {
 	Clients() Rows[Client]
 	Keys() KeyTable
 	Integrations() IntegrationTable
+	Health() HealthTable
 	Invites() ExpiringRows[Invite]
 	Mappings() MappingTable
 	Uploads() UploadTable
@@ -86,11 +87,18 @@ type EnqueueOption func(*EnqueueOptions)
 type EnqueueOptions struct {
 	At   time.Time // not before; zero = now
 	Idle bool      // only when no such task is unfinished, running ones included
+	Pull bool      // bring one that is queued for later forward instead of queueing a second
 }
 
 // IfIdle queues a task only when none of the same kind and arguments waits, runs or will be tried
 // again: for a look after rows whose task was lost, which must not disturb those that are at work.
 func IfIdle() EnqueueOption { return func(o *EnqueueOptions) { o.Idle = true } }
+
+// Sooner has a task run at a time: one that is queued for later is brought forward; only when none
+// is queued a new one is.
+func Sooner(at time.Time) EnqueueOption {
+	return func(o *EnqueueOptions) { o.At, o.Pull = at, true }
+}
 
 // NotBefore delays a task.
 func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
@@ -124,10 +132,15 @@ type IntegrationTable interface {
 	// ByHub gives the hub's integration on a platform, NotFound when not connected.
 	ByHub(ctx context.Context, hubID, platform string) (Integration, error)
 	All(ctx context.Context, w Slice) ([]Integration, error)
-	// SetHealth changes the health columns only, whatever the version.
-	SetHealth(ctx context.Context, id string, h Health, text string, at time.Time) error
 	// SetDiagnosis changes the diagnosis only, whatever the version.
 	SetDiagnosis(ctx context.Context, id string, d Diagnosis) error
+	// SetHealth writes the health columns only, whatever the version. Own setter: health, health_text,
+	// health_at, health_since, last_ok_at, next_try_at.
+	SetHealth(ctx context.Context, in *Integration) error
+	// Lock gives a row and keeps others from locking it until the transaction ends.
+	Lock(ctx context.Context, id string) (Integration, error)
+	// Waiting counts uploads and imports that wait for the platform.
+	Waiting(ctx context.Context, id string) (Waiting, error)
 	// Uses counts what hangs on an integration: library links, uploads that are not done, mappings.
 	Uses(ctx context.Context, id string) (Impact, error)
 }
@@ -150,6 +163,17 @@ type SphericalTable interface {
 	Count(ctx context.Context, integrationID string) (map[CandidateState]int, error)
 }
 
+// HealthTable is the history of the connections' health.
+type HealthTable interface {
+	Insert(ctx context.Context, c *HealthChange) error
+	Get(ctx context.Context, s Scope, id string) (HealthChange, error)
+	// Close ends the change of an integration that is not over yet. Harmless when there is none.
+	Close(ctx context.Context, integrationID string, until time.Time) error
+	List(ctx context.Context, integrationID string, w Slice) ([]HealthChange, error)
+	// Trim deletes what was over before a time and tells how many.
+	Trim(ctx context.Context, before time.Time) (int64, error)
+}
+
 // MappingTable holds mappings.
 type MappingTable interface {
 	Rows[Mapping]
@@ -166,6 +190,8 @@ type UploadTable interface {
 	// bookkeeping of one replica. Own setter: received, relay_handle, relay_sent.
 	SetReceived(ctx context.Context, id string, received int64) error
 	SetRelay(ctx context.Context, id, handle string, sent Ranges) error
+	// SetTries notes when a waiting upload was tried last and will be next. Own setter: last_try_at, next_try_at.
+	SetTries(ctx context.Context, id string, last, next time.Time) error
 	// Expired gives receiving uploads whose time is over.
 	Expired(ctx context.Context, now time.Time, limit int) ([]Upload, error)
 	// InReplica gives receiving and ingesting uploads whose bytes lie there, for the relay after a restart.

@@ -46,6 +46,9 @@ type Upload struct {
 	ErrorCode     string      `bun:"error_code"`
 	ErrorText     string      `bun:"error_text"`
 	NextStep      string      `bun:"next_step"`
+	WaitingSince  *time.Time  `bun:"waiting_since"` // for what ErrorCode says, until it is worth another try
+	LastTryAt     *time.Time  `bun:"last_try_at"`
+	NextTryAt     *time.Time  `bun:"next_try_at"`
 	ExpiresAt     time.Time   `bun:"expires_at"`
 	FinishedAt    *time.Time  `bun:"finished_at"`
 

@@ -36,5 +36,7 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, diagnoseIntegration(s))
 	river.AddWorker(w, reconcileLibrary(s))
 	river.AddWorker(w, lookAtEntry(s))
+	river.AddWorker(w, probeIntegration(s))
+	river.AddWorker(w, resumeWaiting(s))
 	return w
 }

@@ -12,7 +12,7 @@ import (
 func sweep(s Services) *worker[gateway.Sweep] {
 	return &worker[gateway.Sweep]{
 		run: func(ctx context.Context, _ gateway.Sweep) error {
-			errs := []error{s.Uploads.Sweep(ctx), s.Library.Sweep(ctx), s.Assets.Sweep(ctx), s.Jobs.Reconcile(ctx)}
+			errs := []error{s.Uploads.Sweep(ctx), s.Library.Sweep(ctx), s.Assets.Sweep(ctx), s.Integrations.Sweep(ctx), s.Jobs.Reconcile(ctx)}
 			for _, f := range s.Sweeps {
 				errs = append(errs, f(ctx))
 			}

@@ -229,6 +229,26 @@ func (d dialect) waiting(ctx context.Context, tx bun.IDB, kind, queue string, ar
 	return len(ids) > 0, err
 }
 
+// pull has a queued task run no later than at, and tells whether there is one. One that runs now does
+// not count: it may not see what this transaction changes.
+func (d dialect) pull(ctx context.Context, tx bun.IDB, kind string, args []byte, at, now time.Time) (bool, error) {
+	same, when := "CAST(args AS text) = ?", any(at.UTC().Format("2006-01-02 15:04:05.999")) // as River writes times on SQLite
+	if d == postgres {
+		same, when = "args = ?::jsonb", at
+	}
+	state := "scheduled"
+	if !at.After(now) {
+		state = "available"
+	}
+	_, err := tx.NewRaw("UPDATE river_job SET state = ?, scheduled_at = ? WHERE kind = ? AND "+same+
+		" AND state IN ('available', 'scheduled', 'retryable') AND scheduled_at > ?", state, when, kind, string(args), when).Exec(ctx)
+	if err != nil {
+		return false, err
+	}
+	return tx.NewSelect().Table("river_job").Where("kind = ?", kind).Where(same, string(args)).
+		Where("state IN ('available', 'scheduled', 'retryable')").Exists(ctx)
+}
+
 // unfinished tells whether there is a task of the kind and arguments that waits, runs or will be tried again.
 func (d dialect) unfinished(ctx context.Context, tx bun.IDB, kind string, args []byte) (bool, error) {
 	same := "CAST(args AS text) = ?"

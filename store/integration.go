@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -14,7 +13,7 @@ type integrations struct{ rows[gateway.Integration] }
 
 // Integrations gives the integrations.
 func (t tables) Integrations() gateway.IntegrationTable {
-	return integrations{newRows(t, func(x *gateway.Integration) *gateway.Row { return &x.Row })}
+	return integrations{newRows(t, func(x *gateway.Integration) *gateway.Row { return &x.Row }, healthColumns...)}
 }
 
 func (i integrations) ByHub(ctx context.Context, hubID, platform string) (gateway.Integration, error) {
@@ -27,10 +26,35 @@ func (i integrations) All(ctx context.Context, w gateway.Slice) ([]gateway.Integ
 	return i.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
 }
 
-func (i integrations) SetHealth(ctx context.Context, id string, h gateway.Health, text string, at time.Time) error {
-	return i.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return q.Set("health = ?", h).Set("health_text = ?", text).Set("health_at = ?", at).Where("id = ?", id)
+var healthColumns = []string{"health", "health_text", "health_at", "health_since", "last_ok_at", "next_try_at"}
+
+func (i integrations) SetHealth(ctx context.Context, in *gateway.Integration) error {
+	i.cutTimes(in)
+	n, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewUpdate().Model(in).Column(healthColumns...).Where("id = ?", in.ID).Returning("NULL").Exec(ctx)
 	})
+	if err == nil && n == 0 {
+		err = notFound()
+	}
+	return err
+}
+
+func (i integrations) Lock(ctx context.Context, id string) (gateway.Integration, error) {
+	return i.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return i.db.dialect.forUpdate(q.Where("id = ?", id)) })
+}
+
+func (i integrations) Waiting(ctx context.Context, id string) (gateway.Waiting, error) {
+	count := func(model any, states any) (int, error) {
+		n, err := i.r.NewSelect().Model(model).Where("integration_id = ?", id).Where("error_code <> ''").Where("state IN (?)", states).Count(ctx)
+		return int(n), translate(err)
+	}
+	var w gateway.Waiting
+	var err error
+	if w.Uploads, err = count((*gateway.Upload)(nil), bun.List([]gateway.UploadState{gateway.UploadIngesting, gateway.UploadProcessing})); err != nil {
+		return w, err
+	}
+	w.Imports, err = count((*gateway.LibraryItem)(nil), bun.List([]gateway.ItemState{gateway.ItemPending, gateway.ItemImporting}))
+	return w, err
 }
 
 func (i integrations) SetDiagnosis(ctx context.Context, id string, d gateway.Diagnosis) error {

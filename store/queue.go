@@ -36,7 +36,9 @@ func (tx *Tx) Enqueue(ctx context.Context, t gateway.Task, opts ...gateway.Enque
 	}
 	queue := gateway.QueueOf(t.Kind())
 	var waits bool
-	if o.Idle {
+	if o.Pull {
+		waits, err = tx.db.dialect.pull(ctx, tx.bun, t.Kind(), args, o.At, now)
+	} else if o.Idle {
 		waits, err = tx.db.dialect.unfinished(ctx, tx.bun, t.Kind(), args)
 	} else {
 		waits, err = tx.db.dialect.waiting(ctx, tx.bun, t.Kind(), queue, args, o.At)

@@ -225,7 +225,9 @@ func TestOwnSetters(t *testing.T) {
 		}
 		in := gateway.Integration{Row: row("int", h.ID), Platform: "kaltura", Health: gateway.HealthOK}
 		must(t, db.Integrations().Insert(t.Context(), &in))
-		must(t, db.Integrations().SetHealth(t.Context(), in.ID, gateway.HealthDegraded, "slow", in.CreatedAt))
+		sick := in
+		sick.Health, sick.HealthText = gateway.HealthDegraded, "slow"
+		must(t, db.Integrations().SetHealth(t.Context(), &sick))
 		if got, err := db.Integrations().Get(t.Context(), gateway.AnyHub, in.ID); err != nil || got.Health != gateway.HealthDegraded || got.Version != 1 {
 			t.Fatal(err, got)
 		}

@@ -14,7 +14,7 @@ type uploads struct{ rows[gateway.Upload] }
 
 // Uploads gives the uploads.
 func (t tables) Uploads() gateway.UploadTable {
-	return uploads{newRows(t, func(x *gateway.Upload) *gateway.Row { return &x.Row }, "received", "relay_handle", "relay_sent")}
+	return uploads{newRows(t, func(x *gateway.Upload) *gateway.Row { return &x.Row }, "received", "relay_handle", "relay_sent", "last_try_at", "next_try_at")}
 }
 
 func (u uploads) List(ctx context.Context, s gateway.Scope, participantID, clientID string, states []gateway.UploadState, w gateway.Slice) ([]gateway.Upload, error) {
@@ -45,6 +45,12 @@ func (u uploads) SetRelay(ctx context.Context, id, handle string, sent gateway.R
 		err = notFound()
 	}
 	return err
+}
+
+func (u uploads) SetTries(ctx context.Context, id string, last, next time.Time) error {
+	return u.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Set("last_try_at = ?", last).Set("next_try_at = ?", next).Where("id = ?", id)
+	})
 }
 
 func (u uploads) Expired(ctx context.Context, now time.Time, n int) ([]gateway.Upload, error) {
