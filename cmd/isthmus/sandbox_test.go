@@ -128,7 +128,10 @@ func TestSandbox(t *testing.T) {
 	if fmt.Sprint(again.account) != fmt.Sprint(k) {
 		t.Errorf("another account after the second start: %v, was %v", again.account, k)
 	}
-	again.stop(os.Interrupt)
+	if err := again.cmd.Process.Kill(); err != nil { // nothing can be tidied
+		t.Fatal(err)
+	}
+	_ = again.cmd.Wait()
 
 	third := startSandbox(t, "--data", data)
 	admin, err = adminCalls(t.Context(), http.DefaultClient, third.account, sandboxAdmin)
