@@ -25,6 +25,7 @@ const defaultThumbWidth, maxThumbWidth = 480, 1920
 func (s *Server) routeFiles() {
 	for _, add := range []func(string, echo.HandlerFunc, ...echo.MiddlewareFunc) *echo.Route{s.echo.GET, s.echo.HEAD} {
 		add("/thumbs/:ticket", s.thumbnail)
+		add("/captions/:ticket", s.caption)
 		add("/play/:ticket/*", s.play)
 	}
 }

@@ -151,6 +151,9 @@ func (s *Server) GetLibraryPlayback(ctx context.Context, r GetLibraryPlaybackReq
 		return nil, err
 	}
 	out := playbackOf(p)
+	if out.Captions, err = s.captionsOf(a, "item:"+it.ID, p.Captions); err != nil {
+		return nil, err
+	}
 	out.ID, out.Name, out.Type, out.DurationMs, out.Thumbnail = it.ID, it.Name, openapi.MediaType(it.Type), it.DurationMS, &thumb
 	setProjection(&out, it.Is360)
 	return GetLibraryPlayback200JSONResponse{PlaybackJSONResponse(out)}, nil

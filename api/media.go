@@ -27,6 +27,13 @@ func (s *Server) mediaOf(a gateway.Actor, m gateway.Media, d gateway.Decision) (
 			}
 		}))
 	}
+	if m.Captions != nil {
+		captions, err := s.captionsOf(a, "media:"+m.ID, m.Captions)
+		if err != nil {
+			return openapi.Media{}, err
+		}
+		out.Captions = &captions
+	}
 	return out, nil
 }
 
@@ -93,20 +100,20 @@ func (s *Server) GetMediaPlayback(ctx context.Context, r GetMediaPlaybackRequest
 		return nil, err
 	}
 	out := playbackOf(p)
+	if out.Captions, err = s.captionsOf(a, "media:"+m.ID, p.Captions); err != nil {
+		return nil, err
+	}
 	out.ID, out.Name, out.Type, out.DurationMs, out.Thumbnail = m.ID, m.Name, openapi.MediaType(m.Type), m.DurationMS, &thumb
 	setProjection(&out, m.Is360())
 	return GetMediaPlayback200JSONResponse{PlaybackJSONResponse(out)}, nil
 }
 
-// playbackOf gives the addresses. The platform's own thumbnail is not handed out: ours asks for
-// visibility again and holds no session.
+// playbackOf gives the addresses but those of captions. The platform's own thumbnail is not handed
+// out: ours asks for visibility again and holds no session.
 func playbackOf(p gateway.Playback) openapi.Playback {
 	return openapi.Playback{
 		Dash: text(p.DASH), Hls: text(p.HLS), Progressive: text(p.Progressive), Image: text(p.Image), Waveform: text(p.Waveform),
 		ExpiresAt: p.ExpiresAt,
-		Captions: each(p.Captions, func(c gateway.Caption) openapi.Caption {
-			return openapi.Caption{Language: c.Language, Label: c.Label, URL: c.URL}
-		}),
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 
 // secretPath tells whether an address is itself a credential and must not be repeated.
 func secretPath(p string) bool {
-	for _, prefix := range []string{"/v1/connect/", "/connect/", "/thumbs/", "/play/"} {
+	for _, prefix := range []string{"/v1/connect/", "/connect/", "/thumbs/", "/captions/", "/play/"} {
 		if strings.HasPrefix(p, prefix) {
 			return true
 		}

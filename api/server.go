@@ -158,7 +158,7 @@ func page(web http.Handler) echo.MiddlewareFunc {
 
 // forPrograms tells addresses of programs from those of people: a mistake below the former is a problem.
 func forPrograms(p string) bool {
-	for _, prefix := range []string{"/v1/", "/oauth2/", "/.well-known/", tusBase, "/thumbs/", "/play/"} {
+	for _, prefix := range []string{"/v1/", "/oauth2/", "/.well-known/", tusBase, "/thumbs/", "/captions/", "/play/"} {
 		if strings.HasPrefix(p+"/", prefix) {
 			return true
 		}

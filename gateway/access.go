@@ -19,6 +19,7 @@ type Tickets interface {
 // Purposes of tickets.
 const (
 	TicketThumbnail = "thumbnail" // subject "hub/participant-or-client/media:ID" or ".../item:ID"
+	TicketCaption   = "caption"   // subject as of a thumbnail, and ":CAPTION"
 	TicketPlay      = "play"      // subject "hub/participant-or-client/ITEM/" and the blob key prefix
 )
 

@@ -213,6 +213,25 @@ func (s *Catalog) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 	return player.Thumbnail(ctx, v.actor, m, width)
 }
 
+// Caption gives a text track of an entry as WebVTT.
+func (s *Catalog) Caption(ctx context.Context, a Actor, id, caption string) ([]byte, error) {
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := s.get(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	captioner, ok := v.Platform.(Captioner)
+	// Only one of the entry's own: a platform reads any by its id.
+	i := slices.IndexFunc(m.Captions, func(c Caption) bool { return c.ID == caption })
+	if !ok || i < 0 {
+		return nil, E(NotFound, "caption_not_found", "There are no such captions.").Next("Load the media again for what there is.")
+	}
+	return captioner.Caption(ctx, v.actor, m.Captions[i])
+}
+
 // Mark360 adds the tag 360 to an entry the actor may see.
 func (s *Catalog) Mark360(ctx context.Context, a Actor, id string) (Media, error) {
 	v, err := s.enter(ctx, a, true)

@@ -361,6 +361,18 @@ func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 	return s.Catalog.Thumbnail(ctx, a, it.EntryID, width)
 }
 
+// Caption gives a text track of a linked entry as WebVTT (visibility is asked again).
+func (s *Library) Caption(ctx context.Context, a Actor, id, caption string) ([]byte, error) {
+	it, err := s.Get(ctx, a, id)
+	if err == nil {
+		err = s.sameAccount(ctx, it)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Catalog.Caption(ctx, a, it.EntryID, caption)
+}
+
 // itemFacts is what the audit log keeps of an item.
 func itemFacts(it LibraryItem) map[string]any {
 	return map[string]any{"entry_id": it.EntryID, "kind": it.Kind}

@@ -44,6 +44,7 @@ type Media struct {
 	UpdatedAt    time.Time
 	ThumbVersion string      // changes when the thumbnail does
 	Renditions   []Rendition // filled by Get only
+	Captions     []Caption   // filled by Get only
 
 	// CategoryID is Account.CategoryID when the platform says that the entry lies in it or below.
 	CategoryID int64
@@ -130,8 +131,14 @@ type Playback struct {
 	ExpiresAt   time.Time
 }
 
-// Caption is a text track.
-type Caption struct{ Language, Label, URL string }
+// Caption is a text track. ID is the platform's own.
+type Caption struct {
+	ID       string
+	Language string // RFC 5646, "und" = not told
+	Label    string
+	Format   string // as the platform keeps it: "srt", "dfxp" or "webvtt"; Captioner gives WebVTT of each
+	Default  bool
+}
 
 // NewMedia describes an entry to be made.
 type NewMedia struct {

@@ -47,6 +47,12 @@ type Player interface {
 	Thumbnail(ctx context.Context, actor Actor, m Media, width int) (io.ReadCloser, string, error)
 }
 
+// Captioner is a platform that has text tracks.
+type Captioner interface {
+	// Caption gives one as WebVTT. NotFound when it is gone, Invalid when it cannot be read.
+	Caption(ctx context.Context, actor Actor, c Caption) ([]byte, error)
+}
+
 // Tagger is a platform whose entries' tags can be changed. AddTag keeps the others and is idempotent.
 type Tagger interface {
 	AddTag(ctx context.Context, actor Actor, id, tag string) (Media, error)

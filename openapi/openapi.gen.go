@@ -17,6 +17,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for CaptionFormat.
+const (
+	CaptionFormatDfxp   CaptionFormat = "dfxp"
+	CaptionFormatSrt    CaptionFormat = "srt"
+	CaptionFormatWebvtt CaptionFormat = "webvtt"
+)
+
+// Valid indicates whether the value is a known member of the CaptionFormat enum.
+func (e CaptionFormat) Valid() bool {
+	switch e {
+	case CaptionFormatDfxp:
+		return true
+	case CaptionFormatSrt:
+		return true
+	case CaptionFormatWebvtt:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckID.
 const (
 	CheckIDCategory          CheckID = "category"
@@ -724,10 +745,23 @@ func (e ListMediaParamsOwner) Valid() bool {
 
 // Caption defines model for Caption.
 type Caption struct {
-	Label    string `json:"label"`
+	// Default Shown unless the viewer chooses otherwise
+	Default bool `json:"default"`
+
+	// Format As Kaltura keeps it; the address gives WebVTT of each
+	Format CaptionFormat `json:"format"`
+	ID     string        `json:"id"`
+	Label  string        `json:"label"`
+
+	// Language RFC 5646, `und` when unknown
 	Language string `json:"language"`
-	URL      string `json:"url"`
+
+	// URL WebVTT; short-lived, same origin, for this viewer
+	URL string `json:"url"`
 }
+
+// CaptionFormat As Kaltura keeps it; the address gives WebVTT of each
+type CaptionFormat string
 
 // Check defines model for Check.
 type Check struct {
@@ -1151,7 +1185,9 @@ type MeKind string
 
 // Media defines model for Media.
 type Media struct {
-	CreatedAt time.Time `json:"created_at"`
+	// Captions With one entry only
+	Captions  *[]Caption `json:"captions,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Decision Why the caller sees it
 	Decision    Decision `json:"decision"`

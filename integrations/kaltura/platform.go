@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
-// Prober, Remover, Finder and Profiler. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+// Prober, Remover, Finder, Profiler and Captioner. Safe for concurrent use; keep one per account, it holds sessions and breakers.
 type Platform struct {
 	*client
 	guard *resilience
@@ -54,6 +54,7 @@ var (
 	_ gateway.Finder      = (*Platform)(nil)
 	_ gateway.Looker      = (*Platform)(nil)
 	_ gateway.Profiler    = (*Platform)(nil)
+	_ gateway.Captioner   = (*Platform)(nil)
 )
 
 // New makes the account ready without calling it. Invalid with a reason when its values cannot be
@@ -202,16 +203,18 @@ func (p *Platform) Get(ctx context.Context, a gateway.Actor, id string) (gateway
 	}
 	var e entry
 	var flavors []flavorAsset
+	var captions []gateway.Caption
 	var category int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { e, err = p.entry(gctx, w, id); return err })
 	g.Go(func() error { return p.flavors(gctx, w, id, &flavors) })
+	g.Go(func() (err error) { captions, err = p.captions(gctx, w, id); return err })
 	g.Go(func() (err error) { category, err = p.categoryOf(gctx, w, id); return err })
 	if err := g.Wait(); err != nil {
 		return gateway.Media{}, public(err)
 	}
 	m := e.media()
-	m.Renditions, m.CategoryID = renditions(e, flavors), category
+	m.Renditions, m.Captions, m.CategoryID = renditions(e, flavors), captions, category
 	if e.names(p.account.CategoryID) {
 		m.CategoryID = p.account.CategoryID
 	}

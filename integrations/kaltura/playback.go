@@ -96,11 +96,7 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 		return out, gateway.E(gateway.Precondition, "no_rendition", "Kaltura has no rendition of this media that a browser can play.").
 			Next("Ask the Kaltura administrator to convert it (flavorAsset.convert).")
 	}
-	for _, c := range pc.Captions {
-		if u := p.playable(first(string(c.WebVTT), string(c.URL)), ks); u != "" {
-			out.Captions = append(out.Captions, gateway.Caption{Language: string(c.Language), Label: string(c.Label), URL: u})
-		}
-	}
+	out.Captions = m.Captions
 	return out, nil
 }
 

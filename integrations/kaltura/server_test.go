@@ -50,6 +50,7 @@ func newWire(t *testing.T) *wire {
 	w.Server = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.Close)
 	w.on("session.startwidgetsession", "session/startWidgetSession")
+	w.raw("caption_captionasset.list", `{"totalCount":0,"objects":[],"objectType":"KalturaCaptionAssetListResponse"}`)
 	w.onFunc("apptoken.startsession", func(rw http.ResponseWriter, c call) { w.session(rw, c, "list:*", -1) })
 	return w
 }

@@ -169,12 +169,6 @@ type playbackContext struct {
 		Format text `json:"format"`
 		URL    text `json:"url"`
 	} `json:"sources"`
-	Captions []struct {
-		Language text `json:"language"`
-		Label    text `json:"label"`
-		URL      text `json:"url"`
-		WebVTT   text `json:"webVttUrl"`
-	} `json:"playbackCaptions"`
 	Actions []struct {
 		Type number `json:"type"`
 	} `json:"actions"`

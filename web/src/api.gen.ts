@@ -1190,6 +1190,8 @@ export interface components {
             decision: components["schemas"]["Decision"];
             /** @description With one entry only */
             renditions?: components["schemas"]["Rendition"][];
+            /** @description With one entry only */
+            captions?: components["schemas"]["Caption"][];
         };
         Rendition: {
             id: string;
@@ -1241,8 +1243,18 @@ export interface components {
             expires_at: string;
         };
         Caption: {
+            id: string;
+            /** @description RFC 5646, `und` when unknown */
             language: string;
             label: string;
+            /**
+             * @description As Kaltura keeps it; the address gives WebVTT of each
+             * @enum {string}
+             */
+            format: "srt" | "dfxp" | "webvtt";
+            /** @description Shown unless the viewer chooses otherwise */
+            default: boolean;
+            /** @description WebVTT; short-lived, same origin, for this viewer */
             url: string;
         };
         /**

@@ -177,7 +177,11 @@ export async function showVideo(stage: HTMLElement, needs: Needs): Promise<Shown
       if (gone) return;
       for (const c of needs.playback.captions) {
         // A missing track must not stop the video.
-        await player.addTextTrackAsync(c.url, c.language, "subtitles", undefined, undefined, c.label).catch(() => {});
+        const track = await player
+          .addTextTrackAsync(c.url, c.language, "subtitles", "text/vtt", undefined, c.label)
+          .catch(() => undefined);
+        if (gone) return;
+        if (track && c.default) player.selectTextTrack(track);
       }
       needs.ready();
     } catch (e) {
