@@ -137,6 +137,23 @@ func (s *process) eventually(what string, ok func() error) {
 	s.t.Fatalf("waited in vain for %s: %v", what, err)
 }
 
+// drained waits until every one of the named things is done. It gives up when none of them was for
+// three minutes.
+func (s *process) drained(left map[string]string, done func(path string) bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); len(left) > 0; time.Sleep(time.Second) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("nothing moves any more: %v", left)
+		}
+		for id, path := range left {
+			if done(path) {
+				delete(left, id)
+				deadline = time.Now().Add(3 * time.Minute)
+			}
+		}
+	}
+}
+
 // caller speaks to the API as one person (cookie) or client (bearer token).
 type caller struct {
 	s      *process
