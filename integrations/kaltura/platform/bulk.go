@@ -1,6 +1,9 @@
 package platform
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // bulkActions are the actions on XML jobs, which go by an old and a new name.
 func bulkActions(service string) []*action {
@@ -67,7 +70,7 @@ func (c *call) bulkServe() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &document{kind: "text/plain;charset=UTF-8", keep: "public, max-age=86400, max-stale=0", body: string(j.Input)}, nil
+	return &document{kind: "text/plain;charset=UTF-8", keep: 24 * time.Hour, body: string(j.Input)}, nil
 }
 
 // bulkServeLog gives the XML of results, or a sentence when there is none (yet).

@@ -103,9 +103,7 @@ var callbackName = regexp.MustCompile(`^[0-9_a-zA-Z.]+$`)
 func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	h := w.Header()
-	h.Set("Expires", "Sun, 19 Nov 2000 08:52:00 GMT")
-	h.Set("Cache-Control", noStore)
-	h.Set("Pragma", "no-cache")
+	forget(h)
 	q, err := p.decode(r)
 	defer q.close()
 	m := &marks{}
@@ -139,6 +137,10 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		answer = p.fault(r.Context(), err)
 	}
+	if m.bare {
+		// Which answers are short is seen in the header too; the name of the cache line is ours.
+		h.Set("X-Kaltura", "cached-dispatcher,"+randomHex()+","+strconv.FormatFloat(time.Since(started).Seconds(), 'g', -1, 64))
+	}
 	if m.error != "" {
 		h.Set("X-Kaltura", m.error)
 	}
@@ -146,7 +148,7 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Kaltura-App", m.app)
 	}
 	if d, ok := answer.(*document); ok {
-		d.write(h, w)
+		d.write(h, w, p.Clock())
 		return
 	}
 	var b strings.Builder
@@ -177,20 +179,19 @@ func (p *Platform) serveAPI(w http.ResponseWriter, r *http.Request) {
 
 // document is an answer that is a file of its own, whatever format was asked for.
 type document struct {
-	kind string // content type
-	keep string // Cache-Control, when it may be kept
+	kind string        // content type
+	keep time.Duration // 0 = must not be kept
 	body string
 }
 
-func (d *document) write(h http.Header, w io.Writer) {
+func (d *document) write(h http.Header, w io.Writer, now time.Time) {
 	h.Set("Content-Type", d.kind)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if d.keep != "" {
-		h.Set("Cache-Control", d.keep)
+	if d.keep != 0 {
+		keep(h, "public", d.keep, now)
 		h.Set("Last-Modified", "Sun, 19 Nov 2000 08:52:00 GMT")
 		h.Set("Accept-Ranges", "bytes")
 		h.Del("Pragma")
-		h.Del("Expires")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(d.body)))
 	_, _ = io.WriteString(w, d.body) // the client may be gone; nothing to do about it

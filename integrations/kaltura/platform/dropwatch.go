@@ -28,7 +28,7 @@ func (p *Platform) Watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // only read
+	defer func() { _ = root.Close() }() // only read
 	folders, err := p.Records.Kaltura().DropFolders().Find(ctx, Find{Where: all(in("status", int64(folderEnabled)), in("type", int64(1)))})
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (p *Platform) watchFolder(ctx context.Context, root *os.Root, folder DropFo
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // only read
+	defer func() { _ = dir.Close() }() // only read
 	files, err := listing(dir, folder)
 	if err != nil {
 		return err

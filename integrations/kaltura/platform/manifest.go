@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // denied is an error of a playback address: HTTP 404 and a number in the headers.
@@ -85,7 +86,9 @@ func (p *Platform) serveDelivery(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch seg[at] {
 	case "playManifest":
-		w.Header().Set("Cache-Control", "private, max-age=60, max-stale=0")
+		keep(w.Header(), "private", time.Minute, p.Clock())
+		w.Header().Set("Pragma", "no-cache")
+		w.Header().Set("Access-Control-Expose-Headers", "Server,range,Content-Length,Content-Range")
 		err = p.playManifest(w, r, q)
 	case "thumbnail":
 		err = p.thumbnail(w, r, q)
@@ -97,6 +100,24 @@ func (p *Platform) serveDelivery(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		p.refuseDelivery(w, r, err)
 	}
+}
+
+// forever is how long a file that never changes is kept.
+const forever = 100 * 24 * time.Hour
+
+// keep says for how long an answer stays true.
+func keep(h http.Header, who string, life time.Duration, now time.Time) {
+	h.Set("Cache-Control", fmt.Sprintf("%s, max-age=%d, max-stale=0", who, int(life.Seconds())))
+	h.Set("Expires", now.Add(life).UTC().Format(http.TimeFormat))
+	h.Set("Last-Modified", now.UTC().Format(http.TimeFormat))
+}
+
+// forget says that an answer must not be kept.
+func forget(h http.Header) {
+	h.Set("Cache-Control", noStore)
+	h.Set("Expires", "Sun, 19 Nov 2000 08:52:00 GMT")
+	h.Set("Pragma", "no-cache")
+	h.Del("Last-Modified")
 }
 
 // entryAt gives the entry of an address. The partner in the address is not looked at, as in the original.
@@ -154,7 +175,7 @@ func (p *Platform) admit(w http.ResponseWriter, r *http.Request, q map[string]st
 	if err != nil || !needed {
 		return err
 	}
-	w.Header().Set("Cache-Control", noStore) // what depends on the session must not be kept
+	forget(w.Header()) // what depends on the session must not be kept
 	if !mayView(k, e) {
 		return noAccess
 	}

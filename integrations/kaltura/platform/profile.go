@@ -13,83 +13,23 @@ const (
 	sourceOnlyProfile    = 16
 )
 
-// rungTags are the tags of transcoded flavors; the upper rungs lack those of mobile devices.
-const (
-	mobileTags = "mobile,web,mbr,iphone,iphonenew,ipad,ipadnew,dash"
-	tabletTags = "mobile,web,mbr,ipad,ipadnew,iphone,iphonenew,dash"
-	webTags    = "web,mbr,dash"
-)
-
-// flavorParams is one stock encoding.
-type flavorParams struct {
-	id             int64
-	name, tags     string
-	description    string
-	codec          string
-	video, audio   int // kbit/s
-	channels, rate int
-	height         int
-}
-
-var stockParams = []flavorParams{
-	{id: 0, name: "Source", tags: "source", description: "Maintains the original format and settings of the file - duplicate of the source file"},
-	{2, "Basic/Small - WEB/MBL (H264/400)", mobileTags, "Basic/Small - WEB/MBL (H264/400)", "h264b", 400, 64, 2, 44100, 360},
-	{3, "Basic/Small - WEB/MBL (H264/600)", mobileTags, "Basic/Small - WEB/MBL (H264/600)", "h264b", 600, 64, 2, 44100, 480},
-	{4, "SD/Small - WEB/MBL (H264/900)", tabletTags, "SD/Small - WEB/MBL (H264)", "h264m", 900, 64, 2, 44100, 540},
-	{5, "SD/Large - WEB/MBL (H264/1500)", tabletTags, "SD/Large - WEB/MBL (H264/1500)", "h264m", 1500, 128, 2, 44100, 720},
-	{6, "HD/720 - WEB (H264/2500)", webTags, "HD/720 - WEB (H264/2500)", "h264h", 2500, 128, 2, 44100, 720},
-	{7, "HD/1080 - WEB (H264/4000)", webTags, "HD/1080 - WEB (H264/4000)", "h264h", 4000, 128, 2, 44100, 1080},
-}
-
-func paramsOf(id int64) flavorParams {
-	for _, p := range stockParams {
-		if p.id == id {
-			return p
-		}
-	}
-	return flavorParams{id: id, name: fmt.Sprintf("WEB %d", id), tags: webTags}
-}
-
-func (c *call) viewParams(p flavorParams) *object {
-	o := newObject("KalturaFlavorParams").
-		set("id", p.id).set("partnerId", 0).set("name", p.name).set("systemName", p.name).set("description", p.description).
-		set("createdAt", c.account.CreatedAt.Unix()).set("isSystemDefault", 1).set("tags", p.tags).
-		set("requiredPermissions", []any{}).set("sourceRemoteStorageProfileId", 0).null("sourceAssetParamsIds").
-		set("mediaParserType", 0)
-	o.set("videoCodec", p.codec).set("videoBitrate", p.video)
-	audio, engines, format := "", "", ""
-	var ratio, forced, gop any = 0, 1, 0
-	if p.id != 0 {
-		audio, engines, format = "aac", "2,99", "mp4"
-		ratio, forced, gop = "0", "0", "0" // numbers as text, as recorded
-	}
-	o.set("audioCodec", audio).set("audioBitrate", p.audio).set("audioChannels", p.channels).set("audioSampleRate", p.rate).
-		set("width", 0).set("height", p.height).set("frameRate", 0).set("gopSize", 0).set("conversionEngines", engines).
-		set("conversionEnginesExtraParams", "").set("twoPass", false).set("deinterlice", 0).set("rotate", 0)
-	if p.id != 0 {
-		o.set("engineVersion", 0)
-	}
-	return o.set("format", format).set("aspectRatioProcessingMode", ratio).set("forceFrameToMultiplication16", forced).
-		set("isGopInSec", gop).set("isAvoidVideoShrinkFramesizeToSource", 0).set("isAvoidVideoShrinkBitrateToSource", 0).
-		set("isVideoFrameRateForLowBrAppleHls", 0).set("anamorphicPixels", 0).set("isAvoidForcedKeyFrames", 0).
-		set("forcedKeyFramesMode", 1).set("isCropIMX", 1).set("optimizationPolicy", 4).set("maxFrameRate", 0).
-		set("videoConstantBitrate", 0).set("videoBitrateTolerance", 0).set("isEncrypted", 0).set("contentAwareness", 0.5).
-		set("chunkedEncodeMode", 0).set("audioLanguages", []any{})
-}
-
 // profile is a conversion profile.
 type profile struct {
 	id                            int64
 	name, systemName, description string
 	params                        string
 	isDefault                     bool
+	stock                         bool // comes with every installation, belongs to no account
 }
 
 // profiles are the conversion profiles of every account. What they say about encodings is a
 // promise of the answer's form only: the ladder is made by our own pipeline.
 var profiles = []profile{
-	{defaultProfile, "Default", "Default", "The default set of renditions", "0,2,3,4,5,6,7", true},
-	{sourceOnlyProfile, "Source Only", "Source_Only", "Keeps the source and nothing else", "0", false},
+	{5, "Capture_Tools_Content", "CAPTURE_TOOLS_CONTENT", "Capture Tools Content Conversion Profile", "0,2,7", false, true},
+	{6, "Kaltura_Meeting_Recordings", "KALTURA_MEETING_RECORDINGS", "Kaltura Meeting Recordings Conversion Profile", "0,2,7", false, true},
+	{7, "Msft_Teams_Recodrings", "MSFT_TEAMS_RECORDINGS", "Msft Teams Recording Conversion Profile", "0,2,7", false, true}, // sic
+	{defaultProfile, "Default", "Default", "The default set of renditions", "0,2,3,4,5,6,7", true, false},
+	{sourceOnlyProfile, "Source Only", "Source_Only", "Keeps the source and nothing else", "0", false, false},
 }
 
 func findProfile(id int64) *profile {
@@ -110,8 +50,12 @@ func findProfileByName(systemName string) *profile {
 
 func (c *call) viewProfile(p profile) *object {
 	crop := newObject("KalturaCropDimensions").set("left", -1).set("top", -1).set("width", -1).set("height", -1)
+	partner := c.partner()
+	if p.stock {
+		partner = 0
+	}
 	return newObject("KalturaConversionProfile").
-		set("id", p.id).set("partnerId", c.partner()).set("status", 2).set("type", 1).set("name", p.name).
+		set("id", p.id).set("partnerId", partner).set("status", 2).set("type", 1).set("name", p.name).
 		set("systemName", p.systemName).set("tags", "").set("description", p.description).null("defaultEntryId").
 		set("createdAt", c.account.CreatedAt.Unix()).set("flavorParamsIds", p.params).set("isDefault", p.isDefault).
 		set("isPartnerDefault", p.isDefault).set("cropDimensions", crop).set("clipStart", -1).set("clipDuration", -1).
@@ -123,7 +67,13 @@ func profileActions() []*action {
 	return []*action{
 		{service: "conversionProfile", name: "list", who: adminOnly, run: func(c *call) (any, error) {
 			var out []any
+			f := c.args.tree("filter")
 			for _, p := range profiles {
+				id, wanted := fmt.Sprint(p.id), words(f.str("idIn"))
+				if f.has("idEqual") && f.str("idEqual") != id || f.has("idIn") && !slices.Contains(wanted, id) ||
+					f.has("systemNameEqual") && f.str("systemNameEqual") != p.systemName || f.has("nameEqual") && f.str("nameEqual") != p.name {
+					continue
+				}
 				out = append(out, c.viewProfile(p))
 			}
 			return list("KalturaConversionProfileListResponse", len(out), c.cutPage(out)), nil

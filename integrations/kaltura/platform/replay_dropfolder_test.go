@@ -129,7 +129,7 @@ func (r *replayer) jobs(n int) {
 // dropLecture puts the recorded XML and a video of the recorded size and shape into the folder.
 func (r *replayer) dropLecture() {
 	r.t.Helper()
-	if r.p != nil {
+	if !r.remote() {
 		r.watch()
 	}
 	const size = 6599494

@@ -16,6 +16,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	xdraw "golang.org/x/image/draw"
 	_ "golang.org/x/image/webp" // and WebP
@@ -93,7 +94,7 @@ func (p *Platform) serveFlavor(w http.ResponseWriter, r *http.Request, q map[str
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Cache-Control", "public, max-age=8640000, max-stale=0")
+	keep(w.Header(), "public", forever, p.Clock())
 	if name := q["fileName"]; name != "" {
 		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	}
@@ -192,7 +193,7 @@ func (p *Platform) thumbnail(w http.ResponseWriter, r *http.Request, q map[strin
 	}
 	h := w.Header()
 	h.Set("Content-Type", "image/jpeg")
-	h.Set("Cache-Control", "public, max-age=3600, max-stale=0")
+	keep(h, "public", time.Hour, p.Clock())
 	http.ServeContent(w, r, "", as.UpdatedAt, bytes.NewReader(out.Bytes()))
 	return nil
 }

@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"isthmus/gateway"
@@ -108,17 +109,15 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 	}
 	want := []Flavor{source}
 	if e.Status == entryReady {
-		used := map[int64]bool{0: true}
-		for i := len(pack.Renditions) - 1; i >= 0; i-- { // lowest rung first
-			r := pack.Renditions[i]
-			params := rungParams(int64(r.Height), used)
-			f, ok := byParams[params]
+		for _, g := range given(e.ConversionProfile, int64(look.Height), look.Type, pack.Renditions) {
+			r := g.rendition
+			f, ok := byParams[g.params.id]
 			if !ok {
 				f = Flavor{Row: Row{Partner: e.Partner, ID: newID()}, EntryID: e.ID}
 			}
-			f.Params, f.Status, f.Blob, f.Size = params, flavorReady, r.Key, r.Size
+			f.Params, f.Status, f.Blob, f.Size = g.params.id, flavorReady, r.Key, r.Size
 			f.Width, f.Height, f.Bitrate, f.FrameRate = int64(r.Width), int64(r.Height), r.Bitrate/1000, look.FrameRate
-			f.FileExt, f.Container, f.Codecs, f.Tags = extension(r.Key), "isom", r.Codecs, paramsOf(params).tags
+			f.FileExt, f.Container, f.Codecs, f.Tags = extension(r.Key), "isom", r.Codecs, g.params.tags
 			if r.Key == as.Original { // the top rung may be the very file that was uploaded
 				f.FileExt = extension(as.FileName)
 			}
@@ -152,20 +151,37 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 	return want, nil
 }
 
-// rungParams chooses the stock flavor params for a picture height; used ones are passed over.
-func rungParams(height int64, used map[int64]bool) int64 {
-	params := int64(7)
-	for _, step := range []struct{ height, params int64 }{{360, 2}, {480, 3}, {540, 4}, {720, 5}} {
-		if height <= step.height {
-			params = step.params
-			break
+// rungGiven is a stock encoding with the rendition that stands for it.
+type rungGiven struct {
+	params    flavorParams
+	rendition gateway.PackagedRendition
+}
+
+// given gives each encoding of a profile the rendition that comes nearest to it from below; one that
+// has none, because the ladder is not there yet, waits. The
+// original encodes every one of them, also several of one height; our ladder has fewer rungs, so
+// that neighbours may be the same file, and each says truly what is in it.
+func given(profileID, height int64, kind gateway.MediaType, renditions []gateway.PackagedRendition) []rungGiven {
+	var out []rungGiven
+	if len(renditions) == 0 {
+		return nil
+	}
+	wanted := rungsFor(profileID, height)
+	if kind != gateway.Video {
+		wanted = wanted[:1]
+	}
+	for i, p := range wanted {
+		best := renditions[0]
+		if i < len(wanted)-1 {
+			at := slices.IndexFunc(renditions, func(r gateway.PackagedRendition) bool { return int64(r.Height) <= p.height })
+			if at < 0 {
+				continue
+			}
+			best = renditions[at]
 		}
+		out = append(out, rungGiven{p, best})
 	}
-	for used[params] {
-		params++
-	}
-	used[params] = true
-	return params
+	return out
 }
 
 // container gives Kaltura's word for a container.

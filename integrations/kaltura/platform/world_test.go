@@ -39,11 +39,14 @@ const (
 type target struct {
 	url                    string
 	secret, user, operator string // of the administrator, for users, of the operator
+	password               string // the administrator's
 	drop                   string // the folder below which the paths of drop folders lie
 }
 
 // recorded is an account with the secrets of the recordings.
-func recorded() target { return target{secret: adminSecret, user: userSecret, operator: operator} }
+func recorded() target {
+	return target{secret: adminSecret, user: userSecret, operator: operator, password: password}
+}
 
 // world is a platform over a real database, real files and, when started, the real pipeline.
 type world struct {
@@ -91,7 +94,7 @@ func worldWith(t *testing.T, db *store.DB, to target, account platform.Account) 
 	}
 	w.restart()
 	account.PartnerID, account.Name, account.AdminName, account.AdminEmail = partnerID, "Reference Partner", "Ref Admin", adminUser
-	account.AdminSecret, account.UserSecret, account.AdminPassword = gateway.Secret(to.secret), gateway.Secret(to.user), password
+	account.AdminSecret, account.UserSecret, account.AdminPassword = gateway.Secret(to.secret), gateway.Secret(to.user), gateway.Secret(to.password)
 	must(t, w.p.CreateAccount(ctx, account))
 	must(t, w.p.CreateOperator(ctx, gateway.Secret(to.operator)))
 	return w
