@@ -40,6 +40,8 @@ type personFile struct {
 type kalturaFile struct {
 	ServiceURL     string      `json:"service_url"`
 	PartnerID      int64       `json:"partner_id"`
+	AdminEmail     string      `json:"admin_email"`
+	AdminPassword  string      `json:"admin_password"` // for user.loginByLoginId
 	AdminSecret    string      `json:"admin_secret"`
 	UserSecret     string      `json:"user_secret"`
 	OperatorSecret string      `json:"operator_secret"` // of partners -1 and -2, who act for the account on drop folders
@@ -47,12 +49,14 @@ type kalturaFile struct {
 	AppTokens      []tokenFile `json:"app_tokens"`
 	DropFolderID   int64       `json:"drop_folder_id"`
 	DropFolderPath string      `json:"drop_folder_path"` // on this machine
+	DropRoot       string      `json:"drop_root"`        // below which the paths of drop folders lie
 }
 
 // newKaltura makes up the secrets of an embedded account; seedAccount fills in the rest.
-func newKaltura(serviceURL string, partner int64) kalturaFile {
+func newKaltura(serviceURL string, partner int64, admin string) kalturaFile {
 	return kalturaFile{
 		ServiceURL: serviceURL, PartnerID: partner, WidgetID: fmt.Sprintf("_%d", partner),
+		AdminEmail: admin, AdminPassword: "Aa1!" + gateway.NewToken()[:16], // Kaltura asks for every kind of character
 		AdminSecret: gateway.NewToken()[:32], UserSecret: gateway.NewToken()[:32], OperatorSecret: gateway.NewToken()[:32],
 	}
 }
@@ -74,7 +78,7 @@ const demoPartner = 1001
 
 // newDemo makes up the people and secrets of a demo; the rest of the file is filled in by seed.
 func newDemo(baseURL string) demoFile {
-	d := demoFile{BaseURL: baseURL, Kaltura: newKaltura(baseURL+"/kaltura", demoPartner)}
+	d := demoFile{BaseURL: baseURL, Kaltura: newKaltura(baseURL+"/kaltura", demoPartner, "admin@lakeside.example")}
 	for _, p := range []personFile{
 		{Email: "ada@lakeside.example", Name: "Ada Admin", Role: string(gateway.RoleAdmin)},
 		{Email: "carl@lakeside.example", Name: "Carl Curator", Role: string(gateway.RoleContentAdmin)},
@@ -200,7 +204,7 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 
 // beginDemo makes the embedded account and everything in demo.json, and prints it.
 func (s *server) beginDemo(ctx context.Context, d *demoFile, path string) error {
-	if err := d.Kaltura.create(ctx, s.kaltura, platform.Account{Name: "Isthmus demo", AdminName: "Kim Kaltura", AdminEmail: "admin@lakeside.example"}); err != nil {
+	if err := d.Kaltura.create(ctx, s.kaltura, platform.Account{Name: "Isthmus demo", AdminName: "Kim Kaltura"}); err != nil {
 		return fmt.Errorf("demo account: %w", err)
 	}
 	if err := s.seedDemo(ctx, d); err != nil {
@@ -264,7 +268,7 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 // seedKaltura makes, as a Kaltura administrator would, what every embedded account has, and one
 // user who can be matched by e-mail.
 func (s *server) seedKaltura(ctx context.Context, d *demoFile) error {
-	call, err := adminCalls(ctx, s.local, d.Kaltura, "admin@lakeside.example")
+	call, err := adminCalls(ctx, s.local, d.Kaltura, d.Kaltura.AdminEmail)
 	if err != nil {
 		return err
 	}
@@ -296,7 +300,7 @@ func adminCalls(ctx context.Context, client *http.Client, k kalturaFile, admin s
 // create makes the account with the file's secrets, a drop folder, and the operator beside it.
 func (k kalturaFile) create(ctx context.Context, p *platform.Platform, a platform.Account) error {
 	a.PartnerID, a.AdminSecret, a.UserSecret = k.PartnerID, gateway.Secret(k.AdminSecret), gateway.Secret(k.UserSecret)
-	a.DropFolder = dropFolder
+	a.AdminEmail, a.AdminPassword, a.DropFolder = k.AdminEmail, gateway.Secret(k.AdminPassword), dropFolder
 	if err := p.CreateOperator(ctx, gateway.Secret(k.OperatorSecret)); err != nil {
 		return err
 	}
@@ -314,9 +318,10 @@ func (g *ground) seedAccount(call adminCall, k *kalturaFile, name string) error 
 	if err := call("dropfolder_dropfolder", "list", map[string]any{}, &folders); err != nil {
 		return err
 	}
+	k.DropRoot = filepath.Join(g.data, dropRoot)
 	if len(folders.Objects) > 0 {
 		first := folders.Objects[0]
-		k.DropFolderID, k.DropFolderPath = first.ID, filepath.Join(g.data, dropRoot, first.Path)
+		k.DropFolderID, k.DropFolderPath = first.ID, filepath.Join(k.DropRoot, first.Path)
 	}
 	k.AppTokens = nil
 	for _, v := range []struct{ visibility, privileges string }{

@@ -145,7 +145,8 @@ func sandboxAccount(dir, serviceURL string) (k kalturaFile, _ error) {
 			return k, gateway.E(gateway.Invalid, "sandbox_file", path+" is damaged.").
 				Next("Delete the folder to begin anew, or name another one with --data.").Because(err)
 		}
-		k.ServiceURL, k.DropFolderPath = serviceURL, filepath.Join(dir, dropRoot, dropFolder) // both may have moved
+		k.ServiceURL, k.DropRoot = serviceURL, filepath.Join(dir, dropRoot) // both may have moved
+		k.DropFolderPath = filepath.Join(k.DropRoot, dropFolder)
 		return k, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return k, err
@@ -157,13 +158,13 @@ func sandboxAccount(dir, serviceURL string) (k kalturaFile, _ error) {
 		return k, gateway.E(gateway.Conflict, "not_a_sandbox", dir+" is the data folder of a server.").
 			Next("Name another folder, or leave --data out for a temporary one.")
 	}
-	k = newKaltura(serviceURL, sandboxPartner)
+	k = newKaltura(serviceURL, sandboxPartner, sandboxAdmin)
 	return k, writeFile(path, k)
 }
 
 // seedSandbox makes the account and its App Tokens unless an earlier start has done so.
 func seedSandbox(ctx context.Context, g *ground, p *platform.Platform, k *kalturaFile) error {
-	if err := k.create(ctx, p, platform.Account{Name: "Isthmus sandbox", AdminName: "Sandbox Admin", AdminEmail: sandboxAdmin}); err != nil {
+	if err := k.create(ctx, p, platform.Account{Name: "Isthmus sandbox", AdminName: "Sandbox Admin"}); err != nil {
 		return err
 	}
 	if len(k.AppTokens) > 0 {
@@ -186,8 +187,8 @@ func (c *sandboxCommand) greet(w io.Writer, k kalturaFile) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "Kaltura sandbox, until Ctrl-C\n\n")
-	fmt.Fprintf(t, "Service URL\t%s\nPartner id\t%d\nAdmin secret\t%s\nUser secret\t%s\nWidget id\t%s\n",
-		k.ServiceURL, k.PartnerID, k.AdminSecret, k.UserSecret, k.WidgetID)
+	fmt.Fprintf(t, "Service URL\t%s\nPartner id\t%d\nAdministrator\t%s\t%s\nAdmin secret\t%s\nUser secret\t%s\nWidget id\t%s\n",
+		k.ServiceURL, k.PartnerID, k.AdminEmail, k.AdminPassword, k.AdminSecret, k.UserSecret, k.WidgetID)
 	for _, a := range k.AppTokens {
 		fmt.Fprintf(t, "App Token (%s)\t%s\t%s\t%s\n", a.Visibility, a.ID, a.Token, a.HashType)
 	}

@@ -72,7 +72,7 @@ func (s *sandboxProcess) stop(with os.Signal) {
 		s.t.Errorf("after %v: %v\n%s", with, err, s.log.String())
 	}
 	for _, secret := range []string{
-		s.account.AdminSecret, s.account.UserSecret, s.account.OperatorSecret, s.account.AppTokens[0].Token, s.account.AppTokens[1].Token,
+		s.account.AdminSecret, s.account.UserSecret, s.account.OperatorSecret, s.account.AdminPassword, s.account.AppTokens[0].Token, s.account.AppTokens[1].Token,
 	} {
 		if secret == "" || strings.Contains(s.log.String(), secret) {
 			s.t.Errorf("a secret is empty or in the log: %q", secret)
@@ -94,6 +94,10 @@ func TestSandbox(t *testing.T) {
 		if err := s.call("session", "start", map[string]any{"secret": secret, "userId": "pia", "type": kind, "partnerId": k.PartnerID}, &ks); err != nil {
 			t.Errorf("a session of type %d: %v", kind, err)
 		}
+	}
+	var ks string
+	if err := s.call("user", "loginByLoginId", map[string]any{"loginId": k.AdminEmail, "password": k.AdminPassword, "partnerId": k.PartnerID}, &ks); err != nil || ks == "" {
+		t.Errorf("the administrator's password: %v", err)
 	}
 	var widget struct{ KS string }
 	if err := s.call("session", "startWidgetSession", map[string]any{"widgetId": k.WidgetID}, &widget); err != nil || widget.KS == "" {
