@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -155,17 +156,20 @@ func (p *Platform) file(ctx context.Context, op string, q params, ks gateway.Sec
 }
 
 // webVTT turns captions into WebVTT, the one format that browsers take.
-func webVTT(b []byte, format string) ([]byte, error) {
+func webVTT(b []byte, format string) (vtt []byte, err error) {
+	defer func() { // the library stumbles over some broken files
+		if r := recover(); r != nil {
+			vtt, err = nil, fmt.Errorf("captions: %v", r)
+		}
+	}()
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(b) { // old subtitles are in Windows' Western encoding
-		var err error
 		if b, err = charmap.Windows1252.NewDecoder().Bytes(b); err != nil {
 			return nil, err
 		}
 	}
 	// What is called SRT often is WebVTT, and the other way round.
 	var s *astisub.Subtitles
-	var err error
 	switch {
 	case bytes.HasPrefix(b, []byte("WEBVTT")):
 		return b, nil
