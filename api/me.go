@@ -92,6 +92,7 @@ func (s *Server) myIntegration(ctx context.Context, a gateway.Actor, h gateway.H
 		out.State = openapi.MyIntegrationStatePlanTooLow
 	}
 	out.Health, out.HealthText = some(openapi.Health(in.Health)), text(in.HealthText)
+	out.Connection = ptr(connectionStateOf(in))
 	out.Visibility = some(openapi.Visibility(in.Visibility))
 	out.WhatISee = whatISee(a, in)
 	if a.Machine() {

@@ -38,6 +38,7 @@ var policies = map[string]policy{
 	"connectKaltura":                  {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"updateKaltura":                   {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"disconnectKaltura":               {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
+	"getKalturaHealth":                {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"verifyKaltura":                   {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"getTokenRequest":                 {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"listConversionProfiles":          {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},

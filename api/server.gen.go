@@ -49,6 +49,9 @@ type ServerInterface interface {
 	// ListConversionProfiles The conversion profiles of the connected account
 	// (GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles)
 	ListConversionProfiles(ctx echo.Context, hub HubPath) error
+	// GetKalturaHealth How the connection works, what waits for it, and its history (admins)
+	// (GET /v1/hubs/{hub}/integrations/kaltura/health)
+	GetKalturaHealth(ctx echo.Context, hub HubPath, params GetKalturaHealthParams) error
 	// GetDisconnectImpact What a disconnect would break
 	// (GET /v1/hubs/{hub}/integrations/kaltura/impact)
 	GetDisconnectImpact(ctx echo.Context, hub HubPath) error
@@ -442,6 +445,38 @@ func (w *ServerInterfaceWrapper) ListConversionProfiles(ctx echo.Context) error 
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListConversionProfiles(ctx, hub)
+	return err
+}
+
+// GetKalturaHealth converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKalturaHealth(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetKalturaHealthParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKalturaHealth(ctx, hub, params)
 	return err
 }
 
@@ -1575,6 +1610,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/invites", wrapper.CreateInvite, options.OperationMiddlewares["createInvite"]...)
 	router.GET(options.BaseURL+"/v1/connect/:secret", wrapper.GetInvite, options.OperationMiddlewares["getInvite"]...)
 	router.POST(options.BaseURL+"/v1/connect/:secret", wrapper.AcceptInvite, options.OperationMiddlewares["acceptInvite"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/health", wrapper.GetKalturaHealth, options.OperationMiddlewares["getKalturaHealth"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings", wrapper.ListMappings, options.OperationMiddlewares["listMappings"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.UnlinkMapping, options.OperationMiddlewares["unlinkMapping"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.LinkMapping, options.OperationMiddlewares["linkMapping"]...)
@@ -2053,6 +2089,56 @@ type ListConversionProfilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListConversionProfilesdefaultApplicationProblemPlusJSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKalturaHealthRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params GetKalturaHealthParams
+}
+
+type GetKalturaHealthResponseObject interface {
+	VisitGetKalturaHealthResponse(w http.ResponseWriter) error
+}
+
+type GetKalturaHealth200ResponseHeaders struct {
+	Link *string
+}
+
+type GetKalturaHealth200JSONResponse struct {
+	Body    HealthReport
+	Headers GetKalturaHealth200ResponseHeaders
+}
+
+func (response GetKalturaHealth200JSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKalturaHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKalturaHealthdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3632,6 +3718,9 @@ type StrictServerInterface interface {
 	// ListConversionProfiles The conversion profiles of the connected account
 	// (GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles)
 	ListConversionProfiles(ctx context.Context, request ListConversionProfilesRequestObject) (ListConversionProfilesResponseObject, error)
+	// GetKalturaHealth How the connection works, what waits for it, and its history (admins)
+	// (GET /v1/hubs/{hub}/integrations/kaltura/health)
+	GetKalturaHealth(ctx context.Context, request GetKalturaHealthRequestObject) (GetKalturaHealthResponseObject, error)
 	// GetDisconnectImpact What a disconnect would break
 	// (GET /v1/hubs/{hub}/integrations/kaltura/impact)
 	GetDisconnectImpact(ctx context.Context, request GetDisconnectImpactRequestObject) (GetDisconnectImpactResponseObject, error)
@@ -4074,6 +4163,32 @@ func (sh *strictHandler) ListConversionProfiles(ctx echo.Context, hub HubPath) e
 		return err
 	} else if validResponse, ok := response.(ListConversionProfilesResponseObject); ok {
 		return validResponse.VisitListConversionProfilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKalturaHealth operation middleware
+func (sh *strictHandler) GetKalturaHealth(ctx echo.Context, hub HubPath, params GetKalturaHealthParams) error {
+	var request GetKalturaHealthRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKalturaHealth(ctx.Request().Context(), request.(GetKalturaHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKalturaHealth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKalturaHealthResponseObject); ok {
+		return validResponse.VisitGetKalturaHealthResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

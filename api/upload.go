@@ -13,7 +13,7 @@ func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
 		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), State: openapi.UploadState(u.State), Progress: u.Progress,
 		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
 		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,
-		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep),
+		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep), Waiting: uploadWaitOf(u),
 		EntryLost: sourceLostOf(u.EntryLostAt, u.Lost()),
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, ExpiresAt: u.ExpiresAt, FinishedAt: u.FinishedAt,
 	}

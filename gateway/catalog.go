@@ -33,10 +33,13 @@ type shown struct {
 
 const (
 	cachedPages = 256
-	cachedMedia = 4096
+	cachedMedia = 8192
 	seenLife    = time.Minute
-	maxPage     = 100
-	defaultPage = 50
+	// stalePatience is how long somebody waits for a platform that is known not to answer while there
+	// is an older page to show.
+	stalePatience = 3 * time.Second
+	maxPage       = 100
+	defaultPage   = 50
 )
 
 func (s *Catalog) caches() {
@@ -67,6 +70,7 @@ func (s *Catalog) enter(ctx context.Context, a Actor, write bool) (view, error) 
 	}
 	if err != nil {
 		s.Integrations.Heard(ctx, o.Integration, err)
+		err = s.Integrations.keepTrying(ctx, o.Integration, err)
 	}
 	return view{o, mapped}, err
 }
@@ -89,16 +93,24 @@ func (s *Catalog) Browse(ctx context.Context, a Actor, q Query) (Page, error) {
 		q.OwnerID = me
 	}
 	key := s.key(v, q)
-	page, err := v.Platform.Browse(ctx, v.actor, q)
-	s.Integrations.Heard(ctx, v.Integration, err)
+	old, have := s.pages.get(key)
+	have = have && s.Clock().Sub(old.AsOf) <= s.StaleAfter
+	ask, cancel := ctx, context.CancelFunc(func() {})
+	if have && v.Integration.Health != HealthOK {
+		ask, cancel = context.WithTimeout(ctx, stalePatience)
+	}
+	page, err := v.Platform.Browse(ask, v.actor, q)
+	hurried := ask.Err() != nil
+	cancel()
+	if !hurried { // else it was our own haste, which says nothing
+		s.Integrations.Heard(ctx, v.Integration, err)
+	}
 	if err != nil {
-		if c := CodeOf(err); c == Unavailable || c == RateLimited {
-			if old, ok := s.pages.get(key); ok && s.Clock().Sub(old.AsOf) <= s.StaleAfter {
-				old.Stale = true
-				return s.filter(v, q, old), nil
-			}
+		if c := CodeOf(err); have && (c == Unavailable || c == RateLimited) {
+			old.Stale = true
+			return s.filter(v, q, old), nil
 		}
-		return Page{}, err
+		return Page{}, s.Integrations.keepTrying(ctx, v.Integration, err)
 	}
 	if page.AsOf.IsZero() {
 		page.AsOf = s.Clock()
@@ -106,7 +118,7 @@ func (s *Catalog) Browse(ctx context.Context, a Actor, q Query) (Page, error) {
 	page = s.filter(v, q, page)
 	s.pages.put(key, page)
 	for _, m := range page.Items {
-		s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+		s.show(v, m)
 	}
 	return page, nil
 }
@@ -164,14 +176,14 @@ func (s *Catalog) get(ctx context.Context, v view, id string) (Media, Decision, 
 	case NotFound, Forbidden: // told apart they would say that the entry exists
 		return Media{}, Decision{}, mediaNotFound()
 	default:
-		return Media{}, Decision{}, err
+		return Media{}, Decision{}, s.Integrations.keepTrying(ctx, v.Integration, err)
 	}
 	d := Decide(v.actor, v.Integration, m)
 	if !d.Allowed {
 		s.refused(d)
 		return Media{}, d, mediaNotFound()
 	}
-	s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+	s.show(v, m)
 	return m, d, nil
 }
 
@@ -190,6 +202,9 @@ func (s *Catalog) Playback(ctx context.Context, a Actor, id string) (Media, Play
 		return Media{}, Playback{}, notOffered()
 	}
 	pb, err := player.Playback(ctx, v.actor, m)
+	if err != nil {
+		err = s.Integrations.keepTrying(ctx, v.Integration, err)
+	}
 	return m, pb, err
 }
 
@@ -203,11 +218,16 @@ func (s *Catalog) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 	if !ok {
 		return nil, "", notOffered()
 	}
-	recent, known := s.seen.get(v.Integration.ID + "/" + id)
-	m := recent.media
-	if !known || s.Clock().Sub(recent.at) > seenLife || !Decide(v.actor, v.Integration, m).Allowed {
+	m, known := s.recall(v, id, seenLife)
+	if !known {
 		if m, _, err = s.get(ctx, v, id); err != nil {
-			return nil, "", err
+			// The pictures of a stale page: they may lie on another server than the one that is down.
+			if c := CodeOf(err); c != Unavailable && c != RateLimited {
+				return nil, "", err
+			}
+			if m, known = s.recall(v, id, s.StaleAfter); !known {
+				return nil, "", err
+			}
 		}
 	}
 	return player.Thumbnail(ctx, v.actor, m, width)
@@ -232,6 +252,37 @@ func (s *Catalog) Caption(ctx context.Context, a Actor, id, caption string) ([]b
 	return captioner.Caption(ctx, v.actor, m.Captions[i])
 }
 
+// show remembers an entry that the platform has just given to a viewer.
+func (s *Catalog) show(v view, m Media) {
+	now, key := s.Clock(), v.Integration.ID+"/"+m.ID
+	s.seen.put(key, shown{m, now})
+	s.seen.put(key+"/"+v.actor.Subject(), shown{m, now})
+}
+
+// recall gives an entry as the platform showed it a while ago, if the viewer may see it. After more
+// than a moment only what was shown to this very viewer: the platform may have rules of its own.
+func (s *Catalog) recall(v view, id string, life time.Duration) (Media, bool) {
+	key := v.Integration.ID + "/" + id
+	if life > seenLife {
+		key += "/" + v.actor.Subject()
+	}
+	recent, known := s.seen.get(key)
+	if !known || s.Clock().Sub(recent.at) > life || !Decide(v.actor, v.Integration, recent.media).Allowed {
+		return Media{}, false
+	}
+	return recent.media, true
+}
+
+// Recall gives an entry as it was shown before, for a time when the platform does not answer. It
+// asks Decide as always.
+func (s *Catalog) Recall(ctx context.Context, a Actor, id string) (Media, bool) {
+	v, err := s.enter(ctx, a, false)
+	if err != nil {
+		return Media{}, false
+	}
+	return s.recall(v, id, s.StaleAfter)
+}
+
 // Mark360 adds the tag 360 to an entry the actor may see.
 func (s *Catalog) Mark360(ctx context.Context, a Actor, id string) (Media, error) {
 	v, err := s.enter(ctx, a, true)
@@ -251,7 +302,7 @@ func (s *Catalog) Mark360(ctx context.Context, a Actor, id string) (Media, error
 		return Media{}, err
 	}
 	m.Tags, m.UpdatedAt = tagged.Tags, tagged.UpdatedAt // renditions stay as Get gave them
-	s.seen.put(v.Integration.ID+"/"+m.ID, shown{m, s.Clock()})
+	s.show(v, m)
 	to := a.ParticipantID // in own mode nobody else may learn of the entry
 	if v.Integration.Visibility == VisibilityShared {
 		to = ""

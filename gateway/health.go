@@ -74,8 +74,8 @@ const (
 )
 
 // notAsked are the reasons of answers that were not the platform's own: the adapter was full or
-// stopped, or could not read what it was to send.
-var notAsked = []string{"kaltura_crowded", "source_failed", "cancelled"}
+// stopped or could not read what it was to send, or our own database was in trouble.
+var notAsked = []string{"kaltura_crowded", "source_failed", "cancelled", "mapping_slow", "database_busy", "database_unreachable", "disk_full"}
 
 // Heard tells how a platform answered somebody's request, so that a revoked App Token or an outage
 // shows in the settings at once and not only at the next probe. Costs nothing while nothing changes.

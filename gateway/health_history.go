@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -10,6 +11,37 @@ type HealthReport struct {
 	Integration Integration // with the health columns
 	Waiting     Waiting
 	History     []HealthChange // newest first
+}
+
+// passes tells whether an error goes away with time, or when an administrator has pasted a new App
+// Token: what was asked for can wait for that.
+func passes(err error) bool {
+	c := CodeOf(err)
+	return c == Unavailable || c == RateLimited || IsReason(err, "credentials_invalid")
+}
+
+// paused refuses work for a connection whose credential is refused. Only its probe asks the platform
+// then: the work would knock in vain, and is taken up as soon as there is a reason to.
+func (i Integration) paused() error {
+	if i.Health != HealthCredentialsInvalid {
+		return nil
+	}
+	return E(Precondition, "credentials_invalid", cmp.Or(i.HealthText, "Kaltura refuses the App Token.")).
+		Next("Nothing is lost; it goes on by itself when an admin of the hub has replaced the App Token.")
+}
+
+// keepTrying adds to the error of a request that could not wait when we ask the platform again.
+func (s *Integrations) keepTrying(ctx context.Context, in Integration, err error) error {
+	if c := CodeOf(err); c != Unavailable && c != RateLimited {
+		return err
+	}
+	e := *AsError(err)
+	e.NextStep = "We keep trying by ourselves; try again in a moment."
+	// Read again: the failure of this very request may have queued the first probe.
+	if now, gerr := s.Store.Integrations().Get(ctx, AnyHub, in.ID); gerr == nil && now.NextTryAt != nil {
+		e.Retry = min(max(now.NextTryAt.Sub(s.Clock()), time.Second), 5*time.Minute)
+	}
+	return &e
 }
 
 // Health tells an administrator how the connection is, what waits for it, and how it was before.

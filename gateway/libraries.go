@@ -37,6 +37,12 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 		return LibraryItem{}, Job{}, false, E(Invalid, "kind_invalid", "The kind of an import is link or copy.").Next("Choose one of them.").At("/kind")
 	}
 	m, _, err := s.Catalog.Get(ctx, a, entryID)
+	asked := err == nil
+	if passes(err) { // an entry of the last good page: the import waits for the platform
+		if shown, known := s.Catalog.Recall(ctx, a, entryID); known && (rendition == "" || rendition == RenditionOriginal) {
+			m, err = shown, nil
+		}
+	}
 	if err != nil {
 		return LibraryItem{}, Job{}, false, err
 	}
@@ -64,7 +70,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 	err = retryConflict(func() error { // two imports of one entry at once: the second finds the first
 		return s.Store.Tx(ctx, func(tx Tx) error {
 			var err error
-			it, job, oldAsset, created, err = s.ask(ctx, tx, want, m.Status == MediaReady)
+			it, job, oldAsset, created, err = s.ask(ctx, tx, want, asked && m.Status == MediaReady)
 			return err
 		})
 	})

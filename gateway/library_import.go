@@ -137,6 +137,13 @@ func (s *Library) run(ctx context.Context, it LibraryItem, job Job, total *sizeB
 	if err != nil {
 		return err
 	}
+	in, err := s.Catalog.Integrations.saved(ctx, it.HubID)
+	if err == nil {
+		err = in.paused()
+	}
+	if err != nil {
+		return err
+	}
 	m, _, err := s.Catalog.Get(ctx, a, it.EntryID) // visibility may have changed since it was asked for
 	if CodeOf(err) == NotFound {
 		return E(NotFound, "entry_gone", "The entry was deleted in the media platform, or may no longer be seen.").

@@ -133,7 +133,7 @@ func (s *Mappings) once(ctx context.Context, key string, f func(context.Context)
 	case <-fl.done:
 		return fl.mapping, fl.err
 	case <-ctx.Done():
-		return Mapping{}, E(Unavailable, "", "Finding your Kaltura user took too long.").Next("Try again.").Because(ctx.Err())
+		return Mapping{}, E(Unavailable, "mapping_slow", "Finding your Kaltura user took too long.").Next("Try again.").Because(ctx.Err())
 	}
 }
 

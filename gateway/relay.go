@@ -349,6 +349,9 @@ func (r *Relay) account(ctx context.Context, u Upload, write bool) (Actor, Opene
 		return a, o, E(Forbidden, "integration_changed", "The hub was connected to another account after this upload began.").
 			Next("Try the upload again to send it to the account that is connected now.")
 	}
+	if err = o.Integration.paused(); err != nil {
+		return a, o, err
+	}
 	a, err = r.Mappings.Resolve(ctx, a, o)
 	return a, o, err
 }

@@ -21,6 +21,11 @@ func (s UploadState) Done() bool {
 	return s == UploadReady || s == UploadFailed || s == UploadCancelled || s == UploadExpired
 }
 
+// clear forgets what went wrong or was waited for.
+func (u *Upload) clear() {
+	u.ErrorCode, u.ErrorText, u.NextStep, u.WaitingSince = "", "", "", nil
+}
+
 // Upload is one file on its way in, whatever the path.
 type Upload struct {
 	Row

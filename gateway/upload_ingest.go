@@ -122,7 +122,7 @@ func (s *Uploads) handedOver(ctx context.Context, id string, m Media) error {
 			return errUnchanged
 		}
 		u.EntryID, u.State, u.Progress = m.ID, UploadProcessing, 0
-		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		u.clear()
 		if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (s *Uploads) fail(ctx context.Context, id string, e *Error) error {
 		if u.State.Done() {
 			return errUnchanged
 		}
-		u.State, u.ErrorText, u.NextStep = UploadFailed, e.Message, e.NextStep
+		u.State, u.ErrorText, u.NextStep, u.WaitingSince = UploadFailed, e.Message, e.NextStep, nil
 		u.ErrorCode = reasonOf(e)
 		return s.tell(ctx, tx, *u, "upload.failed")
 	})
@@ -207,15 +207,19 @@ func reasonOf(e *Error) string {
 	return string(e.Code)
 }
 
-// wait puts the work off and says so once.
+// wait puts the work off and says so: what for once, when it was and will be tried each time.
 func (s *Uploads) wait(ctx context.Context, u Upload, e *Error) error {
-	if u.ErrorCode != reasonOf(e) {
+	now := s.Clock()
+	if u.ErrorCode != reasonOf(e) || u.WaitingSince == nil {
 		var err error
 		if u, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
 			if u.State.Done() {
 				return errUnchanged
 			}
 			u.ErrorCode, u.ErrorText, u.NextStep = reasonOf(e), e.Message, e.NextStep
+			if u.WaitingSince == nil {
+				u.WaitingSince = &now
+			}
 			return s.tell(ctx, tx, *u, "upload.waiting")
 		}); err != nil {
 			return err
@@ -226,7 +230,25 @@ func (s *Uploads) wait(ctx context.Context, u Upload, e *Error) error {
 	if e.Code == Precondition {
 		least = 30 * time.Second
 	}
-	return &Snooze{max(e.Retry, grown(s.Clock().Sub(u.UpdatedAt), least, 5*time.Minute))}
+	var waited time.Duration
+	if u.WaitingSince != nil {
+		waited = now.Sub(*u.WaitingSince)
+	}
+	pause := max(e.Retry, jitter(grown(waited, least, 5*time.Minute)))
+	last, next := now, now.Add(pause)
+	if in, err := s.Integrations.saved(ctx, u.HubID); err == nil && in.ID == u.IntegrationID && in.Health != HealthOK {
+		// The probe asks for all that waits, and takes it up when the answer is good.
+		if e.Reason == "credentials_invalid" {
+			last = in.HealthAt
+		}
+		if in.NextTryAt != nil && in.NextTryAt.Before(next) {
+			next = *in.NextTryAt
+		}
+	}
+	if err := s.Store.Uploads().SetTries(ctx, u.ID, last, next); err != nil && CodeOf(err) != NotFound {
+		return err
+	}
+	return &Snooze{pause}
 }
 
 // GiveUp marks an upload failed after its task was tried too often.
@@ -279,7 +301,8 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 		if u.State != UploadProcessing {
 			return errUnchanged
 		}
-		u.State, u.Progress, u.ErrorCode, u.ErrorText, u.NextStep = UploadReady, 1, "", "", ""
+		u.State, u.Progress = UploadReady, 1
+		u.clear()
 		return s.tell(ctx, tx, *u, "upload.ready")
 	}); err != nil {
 		return err
@@ -335,8 +358,12 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 	if err == nil {
 		err = s.Relay.Abandon(ctx, u)
 	}
-	switch CodeOf(err) {
-	case Unavailable, RateLimited:
+	code := CodeOf(err)
+	if passes(err) {
+		code = Unavailable
+	}
+	switch code {
+	case Unavailable:
 		if age < 24*time.Hour { // after that Kaltura forgets by itself
 			return &Snooze{grown(age, 5*time.Second, time.Hour)}
 		}

@@ -252,6 +252,11 @@ func TestRevokedTokenWaitsAndGoesOnAfterRotation(t *testing.T) {
 	if err := l.db.Integrations().Update(t.Context(), &in); err != nil {
 		t.Fatal(err)
 	}
+	// It does not knock by itself while the token counts as refused; the probe finds out.
+	if err := l.uploads.RunIngest(t.Context(), u.ID); !asSnooze(err, &z) {
+		t.Fatal(err)
+	}
+	l.probe()
 	if err := l.uploads.RunIngest(t.Context(), u.ID); err != nil {
 		t.Fatal(err)
 	}

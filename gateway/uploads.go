@@ -61,7 +61,7 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 		return Upload{}, E(Forbidden, "machine_own", "The hub shows each person only their own media, and this client acts for no person.").
 			Next("Exchange the client's token for one that acts for a person.")
 	}
-	if _, err = s.Mappings.Resolve(ctx, a, o); err != nil {
+	if err = s.mapped(ctx, a, o); err != nil {
 		return Upload{}, err
 	}
 	u := Upload{
@@ -97,6 +97,23 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 		return Upload{}, err
 	}
 	return u, nil
+}
+
+// mapped refuses who has no user on the platform and gets none. While the platform does not answer
+// the file comes in all the same: who its owner is, is found out when it is handed over.
+func (s *Uploads) mapped(ctx context.Context, a Actor, o Opened) error {
+	patience := 5 * time.Second
+	if o.Integration.Health != HealthOK {
+		patience = time.Second
+	}
+	ask, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := s.Mappings.Resolve(ask, a, o)
+	if ctx.Err() != nil || !passes(err) {
+		return err
+	}
+	s.Integrations.Heard(ctx, o.Integration, err)
+	return nil
 }
 
 func (s *Uploads) check(a Actor, n NewUpload) (tags []string, err error) {
@@ -241,7 +258,7 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 			return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again if you still want it.")
 		}
 		u.State = UploadCancelled
-		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		u.clear()
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
 			return err
 		}
@@ -303,7 +320,7 @@ func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error)
 				Next("Send the missing bytes of an unfinished one; start one that was cancelled or has expired again.")
 		}
 		moved = u.IntegrationID != o.Integration.ID && u.EntryID == ""
-		u.ErrorCode, u.ErrorText, u.NextStep = "", "", ""
+		u.clear()
 		if u.EntryID != "" {
 			u.State = UploadProcessing
 			if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {

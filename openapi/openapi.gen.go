@@ -850,6 +850,20 @@ type ConnectionPatch struct {
 	Visibility *Visibility `json:"visibility,omitempty"`
 }
 
+// ConnectionState How the connection works at the moment, for everybody in the hub
+type ConnectionState struct {
+	// LastTryAt When the platform was asked last
+	LastTryAt time.Time `json:"last_try_at"`
+
+	// NextTryAt When it is asked next by itself, while something is wrong
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	Since     time.Time  `json:"since"`
+	State     Health     `json:"state"`
+
+	// Text What is wrong, one sentence; empty when nothing is
+	Text string `json:"text"`
+}
+
 // ConversionProfile defines model for ConversionProfile.
 type ConversionProfile struct {
 	// Default Taken when none is chosen
@@ -936,6 +950,37 @@ type HashType string
 
 // Health defines model for Health.
 type Health string
+
+// HealthChange defines model for HealthChange.
+type HealthChange struct {
+	ID    string    `json:"id"`
+	Since time.Time `json:"since"`
+	State Health    `json:"state"`
+	Text  string    `json:"text"`
+
+	// Until Absent while it is still so
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// HealthReport How the connection works, what waits for it, and how it was before
+type HealthReport struct {
+	// History Newest first, 90 days back
+	History []HealthChange `json:"history"`
+
+	// LastOkAt When the platform last answered well; absent if it never did
+	LastOkAt  *time.Time `json:"last_ok_at,omitempty"`
+	LastTryAt time.Time  `json:"last_try_at"`
+	Next      *string    `json:"next,omitempty"`
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	Since     time.Time  `json:"since"`
+	State     Health     `json:"state"`
+
+	// Text What is wrong, one sentence; empty when nothing is
+	Text string `json:"text"`
+
+	// Waiting How much waits for the platform; it goes on by itself
+	Waiting WaitingWork `json:"waiting"`
+}
 
 // Hub defines model for Hub.
 type Hub struct {
@@ -1259,6 +1304,8 @@ type MemberPage struct {
 
 // MyIntegration defines model for MyIntegration.
 type MyIntegration struct {
+	// Connection How the connection works at the moment, for everybody in the hub
+	Connection *ConnectionState      `json:"connection,omitempty"`
 	Health     *Health               `json:"health,omitempty"`
 	HealthText *string               `json:"health_text,omitempty"`
 	Hub        Hub                   `json:"hub"`
@@ -1470,6 +1517,9 @@ type Upload struct {
 	TusURL    string     `json:"tus_url"`
 	Type      *MediaType `json:"type,omitempty"`
 	UpdatedAt time.Time  `json:"updated_at"`
+
+	// Waiting The upload waits for what `error` says and goes on by itself; nothing is lost
+	Waiting *UploadWait `json:"waiting,omitempty"`
 }
 
 // UploadInput defines model for UploadInput.
@@ -1498,8 +1548,21 @@ type UploadPage struct {
 // UploadState defines model for UploadState.
 type UploadState string
 
+// UploadWait The upload waits for what `error` says and goes on by itself; nothing is lost
+type UploadWait struct {
+	LastTryAt *time.Time `json:"last_try_at,omitempty"`
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	Since     time.Time  `json:"since"`
+}
+
 // Visibility shared: everyone sees the whole account; own: each sees only their own
 type Visibility string
+
+// WaitingWork How much waits for the platform; it goes on by itself
+type WaitingWork struct {
+	Imports int `json:"imports"`
+	Uploads int `json:"uploads"`
+}
 
 // HubPath defines model for HubPath.
 type HubPath = string
@@ -1553,6 +1616,13 @@ type UpdateKalturaParams struct {
 type ConnectKalturaParams struct {
 	// IfMatch The strong ETag that the change was made from
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetKalturaHealthParams defines parameters for GetKalturaHealth.
+type GetKalturaHealthParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // CreateInviteJSONBody defines parameters for CreateInvite.
@@ -1886,6 +1956,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
 	ListConversionProfiles(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKalturaHealth How the connection works, what waits for it, and its history (admins)
+	//
+	// Pages are of the history; the rest is as of now.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/health (the `GetKalturaHealth` operationId).
+	GetKalturaHealth(ctx context.Context, hub HubPath, params *GetKalturaHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDisconnectImpact What a disconnect would break
 	//
@@ -2346,6 +2423,23 @@ func (c *Client) ConnectKaltura(ctx context.Context, hub HubPath, params *Connec
 // Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
 func (c *Client) ListConversionProfiles(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListConversionProfilesRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKalturaHealth How the connection works, what waits for it, and its history (admins)
+//
+// Pages are of the history; the rest is as of now.
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/health (the `GetKalturaHealth` operationId).
+func (c *Client) GetKalturaHealth(ctx context.Context, hub HubPath, params *GetKalturaHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKalturaHealthRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3520,6 +3614,79 @@ func NewListConversionProfilesRequest(server string, hub HubPath) (*http.Request
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetKalturaHealthRequest constructs an http.Request for the GetKalturaHealth method
+func NewGetKalturaHealthRequest(server string, hub HubPath, params *GetKalturaHealthParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/health", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -5666,6 +5833,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/conversion-profiles (the `ListConversionProfiles` operationId).
 	ListConversionProfilesWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ListConversionProfilesResponse, error)
 
+	// GetKalturaHealthWithResponse How the connection works, what waits for it, and its history (admins)
+	//
+	// Pages are of the history; the rest is as of now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/health (the `GetKalturaHealth` operationId).
+	GetKalturaHealthWithResponse(ctx context.Context, hub HubPath, params *GetKalturaHealthParams, reqEditors ...RequestEditorFn) (*GetKalturaHealthResponse, error)
+
 	// GetDisconnectImpactWithResponse What a disconnect would break
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6448,6 +6624,61 @@ func (r ListConversionProfilesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListConversionProfilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetKalturaHealthResponse200Headers the declared response headers of an HTTP 200 response for GetKalturaHealth
+type GetKalturaHealthResponse200Headers struct {
+	Link *string
+}
+
+type GetKalturaHealthResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HealthReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetKalturaHealthResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKalturaHealthResponse) GetJSON200() *HealthReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKalturaHealthResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKalturaHealthResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKalturaHealthResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKalturaHealthResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKalturaHealthResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8445,6 +8676,21 @@ func (c *ClientWithResponses) ListConversionProfilesWithResponse(ctx context.Con
 	return ParseListConversionProfilesResponse(rsp)
 }
 
+// GetKalturaHealthWithResponse How the connection works, what waits for it, and its history (admins)
+//
+// Pages are of the history; the rest is as of now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/health (the `GetKalturaHealth` operationId).
+func (c *ClientWithResponses) GetKalturaHealthWithResponse(ctx context.Context, hub HubPath, params *GetKalturaHealthParams, reqEditors ...RequestEditorFn) (*GetKalturaHealthResponse, error) {
+	rsp, err := c.GetKalturaHealth(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKalturaHealthResponse(rsp)
+}
+
 // GetDisconnectImpactWithResponse What a disconnect would break
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9359,6 +9605,52 @@ func ParseListConversionProfilesResponse(rsp *http.Response) (*ListConversionPro
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetKalturaHealthResponse parses an HTTP response from a GetKalturaHealthWithResponse call
+func ParseGetKalturaHealthResponse(rsp *http.Response) (*GetKalturaHealthResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKalturaHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HealthReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetKalturaHealthResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
