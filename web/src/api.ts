@@ -20,6 +20,8 @@ export type Visibility = Schemas["Visibility"];
 export type HashType = Schemas["HashType"];
 export type ConnectionInput = Schemas["ConnectionInput"];
 export type ConnectionPatch = Schemas["ConnectionPatch"];
+export type Reconciliation = Schemas["Reconciliation"];
+export type NotificationHook = Schemas["NotificationHook"];
 export type FieldError = Schemas["FieldError"];
 
 /** The REST client; every path and body is checked against openapi.yaml. */

@@ -12,6 +12,7 @@ import {
 import { ago, count } from "../format";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { DiagnosisView, VisibilityChoice } from "./parts";
+import { ExpiryBanner } from "./upkeep";
 
 const healths: Record<string, [string, string]> = {
   ok: ["Working", "ok"],
@@ -45,10 +46,12 @@ export function StatusView(p: {
     p.changed(now);
     say(said);
   };
-  const test = async () => {
+  const check = async () => {
     setProblem(undefined);
-    setDiagnosis(await call(api.POST("/v1/hubs/{hub}/integrations/kaltura/verify", { params: { path }, body: {} })));
-    announce("The connection was tested.");
+    const now = await call(api.POST("/v1/hubs/{hub}/integrations/kaltura/probe", { params: { path } }));
+    setDiagnosis(now.diagnosis);
+    p.changed(now);
+    announce("The connection was checked.");
   };
   const [word, tone] = healths[i.health] ?? [i.health, ""];
   return (
@@ -70,6 +73,7 @@ export function StatusView(p: {
           </p>
         </Banner>
       )}
+      <ExpiryBanner i={i} rotate={p.rotate} />
       <section class="card stack" aria-labelledby="connection-title">
         <div class="spread">
           <h2 id="connection-title">Connection</h2>
@@ -92,10 +96,12 @@ export function StatusView(p: {
           <dd>{i.hash_type}</dd>
           <dt>Asked last</dt>
           <dd>{ago(i.health_at)}</dd>
+          <dt>Checked last</dt>
+          <dd>{ago(diagnosis.at)}</dd>
         </dl>
         <div class="row">
-          <Act do={test} failed={setProblem}>
-            Test connection
+          <Act do={check} failed={setProblem}>
+            Check now
           </Act>
           <button type="button" class="btn" onClick={p.rotate}>
             Replace the App Token

@@ -88,6 +88,7 @@ export function ItemCard({ it }: { it: LibraryItem }) {
         </span>
         <span class="meta">
           <Status value={it.state} />
+          {it.source_lost && <span class={`badge ${it.kind === "link" ? "bad" : ""}`}>Deleted in Kaltura</span>}
           <span class="badge">
             <Icon name={it.kind === "copy" ? "copy" : "link"} size={13} /> {it.kind === "copy" ? "Copy" : "Link"}
           </span>

@@ -27,6 +27,14 @@ export function ItemDetail(p: {
       {it && (
         <div class="detail">
           <div class="stack">
+            {it.source_lost && (
+              <Banner tone={it.kind === "link" ? "warn" : "info"}>
+                <p>
+                  <strong>{it.source_lost.message}</strong> {it.source_lost.next_step}
+                </p>
+                <p class="small muted">Noticed {when(it.source_lost.since)}.</p>
+              </Banner>
+            )}
             {it.state === "ready" ? (
               <Viewer
                 name={it.name}

@@ -4,6 +4,7 @@ import type { PageProps } from "../app";
 import { AdvancedCard } from "../kaltura/advanced";
 import { Mappings } from "../kaltura/mappings";
 import { StatusView } from "../kaltura/status";
+import { NotificationsCard, ReconciliationCard } from "../kaltura/upkeep";
 import { Wizard } from "../kaltura/wizard";
 import { hub, hubs, rememberHub } from "../session";
 import { Icon } from "../ui/icons";
@@ -106,6 +107,8 @@ function Settings({ hubId }: { hubId: string }) {
         gone={() => setGone(true)}
       />
       <AdvancedCard key={`advanced-${load.data.etag}`} hub={hubId} i={load.data} changed={load.set} />
+      <ReconciliationCard hub={hubId} />
+      <NotificationsCard hub={hubId} />
       <Mappings hub={hubId} />
     </div>
   );
