@@ -86,7 +86,7 @@ func (p *Platform) register() {
 	for _, group := range [][]*action{
 		systemActions(), sessionActions(), appTokenActions(), userActions(), uploadActions(),
 		entryActions("media"), entryActions("baseEntry"), flavorActions(), profileActions(), partnerActions(),
-		dropFolderActions(), dropFileActions(), bulkActions("bulkupload_bulk"), bulkActions("bulkUpload"), categoryActions(),
+		dropFolderActions(), dropFileActions(), bulkActions("bulkupload_bulk"), bulkActions("bulkUpload"), categoryActions(), captionActions(),
 	} {
 		for _, a := range group {
 			p.actions[strings.ToLower(a.service+"."+a.name)] = a

@@ -151,7 +151,12 @@ func (c *call) entry(t Tables, id string) (Entry, error) {
 	if c.partner() != 0 {
 		e, err = t.Entries().Get(c, c.partner(), id)
 	}
-	if missing(err) {
+	if err == nil {
+		if seen, err := c.sees(t, e); err != nil || seen {
+			return e, err
+		}
+	}
+	if err == nil || missing(err) {
 		return e, refuse("ENTRY_ID_NOT_FOUND", "ENTRY_ID", id)
 	}
 	return e, err
@@ -396,6 +401,15 @@ func (c *call) entryDelete() (any, error) {
 		}
 		if err := uncategorise(c, t, e); err != nil {
 			return err
+		}
+		captions, err := t.Captions().Find(c, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
+		if err != nil {
+			return err
+		}
+		for _, a := range captions {
+			if err := t.Captions().Delete(c, a.Partner, a.ID); err != nil {
+				return err
+			}
 		}
 		return t.Entries().Delete(c, e.Partner, e.ID)
 	})

@@ -4,10 +4,14 @@ import "strings"
 
 // resource checks a resource parameter and gives the token it names, empty when there is none.
 func (c *call) resource() (string, error) {
-	r := c.args.tree("resource")
-	if r == nil {
-		return "", nil
+	if r := c.args.tree("resource"); r != nil {
+		return resourceToken(r)
 	}
+	return "", nil
+}
+
+// resourceToken gives the upload token that a resource names.
+func resourceToken(r args) (string, error) {
 	switch kind := r.str("objectType"); {
 	case kind == "":
 		return "", refuse("OBJECT_TYPE_ABSTRACT", "OBJ_TYPE", "KalturaResource")

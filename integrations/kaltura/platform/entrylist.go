@@ -52,6 +52,13 @@ func (c *call) entryWhere(f args) ([]Cond, error) {
 		!f.has("idEqual") && !f.has("redirectFromEntryId") {
 		where = append(where, in("status", int64(entryReady)))
 	}
+	visible, err := c.visible(c.tables())
+	if err != nil {
+		return nil, err
+	}
+	if where, err = c.inCategories(append(where, visible), f); err != nil {
+		return nil, err
+	}
 	for _, r := range []struct {
 		name string
 		op   Op
@@ -138,7 +145,11 @@ func (c *call) entryCount() (any, error) {
 
 // entryByIDs gives the entries that exist of a list of ids.
 func (c *call) entryByIDs() (any, error) {
-	rows, err := c.tables().Entries().Find(c, Find{Partner: c.partner(), Where: in("id", words(c.args.str("entryIds"))...)})
+	visible, err := c.visible(c.tables())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.tables().Entries().Find(c, Find{Partner: c.partner(), Where: all(visible, in("id", words(c.args.str("entryIds"))...))})
 	if err != nil {
 		return nil, err
 	}
@@ -151,5 +162,9 @@ func (c *call) entryByIDs() (any, error) {
 
 // entryByReference finds entries by their exact reference id, whatever their owner and status.
 func (c *call) entryByReference() (any, error) {
-	return c.entries("KalturaBaseEntryListResponse", []Cond{in("reference_id", c.args.str("refId"))})
+	visible, err := c.visible(c.tables())
+	if err != nil {
+		return nil, err
+	}
+	return c.entries("KalturaBaseEntryListResponse", []Cond{visible, in("reference_id", c.args.str("refId"))})
 }

@@ -91,7 +91,11 @@ func (c *call) playbackContext() (any, error) {
 				c.BaseURL, e.Partner, e.Partner, e.ID, list, d.id, scheme, d.format, d.file)).
 			set("drm", []any{}))
 	}
-	return o.set("sources", sources).set("playbackCaptions", []any{}).set("flavorAssets", viewFlavors(playable)).
+	captions, err := c.playbackCaptions(e)
+	if err != nil {
+		return nil, err
+	}
+	return o.set("sources", sources).set("playbackCaptions", captions).set("flavorAssets", viewFlavors(playable)).
 		set("actions", []any{}).set("messages", []any{}).set("bumperData", []any{}), nil
 }
 
