@@ -322,6 +322,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/integrations/kaltura/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * How the connection works, what waits for it, and its history (admins)
+         * @description Pages are of the history; the rest is as of now.
+         */
+        get: operations["getKalturaHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/mappings": {
         parameters: {
             query?: never;
@@ -851,11 +874,77 @@ export interface components {
             state: "connected" | "not_connected" | "plan_too_low";
             health?: components["schemas"]["Health"];
             health_text?: string;
+            connection?: components["schemas"]["ConnectionState"];
             visibility?: components["schemas"]["Visibility"];
             mapping?: components["schemas"]["MyMapping"];
             /** @description What I see and why, in words */
             what_i_see: string;
             next_step?: string;
+        };
+        /** @description How the connection works at the moment, for everybody in the hub */
+        ConnectionState: {
+            state: components["schemas"]["Health"];
+            /** @description What is wrong, one sentence; empty when nothing is */
+            text: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the platform was asked last
+             */
+            last_try_at: string;
+            /**
+             * Format: date-time
+             * @description When it is asked next by itself, while something is wrong
+             */
+            next_try_at?: string;
+        };
+        /** @description How the connection works, what waits for it, and how it was before */
+        HealthReport: {
+            state: components["schemas"]["Health"];
+            /** @description What is wrong, one sentence; empty when nothing is */
+            text: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the platform last answered well; absent if it never did
+             */
+            last_ok_at?: string;
+            /** Format: date-time */
+            last_try_at: string;
+            /** Format: date-time */
+            next_try_at?: string;
+            waiting: components["schemas"]["WaitingWork"];
+            /** @description Newest first, 90 days back */
+            history: components["schemas"]["HealthChange"][];
+            next?: string;
+        };
+        /** @description How much waits for the platform; it goes on by itself */
+        WaitingWork: {
+            uploads: number;
+            imports: number;
+        };
+        HealthChange: {
+            id: string;
+            state: components["schemas"]["Health"];
+            text: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description Absent while it is still so
+             */
+            until?: string;
+        };
+        /** @description The upload waits for what `error` says and goes on by itself; nothing is lost */
+        UploadWait: {
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            last_try_at?: string;
+            /** Format: date-time */
+            next_try_at?: string;
         };
         MyMapping: {
             platform_user_id?: string;
@@ -1371,6 +1460,7 @@ export interface components {
             evidence?: string;
             entry_lost?: components["schemas"]["SourceLost"];
             error?: components["schemas"]["ItemError"];
+            waiting?: components["schemas"]["UploadWait"];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -2035,6 +2125,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InviteAccepted"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getKalturaHealth: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The health */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthReport"];
                 };
             };
             default: components["responses"]["Problem"];

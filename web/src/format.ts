@@ -44,6 +44,22 @@ export function ago(iso: string, now = Date.now()): string {
   return f.format(Math.round(seconds / 3.156e7), "year");
 }
 
+/** How much time lies between, short: "12 s", "3 min", "5 h", "2 days". */
+export function passed(iso: string, now = Date.now()): string {
+  const s = Math.max(0, Math.round((now - new Date(iso).getTime()) / 1000));
+  if (s < 90) return `${s} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  if (s < 129_600) return `${Math.round(s / 3600)} h`;
+  return `${Math.round(s / 86_400)} days`;
+}
+
+/** The time of day, with the date when it is another day. */
+export function clockTime(iso: string, now = new Date()): string {
+  const d = new Date(iso);
+  if (d.toDateString() !== now.toDateString()) return when(iso);
+  return d.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
 /** A day and time for people. */
 export function when(iso: string): string {
   const d = new Date(iso);

@@ -11,14 +11,9 @@ import {
 } from "../api";
 import { ago, count } from "../format";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
+import { HealthCard, healths } from "./health";
 import { DiagnosisView, VisibilityChoice } from "./parts";
 import { ExpiryBanner } from "./upkeep";
-
-const healths: Record<string, [string, string]> = {
-  ok: ["Working", "ok"],
-  degraded: ["Answers badly", "warn"],
-  credentials_invalid: ["App Token refused", "bad"],
-};
 
 /** The connection as it is, and what can be changed about it. */
 export function StatusView(p: {
@@ -94,8 +89,6 @@ export function StatusView(p: {
           </dd>
           <dt>Hash type</dt>
           <dd>{i.hash_type}</dd>
-          <dt>Asked last</dt>
-          <dd>{ago(i.health_at)}</dd>
           <dt>Checked last</dt>
           <dd>{ago(diagnosis.at)}</dd>
         </dl>
@@ -115,6 +108,15 @@ export function StatusView(p: {
           <DiagnosisView d={diagnosis} />
         </details>
       </section>
+      <HealthCard
+        hub={p.hub}
+        state={i.health}
+        tried={(now) => {
+          setDiagnosis(now.diagnosis);
+          p.changed(now);
+        }}
+        failed={setProblem}
+      />
       <VisibilityCard
         i={i}
         save={(visibility) => patch({ visibility }, "The visibility was changed.")}

@@ -1,10 +1,11 @@
 import { useEffect } from "preact/hooks";
 import { announce } from "../announce";
-import { api, call, type Media, type MediaPage } from "../api";
-import { ago, count } from "../format";
+import { api, call, type Media, type MediaPage, type Problem } from "../api";
+import { count } from "../format";
 import { here } from "../router";
 import { Icon } from "../ui/icons";
-import { Act, Banner, ProblemBanner } from "../ui/parts";
+import { Act, ProblemBanner } from "../ui/parts";
+import { Trouble } from "../ui/trouble";
 import type { Item } from "../upload/machine";
 import type { Queue } from "../upload/queue";
 import { MediaCard } from "./card";
@@ -13,6 +14,9 @@ import { usePages } from "./pages";
 import { createdAfter, narrowed, readAsk } from "./query";
 import { ClearAll, Filters, Search } from "./search";
 import { UploadCard } from "./uploads";
+
+/** Whether it is Kaltura that does not answer, or answers that it does not know us. */
+const unanswered = (p: Problem) => (p.status === 503 && p.retryable) || p.code === "credentials_invalid";
 
 /** Media of the connected account, as far as this person may see it. */
 export function FromKaltura(p: {
@@ -79,6 +83,7 @@ export function FromKaltura(p: {
     : p.queue.items.value.filter(
         (i) => i.phase !== "ready" && i.phase !== "cancelled" && !(i.upload?.entry_id && listed.has(i.upload.entry_id)),
       );
+  const inTrouble = first?.stale || (list.problem && unanswered(list.problem));
   const empty = items?.length === 0 && coming.length === 0;
   return (
     <div class="stack">
@@ -86,21 +91,8 @@ export function FromKaltura(p: {
         <Search value={ask.q} label="Search in Kaltura" />
         <Filters ask={ask} />
       </div>
-      {first?.stale && (
-        <Banner
-          tone="warn"
-          action={
-            <Act small icon="retry" do={list.again}>
-              Try again
-            </Act>
-          }
-        >
-          <p>
-            <strong>Kaltura does not answer at the moment.</strong> This is what it said {ago(first.as_of)}.
-          </p>
-        </Banner>
-      )}
-      {list.problem && <ProblemBanner problem={list.problem} retry={list.again} />}
+      {inTrouble && <Trouble hub={p.hub} asOf={first?.stale ? first.as_of : undefined} again={list.again} />}
+      {list.problem && !unanswered(list.problem) && <ProblemBanner problem={list.problem} retry={list.again} />}
       {items === null && !list.problem && <Skeletons />}
       {items && !empty && (
         <>

@@ -1,7 +1,7 @@
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
-import { bytes, percent, remaining } from "../format";
+import { bytes, clockTime, percent, remaining } from "../format";
 import { Icon } from "../ui/icons";
 import { Act } from "../ui/parts";
 import type { Item } from "../upload/machine";
@@ -42,6 +42,8 @@ export function stateOf(it: Item, now: number, rate?: { perSecond(): number; sec
         ? "All bytes have arrived, but the upload was never finished."
         : `Stopped at ${percent(progressOf(it))} of ${bytes(it.size)}. Choose the same file again to go on${until(it)}.`;
     case "server":
+      if (it.upload?.waiting)
+        return `Uploaded. ${it.upload.error?.message ?? "Waiting for Kaltura."} ${waits(it, now)}`;
       if (it.upload?.state === "ingesting") return `Uploaded. Handing over to Kaltura, ${percent(progressOf(it))}`;
       return it.upload && it.upload.progress > 0
         ? `Being made playable, ${percent(it.upload.progress)}`
@@ -55,6 +57,11 @@ export function stateOf(it: Item, now: number, rate?: { perSecond(): number; sec
     case "cancelled":
       return "Cancelled";
   }
+}
+
+function waits(it: Item, now: number): string {
+  const w = it.upload?.waiting;
+  return w ? `It waits since ${clockTime(w.since, new Date(now))} and goes on by itself.` : "";
 }
 
 function until(it: Item): string {

@@ -1,6 +1,6 @@
 import "../styles/library.css";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { say } from "../announce";
+import { announce, say } from "../announce";
 import { api, call, type MyIntegration } from "../api";
 import type { PageProps } from "../app";
 import { ItemDetail } from "../library/item-detail";
@@ -45,6 +45,7 @@ export default function Library({ params }: PageProps) {
         queue.hear(e);
         // Progress changes no list; everything else may.
         if (!e.type.endsWith(".progress")) bump();
+        if (e.type === "integration.recovered") announce("Kaltura answers again.");
         if (e.type.startsWith("integration.") || e.type.startsWith("mapping.")) mine.again();
       },
       () => {
