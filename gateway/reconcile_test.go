@@ -35,7 +35,7 @@ func (l *live) dieAfter(action, uploadID string) {
 
 // Killed between making the entry and writing it down, then cancelled: the entry that nobody knows of goes.
 func TestCancelAfterDeathLeavesNoEntry(t *testing.T) {
-	for _, action := range []string{"media/action/add", "media/action/addContent"} {
+	for _, action := range []string{"service/multirequest"} {
 		t.Run(action, func(t *testing.T) {
 			l := newLive(t, storetest.SQLite(t))
 			ctx := t.Context()

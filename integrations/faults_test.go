@@ -71,8 +71,8 @@ func TestLostAnswers(t *testing.T) {
 	must(t, err)
 	n := 0
 	for _, op := range []string{
-		"uploadtoken/action/add", "uploadtoken/action/upload", "uploadtoken/action/get", "media/action/list", "media/action/add",
-		"media/action/addcontent", "apptoken/action/startsession",
+		"uploadtoken/action/add", "uploadtoken/action/upload", "uploadtoken/action/get", "media/action/list", "service/multirequest",
+		"apptoken/action/startsession",
 	} {
 		for nth := 1; nth <= 6; nth++ {
 			for _, before := range []bool{false, true} {
@@ -109,6 +109,121 @@ func TestLostAnswers(t *testing.T) {
 	}
 	if s := e.log.String(); strings.Contains(s, "djJ8") {
 		t.Error("a KS in the log")
+	}
+}
+
+// lagging is an index: what was added is not listed for some time.
+type lagging struct {
+	http.Handler
+	left atomic.Int64 // lists by reference id that still find nothing
+}
+
+func (l *lagging) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/media/action/list") {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, []byte("referenceIdEqual")) && l.left.Add(-1) >= 0 {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"totalCount":0,"objects":[],"objectType":"KalturaMediaListResponse"}`)
+			return
+		}
+	}
+	l.Handler.ServeHTTP(w, r)
+}
+
+// TestLostAnswersWhileTheIndexLags: an entry whose answer was lost and that no list shows yet is not
+// made again, by whichever process.
+func TestLostAnswersWhileTheIndexLags(t *testing.T) {
+	e := newEmbedded(t, storetest.SQLite(t))
+	a := e.token(map[string]any{"sessionPrivileges": "list:*,sview:*"})
+	a.CategoryID = e.category("hub", 0)
+	_, picture := clips(t)
+	data, err := os.ReadFile(picture)
+	must(t, err)
+	b := &breaking{Handler: e.handler}
+	l := &lagging{Handler: b}
+	open := func() gateway.Platform {
+		p, err := integrations.New(integrations.Options{Local: map[string]http.Handler{serviceURL: l}, Log: slog.New(slog.DiscardHandler)}).Open(a)
+		must(t, err)
+		return p
+	}
+	waited := 0
+	for round := range 12 {
+		m := gateway.NewMedia{ReferenceID: gateway.NewID("upl"), Name: "n", FileName: "n.jpg", Size: int64(len(data)), Type: gateway.Image}
+		in, err := open().Create(t.Context(), alice, m)
+		must(t, err)
+		must(t, in.WriteAt(t.Context(), 0, m.Size, bytes.NewReader(data)))
+		m.Handle = in.Handle()
+		b.arm("service/multirequest", 1, round%3 == 2)
+		l.left.Store(int64(1 + round%4))
+		var got gateway.Media
+		for range 20 {
+			again, err := open().Create(t.Context(), alice, m)
+			must(t, err)
+			if got, err = again.Finish(t.Context(), m); !passing(t, err) {
+				break
+			}
+			if gateway.IsReason(err, "entry_not_listed") {
+				waited++
+			}
+		}
+		b.arm("", 0, false)
+		l.left.Store(0)
+		found := e.api(e.adminKS(), "media.list", map[string]any{"filter": map[string]any{"referenceIdEqual": m.ReferenceID, "statusIn": "-2,-1,0,1,2,4,7"}})
+		if found["totalCount"] != 1.0 || got.ID == "" {
+			t.Fatalf("round %d: %v entries", round, found["totalCount"])
+		}
+		if now, err := e.open(a).Get(t.Context(), alice, got.ID); err != nil || now.CategoryID != a.CategoryID {
+			t.Errorf("round %d: in category %d, %v", round, now.CategoryID, err)
+		}
+	}
+	if waited == 0 {
+		t.Error("the index never lagged at the wrong moment: nothing was tried")
+	}
+}
+
+// TestTwoProcessesFinish: a queue that takes one process for dead lets another finish too. Neither
+// sees the other's entry in the index; one of them stays, with the content.
+func TestTwoProcessesFinish(t *testing.T) {
+	e := newEmbedded(t, storetest.SQLite(t))
+	a := e.token(map[string]any{"sessionPrivileges": "list:*,sview:*"})
+	_, picture := clips(t)
+	data, err := os.ReadFile(picture)
+	must(t, err)
+	l := &lagging{Handler: e.handler}
+	for range 8 {
+		m := gateway.NewMedia{ReferenceID: gateway.NewID("upl"), Name: "n", FileName: "n.jpg", Size: int64(len(data)), Type: gateway.Image}
+		open := func() gateway.Ingest {
+			p, err := integrations.New(integrations.Options{Local: map[string]http.Handler{serviceURL: l}, Log: slog.New(slog.DiscardHandler)}).Open(a)
+			must(t, err)
+			in, err := p.Create(t.Context(), alice, m)
+			must(t, err)
+			return in
+		}
+		in := open()
+		must(t, in.WriteAt(t.Context(), 0, m.Size, bytes.NewReader(data)))
+		m.Handle = in.Handle()
+		l.left.Store(6)
+		var wg sync.WaitGroup
+		ids := make([]string, 4)
+		for i := range ids {
+			in := open()
+			wg.Go(func() {
+				for range 20 {
+					got, err := in.Finish(t.Context(), m)
+					if !passing(t, err) {
+						ids[i] = got.ID
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		l.left.Store(0)
+		found := e.api(e.adminKS(), "media.list", map[string]any{"filter": map[string]any{"referenceIdEqual": m.ReferenceID, "statusIn": "-2,-1,0,1,2,4,7"}})
+		if n := len(slices.Compact(slices.Sorted(slices.Values(ids)))); n != 1 || ids[0] == "" || found["totalCount"] != 1.0 {
+			t.Fatalf("%v; %v entries in the account", ids, found["totalCount"])
+		}
 	}
 }
 

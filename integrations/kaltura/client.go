@@ -78,6 +78,9 @@ func (c *client) call(ctx context.Context, op string, p params, ks string) (answ
 
 func (c *client) action(base, op string) string {
 	service, action, _ := strings.Cut(op, ".")
+	if action == "" {
+		return base + "/api_v3/service/" + service
+	}
 	return base + "/api_v3/service/" + service + "/action/" + action
 }
 

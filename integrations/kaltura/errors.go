@@ -40,6 +40,7 @@ const (
 	codeUserMissing  = "INVALID_USER_ID"
 	codeUserExists   = "DUPLICATE_USER_BY_ID"
 	codeHasContent   = "ENTRY_ALREADY_WITH_CONTENT"
+	codeTokenUsed    = "UPLOAD_TOKEN_INVALID_STATUS_FOR_ADD_ENTRY"
 	codeInCategory   = "CATEGORY_ENTRY_ALREADY_EXISTS"
 
 	codeCategoryMissing = "CATEGORY_NOT_FOUND"
@@ -203,7 +204,7 @@ func (e *apiError) public() *gateway.Error {
 			Next("Narrow the search, or sort by date.")
 	case codeTokenMissing, "UPLOADED_FILE_NOT_FOUND_BY_TOKEN", "UPLOAD_TOKEN_CANNOT_RESUME", "UPLOAD_PASSED_MAX_RESUME_TIME_ALLOWED",
 		"MAX_ALLOWED_CHUNK_COUNT_EXCEEDED", "UPLOAD_TOKEN_CANNOT_MATCH_EXPECTED_SIZE", "UPLOAD_TOKEN_INVALID_STATUS_FOR_UPLOAD",
-		"UPLOAD_TOKEN_INVALID_STATUS_FOR_ADD_ENTRY":
+		codeTokenUsed:
 		return ingestGone(e)
 	case "UPLOAD_TOKEN_FILE_TYPE_RESTRICTED_FOR_UPLOAD", "FILE_CONTENT_NOT_SECURE":
 		return wrap(gateway.Invalid, "file_type_refused", "Kaltura does not accept files of this kind.").

@@ -35,22 +35,27 @@ func (in *ingest) Finish(ctx context.Context, m gateway.NewMedia) (gateway.Media
 }
 
 func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media, error) {
-	e, found, err := in.p.byReference(ctx, in.who, m.ReferenceID)
+	e, empty, err := in.p.byReference(ctx, in.who, m.ReferenceID)
 	if err != nil {
 		return gateway.Media{}, err
 	}
-	if found && e.Status != statusNoContent {
-		return e.media(), nil
+	found := e.ID != ""
+	if found {
+		// Perhaps by an attempt that was cut off before this.
+		if err := in.p.categorise(ctx, in.who, string(e.ID)); err != nil {
+			return gateway.Media{}, swept(err)
+		}
+		if e.Status != statusNoContent {
+			return e.media(), in.sweep(ctx, empty)
+		}
 	}
 	t, err := in.token(ctx)
 	if err != nil {
 		return gateway.Media{}, err
 	}
 	if t.Status == tokenClosed && !found {
-		// Used, but its entry is not in the index yet, or somebody deleted it.
 		if t.AttachedObjectID == "" {
-			return gateway.Media{}, gateway.E(gateway.Unavailable, "entry_not_listed", "Kaltura does not list the new media yet.").
-				Next("Nothing is lost; we look again in a moment.").After(10 * time.Second)
+			return gateway.Media{}, unlisted()
 		}
 		e, err = in.p.entry(ctx, in.who, string(t.AttachedObjectID))
 		return e.media(), err
@@ -58,53 +63,83 @@ func (in *ingest) finish(ctx context.Context, m gateway.NewMedia) (gateway.Media
 	if err := in.close(ctx, t); err != nil {
 		return gateway.Media{}, err
 	}
-	if !found {
-		if e, err = in.add(ctx, m); err != nil {
-			return gateway.Media{}, err
-		}
+	if found {
+		m, err := in.attach(ctx, string(e.ID))
+		return m, swept(err)
 	}
-	// Before the content: a crash in between leaves an entry that the next attempt takes up here.
-	if err := in.p.categorise(ctx, in.who, string(e.ID)); err != nil {
-		return gateway.Media{}, err
+	return in.make(ctx, m)
+}
+
+// swept turns a missing entry, which was there a moment ago, into another look: another process
+// found it empty and superfluous, or somebody deleted it.
+func swept(err error) error {
+	if code(err) == codeEntryMissing {
+		return unlisted()
 	}
-	return in.attach(ctx, string(e.ID))
+	return err
+}
+
+// unlisted: the upload token was used, but its entry is not in the index yet, or somebody deleted it.
+func unlisted() error {
+	return gateway.E(gateway.Unavailable, "entry_not_listed", "Kaltura does not list the new media yet.").
+		Next("Nothing is lost; we look again in a moment.").After(10 * time.Second)
 }
 
 // Find implements gateway.Finder.
 func (p *Platform) Find(ctx context.Context, actor gateway.Actor, referenceID string) (gateway.Media, error) {
 	var e entry
-	var found bool
 	w, err := p.person(ctx, actor)
 	if err == nil {
-		e, found, err = p.byReference(ctx, w, referenceID)
+		e, _, err = p.byReference(ctx, w, referenceID)
 	}
 	if err != nil {
 		return gateway.Media{}, public(err)
 	}
-	if !found {
+	if e.ID == "" {
 		return gateway.Media{}, gateway.E(gateway.NotFound, "", "No media has this reference id.")
 	}
 	return e.media(), nil
 }
 
-// byReference finds the entry of an earlier attempt, in whatever state. The owner restriction of
-// lists is lifted for this filter, so the session does not matter.
-func (p *Platform) byReference(ctx context.Context, w who, ref string) (entry, bool, error) {
+// byReference finds the entry of an earlier attempt, in whatever state, the one with content first;
+// empty are others without. The owner restriction of lists is lifted for this filter, so the session
+// does not matter.
+func (p *Platform) byReference(ctx context.Context, w who, ref string) (best entry, empty []entry, err error) {
 	var l list[entry]
-	err := p.as(ctx, w, "media.list", params{
+	err = p.as(ctx, w, "media.list", params{
 		"filter": params{"objectType": "KalturaMediaEntryFilter", "referenceIdEqual": ref, "statusIn": statusIn(nil), "orderBy": "+createdAt"},
 		"pager":  params{"pageSize": 10, "pageIndex": 1},
 	}, &l)
 	if err != nil {
-		return entry{}, false, err
+		return entry{}, nil, err
 	}
-	var best entry
 	for _, e := range l.Objects {
-		if string(e.ReferenceID) == ref && (best.ID == "" || best.Status == statusNoContent && e.Status != statusNoContent) {
+		switch {
+		case string(e.ReferenceID) != ref: // a filter that was not understood
+		case best.ID == "":
 			best = e
+		case best.Status == statusNoContent && e.Status != statusNoContent:
+			best, empty = e, append(empty, best)
+		case e.Status == statusNoContent:
+			empty = append(empty, e)
 		}
 	}
-	return best, best.ID != "", nil
+	return best, empty, nil
+}
+
+// sweep removes what processes left that made an entry at the same time as another one, whose entry
+// got the content. A list may be old: only what still is empty goes.
+func (in *ingest) sweep(ctx context.Context, empty []entry) error {
+	for _, e := range empty {
+		now, err := in.p.entry(ctx, in.who, string(e.ID))
+		if err == nil && now.Status == statusNoContent {
+			err = in.p.as(ctx, in.who, "media.delete", params{"entryId": string(e.ID)}, nil)
+		}
+		if err != nil && code(err) != codeEntryMissing {
+			return err
+		}
+	}
+	return nil
 }
 
 // close says that the file is whole, once Kaltura counts all its bytes.
@@ -164,7 +199,8 @@ func (in *ingest) spoilt(t uploadToken) error {
 	return ingestGone(errors.New("size differs"))
 }
 
-func (in *ingest) add(ctx context.Context, m gateway.NewMedia) (entry, error) {
+// fields are the entry to be made.
+func (in *ingest) fields(m gateway.NewMedia) params {
 	fields := params{
 		"objectType": "KalturaMediaEntry", "mediaType": mediaTypes[m.Type],
 		"name": cutBytes(m.Name, 256), "referenceId": m.ReferenceID,
@@ -178,22 +214,52 @@ func (in *ingest) add(ctx context.Context, m gateway.NewMedia) (entry, error) {
 	if id := in.p.account.ConversionProfileID; id != 0 {
 		fields["conversionProfileId"] = id
 	}
+	return fields
+}
+
+func (in *ingest) content() params {
+	return params{"objectType": "KalturaUploadedFileTokenResource", "token": in.id}
+}
+
+// make adds the entry and gives it its content in one request. In two, an entry whose answer was
+// lost could not be told from none for as long as Kaltura's index lags behind, and would be made
+// again. So the upload token, which is read without delay, tells: it is used, or there is no entry.
+// Never repeated blindly; after a lost answer the next Finish looks first.
+func (in *ingest) make(ctx context.Context, m gateway.NewMedia) (gateway.Media, error) {
+	const added = "{1:result:id}"
+	batch := []sub{{"media.add", params{"entry": in.fields(m)}}}
+	if in.p.account.CategoryID != 0 {
+		batch = append(batch, in.p.categoryEntry(added))
+	}
+	batch = append(batch, sub{"media.addContent", params{"entryId": added, "resource": in.content()}})
+	got, err := in.p.together(ctx, in.who, batch)
+	if err != nil {
+		return gateway.Media{}, err
+	}
 	var e entry
-	// Never repeated blindly: after a lost answer the next Finish looks for the entry first.
-	if err := in.p.asOnce(ctx, in.who, "media.add", params{"entry": fields}, &e); err != nil {
-		return e, err
+	if err := got[0].decode(&e); err != nil {
+		return gateway.Media{}, err
 	}
 	if e.ID == "" {
-		return e, &fault{Op: "media.add", Kind: faultGarbled, Status: 200}
+		return gateway.Media{}, &fault{Op: "media.add", Kind: faultGarbled, Status: 200}
 	}
-	return e, nil
+	id := string(e.ID)
+	if in.p.account.CategoryID != 0 && got[1].err != nil { // with another right, or another time
+		if err := in.p.categorise(ctx, in.who, id); err != nil {
+			return gateway.Media{}, swept(err)
+		}
+	}
+	if err := got[len(got)-1].decode(&e); err != nil || string(e.ID) != id || e.Status == statusNoContent {
+		m, err := in.attach(ctx, id)
+		return m, swept(err)
+	}
+	return e.media(), nil
 }
 
 func (in *ingest) attach(ctx context.Context, id string) (gateway.Media, error) {
 	var e entry
 	err := in.p.as(ctx, in.who, "media.addContent", params{
-		"entryId":  id,
-		"resource": params{"objectType": "KalturaUploadedFileTokenResource", "token": in.id},
+		"entryId": id, "resource": in.content(),
 	}, &e)
 	if c := code(err); c == codeHasContent || strings.HasPrefix(c, "UPLOAD") {
 		// An earlier attempt may have used the token already.
@@ -203,6 +269,10 @@ func (in *ingest) attach(ctx context.Context, id string) (gateway.Media, error) 
 		}
 		if had.Status != statusNoContent {
 			return had.media(), nil
+		}
+		// Another process has used or is using the token for an entry of its own: the next look tells.
+		if c == codeTokenUsed {
+			return gateway.Media{}, unlisted()
 		}
 	}
 	if err == nil && (e.ID == "" || e.Status == statusNoContent) {

@@ -41,17 +41,21 @@ func (e entry) names(category int64) bool {
 		strconv.FormatInt(category, 10))
 }
 
+// categoryEntry is the call that puts an entry into the hub's category.
+func (p *Platform) categoryEntry(id string) sub {
+	return sub{"categoryentry.add", params{"categoryEntry": params{
+		"objectType": "KalturaCategoryEntry", "categoryId": p.account.CategoryID, "entryId": id,
+	}}}
+}
+
 // categorise puts an entry into the hub's category. Repeating is harmless. Not by the entry's own
 // field: that is closed where entitlement is in force.
 func (p *Platform) categorise(ctx context.Context, w who, id string) error {
 	if p.account.CategoryID == 0 {
 		return nil
 	}
-	add := func(w who) error {
-		return p.as(ctx, w, "categoryentry.add", params{"categoryEntry": params{
-			"objectType": "KalturaCategoryEntry", "categoryId": p.account.CategoryID, "entryId": id,
-		}}, nil)
-	}
+	call := p.categoryEntry(id)
+	add := func(w who) error { return p.as(ctx, w, call.op, call.params, nil) }
 	err := add(w)
 	if categoryClosed(err) && !w.admin {
 		if _, aerr := p.sessions.get(ctx, who{admin: true}); aerr == nil {

@@ -131,17 +131,6 @@ func (p *Platform) as(ctx context.Context, w who, op string, q params, out any) 
 	})
 }
 
-// asOnce is as for actions that must not be repeated blindly.
-func (p *Platform) asOnce(ctx context.Context, w who, op string, q params, out any) error {
-	return p.with(ctx, w, func(s session) error {
-		a, err := p.guard.once(ctx, op, func(ctx context.Context) (answer, error) { return p.call(ctx, op, q, s.ks.Reveal()) })
-		if err != nil {
-			return err
-		}
-		return a.decode(op, out)
-	})
-}
-
 func (p *Platform) with(ctx context.Context, w who, fn func(session) error) error {
 	s, err := p.sessions.get(ctx, w)
 	if err != nil {
