@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	printFaults()
+	os.Exit(code)
 }
 
 // process is a real server process with a real data folder on a fixed port.
@@ -40,6 +42,8 @@ type process struct {
 	dir  string
 	addr string
 	dsn  string
+	args []string // further ones of serve
+	env  []string
 	cmd  *exec.Cmd
 	log  *os.File
 	demo demoFile
@@ -51,7 +55,7 @@ func eachServer(t *testing.T, body func(*testing.T, *process)) {
 	t.Run("postgres", func(t *testing.T) { body(t, newServer(t, storetest.Postgres(t))) })
 }
 
-func newServer(t testing.TB, dsn string) *process {
+func newServer(t testing.TB, dsn string, before ...func(*process)) *process {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,6 +82,9 @@ func newServer(t testing.TB, dsn string) *process {
 			t.Logf("server log (end):\n%s", strings.Join(told[max(0, len(told)-40):], ""))
 		}
 	})
+	for _, f := range before {
+		f(s)
+	}
 	s.start()
 	b, err := os.ReadFile(filepath.Join(dir, "data", "demo.json"))
 	if err != nil {
@@ -95,8 +102,8 @@ func (s *process) start() {
 	if s.dsn != "" {
 		args = append(args, "--db", s.dsn)
 	}
-	s.cmd = exec.Command(os.Args[0], args...)
-	s.cmd.Env = append(os.Environ(), "ISTHMUS_TEST_AS_SERVER=1")
+	s.cmd = exec.Command(os.Args[0], append(args, s.args...)...)
+	s.cmd.Env = append(append(os.Environ(), "ISTHMUS_TEST_AS_SERVER=1"), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

@@ -308,9 +308,19 @@ func (b *browse) list(ctx context.Context, filter params, size, page int) ([]ent
 		return nil, 0, err
 	}
 	if b.total < 0 && b.cur.At == 0 {
-		b.total = int(l.TotalCount)
+		b.total = max(0, int(l.TotalCount))
 	}
-	return l.Objects, int(l.TotalCount), nil
+	return sane(l.Objects), max(0, int(l.TotalCount)), nil
+}
+
+// sane leaves out what no address can be made of, and repetitions.
+func sane(all []entry) []entry {
+	seen := map[text]bool{}
+	return slices.DeleteFunc(all, func(e entry) bool {
+		odd := !entryIDs.MatchString(string(e.ID)) || seen[e.ID]
+		seen[e.ID] = true
+		return odd
+	})
 }
 
 // exact tells whether Kaltura's filter alone decides, so that its count is ours.

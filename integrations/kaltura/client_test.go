@@ -146,9 +146,9 @@ func TestBadAnswers(t *testing.T) {
 	}{
 		"html page":      {say(200, "text/html", "<!doctype html><h1>Welcome</h1>"), "not_kaltura", 3},
 		"xml":            {say(200, "text/xml", recorded(t, "errors/missing-service-xml").Response.Body), "not_kaltura", 3},
-		"half an object": {say(200, "application/json", `{"totalCount":5,"objects":[{"id":"0_`), "kaltura_down", 3},
-		"nothing":        {say(200, "application/json", ""), "kaltura_down", 3},
-		"wrong shape":    {say(200, "application/json", `"surprise"`), "kaltura_down", 1},
+		"half an object": {say(200, "application/json", `{"totalCount":5,"objects":[{"id":"0_`), "kaltura_garbled", 3},
+		"nothing":        {say(200, "application/json", ""), "kaltura_garbled", 3},
+		"wrong shape":    {say(200, "application/json", `"surprise"`), "kaltura_garbled", 1},
 		"404":            {say(404, "text/html", "nope"), "not_kaltura", 1},
 		"500":            {say(500, "text/html", "oops"), "kaltura_down", 3},
 		"503 for long": {func(w http.ResponseWriter, _ *http.Request) {

@@ -137,6 +137,16 @@ func sick(err error) bool {
 	return c == codeInternal || c == codeBlocked
 }
 
+// wrong tells whether something that cannot be a well Kaltura server answered. It is no use to repeat
+// the call, but enough of it opens the breaker.
+func wrong(err error) bool {
+	var f *fault
+	if !errors.As(err, &f) {
+		return false
+	}
+	return f.Kind == faultTooLarge || f.Kind == faultTLS || f.Kind == faultRedirect
+}
+
 const reasonCredentials = "credentials_invalid"
 
 // public turns any error into the one that leaves this package.
@@ -242,8 +252,8 @@ func (f *fault) public() *gateway.Error {
 	}
 	switch f.Kind {
 	case faultOpen: // the reason is what happened before, not that we have stopped asking
-		if last := (*fault)(nil); errors.As(f.Err, &last) {
-			return last.public().After(f.Retry).Because(f)
+		if f.Err != nil {
+			return gateway.AsError(public(f.Err)).After(f.Retry).Because(f)
 		}
 	case faultName:
 		return wrap("kaltura_name", "The name of the Kaltura server cannot be looked up right now.").
@@ -259,6 +269,8 @@ func (f *fault) public() *gateway.Error {
 			Next("Nothing is lost; ask the operator of the Kaltura server to renew its certificate. We never connect without it.")
 	case faultNotAPI, faultRedirect:
 		return wrap("not_kaltura", "Something other than a Kaltura server answered at the service URL.")
+	case faultGarbled:
+		return wrap("kaltura_garbled", "Kaltura sent an answer that nobody can understand.")
 	case faultTooLarge:
 		return wrap("answer_too_large", "Kaltura sent more than we accept.")
 	case faultSource:

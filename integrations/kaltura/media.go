@@ -60,12 +60,12 @@ func (e entry) media() gateway.Media {
 	m := gateway.Media{
 		ID: string(e.ID), Name: string(e.Name), Description: string(e.Description),
 		Type: mediaType(e.MediaType), Status: mediaStatus(string(e.Status)), OwnerID: string(e.UserID),
-		Tags: splitTags(string(e.Tags)), DurationMS: int64(e.MSDuration),
-		Width: int(e.Width), Height: int(e.Height), ReferenceID: string(e.ReferenceID),
+		Tags: splitTags(string(e.Tags)), DurationMS: max(0, int64(e.MSDuration)),
+		Width: max(0, int(e.Width)), Height: max(0, int(e.Height)), ReferenceID: string(e.ReferenceID),
 		CreatedAt: unix(e.CreatedAt), UpdatedAt: unix(e.UpdatedAt),
 	}
 	if m.DurationMS == 0 {
-		m.DurationMS = int64(e.Duration) * 1000
+		m.DurationMS = max(0, int64(e.Duration)) * 1000
 	}
 	if v := thumbVersion.FindStringSubmatch(string(e.ThumbnailURL)); v != nil {
 		m.ThumbVersion = v[1]
@@ -101,7 +101,7 @@ func renditions(e entry, flavors []flavorAsset) []gateway.Rendition {
 	for _, f := range flavors {
 		r := gateway.Rendition{
 			ID: string(f.ID), Label: string(f.Label), Original: bool(f.IsOriginal), Container: string(f.FileExt),
-			Width: int(f.Width), Height: int(f.Height), Bitrate: int(f.Bitrate) * 1000, Size: int64(f.SizeInBytes),
+			Width: max(0, int(f.Width)), Height: max(0, int(f.Height)), Bitrate: max(0, int(f.Bitrate)) * 1000, Size: max(0, int64(f.SizeInBytes)),
 			Ready: f.Status == flavorReady,
 		}
 		if r.Label == "" {

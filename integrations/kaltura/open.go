@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -132,6 +133,10 @@ func (p *Platform) download(ctx context.Context, address string, rng gateway.Ran
 	}
 	body := idle(res.Body, p.silence())
 	skip := int64(0)
+	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); res.StatusCode < 300 && notMedia[kind] {
+		_ = body.Close()
+		return nil, &fault{Op: op, Kind: faultNotAPI, Status: res.StatusCode}
+	}
 	switch res.StatusCode {
 	case http.StatusPartialContent:
 		var start int64
@@ -171,6 +176,10 @@ func (p *Platform) download(ctx context.Context, address string, rng gateway.Ran
 	}
 	return delivery{limited{r, body}, totalSize(res)}, nil
 }
+
+// notMedia are the types of pages that something between us and Kaltura answers in the place of a
+// file: a login, an error, a notice. Kept as the file they would be a copy that never plays.
+var notMedia = map[string]bool{"text/html": true, "application/xhtml+xml": true, "text/xml": true, "application/xml": true, "application/json": true}
 
 type limited struct {
 	io.Reader

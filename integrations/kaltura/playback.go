@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -134,6 +135,9 @@ func (p *Platform) playable(address, ks string) string {
 	u, err := own.Parse(address)
 	if err != nil || u.User != nil {
 		return ""
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && u.Host != own.Host && (!ip.IsGlobalUnicast() || ip.IsPrivate()) {
+		return "" // would make the viewer's browser knock at a machine inside the viewer's own network
 	}
 	if u.Scheme == "http" && own.Scheme == "https" {
 		u.Scheme = "https" // a page on https plays nothing else

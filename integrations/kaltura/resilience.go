@@ -45,7 +45,7 @@ type resilience struct {
 	calls, sends bulkhead.Bulkhead[answer]
 	repeat       failsafe.Executor[answer]
 	quiet        atomic.Pointer[quiet]
-	last         atomic.Pointer[fault] // what the breaker saw last
+	last         atomic.Pointer[error] // what the breaker saw last
 }
 
 // quiet is what the server asked for with Retry-After.
@@ -136,7 +136,7 @@ func (r *resilience) run(ctx context.Context, places bulkhead.Bulkhead[answer], 
 	}
 	a, err := fn(ctx)
 	switch {
-	case sick(err):
+	case sick(err) || wrong(err):
 		r.note(err)
 		r.breaker.RecordFailure()
 	case err == nil || code(err) != "":
@@ -152,19 +152,16 @@ func (r *resilience) run(ctx context.Context, places bulkhead.Bulkhead[answer], 
 func (r *resilience) open(op string) error {
 	f := &fault{Op: op, Kind: faultOpen, Retry: max(time.Second, r.breaker.RemainingDelay())}
 	if last := r.last.Load(); last != nil {
-		f.Err = last
+		f.Err = *last
 	}
 	return f
 }
 
 // note remembers what went wrong and how long the server wants to be left alone.
 func (r *resilience) note(err error) {
+	r.last.Store(&err)
 	var f *fault
-	if !errors.As(err, &f) {
-		return
-	}
-	r.last.Store(f)
-	if f.Retry > 0 && (f.Kind == faultBusy || f.Kind == faultStatus) {
+	if errors.As(err, &f) && f.Retry > 0 && (f.Kind == faultBusy || f.Kind == faultStatus) {
 		r.quiet.Store(&quiet{until: time.Now().Add(min(f.Retry, quietMax)), cause: f})
 	}
 }

@@ -180,7 +180,7 @@ type playbackContext struct {
 
 // unix turns Kaltura's seconds into a time; 0 is the zero time.
 func unix(n number) time.Time {
-	if n <= 0 {
+	if n <= 0 || n > 253402300799 { // the end of the year 9999, beyond which JSON knows no times
 		return time.Time{}
 	}
 	return time.Unix(int64(n), 0).UTC()
