@@ -55,12 +55,23 @@ func parsePrivileges(s string) []privilege {
 	return out
 }
 
+// joinPrivileges writes privileges; one that is there twice gets the values of both.
 func joinPrivileges(ps []privilege) string {
-	out := make([]string, len(ps))
-	for i, p := range ps {
-		out[i] = p.name
-		if p.value != "" {
+	var out []string
+	at := map[string]int{}
+	for _, p := range ps {
+		i, again := at[p.name]
+		switch {
+		case !again:
+			at[p.name] = len(out)
+			out = append(out, p.name)
+			if p.value != "" {
+				out[at[p.name]] += ":" + p.value
+			}
+		case p.value != "" && !strings.Contains(out[i], ":"):
 			out[i] += ":" + p.value
+		case p.value != "":
+			out[i] += "/" + p.value
 		}
 	}
 	return strings.Join(out, ",")

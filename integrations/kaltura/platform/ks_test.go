@@ -2,6 +2,7 @@ package platform
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestKSVectors(t *testing.T) {
 			Parsed       struct {
 				Privileges, Hash         string
 				IsAdmin, IsWidgetSession bool
+				ParsedPrivileges         json.RawMessage // an object, or an empty array
 			}
 		}
 		ParseCases []struct {
@@ -32,12 +34,30 @@ func TestKSVectors(t *testing.T) {
 			Expiry           *string
 			Privileges       *string
 		}
+		PrivilegeCases []struct {
+			Privileges, Rebuilt string
+			Parsed              map[string][]string
+		}
 	}
 	if err := json.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Vectors) != 36 || len(file.ParseCases) != 14 {
-		t.Fatalf("%d vectors, %d cases", len(file.Vectors), len(file.ParseCases))
+	if len(file.Vectors) != 36 || len(file.ParseCases) != 14 || len(file.PrivilegeCases) != 7 {
+		t.Fatalf("%d vectors, %d cases, %d of privileges", len(file.Vectors), len(file.ParseCases), len(file.PrivilegeCases))
+	}
+	holds := func(k ks, privileges map[string][]string) {
+		t.Helper()
+		for name, values := range privileges {
+			// "all" is written * in our text, and no privilege is one without a name in PHP.
+			if _, ok := k.value(name); !ok && name != "all" && name != "" {
+				t.Errorf("%q: no %q", k.privileges, name)
+			}
+			for _, v := range values {
+				if !k.has(name, v) {
+					t.Errorf("%q: no %q with %q", k.privileges, name, v)
+				}
+			}
+		}
 	}
 	for _, v := range file.Vectors {
 		k, err := parseKS(v.KS, v.Secret)
@@ -49,6 +69,13 @@ func TestKSVectors(t *testing.T) {
 			k.privileges != v.Parsed.Privileges || k.hash != v.Parsed.Hash || k.admin() != v.Parsed.IsAdmin || k.widget() != v.Parsed.IsWidgetSession {
 			t.Errorf("v%d: got %+v, want %+v", v.Version, k, v)
 		}
+		parsed := map[string][]string{}
+		if string(v.Parsed.ParsedPrivileges) != "[]" {
+			if err := json.Unmarshal(v.Parsed.ParsedPrivileges, &parsed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holds(k, parsed)
 		if p, err := ksPartner(v.KS); err != nil || p != v.PartnerID {
 			t.Errorf("partner %d, %v", p, err)
 		}
@@ -68,8 +95,20 @@ func TestKSVectors(t *testing.T) {
 		if err == nil && c.UserID != nil && k.user != *c.UserID {
 			t.Errorf("%s: user %q", c.Case, k.user)
 		}
+		if err == nil && c.Type != nil && fmt.Sprint(k.kind) != *c.Type {
+			t.Errorf("%s: type %d", c.Case, k.kind)
+		}
+		if err == nil && c.Expiry != nil && fmt.Sprint(k.expiry) != *c.Expiry {
+			t.Errorf("%s: expiry %d", c.Case, k.expiry)
+		}
 		if err == nil && c.Privileges != nil && k.privileges != *c.Privileges {
 			t.Errorf("%s: privileges %q", c.Case, k.privileges)
+		}
+	}
+	for _, c := range file.PrivilegeCases {
+		holds(ks{privileges: c.Privileges}, c.Parsed)
+		if got := joinPrivileges(parsePrivileges(c.Privileges)); got != c.Rebuilt {
+			t.Errorf("%q becomes %q, not %q", c.Privileges, got, c.Rebuilt)
 		}
 	}
 }
