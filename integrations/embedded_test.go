@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 
 // embedded is the embedded platform with everything real behind it, reached in-process.
 type embedded struct {
-	t       *testing.T
+	t       testing.TB
 	handler *platform.Platform
 	log     bytes.Buffer
 }
 
-func newEmbedded(t *testing.T, db *store.DB) *embedded {
+func newEmbedded(t testing.TB, db *store.DB) *embedded {
 	t.Helper()
 	dir := t.TempDir()
 	disk, err := media.OpenDisk(filepath.Join(dir, "files"), 0)
@@ -167,7 +167,13 @@ func TestEmbeddedPlatformConforms(t *testing.T) {
 			e := newEmbedded(t, db)
 			a := e.token(map[string]any{"sessionPrivileges": "list:*,sview:*"})
 			video, picture := clips(t)
-			return platformtest.Subject{Open: func() gateway.Platform { return e.open(a) }, Alice: alice, Bob: bob, Video: video, Picture: picture}
+			scoped := a
+			scoped.CategoryID = e.category("hub", 0)
+			return platformtest.Subject{
+				Open: func() gateway.Platform { return e.open(a) }, Scoped: func() gateway.Platform { return e.open(scoped) },
+				Restrict: func(_ *testing.T, id string) { e.restrict(id) },
+				Alice:    alice, Bob: bob, Video: video, Picture: picture,
+			}
 		})
 	})
 }

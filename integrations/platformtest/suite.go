@@ -19,6 +19,12 @@ type Subject struct {
 	Open func() gateway.Platform
 	// Alice and Bob are two people with users on the platform.
 	Alice, Bob gateway.Actor
+	// Scoped gives the same account limited to a category, as Open does; nil = there are no categories.
+	Scoped func() gateway.Platform
+	// Restrict lets only chosen viewers play an entry; nil = the platform cannot.
+	Restrict func(t *testing.T, id string)
+	// Caption adds a text track as SRT; nil = there are none.
+	Caption func(t *testing.T, id, language, srt string)
 	// Video and Picture are files that the platform can play and show.
 	Video, Picture string
 }
@@ -37,6 +43,10 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 	t.Run("Tags", s.tags)
 	t.Run("Users", s.users)
 	t.Run("Remove", s.remove)
+	t.Run("Category", s.category)
+	t.Run("Profiles", s.profiles)
+	t.Run("Restricted", s.restricted)
+	t.Run("Captions", s.captions)
 }
 
 type suite struct {
