@@ -37,7 +37,7 @@ func (s *Integrations) open(in Integration) (Opened, error) {
 		return Opened{}, err
 	}
 	p, err := s.Platforms.Open(Account{
-		IntegrationID: in.ID, HubID: in.HubID, Platform: in.Platform, ServiceURL: in.ServiceURL, PartnerID: in.PartnerID,
+		SavedAt: in.UpdatedAt, IntegrationID: in.ID, HubID: in.HubID, Platform: in.Platform, ServiceURL: in.ServiceURL, PartnerID: in.PartnerID,
 		AppTokenID: in.AppTokenID, AppToken: token, HashType: in.HashType, MatchBy: in.MatchBy,
 		CategoryID: in.CategoryID, Entitlement: in.Entitlement, PrivacyContext: in.PrivacyContext, ConversionProfileID: in.ConversionProfileID,
 		PlayerTokenID: in.PlayerTokenID, PlayerToken: player, PlayerHashType: in.PlayerHashType,
@@ -101,7 +101,12 @@ func (s *Integrations) Heard(ctx context.Context, in Integration, answer error) 
 		return // a session from before still works; only a probe starts a new one and knows
 	}
 	// The request is answered whether or not this is noted.
-	_ = s.note(context.WithoutCancel(ctx), in.ID, h, text, s.heard)
+	_ = s.note(context.WithoutCancel(ctx), in.ID, h, text, func(ctx context.Context, tx Tx, now *Integration, changes bool) error {
+		if now.AppTokenID != in.AppTokenID {
+			return errUnchanged // of the token that was replaced meanwhile
+		}
+		return s.heard(ctx, tx, now, changes)
+	})
 }
 
 // Probe looks after all integrations (task ProbeIntegrations): it asks those that work, so that an

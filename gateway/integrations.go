@@ -241,6 +241,10 @@ func (s *Integrations) save(ctx context.Context, a Actor, version int64, c Conne
 	if err != nil {
 		return Integration{}, err
 	}
+	// Work under way moves over to the new token now: the old one may be deleted any time.
+	if _, err := s.open(next); err != nil {
+		return Integration{}, err
+	}
 	return next, nil
 }
 

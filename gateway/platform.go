@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Platform is one connected account on a media platform. Every method returns *Error: NotFound,
@@ -108,6 +109,9 @@ type Looker interface {
 
 // Account is an integration with its secret in clear, for the adapter only.
 type Account struct {
+	// SavedAt says when these values were saved; zero for a trial of values that are not. Of the saved
+	// accounts of one integration the newest takes over from those still in use.
+	SavedAt time.Time
 	IntegrationID string
 	HubID         string
 	Platform      string

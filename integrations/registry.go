@@ -38,8 +38,15 @@ type Registry struct {
 	opts      Options
 	platforms map[string]opener
 
-	mu   sync.Mutex
-	open map[string]*opened
+	mu     sync.Mutex
+	open   map[string]*opened
+	newest map[string]saved // by integration
+}
+
+// saved is an account as an admin saved it.
+type saved struct {
+	platform gateway.Platform
+	at       time.Time
 }
 
 type opened struct {
@@ -65,7 +72,7 @@ func New(o Options) *Registry {
 		local[strings.TrimRight(u, "/")] = h
 	}
 	o.Local = local
-	r := &Registry{opts: o, open: map[string]*opened{}}
+	r := &Registry{opts: o, open: map[string]*opened{}, newest: map[string]saved{}}
 	r.platforms = map[string]opener{
 		gateway.PlatformKaltura: func(a gateway.Account, rt http.RoundTripper) (gateway.Platform, error) {
 			return kaltura.New(a, kaltura.Options{Transport: rt, Log: o.Log, Clock: o.Clock, Patience: o.Patience})
@@ -79,8 +86,8 @@ const (
 	keepAtMost = 4096
 )
 
-// Open implements gateway.Platforms. Accounts are the same when all their fields are; a rotated token
-// therefore starts afresh.
+// Open implements gateway.Platforms. Accounts are the same when all their fields but SavedAt are; a
+// rotated token therefore starts afresh, and takes over from the one before it.
 func (r *Registry) Open(a gateway.Account) (gateway.Platform, error) {
 	open := r.platforms[a.Platform]
 	if open == nil {
@@ -98,6 +105,7 @@ func (r *Registry) Open(a gateway.Account) (gateway.Platform, error) {
 	defer r.mu.Unlock()
 	if had := r.open[key]; had != nil {
 		had.usedAt = now
+		r.succeed(a, had.platform)
 		return had.platform, nil
 	}
 	p, err := open(a, rt)
@@ -112,7 +120,31 @@ func (r *Registry) Open(a gateway.Account) (gateway.Platform, error) {
 		}
 	}
 	r.open[key] = &opened{platform: p, usedAt: now}
+	r.succeed(a, p)
 	return p, nil
+}
+
+// successor is a platform that can let another one take over from it.
+type successor interface{ Succeed(gateway.Platform) }
+
+// succeed lets the account that was saved last take over from the others of its integration: their
+// token may be deleted any time, and work under way still holds them.
+func (r *Registry) succeed(a gateway.Account, p gateway.Platform) {
+	s, ok := p.(successor)
+	if !ok || a.SavedAt.IsZero() {
+		return
+	}
+	known, had := r.newest[a.IntegrationID]
+	switch {
+	case had && known.platform != p && !a.SavedAt.After(known.at):
+		s.Succeed(known.platform)
+	case !had || a.SavedAt.After(known.at):
+		s.Succeed(nil)
+		if had && known.platform != p {
+			known.platform.(successor).Succeed(p)
+		}
+		r.newest[a.IntegrationID] = saved{p, a.SavedAt}
+	}
 }
 
 // route chooses how an account is reached.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -78,6 +79,7 @@ type sessions struct {
 	p     *Platform
 	token credential
 	sf    singleflight.Group
+	heir  atomic.Pointer[sessions] // of the token that replaced ours; nil = ours is the newest
 
 	mu      sync.Mutex
 	widget  session
@@ -101,6 +103,7 @@ var errNoAdmin = gateway.E(gateway.Forbidden, "admin_session_missing", "The App 
 
 // get gives a session, from memory or fresh. An admin session from a USER-type token is errNoAdmin.
 func (s *sessions) get(ctx context.Context, w who) (session, error) {
+	s = s.latest()
 	now := s.p.clock()
 	s.mu.Lock()
 	if got, ok := s.held[w]; ok && now.Before(got.until) {
@@ -186,6 +189,7 @@ func (s *sessions) start(ctx context.Context, w who) (session, error) {
 
 // drop forgets a session that the server refused, unless it has been renewed meanwhile.
 func (s *sessions) drop(w who, ks gateway.Secret) {
+	s = s.latest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held[w].ks == ks {
@@ -195,6 +199,7 @@ func (s *sessions) drop(w who, ks gateway.Secret) {
 
 // dropWidget is drop for the widget session, which everybody shares.
 func (s *sessions) dropWidget(ks gateway.Secret) {
+	s = s.latest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.widget.ks == ks {
@@ -204,6 +209,7 @@ func (s *sessions) dropWidget(ks gateway.Secret) {
 
 // mint starts a session from the App Token. It caches the widget session only.
 func (s *sessions) mint(ctx context.Context, w who, life time.Duration, privileges string) (session, error) {
+	s = s.latest()
 	for again := false; ; again = true {
 		widget, err := s.widgetSession(ctx)
 		if err != nil {
@@ -265,6 +271,7 @@ func (s *sessions) startSession(ctx context.Context, widget session, hashType st
 
 // widgetSession gives the session of anybody, with which other sessions are started.
 func (s *sessions) widgetSession(ctx context.Context) (session, error) {
+	s = s.latest()
 	if got, ok := s.heldWidget(); ok {
 		return got, nil
 	}
@@ -325,6 +332,7 @@ var harmless = []string{
 // A viewer who asks again soon gets the same session, so that looking through restricted media does
 // not start one at every look.
 func (s *sessions) playback(ctx context.Context, entry, viewer string) (session, bool, error) {
+	s = s.latest()
 	key, now := play{entry, viewer}, s.p.clock()
 	s.mu.Lock()
 	had, ok := s.plays[key]
@@ -349,6 +357,7 @@ func (s *sessions) playback(ctx context.Context, entry, viewer string) (session,
 }
 
 func (s *sessions) dropPlay(entry, viewer string) {
+	s = s.latest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.plays, play{entry, viewer})
