@@ -179,7 +179,7 @@ func TestPoliciesHold(t *testing.T) {
 }
 
 var scopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead,
+	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
 }
 
 func TestBadTokens(t *testing.T) {

@@ -133,7 +133,7 @@ func (i *issuer) metadata() metadata {
 
 var allScopes = []string{
 	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin,
-	gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead,
+	gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
 }
 
 func (i *issuer) Discovery(context.Context, *op.Request[struct{}]) (*op.Response, error) {

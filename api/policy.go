@@ -54,6 +54,15 @@ var policies = map[string]policy{
 	"getInvite":                       {public: true},
 	"acceptInvite":                    {public: true},
 
+	"listWebhooks":          {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"createWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"getWebhook":            {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"updateWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"deleteWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"testWebhook":           {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"listWebhookDeliveries": {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"redeliverWebhook":      {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+
 	"listMappings":  {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
 	"linkMapping":   {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
 	"unlinkMapping": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},

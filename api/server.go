@@ -29,6 +29,7 @@ type Services struct {
 	Uploads      *gateway.Uploads
 	Jobs         *gateway.Jobs
 	Events       *gateway.Events
+	Webhooks     *gateway.Webhooks
 }
 
 // Config is all the server needs. Nothing in it may be nil unless it says so.
@@ -56,6 +57,7 @@ type Server struct {
 	uploads      *gateway.Uploads
 	jobs         *gateway.Jobs
 	events       *gateway.Events
+	webhooks     *gateway.Webhooks
 
 	base          *url.URL
 	https         bool
@@ -93,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events,
+		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock},

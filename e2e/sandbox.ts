@@ -22,9 +22,10 @@ export class Sandbox {
     private readonly child: ChildProcess,
   ) {}
 
-  static async start(): Promise<Sandbox> {
+  /** With an address and a folder it comes back as the same one after a stop. */
+  static async start(addr = "127.0.0.1:0", data?: string): Promise<Sandbox> {
     const bin = process.env.ISTHMUS_BIN ?? resolve(import.meta.dirname, "../bin/isthmus");
-    const child = spawn(bin, ["sandbox", "--json", "--addr", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(bin, ["sandbox", "--json", "--addr", addr, ...(data ? ["--data", data] : [])], { stdio: ["ignore", "pipe", "inherit"] });
     for await (const line of createInterface({ input: child.stdout })) {
       return new Sandbox(JSON.parse(line) as Account, child);
     }

@@ -43,10 +43,11 @@ export class Server {
   private constructor(
     readonly data: string,
     private readonly port: number,
+    private readonly options: string[],
   ) {}
 
-  static async start(): Promise<Server> {
-    const s = new Server(mkdtempSync(join(tmpdir(), "isthmus-e2e-")), await freePort());
+  static async start(...options: string[]): Promise<Server> {
+    const s = new Server(mkdtempSync(join(tmpdir(), "isthmus-e2e-")), await freePort(), options);
     await s.run();
     return s;
   }
@@ -58,7 +59,7 @@ export class Server {
   /** Starts the process and waits until it says that it is ready. */
   async run(): Promise<void> {
     const bin = process.env.ISTHMUS_BIN ?? resolve(import.meta.dirname, "../bin/isthmus");
-    const args = ["serve", "--demo", "--data", this.data, "--addr", `127.0.0.1:${this.port}`];
+    const args = ["serve", "--demo", "--data", this.data, "--addr", `127.0.0.1:${this.port}`, ...this.options];
     if (process.env.ISTHMUS_TEST_POSTGRES) args.push("--db", process.env.ISTHMUS_TEST_POSTGRES);
     const child = spawn(bin, args, { stdio: ["ignore", "pipe", "pipe"] });
     const log = createWriteStream(join(this.data, "server.log"), { flags: "a" });

@@ -60,6 +60,7 @@ const (
 	ScopeConnectionsAdmin = "connections:admin"
 	ScopeMappingsAdmin    = "mappings:admin"
 	ScopeEventsRead       = "events:read"
+	ScopeWebhooksAdmin    = "webhooks:admin"
 )
 
 // adminOnly lets pass who may administer the hub: a person who is an admin (and, when they came

@@ -43,6 +43,9 @@ func (s *Events) Append(ctx context.Context, tx Tx, hubID, audience, typ, subjec
 	if err := tx.Events().Append(ctx, &e); err != nil {
 		return err
 	}
+	if err := fanOut(ctx, tx, e); err != nil {
+		return err
+	}
 	tx.AfterCommit(func() {
 		s.each(hubID, audience, (*listener).look)
 	})

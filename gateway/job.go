@@ -107,6 +107,10 @@ type (
 		IntegrationID string `json:"integration_id"`
 		ChangeID      string `json:"change_id"`
 	}
+	// DeliverWebhook sends an event to one endpoint.
+	DeliverWebhook struct {
+		DeliveryID string `json:"delivery_id"`
+	}
 	// ResumeWaiting takes up what waits for a connection that works again.
 	ResumeWaiting struct {
 		IntegrationID string `json:"integration_id"`
@@ -132,6 +136,7 @@ func (LookAtEntry) Kind() string         { return "look_at_entry" }
 func (ScanSpherical) Kind() string       { return "scan_spherical" }
 func (MarkSpherical) Kind() string       { return "mark_spherical" }
 func (ProbeIntegration) Kind() string    { return "probe_integration" }
+func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
 
 // Queues keep short work from waiting behind long work.
@@ -143,6 +148,7 @@ const (
 	// QueuePlatform has work that waits for a platform's answers most of the time: many at a time, so
 	// that those which wait for a dead one (see Lanes) leave room for the others.
 	QueuePlatform = "platform"
+	QueueWebhook  = "webhook" // waiting for receivers, of which some are always dead
 )
 
 // QueueOf tells in which queue a kind of task waits. Store.Enqueue obeys it. A process that was
@@ -156,6 +162,8 @@ func QueueOf(kind string) string {
 		return QueueLadder
 	case WatchUpload{}.Kind(), ProbeIntegration{}.Kind(): // a dead server holds a probe for a minute
 		return QueueWatch
+	case DeliverWebhook{}.Kind():
+		return QueueWebhook
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind():
 		return QueuePlatform
 	}

@@ -49,6 +49,8 @@ type Tables interface {
 	Keys() KeyTable
 	Integrations() IntegrationTable
 	Health() HealthTable
+	Webhooks() WebhookTable
+	Deliveries() DeliveryTable
 	Invites() ExpiringRows[Invite]
 	Mappings() MappingTable
 	Uploads() UploadTable
@@ -161,6 +163,27 @@ type SphericalTable interface {
 	List(ctx context.Context, integrationID, jobID string, states []CandidateState, w Slice) ([]SphericalCandidate, error)
 	// Count gives how many are in each state.
 	Count(ctx context.Context, integrationID string) (map[CandidateState]int, error)
+}
+
+// WebhookTable holds the endpoints of webhooks.
+type WebhookTable interface {
+	Rows[WebhookEndpoint]
+	List(ctx context.Context, s Scope, w Slice) ([]WebhookEndpoint, error)
+	// Enabled gives those of a hub that are called.
+	Enabled(ctx context.Context, hubID string) ([]WebhookEndpoint, error)
+	// Lock gives a row and keeps others from locking it until the transaction ends.
+	Lock(ctx context.Context, id string) (WebhookEndpoint, error)
+	// SetResult writes how it answered, whatever the version. Own setter: state, reason,
+	// failing_since, last_at, last_status, last_text.
+	SetResult(ctx context.Context, w *WebhookEndpoint) error
+}
+
+// DeliveryTable is the log of webhooks.
+type DeliveryTable interface {
+	Rows[WebhookDelivery]
+	List(ctx context.Context, endpointID string, w Slice) ([]WebhookDelivery, error)
+	// Trim deletes what was made before a time and tells how many.
+	Trim(ctx context.Context, before time.Time) (int64, error)
 }
 
 // HealthTable is the history of the connections' health.

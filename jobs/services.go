@@ -15,6 +15,7 @@ type Services struct {
 	Assets       *gateway.Assets
 	Integrations *gateway.Integrations
 	Jobs         *gateway.Jobs
+	Webhooks     *gateway.Webhooks
 	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
 
@@ -38,5 +39,6 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, lookAtEntry(s))
 	river.AddWorker(w, probeIntegration(s))
 	river.AddWorker(w, resumeWaiting(s))
+	river.AddWorker(w, deliverWebhook(s))
 	return w
 }

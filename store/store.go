@@ -147,6 +147,7 @@ var sealedColumns = []struct{ table, column string }{
 	{"integrations", "app_token"},
 	{"signing_keys", "private"},
 	{"upkeeps", "hook_secret"},
+	{"webhook_endpoints", "secret"},
 	{"kaltura_accounts", "admin_secret"},
 	{"kaltura_accounts", "user_secret"},
 	{"kaltura_app_tokens", "token"},

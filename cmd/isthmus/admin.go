@@ -38,7 +38,7 @@ type clientCommand struct {
 // allScopes is what a client gets unless told otherwise.
 var allScopes = []string{
 	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite,
-	gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead,
+	gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
 }
 
 // Run registers the client and prints its secret, which is not kept.

@@ -96,8 +96,10 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	}
 	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
+	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: outbound.NewPoster(guard)}
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
-	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows}
+	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks}
+	tasks.Sweeps = append(tasks.Sweeps, webhooks.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}
@@ -116,7 +118,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Access: s.access, Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: jobRows, Events: events,
+			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks,
 		},
 	})
 	if err != nil {

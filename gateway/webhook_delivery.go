@@ -1,0 +1,275 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// DeliveryState is how far a delivery is.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "pending" // to be tried, perhaps again
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryFailed    DeliveryState = "failed"
+)
+
+// WebhookDelivery is one event on its way to one endpoint; its id is the webhook-id of all attempts.
+type WebhookDelivery struct {
+	Row
+	EndpointID string        `bun:"endpoint_id"`
+	EventType  string        `bun:"event_type"`
+	Body       string        `bun:"body"` // what is sent, byte by byte
+	State      DeliveryState `bun:"state"`
+	Attempts   int64         `bun:"attempts"`
+	Status     int64         `bun:"status"` // HTTP status of the last attempt, 0 when nobody answered
+	Text       string        `bun:"text"`   // what went wrong last
+	NextTryAt  *time.Time    `bun:"next_try_at"`
+	LastTryAt  *time.Time    `bun:"last_try_at"`
+}
+
+// deliveryPauses lie between the attempts: over three days together, each with jitter.
+var deliveryPauses = []time.Duration{
+	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+}
+
+// deliveryTime is how long a receiver may take to answer.
+const deliveryTime = 15 * time.Second
+
+// message is what a receiver gets.
+type message struct {
+	Type      string          `json:"type"`
+	Timestamp time.Time       `json:"timestamp"`
+	HubID     string          `json:"hub_id"`
+	Subject   string          `json:"subject"`
+	Data      json.RawMessage `json:"data"`
+}
+
+// fanOut queues an event for the endpoints that want it, in the event's transaction.
+func fanOut(ctx context.Context, tx Tx, e Event) error {
+	all, err := tx.Webhooks().Enabled(ctx, e.HubID)
+	if err != nil {
+		return err
+	}
+	for _, w := range all {
+		if w.wants(e.Type) {
+			if _, err := deliver(ctx, tx, w, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func deliver(ctx context.Context, tx Tx, w WebhookEndpoint, e Event) (WebhookDelivery, error) {
+	body, err := json.Marshal(message{e.Type, e.At, e.HubID, e.Subject, e.Data})
+	if err != nil {
+		return WebhookDelivery{}, AsError(err)
+	}
+	d := WebhookDelivery{
+		Row: Row{ID: NewID("whd"), HubID: w.HubID}, EndpointID: w.ID, EventType: e.Type, Body: string(body), State: DeliveryPending, NextTryAt: &e.At,
+	}
+	if err := tx.Deliveries().Insert(ctx, &d); err != nil {
+		return d, err
+	}
+	return d, tx.Enqueue(ctx, DeliverWebhook{DeliveryID: d.ID})
+}
+
+// Deliveries gives the log of an endpoint, newest first.
+func (s *Webhooks) Deliveries(ctx context.Context, a Actor, endpointID string, w Slice) ([]WebhookDelivery, error) {
+	if _, err := s.Get(ctx, a, endpointID); err != nil {
+		return nil, err
+	}
+	return s.Store.Deliveries().List(ctx, endpointID, w)
+}
+
+// Test sends an event of the type webhook.test to one endpoint, whatever it asks for.
+func (s *Webhooks) Test(ctx context.Context, a Actor, endpointID string) (WebhookDelivery, error) {
+	w, err := s.Get(ctx, a, endpointID)
+	if err != nil {
+		return WebhookDelivery{}, err
+	}
+	if w.State == WebhookDisabled {
+		return WebhookDelivery{}, endpointDisabled()
+	}
+	var d WebhookDelivery
+	err = s.Store.Tx(ctx, func(tx Tx) error {
+		var err error
+		d, err = deliver(ctx, tx, w, Event{HubID: w.HubID, Type: "webhook.test", Subject: w.ID, At: s.Clock(), Data: json.RawMessage(`{"message":"This is a test."}`)})
+		return err
+	})
+	return d, err
+}
+
+// Redeliver sends a delivery of the log again, with the same webhook-id.
+func (s *Webhooks) Redeliver(ctx context.Context, a Actor, endpointID, id string) (WebhookDelivery, error) {
+	w, err := s.Get(ctx, a, endpointID)
+	if err != nil {
+		return WebhookDelivery{}, err
+	}
+	if w.State == WebhookDisabled {
+		return WebhookDelivery{}, endpointDisabled()
+	}
+	d, err := changeRow(ctx, s.Store, func(t Tables) Rows[WebhookDelivery] { return t.Deliveries() }, Scope(a.HubID), id, func(tx Tx, d *WebhookDelivery) error {
+		if d.EndpointID != w.ID {
+			return E(NotFound, "", "There is no such delivery.")
+		}
+		now := s.Clock()
+		d.State, d.Attempts, d.NextTryAt = DeliveryPending, 0, &now
+		return tx.Enqueue(ctx, DeliverWebhook{DeliveryID: d.ID}, Sooner(now))
+	})
+	if CodeOf(err) == NotFound {
+		err = E(NotFound, "delivery_not_found", "There is no such delivery.").Next("The log goes back seven days; load it again.")
+	}
+	return d, err
+}
+
+func endpointDisabled() *Error {
+	return E(Conflict, "webhook_disabled", "This endpoint is switched off.").Next("Switch it on first.")
+}
+
+// Sweep forgets what is too old (task Sweep).
+func (s *Webhooks) Sweep(ctx context.Context) error {
+	_, err := s.Store.Deliveries().Trim(ctx, s.Clock().Add(-deliveryLife))
+	return err
+}
+
+// RunDelivery makes one attempt (task DeliverWebhook); *Snooze until the next one. A receiver that is
+// dead or slow takes few of the workers, so that others are served meanwhile.
+func (s *Webhooks) RunDelivery(ctx context.Context, id string) error {
+	d, err := s.Store.Deliveries().Get(ctx, AnyHub, id)
+	if CodeOf(err) == NotFound || err == nil && d.State != DeliveryPending {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w, err := s.Store.Webhooks().Get(ctx, AnyHub, d.EndpointID)
+	if err != nil {
+		return err
+	}
+	if w.State == WebhookDisabled {
+		return s.outcome(ctx, d.ID, 0, 0, endpointDisabled())
+	}
+	leave, err := s.enter(w)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	secret, err := s.Sealer.Open(w.Secret, w.Place())
+	if err != nil {
+		return err
+	}
+	now := s.Clock()
+	signature, err := sign(secret, d.ID, now, d.Body)
+	if err != nil {
+		return err
+	}
+	ask, cancel := context.WithTimeout(ctx, deliveryTime)
+	defer cancel()
+	status, retry, err := s.Poster.Post(ask, w.URL, map[string]string{
+		"Content-Type": "application/json", "Webhook-Id": d.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10), "Webhook-Signature": signature,
+	}, []byte(d.Body))
+	if ctx.Err() != nil {
+		return ctx.Err() // stopped; the receiver knows the message by its id if it got it
+	}
+	return s.outcome(context.WithoutCancel(ctx), d.ID, status, retry, err)
+}
+
+// enter takes a place for a call: an endpoint has two, a hub four, and all that fail together six of
+// the workers there are.
+func (s *Webhooks) enter(w WebhookEndpoint) (leave func(), _ error) {
+	s.once.Do(func() { s.endpoints, s.hubs, s.failing = &Lanes{PerHub: 2}, &Lanes{PerHub: 4}, &Lanes{PerHub: 6} })
+	var held []func()
+	leave = func() {
+		for _, f := range held {
+			f()
+		}
+	}
+	for _, l := range []struct {
+		of   *Lanes
+		key  string
+		only bool
+	}{{s.endpoints, w.ID, true}, {s.hubs, w.HubID, true}, {s.failing, "", w.FailingSince != nil}} {
+		if !l.only {
+			continue
+		}
+		f, err := l.of.enter(QueueWebhook, l.key)
+		if err != nil {
+			leave()
+			return nil, err
+		}
+		held = append(held, f)
+	}
+	return leave, nil
+}
+
+// outcome writes an attempt down and says when the next one is.
+func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry time.Duration, cause error) error {
+	good := cause == nil && status >= 200 && status < 300
+	text := ""
+	switch {
+	case cause != nil:
+		text = AsError(cause).Message
+	case !good:
+		text = fmt.Sprintf("The receiver answered %d.", status)
+	}
+	var pause time.Duration
+	_, err := changeRow(ctx, s.Store, func(t Tables) Rows[WebhookDelivery] { return t.Deliveries() }, AnyHub, id, func(tx Tx, d *WebhookDelivery) error {
+		now := s.Clock()
+		w, err := tx.Webhooks().Lock(ctx, d.EndpointID)
+		if err != nil {
+			return err
+		}
+		d.Attempts, d.Status, d.Text, d.LastTryAt, d.NextTryAt = d.Attempts+1, int64(status), text, &now, nil
+		pause = 0
+		switch {
+		case good:
+			d.State = DeliveryDelivered
+		case w.State == WebhookDisabled || status == 410 || int(d.Attempts) > len(deliveryPauses):
+			d.State = DeliveryFailed
+		default:
+			pause = max(jitter(deliveryPauses[d.Attempts-1]), min(retry, time.Hour))
+			next := now.Add(pause)
+			d.NextTryAt = &next
+		}
+		if w.State == WebhookDisabled {
+			return nil
+		}
+		return s.result(ctx, tx, w, *d, good)
+	})
+	if CodeOf(err) == NotFound { // the endpoint was deleted meanwhile
+		return nil
+	}
+	if err == nil && pause > 0 {
+		err = &Snooze{pause}
+	}
+	return err
+}
+
+// result notes how an endpoint answered, and gives it up when nothing else helps.
+func (s *Webhooks) result(ctx context.Context, tx Tx, w WebhookEndpoint, d WebhookDelivery, good bool) error {
+	now := s.Clock()
+	w.LastAt, w.LastStatus, w.LastText = &now, d.Status, d.Text
+	switch {
+	case good:
+		w.FailingSince = nil
+	case w.FailingSince == nil:
+		w.FailingSince = &now
+	}
+	switch {
+	case good:
+	case d.Status == 410:
+		w.State, w.Reason = WebhookDisabled, "The receiver said that it is gone (410)."
+	case now.Sub(*w.FailingSince) >= webhookFailing:
+		w.State, w.Reason = WebhookDisabled, "It has failed for three days."
+	}
+	if err := tx.Webhooks().SetResult(ctx, &w); err != nil || w.State == WebhookEnabled {
+		return err
+	}
+	return s.Events.Append(ctx, tx, w.HubID, AudienceAdmins, "webhook.disabled", w.ID, map[string]any{"url": w.URL, "reason": w.Reason})
+}
