@@ -172,6 +172,7 @@ func TestEmbeddedPlatformConforms(t *testing.T) {
 			return platformtest.Subject{
 				Open: func() gateway.Platform { return e.open(a) }, Scoped: func() gateway.Platform { return e.open(scoped) },
 				Restrict: func(_ *testing.T, id string) { e.restrict(id) },
+				Caption:  func(_ *testing.T, id, language, srt string) { e.caption(id, language, srt) },
 				Alice:    alice, Bob: bob, Video: video, Picture: picture,
 			}
 		})

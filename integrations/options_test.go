@@ -20,6 +20,18 @@ func (e *embedded) category(name string, parent int64) int64 {
 	return int64(got["id"].(float64))
 }
 
+// caption adds captions to an entry.
+func (e *embedded) caption(entry, language, srt string) {
+	e.t.Helper()
+	ks := e.adminKS()
+	added := e.api(ks, "caption_captionasset.add", map[string]any{"entryId": entry, "captionAsset": map[string]any{
+		"objectType": "KalturaCaptionAsset", "language": language, "format": "1", "label": language,
+	}})
+	e.api(ks, "caption_captionasset.setContent", map[string]any{"id": added["id"], "contentResource": map[string]any{
+		"objectType": "KalturaStringResource", "content": srt,
+	}})
+}
+
 // upload sends a picture as alice and gives its entry.
 func upload(t *testing.T, p gateway.Platform, reference string) gateway.Media {
 	t.Helper()

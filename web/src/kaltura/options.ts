@@ -41,7 +41,7 @@ export function checkOptions(o: OptionsDraft, savedPlayer = ""): OptionsProblems
     p.context = "Up to 64 letters, digits, - and _, as in the category's entitlement settings.";
   if (!o.player) return p;
   if (!o.playerId.trim()) p.playerId = "The id that appToken.add answered, like 0_ab12cd34.";
-  if (!o.playerToken.trim() && o.playerId.trim() !== savedPlayer)
+  if (!o.playerToken.trim() && (!savedPlayer || o.playerId.trim() !== savedPlayer))
     p.playerToken = "The token that appToken.add answered.";
   return p;
 }
