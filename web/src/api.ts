@@ -17,6 +17,7 @@ export type Playback = Schemas["Playback"];
 export type MyIntegration = Schemas["MyIntegration"];
 export type ConnectionState = Schemas["ConnectionState"];
 export type HealthReport = Schemas["HealthReport"];
+export type Webhook = Schemas["Webhook"];
 export type Job = Schemas["Job"];
 export type Visibility = Schemas["Visibility"];
 export type HashType = Schemas["HashType"];

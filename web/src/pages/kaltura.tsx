@@ -5,6 +5,7 @@ import { AdvancedCard } from "../kaltura/advanced";
 import { Mappings } from "../kaltura/mappings";
 import { StatusView } from "../kaltura/status";
 import { NotificationsCard, ReconciliationCard } from "../kaltura/upkeep";
+import { Webhooks } from "../kaltura/webhooks";
 import { Wizard } from "../kaltura/wizard";
 import { hub, hubs, rememberHub } from "../session";
 import { Icon } from "../ui/icons";
@@ -109,6 +110,7 @@ function Settings({ hubId }: { hubId: string }) {
       <AdvancedCard key={`advanced-${load.data.etag}`} hub={hubId} i={load.data} changed={load.set} />
       <ReconciliationCard hub={hubId} />
       <NotificationsCard hub={hubId} />
+      <Webhooks hub={hubId} />
       <Mappings hub={hubId} />
     </div>
   );

@@ -1,0 +1,164 @@
+import { useState } from "preact/hooks";
+import { announce, say } from "../announce";
+import { api, call, type Problem, type Webhook } from "../api";
+import { when } from "../format";
+import { Act, Loading, ProblemBanner, useLoad } from "../ui/parts";
+
+const groups: [string, string][] = [
+  ["integration.*", "The connection works, fails, or is about to expire"],
+  ["upload.*", "Uploads"],
+  ["import.*", "Imports"],
+  ["library.*", "The library"],
+];
+
+/** Where the hub's events are sent: list, add, test, last result. */
+export function Webhooks({ hub }: { hub: string }) {
+  const path = { hub };
+  const load = useLoad(() => call(api.GET("/v1/hubs/{hub}/webhooks", { params: { path } })), [hub]);
+  const [problem, setProblem] = useState<Problem>();
+  const [secret, setSecret] = useState("");
+  const [url, setUrl] = useState("");
+  const [events, setEvents] = useState<string[]>(["integration.*"]);
+  const add = async () => {
+    setProblem(undefined);
+    const made = await call(
+      api.POST("/v1/hubs/{hub}/webhooks", {
+        params: { path },
+        body: { url, events },
+      }),
+    );
+    setSecret(made.secret);
+    setUrl("");
+    load.again();
+    announce("The endpoint was added. Its secret is shown now and never again.");
+  };
+  return (
+    <section class="card stack" aria-labelledby="webhooks-title" data-testid="webhooks">
+      <h2 id="webhooks-title">Webhooks</h2>
+      <p class="muted">
+        Other systems can be told what happens in this hub. Messages follow Standard Webhooks and are signed.
+      </p>
+      {problem && <ProblemBanner problem={problem} />}
+      {load.problem && !load.data && <ProblemBanner problem={load.problem} retry={load.again} />}
+      {!load.data && !load.problem && <Loading />}
+      {secret && (
+        <p role="status">
+          Copy the secret now, it is not shown again: <code class="wrap">{secret}</code>
+        </p>
+      )}
+      {load.data && load.data.items.length > 0 && (
+        <ul class="stack" aria-label="Endpoints">
+          {load.data.items.map((w) => (
+            <Row key={w.id} hub={hub} w={w} changed={load.again} failed={setProblem} />
+          ))}
+        </ul>
+      )}
+      <details>
+        <summary>Add an endpoint</summary>
+        <div class="stack">
+          <div class="field">
+            <label for="webhook-url">Address</label>
+            <input
+              id="webhook-url"
+              type="url"
+              inputMode="url"
+              placeholder="https://example.org/isthmus"
+              value={url}
+              onInput={(e) => setUrl(e.currentTarget.value)}
+            />
+          </div>
+          <fieldset class="stack-s">
+            <legend>Events</legend>
+            {groups.map(([name, words]) => (
+              <label key={name} class="row">
+                <input
+                  type="checkbox"
+                  checked={events.includes(name)}
+                  onChange={(e) =>
+                    setEvents(e.currentTarget.checked ? [...events, name] : events.filter((x) => x !== name))
+                  }
+                />
+                {words}
+              </label>
+            ))}
+          </fieldset>
+          <div class="row">
+            <Act kind="primary" disabled={!url || events.length === 0} do={add} failed={setProblem}>
+              Add endpoint
+            </Act>
+          </div>
+        </div>
+      </details>
+    </section>
+  );
+}
+
+function Row({
+  hub,
+  w,
+  changed,
+  failed,
+}: {
+  hub: string;
+  w: Webhook;
+  changed: () => void;
+  failed: (p: Problem) => void;
+}) {
+  const path = { hub, id: w.id };
+  const off = w.state === "disabled";
+  const word = off ? "Switched off" : w.failing_since ? "Failing" : "Working";
+  const test = async () => {
+    const sent = await call(api.POST("/v1/hubs/{hub}/webhooks/{id}/test", { params: { path } }));
+    for (let i = 0; i < 20; i++) {
+      await new Promise((r) => setTimeout(r, 500));
+      const log = await call(
+        api.GET("/v1/hubs/{hub}/webhooks/{id}/deliveries", { params: { path, query: { limit: 5 } } }),
+      );
+      const d = log.items.find((x) => x.id === sent.id);
+      if (!d || d.attempts === 0) continue;
+      say(d.state === "delivered" ? `The receiver took it (${d.status}).` : (d.text ?? "It was not taken."));
+      changed();
+      return;
+    }
+    say("The test is on its way; look again in a moment.");
+  };
+  const turn = async () => {
+    await call(
+      api.PATCH("/v1/hubs/{hub}/webhooks/{id}", {
+        params: { path, header: { "If-Match": w.etag } },
+        headers: { "Content-Type": "application/merge-patch+json" },
+        body: { enabled: off },
+      }),
+    );
+    changed();
+  };
+  const remove = async () => {
+    await call(api.DELETE("/v1/hubs/{hub}/webhooks/{id}", { params: { path } }));
+    say("The endpoint was removed.");
+    changed();
+  };
+  return (
+    <li class="stack-s" data-webhook={w.id}>
+      <p class="wrap">
+        <span class={`badge ${off ? "bad" : w.failing_since ? "warn" : "ok"}`}>{word}</span> <bdi>{w.url}</bdi>
+      </p>
+      <p class="small muted">
+        {w.events.join(", ")}. {w.reason}{" "}
+        {w.last_at
+          ? `Called last ${when(w.last_at)}: ${w.last_text || `answered ${w.last_status}`}`
+          : "Not called yet."}
+      </p>
+      <div class="row">
+        <Act small disabled={off} do={test} failed={failed} aria-label={`Send a test to ${w.url}`}>
+          Send a test
+        </Act>
+        <Act small do={turn} failed={failed} aria-label={`Switch ${off ? "on" : "off"} ${w.url}`}>
+          {off ? "Switch on" : "Switch off"}
+        </Act>
+        <Act small kind="danger" do={remove} failed={failed} aria-label={`Remove ${w.url}`}>
+          Remove
+        </Act>
+      </div>
+    </li>
+  );
+}
