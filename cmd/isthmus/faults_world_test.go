@@ -43,10 +43,13 @@ type faultHub struct {
 	proxy          *faultProxy
 }
 
-// faultPatience is short, because many faults end only when patience does.
-const faultPatience = "4s"
+// Many faults end only when patience does; where calls must hang for as long as a test wants, it never does.
+const (
+	faultPatience = "4s"
+	noEnd         = "10m"
+)
 
-func newFaultWorld(t testing.TB, hubs int, env ...string) *faultWorld {
+func newFaultWorld(t testing.TB, hubs int, patience string, env ...string) *faultWorld {
 	t.Helper()
 	cmd := sandboxCmd("--json", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "sandbox"))
 	out, err := cmd.StdoutPipe()
@@ -62,7 +65,7 @@ func newFaultWorld(t testing.TB, hubs int, env ...string) *faultWorld {
 		t.Fatal(err)
 	}
 	w.process = newServer(t, "", func(s *process) {
-		s.args, s.env = []string{"--allow-networks", "127.0.0.1/32", "--kaltura-patience", faultPatience}, env
+		s.args, s.env = []string{"--allow-networks", "127.0.0.1/32", "--kaltura-patience", patience}, env
 		w.makeHubs(t, filepath.Join(s.dir, "data"), hubs)
 	})
 	return w

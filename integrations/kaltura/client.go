@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	answerLimit  = 8 << 20 // a page of 500 entries has a tenth of it
+	answerLimit  = 4 << 20 // a page of 100 entries has a tenth of it
 	answerUsual  = 1 << 20 // larger ones are read one at a time
 	answerDepth  = 32
 	answerWidth  = 2000 // elements of one array or object

@@ -56,12 +56,26 @@ func mediaType(n number) gateway.MediaType {
 
 var thumbVersion = regexp.MustCompile(`/version/([0-9A-Za-z]+)`)
 
+// Pages are kept for when Kaltura does not answer, so a server must not choose how large they are.
+const (
+	nameLimit = 1 << 10
+	textLimit = 16 << 10
+)
+
+// brief cuts what is longer than limit bytes, and lets go of the rest.
+func brief(t text, limit int) string {
+	if len(t) <= limit {
+		return string(t)
+	}
+	return strings.Clone(cutBytes(string(t), limit))
+}
+
 func (e entry) media() gateway.Media {
 	m := gateway.Media{
-		ID: string(e.ID), Name: string(e.Name), Description: string(e.Description),
-		Type: mediaType(e.MediaType), Status: mediaStatus(string(e.Status)), OwnerID: string(e.UserID),
-		Tags: splitTags(string(e.Tags)), DurationMS: max(0, int64(e.MSDuration)),
-		Width: max(0, int(e.Width)), Height: max(0, int(e.Height)), ReferenceID: string(e.ReferenceID),
+		ID: string(e.ID), Name: brief(e.Name, nameLimit), Description: brief(e.Description, textLimit),
+		Type: mediaType(e.MediaType), Status: mediaStatus(string(e.Status)), OwnerID: brief(e.UserID, nameLimit),
+		Tags: splitTags(brief(e.Tags, textLimit)), DurationMS: max(0, int64(e.MSDuration)),
+		Width: max(0, int(e.Width)), Height: max(0, int(e.Height)), ReferenceID: brief(e.ReferenceID, nameLimit),
 		CreatedAt: unix(e.CreatedAt), UpdatedAt: unix(e.UpdatedAt),
 	}
 	if m.DurationMS == 0 {
