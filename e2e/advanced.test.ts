@@ -43,12 +43,12 @@ for (const scheme of ["light", "dark"] as const) {
     const other = (await profile.locator("option").nth(2).getAttribute("value"))!;
     await profile.selectOption(other);
     await card.getByRole("button", { name: "Save advanced settings" }).click();
-    await expect(page.getByText("The advanced settings were saved.")).toBeVisible();
+    await expect(page.locator(".toast", { hasText: "The advanced settings were saved." }).last()).toBeVisible();
     await page.reload();
     await expect(page.getByRole("region", { name: "Advanced settings" }).getByLabel("Conversion profile")).toHaveValue(other);
     await page.getByRole("region", { name: "Advanced settings" }).getByLabel("Conversion profile").selectOption("");
     await page.getByRole("button", { name: "Save advanced settings" }).click();
-    await expect(page.getByText("The advanced settings were saved.")).toBeVisible();
+    await expect(page.locator(".toast", { hasText: "The advanced settings were saved." }).last()).toBeVisible();
     expect(complaints).toEqual([]);
     await context.close();
   });

@@ -82,7 +82,7 @@ export function OptionsFields(p: {
           />
         )}
       </div>
-      <label class="row">
+      <label class="row" style={{ flexWrap: "nowrap" }}>
         <input type="checkbox" checked={o.player} onChange={(e) => put("player")(e.currentTarget.checked)} />
         <span>Use a second App Token for playback</span>
       </label>
