@@ -24,6 +24,7 @@ type Actor struct {
 	Name          string
 	Scopes        []string // of a bearer token; nil for a person with a session, who has all their role allows
 
+	OwnRight       bool   // act on the platform with the person's own right only, never with the account's
 	PlatformUserID string // the mapped user on the media platform; set by Catalog before it calls a Platform
 }
 

@@ -57,6 +57,8 @@ type Captioner interface {
 // Tagger is a platform whose entries' tags can be changed. AddTag keeps the others and is idempotent.
 type Tagger interface {
 	AddTag(ctx context.Context, actor Actor, id, tag string) (Media, error)
+	// RemoveTag takes one tag away and keeps the others. Idempotent.
+	RemoveTag(ctx context.Context, actor Actor, id, tag string) (Media, error)
 }
 
 // PlatformUser is a user account on a platform.
@@ -111,7 +113,7 @@ type Looker interface {
 type Account struct {
 	// SavedAt says when these values were saved; zero for a trial of values that are not. Of the saved
 	// accounts of one integration the newest takes over from those still in use.
-	SavedAt time.Time
+	SavedAt       time.Time
 	IntegrationID string
 	HubID         string
 	Platform      string

@@ -15,6 +15,7 @@ type Services struct {
 	Assets       *gateway.Assets
 	Integrations *gateway.Integrations
 	Jobs         *gateway.Jobs
+	Spherical    *gateway.Spherical
 	Webhooks     *gateway.Webhooks
 	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
@@ -37,6 +38,8 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, diagnoseIntegration(s))
 	river.AddWorker(w, reconcileLibrary(s))
 	river.AddWorker(w, lookAtEntry(s))
+	river.AddWorker(w, scanSpherical(s))
+	river.AddWorker(w, markSpherical(s))
 	river.AddWorker(w, probeIntegration(s))
 	river.AddWorker(w, resumeWaiting(s))
 	river.AddWorker(w, deliverWebhook(s))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -247,19 +248,35 @@ func (p *Platform) Remove(ctx context.Context, a gateway.Actor, id string) error
 
 // AddTag implements gateway.Tagger.
 func (p *Platform) AddTag(ctx context.Context, a gateway.Actor, id, tag string) (gateway.Media, error) {
+	return p.retag(ctx, a, id, func(tags []string) ([]string, bool) { return append(tags, tag), !hasTag(tags, tag) })
+}
+
+// RemoveTag implements gateway.Tagger.
+func (p *Platform) RemoveTag(ctx context.Context, a gateway.Actor, id, tag string) (gateway.Media, error) {
+	return p.retag(ctx, a, id, func(tags []string) ([]string, bool) {
+		left := slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return hasTag([]string{t}, tag) })
+		return left, len(left) != len(tags)
+	})
+}
+
+// retag reads an entry's tags, changes them and, when that made a difference, writes them.
+func (p *Platform) retag(ctx context.Context, a gateway.Actor, id string, change func([]string) ([]string, bool)) (gateway.Media, error) {
 	mu := &p.tagging[stripe(id)]
 	mu.Lock()
 	defer mu.Unlock()
 	var e entry
 	err := p.asEditor(ctx, a, func(w who) error {
 		var err error
-		if e, err = p.entry(ctx, w, id); err != nil || hasTag(splitTags(string(e.Tags)), tag) {
+		if e, err = p.entry(ctx, w, id); err != nil {
 			return err
 		}
-		tags := strings.Join(append(splitTags(string(e.Tags)), tag), ", ")
+		tags, differ := change(splitTags(string(e.Tags)))
+		if !differ {
+			return nil
+		}
 		return p.as(ctx, w, "media.update", params{
 			"entryId":    id,
-			"mediaEntry": params{"objectType": "KalturaMediaEntry", "tags": tags},
+			"mediaEntry": params{"objectType": "KalturaMediaEntry", "tags": strings.Join(tags, ", ")},
 		}, &e)
 	})
 	if err != nil {
@@ -275,7 +292,7 @@ func (p *Platform) asEditor(ctx context.Context, a gateway.Actor, fn func(who) e
 		return err
 	}
 	err = fn(w)
-	if !notAllowed(err) || w.admin {
+	if !notAllowed(err) || w.admin || a.OwnRight {
 		return err
 	}
 	if _, aerr := p.sessions.get(ctx, who{admin: true}); aerr != nil {
