@@ -85,8 +85,10 @@ func TestRotationUnderLoad(t *testing.T) {
 	if err != nil || saved.AppTokenID != tok.ID {
 		t.Fatal(saved, err)
 	}
-	under.Lock() // what began with the old token's sessions ends
-	under.Unlock()
+	func() { // what began with the old token's sessions ends
+		under.Lock()
+		defer under.Unlock()
+	}()
 	var out any
 	l.world.ask("appToken", "delete", map[string]any{"id": old.AppTokenID}, &out)
 

@@ -20,7 +20,9 @@ func (u upkeeps) SetHookAt(ctx context.Context, id string, at time.Time) error {
 	return u.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery { return q.Set("hook_at = ?", at).Where("id = ?", id) })
 }
 
-type spherical struct{ rows[gateway.SphericalCandidate] }
+type spherical struct {
+	rows[gateway.SphericalCandidate]
+}
 
 // Spherical gives the entries that look spherical.
 func (t tables) Spherical() gateway.SphericalTable {

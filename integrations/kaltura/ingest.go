@@ -273,7 +273,6 @@ func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secre
 	defer cancel()
 	length := int64(head.Len()) + c.size + int64(len(tail))
 	src := &source{r: io.LimitReader(c.r, c.size), want: c.size}
-	defer src.stop() // an answer may come before the body is read, and c.r is read again in a repeat
 	body := w.reader(io.MultiReader(&head, src, strings.NewReader(tail)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.p.action(in.base, op), io.NopCloser(body))
 	if err != nil {
@@ -282,6 +281,7 @@ func (in *ingest) post(ctx context.Context, op string, c chunk, ks gateway.Secre
 	req.ContentLength = length
 	req.Header.Set("Content-Type", form.FormDataContentType())
 	a, err := in.p.send(req, op)
+	// An answer may come before the body is read, and c.r is read again in a repeat.
 	if serr := src.stop(); err != nil && serr != nil {
 		return a, &fault{Op: op, Kind: faultSource, Err: serr}
 	}
