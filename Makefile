@@ -63,7 +63,9 @@ check: ## generate and lint; fails when anything generated was out of date
 test: ## install what tests need, then test everything: Go with -race on both databases, then the browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory web
-	ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres $(GOTEST) -race ./...
+	@mkdir -p test-results/reports # kept: go test does not repeat what passed already
+	ISTHMUS_REPORTS=$(CURDIR)/test-results/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres $(GOTEST) -race ./...
+	@for report in test-results/reports/*.txt; do echo; cat "$$report"; done
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: e2e

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ type faultRow struct {
 }
 
 // faultTable collects what the tests of bad days found. TestMain prints it once at the end, and
-// writes it to the file that ISTHMUS_FAULTS_REPORT names.
+// writes it into the folder that ISTHMUS_REPORTS names.
 var faultTable struct {
 	sync.Mutex
 	rows []faultRow
@@ -47,8 +48,8 @@ func printFaults() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.anchor, r.fault, r.saw, r.lost, recovery)
 	}
 	fmt.Print("\nFault table\n\n" + b.String() + "\n")
-	if name := os.Getenv("ISTHMUS_FAULTS_REPORT"); name != "" {
-		if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+	if dir := os.Getenv("ISTHMUS_REPORTS"); dir != "" { // shown at the end of `make test`
+		if err := os.WriteFile(filepath.Join(dir, "faults.txt"), []byte(b.String()), 0o600); err != nil {
 			fmt.Println(err)
 		}
 	}

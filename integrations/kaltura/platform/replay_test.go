@@ -227,8 +227,11 @@ func (r *replayer) run(notMet map[string]string) {
 			t.Errorf("not-met.txt names %s, which is no scenario", name)
 		}
 	}
-	t.Logf("fields that clients read: %d of %d scenarios met, %s fields", met, len(seen), &r.read)
-	t.Logf("every recorded field: %s", &r.all)
+	said := fmt.Sprintf("%s\n  fields that clients read: %d of %d scenarios met, %s fields\n  every recorded field: %s\n", t.Name(), met, len(seen), &r.read, &r.all)
+	t.Log(said)
+	if dir := os.Getenv("ISTHMUS_REPORTS"); dir != "" { // shown at the end of `make test`
+		must(t, os.WriteFile(filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+".txt"), []byte(said), 0o600))
+	}
 	if r.all.share() < wantedShare {
 		t.Errorf("every recorded field: less than %v", wantedShare)
 	}
