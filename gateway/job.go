@@ -164,7 +164,7 @@ func QueueOf(kind string) string {
 		return QueueWatch
 	case DeliverWebhook{}.Kind():
 		return QueueWebhook
-	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind():
+	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

@@ -22,7 +22,8 @@ type SphericalCandidate struct {
 	EntryID       string         `bun:"entry_id"`
 	Name          string         `bun:"name"`
 	Type          MediaType      `bun:"type"`
-	OwnerID       string         `bun:"owner_id"` // platform user id
+	OwnerID       string         `bun:"owner_id"`    // platform user id
+	CategoryID    int64          `bun:"category_id"` // as the platform said when it was looked at
 	Width         int            `bun:"width"`
 	Height        int            `bun:"height"`
 	Likely        bool           `bun:"likely"`   // more than one sign, or a sure one
@@ -37,11 +38,36 @@ type SphericalCandidate struct {
 
 // SphericalScan is how far a look for untagged 360° media is.
 type SphericalScan struct {
-	StartedAt time.Time `json:"started_at"`
-	EndedAt   time.Time `json:"ended_at"` // zero = under way, or never begun
-	Since     time.Time `json:"since"`    // entries changed before were looked at by an earlier scan
-	Cursor    string    `json:"cursor"`   // where it goes on
-	Looked    int       `json:"looked"`
-	Found     int       `json:"found"`
-	Problem   *Problem  `json:"problem,omitempty"`
+	AskedAt    time.Time `json:"asked_at"` // an admin asked for it; zero = by schedule
+	StartedAt  time.Time `json:"started_at"`
+	EndedAt    time.Time `json:"ended_at"`    // zero = under way, or never begun
+	Since      time.Time `json:"since"`       // entries changed before were looked at by an earlier scan
+	Cursor     string    `json:"cursor"`      // where it goes on
+	CategoryID int64     `json:"category_id"` // that it was limited to
+	Looked     int       `json:"looked"`
+	Found      int       `json:"found"`
+	Problem    *Problem  `json:"problem,omitempty"`
+}
+
+func (s SphericalScan) underWay() bool { return !s.StartedAt.IsZero() && s.EndedAt.IsZero() }
+
+// markRetry is the pause of a run whose platform does not answer: somebody looks at its progress.
+const markRetry = 15 * time.Second
+
+// busy tells whether a run is about to change the tag.
+func (s CandidateState) busy() bool { return s == CandidateMarking || s == CandidateUndoing }
+
+// before gives the state that a run began from, after the one that it leads to.
+func (s CandidateState) before() CandidateState {
+	if s == CandidateMarking {
+		return CandidateOffered
+	}
+	return CandidateMarked
+}
+
+func (s CandidateState) after() CandidateState {
+	if s == CandidateMarking {
+		return CandidateMarked
+	}
+	return CandidateOffered
 }

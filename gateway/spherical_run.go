@@ -2,245 +2,156 @@ package gateway
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"slices"
 )
 
-// Spherical finds entries that look spherical and lack the tag, and tags those that a person chose.
-// It never tags by itself. Safe for concurrent use.
-type Spherical struct {
-	Catalog *Catalog
+// CandidateFilter says which candidates are meant. Zero fields do not limit.
+type CandidateFilter struct {
+	OwnerID    string // platform user
+	CategoryID int64
+	JobID      string // the run that handled them last
+	States     []CandidateState
 }
 
-func (s *Spherical) ins() *Integrations { return s.Catalog.Integrations }
-
-// Allow switches the search on or off. Admins only. Switched on, it begins at once.
-func (s *Spherical) Allow(ctx context.Context, a Actor, on bool) (Upkeep, error) {
-	in, err := s.admin(ctx, a)
-	if err != nil {
-		return Upkeep{}, err
-	}
-	return s.ins().changeUpkeep(ctx, in.ID, func(tx Tx, u *Upkeep) error {
-		if u.Spherical == on {
-			return errUnchanged
-		}
-		u.Spherical = on
-		if on {
-			u.Scan = SphericalScan{}
-			if err := tx.Enqueue(ctx, ScanSpherical{in.ID}); err != nil {
-				return err
-			}
-		}
-		return audit(ctx, tx, a, "integration.spherical", in.ID, map[string]any{"allowed": on})
-	})
-}
-
-func (s *Spherical) admin(ctx context.Context, a Actor) (Integration, error) {
-	if _, err := s.ins().adminGate(ctx, a); err != nil {
-		return Integration{}, err
-	}
-	in, err := s.ins().saved(ctx, a.HubID)
-	if err != nil {
-		return in, err
-	}
-	_, err = s.ins().upkeep(ctx, in)
-	return in, err
-}
-
-// RunScan looks at the entries that changed since the last look, or at all (task ScanSpherical). It
-// notes after each page where it goes on.
-func (s *Spherical) RunScan(ctx context.Context, integrationID string) error {
-	in, err := s.ins().Store.Integrations().Get(ctx, AnyHub, integrationID)
-	if CodeOf(err) == NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err = s.ins().gate(ctx, in.HubID, true); err != nil {
-		return nil //nolint:nilerr // not in use
-	}
-	u, err := s.ins().upkeep(ctx, in)
-	if err != nil || !u.Spherical {
-		return err
-	}
-	o, err := s.ins().open(in)
-	if err != nil {
-		return err
-	}
-	scan := u.Scan
-	if scan.StartedAt.IsZero() || !scan.EndedAt.IsZero() {
-		scan = SphericalScan{StartedAt: s.ins().Clock(), Since: u.Scan.StartedAt}
-	}
-	flat := false
-	for {
-		page, err := o.Platform.Browse(ctx, Actor{HubID: in.HubID}, Query{
-			Types: []MediaType{Video, Image}, Only360: &flat, Statuses: []MediaStatus{MediaReady}, Sort: SortUpdated, Limit: maxPage, Cursor: scan.Cursor,
-		})
-		s.ins().Heard(ctx, in, err)
-		if err != nil {
-			return err
-		}
-		over := page.Next == ""
-		for _, m := range page.Items {
-			if m.UpdatedAt.Before(scan.Since) {
-				over = true
-				break
-			}
-			scan.Looked++
-			found, err := s.offer(ctx, o, m)
-			if err != nil {
-				return err
-			}
-			if found {
-				scan.Found++
-			}
-		}
-		if scan.Cursor = page.Next; over {
-			scan.EndedAt, scan.Cursor = s.ins().Clock(), ""
-		}
-		if _, err = s.ins().changeUpkeep(ctx, in.ID, func(_ Tx, u *Upkeep) error {
-			u.Scan = scan
-			return nil
-		}); err != nil || over {
-			return err
-		}
-	}
-}
-
-// offer writes an entry down when it looks spherical and was not offered before.
-func (s *Spherical) offer(ctx context.Context, o Opened, m Media) (bool, error) {
-	evidence, likely := signs(m, nil)
-	if len(evidence) == 0 {
-		return false, nil
-	}
-	if !likely { // one sign only: the file itself may say more
-		evidence, likely = signs(m, s.head(ctx, o, m))
-	}
-	in := o.Integration
-	err := s.ins().Store.Spherical().Insert(ctx, &SphericalCandidate{
-		Row: Row{ID: NewID("sph"), HubID: in.HubID}, IntegrationID: in.ID, EntryID: m.ID, Name: m.Name, Type: m.Type,
-		OwnerID: m.OwnerID, Width: m.Width, Height: m.Height, Likely: likely, Evidence: evidence, State: CandidateOffered,
-	})
-	if CodeOf(err) == Conflict { // offered, marked or dismissed before
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (s *Spherical) head(ctx context.Context, o Opened, m Media) []byte {
-	r, err := o.Platform.Open(ctx, Actor{HubID: o.Integration.HubID}, m.ID, RenditionOriginal, Range{0, sphericalHead})
-	if err != nil {
-		slog.DebugContext(ctx, "the beginning of a file could not be read", "entry", m.ID, "error", err)
-		return nil
-	}
-	defer func() { _ = r.Close() }()
-	b, _ := io.ReadAll(io.LimitReader(r, sphericalHead))
-	return b
-}
-
-// Candidates lists what was found, newest first. Admins only.
-func (s *Spherical) Candidates(ctx context.Context, a Actor, states []CandidateState, w Slice) ([]SphericalCandidate, error) {
-	in, err := s.admin(ctx, a)
-	if err != nil {
-		return nil, err
+// see passes the gates of admins and gives what the actor may see of the candidates: the search saw
+// the whole account, an admin may not. nobody: there is nothing that they could see.
+func (s *Spherical) see(ctx context.Context, a Actor) (v view, f CandidateFilter, nobody bool, _ error) {
+	if _, err := s.admin(ctx, a); err != nil {
+		return v, f, false, err
 	}
 	v, err := s.Catalog.enter(ctx, a, false)
 	if err != nil {
+		return v, f, false, err
+	}
+	f.CategoryID = v.Integration.CategoryID
+	if v.Integration.Visibility != VisibilityShared {
+		f.OwnerID = v.actor.PlatformUserID
+		nobody = f.OwnerID == ""
+	}
+	return v, f, nobody, nil
+}
+
+func (v view) maySee(c SphericalCandidate) bool {
+	return c.IntegrationID == v.Integration.ID && Decide(v.actor, v.Integration, Media{ID: c.EntryID, OwnerID: c.OwnerID, CategoryID: c.CategoryID}).Allowed
+}
+
+// Candidates lists what was found, newest first, of all runs or of one. Admins only, and of that
+// what they may see.
+func (s *Spherical) Candidates(ctx context.Context, a Actor, states []CandidateState, jobID string, w Slice) ([]SphericalCandidate, error) {
+	v, f, nobody, err := s.see(ctx, a)
+	if err != nil || nobody {
 		return nil, err
 	}
-	rows, err := s.ins().Store.Spherical().List(ctx, in.ID, "", states, w)
-	return slices.DeleteFunc(rows, func(c SphericalCandidate) bool { // the search saw the whole account, an admin may not
-		return !Decide(v.actor, in, Media{ID: c.EntryID, OwnerID: c.OwnerID, CategoryID: in.CategoryID}).Allowed
-	}), err
-}
-
-// Dismiss says that entries are flat: they are not offered again. Harmless when repeated.
-func (s *Spherical) Dismiss(ctx context.Context, a Actor, ids []string) error {
-	if _, err := s.admin(ctx, a); err != nil {
-		return err
+	f.States, f.JobID = states, jobID
+	rows, err := s.ins().Store.Spherical().List(ctx, v.Integration.ID, f, w)
+	if err != nil {
+		return nil, err
 	}
-	return s.ins().Store.Tx(ctx, func(tx Tx) error {
-		_, err := s.move(ctx, tx, a, ids, "", CandidateOffered, CandidateDismissed)
-		return err
-	})
+	for _, c := range rows {
+		if !v.maySee(c) { // the query asked for no such row
+			return nil, E(Internal, "", "An entry was found that you may not see.")
+		}
+	}
+	return rows, nil
 }
 
-// Mark tags entries in Kaltura with the caller's own right, as one job that can be watched; Undo
-// takes back the tags that we set, of single entries or of a whole job. Both are admins' doings.
-func (s *Spherical) Mark(ctx context.Context, a Actor, ids []string) (Job, error) {
+// Dismiss says that entries are flat, so that they are not offered again, or takes that back. It
+// gives the ids of those that changed. Harmless when repeated.
+func (s *Spherical) Dismiss(ctx context.Context, a Actor, ids []string, flat bool) (moved []string, err error) {
+	v, _, _, err := s.see(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	from, to := CandidateOffered, CandidateDismissed
+	if !flat {
+		from, to = to, from
+	}
+	err = s.ins().Store.Tx(ctx, func(tx Tx) (err error) {
+		if moved, err = s.move(ctx, tx, v, ids, "", from, to); err != nil || len(moved) == 0 {
+			return err
+		}
+		return audit(ctx, tx, a, "spherical.dismiss", v.Integration.ID, map[string]any{"entries": len(moved), "flat": flat})
+	})
+	return moved, err
+}
+
+// Mark tags entries in Kaltura with the caller's own right, as one job that can be watched and
+// cancelled; Undo takes back the tags that we set, of single entries or of a whole job. Both are
+// admins' doings and give the ids of what the job will handle: those that do not wait for that, or
+// are not the caller's to see, are left out. Conflict with reason "nothing_to_do" when none remains.
+func (s *Spherical) Mark(ctx context.Context, a Actor, ids []string) (Job, []string, error) {
 	return s.begin(ctx, a, ids, "", "mark_360", CandidateOffered, CandidateMarking)
 }
 
 // Undo is described at Mark.
-func (s *Spherical) Undo(ctx context.Context, a Actor, ids []string, jobID string) (Job, error) {
+func (s *Spherical) Undo(ctx context.Context, a Actor, ids []string, jobID string) (Job, []string, error) {
 	return s.begin(ctx, a, ids, jobID, "unmark_360", CandidateMarked, CandidateUndoing)
 }
 
-func (s *Spherical) begin(ctx context.Context, a Actor, ids []string, of, kind string, from, to CandidateState) (job Job, err error) {
-	in, err := s.admin(ctx, a)
+func (s *Spherical) begin(ctx context.Context, a Actor, ids []string, of, kind string, from, to CandidateState) (job Job, moved []string, err error) {
+	v, f, nobody, err := s.see(ctx, a)
 	if err != nil {
-		return Job{}, err
+		return Job{}, nil, err
 	}
 	if a.Machine() {
-		return Job{}, E(Forbidden, "needs_person", "Tags are set with a person's own right in Kaltura, and this client acts for nobody.").
+		return Job{}, nil, E(Forbidden, "needs_person", "Tags are set with a person's own right in Kaltura, and this client acts for nobody.").
 			Next("Act for a person: exchange that person's token for one of yours (token exchange).")
 	}
-	if of != "" {
-		rows, err := s.ins().Store.Spherical().List(ctx, in.ID, of, []CandidateState{from}, Slice{Limit: 500})
+	if of != "" && !nobody {
+		f.JobID, f.States = of, []CandidateState{from}
+		rows, err := s.ins().Store.Spherical().List(ctx, v.Integration.ID, f, Slice{Limit: 500})
 		if err != nil {
-			return Job{}, err
+			return Job{}, nil, err
 		}
 		for _, c := range rows {
 			ids = append(ids, c.ID)
 		}
 	}
 	err = s.ins().Store.Tx(ctx, func(tx Tx) error {
-		job = Job{Row: Row{ID: NewID("job"), HubID: a.HubID}, ParticipantID: a.ParticipantID, Kind: kind, Subject: in.ID, State: JobQueued}
-		n, err := s.move(ctx, tx, a, ids, job.ID, from, to)
-		if err != nil {
+		job = Job{Row: Row{ID: NewID("job"), HubID: a.HubID}, ParticipantID: a.ParticipantID, Kind: kind, Subject: v.Integration.ID, State: JobQueued}
+		var err error
+		if moved, err = s.move(ctx, tx, v, ids, job.ID, from, to); err != nil {
 			return err
 		}
-		if n == 0 {
+		if len(moved) == 0 {
 			return E(Conflict, "nothing_to_do", "None of these entries waits for that.").Next("Load the list again.")
 		}
 		if err = tx.Jobs().Insert(ctx, &job); err != nil {
 			return err
 		}
-		if err = audit(ctx, tx, a, "spherical."+kind, in.ID, map[string]any{"entries": n, "job": job.ID}); err != nil {
+		if err = audit(ctx, tx, a, "spherical."+kind, v.Integration.ID, map[string]any{"entries": len(moved), "job": job.ID}); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, MarkSpherical{job.ID})
 	})
-	return job, err
+	return job, moved, err
 }
 
-// move changes the state of those of the candidates that are in a state, and tells how many.
-func (s *Spherical) move(ctx context.Context, tx Tx, a Actor, ids []string, jobID string, from, to CandidateState) (n int, _ error) {
+// move changes the state of those of the candidates that are in a state, and tells which.
+func (s *Spherical) move(ctx context.Context, tx Tx, v view, ids []string, jobID string, from, to CandidateState) (moved []string, _ error) {
 	for _, id := range ids {
-		c, err := tx.Spherical().Get(ctx, Scope(a.HubID), id)
-		if CodeOf(err) == NotFound || err == nil && c.State != from {
+		c, err := tx.Spherical().Get(ctx, Scope(v.Integration.HubID), id)
+		if CodeOf(err) == NotFound || err == nil && (c.State != from || !v.maySee(c)) {
 			continue
 		}
 		if err != nil {
-			return n, err
+			return nil, err
 		}
 		c.State, c.JobID, c.ErrorCode, c.ErrorText, c.NextStep = to, jobID, "", "", ""
 		if err = tx.Spherical().Update(ctx, &c); err != nil {
-			return n, err
+			return nil, err
 		}
-		n++
+		moved = append(moved, id)
 	}
-	return n, nil
+	return moved, nil
 }
 
 // RunMark does what a job was begun for (task MarkSpherical). A refusal by Kaltura is written to the
-// entry it is about; the others go on.
+// entry it is about; the others go on. While Kaltura does not answer, the job waits.
 func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 	store := s.ins().Store
 	job, err := store.Jobs().Get(ctx, AnyHub, jobID)
-	if CodeOf(err) == NotFound || err == nil && job.over() {
+	if CodeOf(err) == NotFound || err == nil && job.over() && job.State != JobCancelled {
 		return nil
 	}
 	if err != nil {
@@ -250,73 +161,181 @@ func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 	if err != nil {
 		return err
 	}
-	rows, err := store.Spherical().List(ctx, job.Subject, jobID, nil, Slice{Limit: 500})
+	rows, err := store.Spherical().List(ctx, job.Subject, CandidateFilter{JobID: jobID}, Slice{Limit: 500})
 	if err != nil {
 		return err
 	}
-	refused := 0
-	for i, c := range rows {
-		if c.State == CandidateMarking || c.State == CandidateUndoing {
-			err := s.tag(ctx, a, c)
-			switch CodeOf(err) {
-			case Unavailable, RateLimited, Internal:
-				return err // all that is left is tried again
-			}
-			if err = s.settle(ctx, c, err); err != nil {
-				return err
-			}
-		}
-		if now, err := store.Spherical().Get(ctx, AnyHub, c.ID); err == nil && now.ErrorCode != "" {
-			refused++
-		}
-		s.ins().Events.Progress(job.HubID, audienceOf(job.ParticipantID, ""), "job.progress", jobID,
-			JobNews{jobID, job.Kind, job.Subject, JobRunning, float64(i+1) / float64(len(rows))})
+	if job, err = s.step(ctx, jobID, func(j *Job) { j.State, j.NextTryAt = JobRunning, nil }); err != nil {
+		return err
 	}
-	_, err = changeRow(ctx, store, func(t Tables) Rows[Job] { return t.Jobs() }, AnyHub, jobID, func(tx Tx, j *Job) error {
+	done := 0
+	for _, c := range rows {
+		if job.State == JobCancelled {
+			return s.release(ctx, jobID, nil)
+		}
+		if !c.State.busy() { // by an earlier try
+			done++
+			continue
+		}
+		ours, err := s.tag(ctx, a, c)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch e := AsError(err); CodeOf(err) {
+		case Unavailable, RateLimited:
+			at := s.ins().Clock().Add(max(e.Retry, markRetry))
+			if _, serr := s.step(ctx, jobID, func(j *Job) { j.State, j.NextTryAt = JobWaiting, &at }); serr != nil {
+				return serr
+			}
+			return &Snooze{max(e.Retry, markRetry)} // all that is left is tried again
+		case Internal:
+			return err
+		}
+		if err = s.settle(ctx, c, ours, err); err != nil {
+			return err
+		}
+		done++
+		if job, err = s.step(ctx, jobID, func(j *Job) { j.Progress = float64(done) / float64(len(rows)) }); err != nil {
+			return err
+		}
+	}
+	return s.finish(ctx, jobID)
+}
+
+// step changes a job that is not over, tells its owner how far it is and gives it as it is now.
+func (s *Spherical) step(ctx context.Context, jobID string, f func(*Job)) (Job, error) {
+	j, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[Job] { return t.Jobs() }, AnyHub, jobID, func(_ Tx, j *Job) error {
+		if j.over() {
+			return errUnchanged
+		}
+		f(j)
+		return nil
+	})
+	if err == nil && !j.over() {
+		s.ins().Events.Progress(j.HubID, audienceOf(j.ParticipantID, ""), "job.progress", j.ID, JobNews{j.ID, j.Kind, j.Subject, j.State, j.Progress})
+	}
+	return j, err
+}
+
+func (s *Spherical) finish(ctx context.Context, jobID string) error {
+	_, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[Job] { return t.Jobs() }, AnyHub, jobID, func(tx Tx, j *Job) error {
+		if j.over() {
+			return errUnchanged
+		}
+		rows, err := tx.Spherical().List(ctx, j.Subject, CandidateFilter{JobID: jobID}, Slice{Limit: 500})
+		if err != nil {
+			return err
+		}
 		j.State, j.Progress = JobDone, 1
-		if refused > 0 {
-			j.ErrorCode, j.ErrorText = "refused", "Kaltura refused some of the entries; each says why."
+		if slices.ContainsFunc(rows, func(c SphericalCandidate) bool { return c.ErrorCode != "" }) {
+			j.ErrorCode, j.ErrorText = "refused", "Some of the entries were refused; each says why."
 		}
 		return s.ins().Events.Append(ctx, tx, j.HubID, audienceOf(j.ParticipantID, ""), "job.done", j.ID, JobNews{j.ID, j.Kind, j.Subject, j.State, 1})
 	})
 	return err
 }
 
-// tag changes the tag of one entry with the person's own right.
-func (s *Spherical) tag(ctx context.Context, a Actor, c SphericalCandidate) error {
-	v, err := s.Catalog.enter(ctx, a, true)
+// GiveUp ends a run that failed too often: what it did not get to waits for a person again.
+func (s *Spherical) GiveUp(ctx context.Context, jobID string, cause error) error {
+	e := AsError(cause)
+	_, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[Job] { return t.Jobs() }, AnyHub, jobID, func(tx Tx, j *Job) error {
+		if j.over() {
+			return errUnchanged
+		}
+		j.State, j.ErrorCode, j.ErrorText = JobFailed, reasonOf(e), e.Message
+		return s.ins().Events.Append(ctx, tx, j.HubID, audienceOf(j.ParticipantID, ""), "job.failed", j.ID, JobNews{j.ID, j.Kind, j.Subject, j.State, j.Progress})
+	})
+	if CodeOf(err) == NotFound {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	tagger, ok := v.Platform.(Tagger)
-	if !ok {
-		return notOffered()
-	}
-	if v.Integration.ID != c.IntegrationID {
-		return E(Conflict, "integration_changed", "The hub is connected to another account now.").Next("Let it be searched again.")
-	}
-	v.actor.OwnRight = true
-	if c.State == CandidateMarking {
-		_, err = tagger.AddTag(ctx, v.actor, c.EntryID, Tag360)
-	} else if c.Tagged {
-		_, err = tagger.RemoveTag(ctx, v.actor, c.EntryID, Tag360)
-	}
-	return err
+	return s.release(ctx, jobID, e)
 }
 
-func (s *Spherical) settle(ctx context.Context, c SphericalCandidate, outcome error) error {
-	_, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[SphericalCandidate] { return t.Spherical() }, AnyHub, c.ID, func(_ Tx, now *SphericalCandidate) error {
-		marking := now.State == CandidateMarking
-		switch {
-		case outcome != nil && marking, outcome == nil && !marking:
-			now.State, now.Tagged = CandidateOffered, false
-		default:
-			now.State, now.Tagged = CandidateMarked, true
+// release gives back the entries that a run did not get to.
+func (s *Spherical) release(ctx context.Context, jobID string, cause *Error) error {
+	return s.ins().Store.Tx(ctx, func(tx Tx) error {
+		job, err := tx.Jobs().Get(ctx, AnyHub, jobID)
+		if err != nil {
+			return err
 		}
-		if e := AsError(outcome); e != nil {
-			now.ErrorCode, now.ErrorText, now.NextStep = reasonOf(e), e.Message, e.NextStep
+		rows, err := tx.Spherical().List(ctx, job.Subject, CandidateFilter{JobID: jobID, States: []CandidateState{CandidateMarking, CandidateUndoing}}, Slice{Limit: 500})
+		if err != nil {
+			return err
+		}
+		for _, c := range rows {
+			c.State = c.State.before()
+			if cause != nil {
+				c.ErrorCode, c.ErrorText, c.NextStep = reasonOf(cause), cause.Message, cause.NextStep
+			}
+			if err = tx.Spherical().Update(ctx, &c); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
+}
+
+// tag changes the tag of one entry with the person's own right and tells whether it is now there
+// because of us.
+func (s *Spherical) tag(ctx context.Context, a Actor, c SphericalCandidate) (ours bool, _ error) {
+	v, err := s.Catalog.enter(ctx, a, true)
+	if err != nil {
+		return c.Tagged, err
+	}
+	tagger, ok := v.Platform.(Tagger)
+	if !ok {
+		return c.Tagged, notOffered()
+	}
+	if v.Integration.ID != c.IntegrationID {
+		return c.Tagged, E(Conflict, "integration_changed", "The hub is connected to another account now.").Next("Let it be searched again.")
+	}
+	m, _, err := s.Catalog.get(ctx, v, c.EntryID)
+	if err != nil {
+		return c.Tagged, err
+	}
+	v.actor.OwnRight = true
+	switch {
+	case c.State == CandidateMarking && !m.Is360():
+		// Noted before it is done: after a stop in between the tag would look like somebody else's.
+		if err = s.note360(ctx, c.ID); err == nil {
+			_, err = tagger.AddTag(ctx, v.actor, c.EntryID, Tag360)
+		}
+		return err == nil, err
+	case c.State == CandidateUndoing && c.Tagged:
+		_, err = tagger.RemoveTag(ctx, v.actor, c.EntryID, Tag360)
+		return err != nil, err
+	}
+	return c.Tagged, nil
+}
+
+func (s *Spherical) note360(ctx context.Context, id string) error {
+	_, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[SphericalCandidate] { return t.Spherical() }, AnyHub, id, func(_ Tx, c *SphericalCandidate) error {
+		c.Tagged = true
+		return nil
+	})
+	return err
+}
+
+func (s *Spherical) settle(ctx context.Context, c SphericalCandidate, ours bool, outcome error) error {
+	_, err := changeRow(ctx, s.ins().Store, func(t Tables) Rows[SphericalCandidate] { return t.Spherical() }, AnyHub, c.ID, func(_ Tx, now *SphericalCandidate) error {
+		if !now.State.busy() || now.JobID != c.JobID {
+			return errUnchanged // the run was cancelled meanwhile
+		}
+		now.Tagged = ours
+		if outcome == nil {
+			now.State = now.State.after()
+			return nil
+		}
+		e := AsError(outcome)
+		now.State = now.State.before()
+		now.ErrorCode, now.ErrorText, now.NextStep = reasonOf(e), e.Message, e.NextStep
+		return nil
+	})
+	if CodeOf(err) == NotFound { // disconnected meanwhile
+		return nil
+	}
 	return err
 }

@@ -47,7 +47,7 @@ func TestUntagged360(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := func(state gateway.CandidateState) (out []gateway.SphericalCandidate) {
-			out, err := sp.Candidates(t.Context(), l.house.Admin, []gateway.CandidateState{state}, gateway.Slice{})
+			out, err := sp.Candidates(t.Context(), l.house.Admin, []gateway.CandidateState{state}, "", gateway.Slice{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestUntagged360(t *testing.T) {
 		if len(found) != 2 || len(found[0].Evidence) == 0 || tags(mine) != "beach" {
 			t.Fatalf("%+v", found)
 		}
-		job, err := sp.Mark(t.Context(), l.house.Admin, []string{found[0].ID, found[1].ID})
+		job, _, err := sp.Mark(t.Context(), l.house.Admin, []string{found[0].ID, found[1].ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,15 +81,16 @@ func TestUntagged360(t *testing.T) {
 		if len(refused) != 1 || refused[0].EntryID != theirs || refused[0].ErrorCode != "kaltura_forbidden" || refused[0].NextStep == "" {
 			t.Errorf("%+v", refused)
 		}
-		undo, err := sp.Undo(t.Context(), l.house.Admin, nil, job.ID)
+		undo, _, err := sp.Undo(t.Context(), l.house.Admin, nil, job.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := sp.RunMark(t.Context(), undo.ID); err != nil || tags(mine) != "beach" {
 			t.Errorf("%v, %q", err, tags(mine))
 		}
-		if err := sp.Dismiss(t.Context(), l.house.Admin, []string{found[0].ID, found[1].ID}); err != nil {
-			t.Fatal(err)
+		gone, err := sp.Dismiss(t.Context(), l.house.Admin, []string{found[0].ID, found[1].ID, found[0].ID, "sph_unknown"}, true)
+		if err != nil || len(gone) != 2 {
+			t.Fatal(gone, err)
 		}
 		if err := sp.RunScan(t.Context(), l.in.ID); err != nil || len(list(gateway.CandidateOffered)) != 0 || len(list(gateway.CandidateDismissed)) != 2 {
 			t.Error("a dismissed entry is offered again", err)

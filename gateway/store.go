@@ -159,10 +159,7 @@ type SphericalTable interface {
 	Rows[SphericalCandidate]
 	// ByEntry gives the candidate of an entry, NotFound when there is none.
 	ByEntry(ctx context.Context, integrationID, entryID string) (SphericalCandidate, error)
-	// List gives those in any of the states (all when none given) and, unless empty, of one run.
-	List(ctx context.Context, integrationID, jobID string, states []CandidateState, w Slice) ([]SphericalCandidate, error)
-	// Count gives how many are in each state.
-	Count(ctx context.Context, integrationID string) (map[CandidateState]int, error)
+	List(ctx context.Context, integrationID string, f CandidateFilter, w Slice) ([]SphericalCandidate, error)
 }
 
 // WebhookTable holds the endpoints of webhooks.

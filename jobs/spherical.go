@@ -20,7 +20,10 @@ func scanSpherical(s Services) *worker[gateway.ScanSpherical] {
 // markSpherical tags the entries of a run, or takes the tags back.
 func markSpherical(s Services) *worker[gateway.MarkSpherical] {
 	return &worker[gateway.MarkSpherical]{
-		run:     func(ctx context.Context, t gateway.MarkSpherical) error { return s.Spherical.RunMark(ctx, t.JobID) },
+		run: func(ctx context.Context, t gateway.MarkSpherical) error { return s.Spherical.RunMark(ctx, t.JobID) },
+		giveUp: func(ctx context.Context, t gateway.MarkSpherical, err error) error {
+			return s.Spherical.GiveUp(ctx, t.JobID, err)
+		},
 		timeout: time.Hour,
 	}
 }

@@ -35,31 +35,23 @@ func (s spherical) ByEntry(ctx context.Context, integrationID, entryID string) (
 	})
 }
 
-func (s spherical) List(ctx context.Context, integrationID, jobID string, states []gateway.CandidateState, w gateway.Slice) ([]gateway.SphericalCandidate, error) {
+func (s spherical) List(ctx context.Context, integrationID string, f gateway.CandidateFilter, w gateway.Slice) ([]gateway.SphericalCandidate, error) {
 	return s.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
 		q = q.Where("integration_id = ?", integrationID)
-		if jobID != "" {
-			q = q.Where("job_id = ?", jobID)
+		if f.OwnerID != "" {
+			q = q.Where("owner_id = ?", f.OwnerID)
 		}
-		if len(states) > 0 {
-			q = q.Where("state IN (?)", bun.List(states))
+		if f.CategoryID != 0 {
+			q = q.Where("category_id = ?", f.CategoryID)
+		}
+		if f.JobID != "" {
+			q = q.Where("job_id = ?", f.JobID)
+		}
+		if len(f.States) > 0 {
+			q = q.Where("state IN (?)", bun.List(f.States))
 		}
 		return q
 	})
-}
-
-func (s spherical) Count(ctx context.Context, integrationID string) (map[gateway.CandidateState]int, error) {
-	var found []struct {
-		State gateway.CandidateState
-		N     int
-	}
-	err := s.r.NewSelect().Model((*gateway.SphericalCandidate)(nil)).ColumnExpr("state, count(*) AS n").
-		Where("integration_id = ?", integrationID).GroupExpr("state").Scan(ctx, &found)
-	out := map[gateway.CandidateState]int{}
-	for _, f := range found {
-		out[f.State] = f.N
-	}
-	return out, translate(err)
 }
 
 // sources gives the distinct entries of a table's ready rows, by id.
