@@ -46,6 +46,7 @@ type rig struct {
 	tokens  *api.Tokens
 	keyring *secrets.Keyring
 	kaltura http.Handler
+	sphere  *gateway.Spherical
 	log     *lockedBuffer
 	hub     map[string]string // our ids by the demo's: "bio" (university), "free", "other"
 }
@@ -121,6 +122,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	}
 	mappings := &gateway.Mappings{Store: db, Clock: clock, Integrations: connections, Events: r.events}
 	catalog := &gateway.Catalog{Integrations: connections, Mappings: mappings, Clock: clock, StaleAfter: time.Hour}
+	r.sphere = &gateway.Spherical{Catalog: catalog}
 	relay := &gateway.Relay{Store: db, Staging: r.staging, Integrations: connections, Mappings: mappings, Events: r.events}
 	r.tokens, err = api.NewTokens(t.Context(), db, keyring, r.base, clock)
 	must(err)
@@ -135,6 +137,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 				Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30,
 			},
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
+			Spherical: r.sphere,
 		},
 	})
 	must(err)

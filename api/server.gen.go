@@ -79,6 +79,27 @@ type ServerInterface interface {
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	// (GET /v1/hubs/{hub}/integrations/kaltura/token-request)
 	GetTokenRequest(ctx echo.Context, hub HubPath, params GetTokenRequestParams) error
+	// GetUntagged360 Whether the account is searched for untagged 360° media, and what the last search found
+	// (GET /v1/hubs/{hub}/integrations/kaltura/untagged-360)
+	GetUntagged360(ctx echo.Context, hub HubPath) error
+	// UpdateUntagged360 Allow the search or switch it off; it is off until somebody allows it
+	// (PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360)
+	UpdateUntagged360(ctx echo.Context, hub HubPath) error
+	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss)
+	DismissUntagged360(ctx echo.Context, hub HubPath) error
+	// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
+	// (GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries)
+	ListUntagged360(ctx echo.Context, hub HubPath, params ListUntagged360Params) error
+	// MarkUntagged360 Add the tag 360 to entries in Kaltura, with the caller's own right there
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark)
+	MarkUntagged360(ctx echo.Context, hub HubPath, params MarkUntagged360Params) error
+	// SearchUntagged360 Search the whole account now
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search)
+	SearchUntagged360(ctx echo.Context, hub HubPath) error
+	// UndoUntagged360 Take back the tag of entries or of a whole job; a tag that was there before stays
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo)
+	UndoUntagged360(ctx echo.Context, hub HubPath, params UndoUntagged360Params) error
 	// VerifyKaltura Diagnose a credential, privilege by privilege, without saving it
 	// (POST /v1/hubs/{hub}/integrations/kaltura/verify)
 	VerifyKaltura(ctx echo.Context, hub HubPath) error
@@ -702,6 +723,188 @@ func (w *ServerInterfaceWrapper) GetTokenRequest(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetTokenRequest(ctx, hub, params)
+	return err
+}
+
+// GetUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUntagged360(ctx, hub)
+	return err
+}
+
+// UpdateUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateUntagged360(ctx, hub)
+	return err
+}
+
+// DismissUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) DismissUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DismissUntagged360(ctx, hub)
+	return err
+}
+
+// ListUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUntagged360Params
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "job" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "job", ctx.QueryParams(), &params.Job, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUntagged360(ctx, hub, params)
+	return err
+}
+
+// MarkUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) MarkUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MarkUntagged360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MarkUntagged360(ctx, hub, params)
+	return err
+}
+
+// SearchUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchUntagged360(ctx, hub)
+	return err
+}
+
+// UndoUntagged360 converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoUntagged360(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoUntagged360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoUntagged360(ctx, hub, params)
 	return err
 }
 
@@ -1847,6 +2050,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/probe", wrapper.ProbeKaltura, options.OperationMiddlewares["probeKaltura"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.GetReconciliation, options.OperationMiddlewares["getReconciliation"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.StartReconciliation, options.OperationMiddlewares["startReconciliation"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.GetUntagged360, options.OperationMiddlewares["getUntagged360"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.UpdateUntagged360, options.OperationMiddlewares["updateUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/search", wrapper.SearchUntagged360, options.OperationMiddlewares["searchUntagged360"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/entries", wrapper.ListUntagged360, options.OperationMiddlewares["listUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/mark", wrapper.MarkUntagged360, options.OperationMiddlewares["markUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/undo", wrapper.UndoUntagged360, options.OperationMiddlewares["undoUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/dismiss", wrapper.DismissUntagged360, options.OperationMiddlewares["dismissUntagged360"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.RemoveKalturaNotificationSecret, options.OperationMiddlewares["removeKalturaNotificationSecret"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.GetKalturaNotifications, options.OperationMiddlewares["getKalturaNotifications"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.MakeKalturaNotificationSecret, options.OperationMiddlewares["makeKalturaNotificationSecret"]...)
@@ -1924,6 +2134,17 @@ type PlaybackJSONResponse Playback
 type ProblemApplicationProblemPlusJSONResponse Problem
 
 type ReconciliationJSONResponse Reconciliation
+
+type Untagged360JSONResponse Untagged360
+
+type Untagged360RunResponseHeaders struct {
+	Location *string
+}
+type Untagged360RunJSONResponse struct {
+	Body Untagged360Run
+
+	Headers Untagged360RunResponseHeaders
+}
 
 type UploadJSONResponse Upload
 
@@ -2751,6 +2972,302 @@ type GetTokenRequestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTokenRequestdefaultApplicationProblemPlusJSONResponse) VisitGetTokenRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUntagged360RequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type GetUntagged360ResponseObject interface {
+	VisitGetUntagged360Response(w http.ResponseWriter) error
+}
+
+type GetUntagged360200JSONResponse struct{ Untagged360JSONResponse }
+
+func (response GetUntagged360200JSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetUntagged360defaultApplicationProblemPlusJSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUntagged360RequestObject struct {
+	Hub  HubPath `json:"hub"`
+	Body *UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateUntagged360ResponseObject interface {
+	VisitUpdateUntagged360Response(w http.ResponseWriter) error
+}
+
+type UpdateUntagged360200JSONResponse struct{ Untagged360JSONResponse }
+
+func (response UpdateUntagged360200JSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateUntagged360defaultApplicationProblemPlusJSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissUntagged360RequestObject struct {
+	Hub  HubPath `json:"hub"`
+	Body *DismissUntagged360JSONRequestBody
+}
+
+type DismissUntagged360ResponseObject interface {
+	VisitDismissUntagged360Response(w http.ResponseWriter) error
+}
+
+type DismissUntagged360200JSONResponse Untagged360Dismissed
+
+func (response DismissUntagged360200JSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DismissUntagged360defaultApplicationProblemPlusJSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUntagged360RequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListUntagged360Params
+}
+
+type ListUntagged360ResponseObject interface {
+	VisitListUntagged360Response(w http.ResponseWriter) error
+}
+
+type ListUntagged360200ResponseHeaders struct {
+	Link *string
+}
+
+type ListUntagged360200JSONResponse struct {
+	Body    Untagged360Page
+	Headers ListUntagged360200ResponseHeaders
+}
+
+func (response ListUntagged360200JSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListUntagged360defaultApplicationProblemPlusJSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MarkUntagged360RequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params MarkUntagged360Params
+	Body   *MarkUntagged360JSONRequestBody
+}
+
+type MarkUntagged360ResponseObject interface {
+	VisitMarkUntagged360Response(w http.ResponseWriter) error
+}
+
+type MarkUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
+
+func (response MarkUntagged360202JSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MarkUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MarkUntagged360defaultApplicationProblemPlusJSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchUntagged360RequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type SearchUntagged360ResponseObject interface {
+	VisitSearchUntagged360Response(w http.ResponseWriter) error
+}
+
+type SearchUntagged360202JSONResponse struct{ Untagged360JSONResponse }
+
+func (response SearchUntagged360202JSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SearchUntagged360defaultApplicationProblemPlusJSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoUntagged360RequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params UndoUntagged360Params
+	Body   *UndoUntagged360JSONRequestBody
+}
+
+type UndoUntagged360ResponseObject interface {
+	VisitUndoUntagged360Response(w http.ResponseWriter) error
+}
+
+type UndoUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
+
+func (response UndoUntagged360202JSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoUntagged360defaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UndoUntagged360defaultApplicationProblemPlusJSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4342,6 +4859,27 @@ type StrictServerInterface interface {
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	// (GET /v1/hubs/{hub}/integrations/kaltura/token-request)
 	GetTokenRequest(ctx context.Context, request GetTokenRequestRequestObject) (GetTokenRequestResponseObject, error)
+	// GetUntagged360 Whether the account is searched for untagged 360° media, and what the last search found
+	// (GET /v1/hubs/{hub}/integrations/kaltura/untagged-360)
+	GetUntagged360(ctx context.Context, request GetUntagged360RequestObject) (GetUntagged360ResponseObject, error)
+	// UpdateUntagged360 Allow the search or switch it off; it is off until somebody allows it
+	// (PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360)
+	UpdateUntagged360(ctx context.Context, request UpdateUntagged360RequestObject) (UpdateUntagged360ResponseObject, error)
+	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss)
+	DismissUntagged360(ctx context.Context, request DismissUntagged360RequestObject) (DismissUntagged360ResponseObject, error)
+	// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
+	// (GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries)
+	ListUntagged360(ctx context.Context, request ListUntagged360RequestObject) (ListUntagged360ResponseObject, error)
+	// MarkUntagged360 Add the tag 360 to entries in Kaltura, with the caller's own right there
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark)
+	MarkUntagged360(ctx context.Context, request MarkUntagged360RequestObject) (MarkUntagged360ResponseObject, error)
+	// SearchUntagged360 Search the whole account now
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search)
+	SearchUntagged360(ctx context.Context, request SearchUntagged360RequestObject) (SearchUntagged360ResponseObject, error)
+	// UndoUntagged360 Take back the tag of entries or of a whole job; a tag that was there before stays
+	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo)
+	UndoUntagged360(ctx context.Context, request UndoUntagged360RequestObject) (UndoUntagged360ResponseObject, error)
 	// VerifyKaltura Diagnose a credential, privilege by privilege, without saving it
 	// (POST /v1/hubs/{hub}/integrations/kaltura/verify)
 	VerifyKaltura(ctx context.Context, request VerifyKalturaRequestObject) (VerifyKalturaResponseObject, error)
@@ -5057,6 +5595,276 @@ func (sh *strictHandler) GetTokenRequest(ctx echo.Context, hub HubPath, params G
 		return err
 	} else if validResponse, ok := response.(GetTokenRequestResponseObject); ok {
 		return validResponse.VisitGetTokenRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUntagged360 operation middleware
+func (sh *strictHandler) GetUntagged360(ctx echo.Context, hub HubPath) error {
+	var request GetUntagged360RequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUntagged360(ctx.Request().Context(), request.(GetUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUntagged360ResponseObject); ok {
+		return validResponse.VisitGetUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateUntagged360 operation middleware
+func (sh *strictHandler) UpdateUntagged360(ctx echo.Context, hub HubPath) error {
+	var request UpdateUntagged360RequestObject
+
+	request.Hub = hub
+
+	var body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateUntagged360(ctx.Request().Context(), request.(UpdateUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateUntagged360ResponseObject); ok {
+		return validResponse.VisitUpdateUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DismissUntagged360 operation middleware
+func (sh *strictHandler) DismissUntagged360(ctx echo.Context, hub HubPath) error {
+	var request DismissUntagged360RequestObject
+
+	request.Hub = hub
+
+	var body DismissUntagged360JSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DismissUntagged360(ctx.Request().Context(), request.(DismissUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DismissUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DismissUntagged360ResponseObject); ok {
+		return validResponse.VisitDismissUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUntagged360 operation middleware
+func (sh *strictHandler) ListUntagged360(ctx echo.Context, hub HubPath, params ListUntagged360Params) error {
+	var request ListUntagged360RequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUntagged360(ctx.Request().Context(), request.(ListUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUntagged360ResponseObject); ok {
+		return validResponse.VisitListUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MarkUntagged360 operation middleware
+func (sh *strictHandler) MarkUntagged360(ctx echo.Context, hub HubPath, params MarkUntagged360Params) error {
+	var request MarkUntagged360RequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body MarkUntagged360JSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MarkUntagged360(ctx.Request().Context(), request.(MarkUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MarkUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MarkUntagged360ResponseObject); ok {
+		return validResponse.VisitMarkUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchUntagged360 operation middleware
+func (sh *strictHandler) SearchUntagged360(ctx echo.Context, hub HubPath) error {
+	var request SearchUntagged360RequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchUntagged360(ctx.Request().Context(), request.(SearchUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchUntagged360ResponseObject); ok {
+		return validResponse.VisitSearchUntagged360Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoUntagged360 operation middleware
+func (sh *strictHandler) UndoUntagged360(ctx echo.Context, hub HubPath, params UndoUntagged360Params) error {
+	var request UndoUntagged360RequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body UndoUntagged360JSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoUntagged360(ctx.Request().Context(), request.(UndoUntagged360RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoUntagged360")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoUntagged360ResponseObject); ok {
+		return validResponse.VisitUndoUntagged360Response(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -30,6 +30,7 @@ type Services struct {
 	Jobs         *gateway.Jobs
 	Events       *gateway.Events
 	Webhooks     *gateway.Webhooks
+	Spherical    *gateway.Spherical
 }
 
 // Config is all the server needs. Nothing in it may be nil unless it says so.
@@ -58,6 +59,7 @@ type Server struct {
 	jobs         *gateway.Jobs
 	events       *gateway.Events
 	webhooks     *gateway.Webhooks
+	spherical    *gateway.Spherical
 
 	base          *url.URL
 	https         bool
@@ -95,7 +97,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks,
+		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock},

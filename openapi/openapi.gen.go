@@ -662,6 +662,60 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for Untagged360SearchState.
+const (
+	Untagged360SearchStateDone    Untagged360SearchState = "done"
+	Untagged360SearchStateFailed  Untagged360SearchState = "failed"
+	Untagged360SearchStateNever   Untagged360SearchState = "never"
+	Untagged360SearchStateRunning Untagged360SearchState = "running"
+	Untagged360SearchStateWaiting Untagged360SearchState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the Untagged360SearchState enum.
+func (e Untagged360SearchState) Valid() bool {
+	switch e {
+	case Untagged360SearchStateDone:
+		return true
+	case Untagged360SearchStateFailed:
+		return true
+	case Untagged360SearchStateNever:
+		return true
+	case Untagged360SearchStateRunning:
+		return true
+	case Untagged360SearchStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Untagged360State.
+const (
+	Untagged360StateDismissed Untagged360State = "dismissed"
+	Untagged360StateMarked    Untagged360State = "marked"
+	Untagged360StateMarking   Untagged360State = "marking"
+	Untagged360StateOffered   Untagged360State = "offered"
+	Untagged360StateUndoing   Untagged360State = "undoing"
+)
+
+// Valid indicates whether the value is a known member of the Untagged360State enum.
+func (e Untagged360State) Valid() bool {
+	switch e {
+	case Untagged360StateDismissed:
+		return true
+	case Untagged360StateMarked:
+		return true
+	case Untagged360StateMarking:
+		return true
+	case Untagged360StateOffered:
+		return true
+	case Untagged360StateUndoing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UploadState.
 const (
 	UploadStateCancelled  UploadState = "cancelled"
@@ -1515,6 +1569,131 @@ type TokenRequest struct {
 	URL     string   `json:"url"`
 }
 
+// Untagged360 defines model for Untagged360.
+type Untagged360 struct {
+	// Allowed The hub has its account searched; false until an admin allows it
+	Allowed bool `json:"allowed"`
+
+	// Search How far a search is. Times are absent when that has not happened
+	Search Untagged360Search `json:"search"`
+}
+
+// Untagged360Choice defines model for Untagged360Choice.
+type Untagged360Choice struct {
+	Ids Untagged360Ids `json:"ids"`
+}
+
+// Untagged360Dismissal defines model for Untagged360Dismissal.
+type Untagged360Dismissal struct {
+	// Dismissed false: offer them again
+	Dismissed *bool          `json:"dismissed,omitempty"`
+	Ids       Untagged360Ids `json:"ids"`
+}
+
+// Untagged360Dismissed defines model for Untagged360Dismissed.
+type Untagged360Dismissed struct {
+	// Changed Ids
+	Changed []string `json:"changed"`
+
+	// Skipped Ids that are not known, or were in another state
+	Skipped []string `json:"skipped"`
+}
+
+// Untagged360Entry defines model for Untagged360Entry.
+type Untagged360Entry struct {
+	CreatedAt time.Time `json:"created_at"`
+	EntryID   string    `json:"entry_id"`
+
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+
+	// Evidence Why it looks spherical, in words, the strongest sign first
+	Evidence []string `json:"evidence"`
+
+	// Height Pixels; 0 = unknown
+	Height int `json:"height"`
+
+	// ID Of the find; what mark, undo and dismiss take
+	ID string `json:"id"`
+
+	// Job The job that handled it last
+	Job *string `json:"job,omitempty"`
+
+	// Likely More than one sign, or a sure one
+	Likely bool   `json:"likely"`
+	Name   string `json:"name"`
+
+	// OwnerID User in Kaltura
+	OwnerID string `json:"owner_id"`
+
+	// State offered: waits for a person; marking, undoing: a job is about to change the tag; dismissed: a person said that it is flat
+	State        Untagged360State `json:"state"`
+	ThumbnailURL string           `json:"thumbnail_url"`
+	Type         MediaType        `json:"type"`
+	UpdatedAt    time.Time        `json:"updated_at"`
+
+	// Width Pixels; 0 = unknown
+	Width int `json:"width"`
+}
+
+// Untagged360Ids defines model for Untagged360Ids.
+type Untagged360Ids = []string
+
+// Untagged360Page defines model for Untagged360Page.
+type Untagged360Page struct {
+	Items []Untagged360Entry `json:"items"`
+	Next  *string            `json:"next,omitempty"`
+}
+
+// Untagged360Patch defines model for Untagged360Patch.
+type Untagged360Patch struct {
+	Allowed bool `json:"allowed"`
+}
+
+// Untagged360Run defines model for Untagged360Run.
+type Untagged360Run struct {
+	// Accepted Ids that the job handles
+	Accepted []string `json:"accepted"`
+	Job      Job      `json:"job"`
+
+	// Skipped Ids that are not known, or did not wait for this
+	Skipped []string `json:"skipped"`
+}
+
+// Untagged360Search How far a search is. Times are absent when that has not happened
+type Untagged360Search struct {
+	// AskedAt When an admin asked for it
+	AskedAt *time.Time `json:"asked_at,omitempty"`
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+
+	// Found Of these, new ones that look spherical
+	Found int `json:"found"`
+
+	// Looked Entries looked at
+	Looked    int        `json:"looked"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// State waiting: asked for, or put off until Kaltura answers again
+	State Untagged360SearchState `json:"state"`
+}
+
+// Untagged360SearchState waiting: asked for, or put off until Kaltura answers again
+type Untagged360SearchState string
+
+// Untagged360State offered: waits for a person; marking, undoing: a job is about to change the tag; dismissed: a person said that it is flat
+type Untagged360State string
+
+// Untagged360Undo Either ids or job
+type Untagged360Undo struct {
+	Ids *Untagged360Ids `json:"ids,omitempty"`
+
+	// Job Everything that this job marked
+	Job *string `json:"job,omitempty"`
+}
+
 // Upload defines model for Upload.
 type Upload struct {
 	ContentType *string   `json:"content_type,omitempty"`
@@ -1771,6 +1950,29 @@ type GetTokenRequestParams struct {
 	Player *bool `form:"player,omitempty" json:"player,omitempty"`
 }
 
+// ListUntagged360Params defines parameters for ListUntagged360.
+type ListUntagged360Params struct {
+	// State Any of them; separate by commas. Without it all
+	State *[]Untagged360State `form:"state,omitempty" json:"state,omitempty"`
+
+	// Job Only those that this job handled last
+	Job *string `form:"job,omitempty" json:"job,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// MarkUntagged360Params defines parameters for MarkUntagged360.
+type MarkUntagged360Params struct {
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UndoUntagged360Params defines parameters for UndoUntagged360.
+type UndoUntagged360Params struct {
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
 	// Cursor `next` of the page before, with the same other parameters
@@ -1912,6 +2114,18 @@ type ConnectKalturaJSONRequestBody = ConnectionInput
 
 // CreateInviteJSONRequestBody defines body for CreateInvite for application/json ContentType.
 type CreateInviteJSONRequestBody CreateInviteJSONBody
+
+// UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody defines body for UpdateUntagged360 for application/merge-patch+json ContentType.
+type UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody = Untagged360Patch
+
+// DismissUntagged360JSONRequestBody defines body for DismissUntagged360 for application/json ContentType.
+type DismissUntagged360JSONRequestBody = Untagged360Dismissal
+
+// MarkUntagged360JSONRequestBody defines body for MarkUntagged360 for application/json ContentType.
+type MarkUntagged360JSONRequestBody = Untagged360Choice
+
+// UndoUntagged360JSONRequestBody defines body for UndoUntagged360 for application/json ContentType.
+type UndoUntagged360JSONRequestBody = Untagged360Undo
 
 // VerifyKalturaJSONRequestBody defines body for VerifyKaltura for application/json ContentType.
 type VerifyKalturaJSONRequestBody = ConnectionPatch
@@ -2166,6 +2380,87 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/token-request (the `GetTokenRequest` operationId).
 	GetTokenRequest(ctx context.Context, hub HubPath, params *GetTokenRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUntagged360 Whether the account is searched for untagged 360° media, and what the last search found
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `GetUntagged360` operationId).
+	GetUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateUntagged360WithBody Allow the search or switch it off; it is off until somebody allows it
+	//
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+	UpdateUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateUntagged360WithApplicationMergePatchPlusJSONBody Allow the search or switch it off; it is off until somebody allows it
+	//
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+	UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DismissUntagged360WithBody Say that entries are flat, so that they are not offered again, or take that back
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+	DismissUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+	DismissUntagged360(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries (the `ListUntagged360` operationId).
+	ListUntagged360(ctx context.Context, hub HubPath, params *ListUntagged360Params, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkUntagged360WithBody Add the tag 360 to entries in Kaltura, with the caller's own right there
+	//
+	// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+	MarkUntagged360WithBody(ctx context.Context, hub HubPath, params *MarkUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkUntagged360 Add the tag 360 to entries in Kaltura, with the caller's own right there
+	//
+	// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+	MarkUntagged360(ctx context.Context, hub HubPath, params *MarkUntagged360Params, body MarkUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchUntagged360 Search the whole account now
+	//
+	// Asking again while a search is under way is harmless.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
+	SearchUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoUntagged360WithBody Take back the tag of entries or of a whole job; a tag that was there before stays
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+	UndoUntagged360WithBody(ctx context.Context, hub HubPath, params *UndoUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoUntagged360 Take back the tag of entries or of a whole job; a tag that was there before stays
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+	UndoUntagged360(ctx context.Context, hub HubPath, params *UndoUntagged360Params, body UndoUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyKalturaWithBody Diagnose a credential, privilege by privilege, without saving it
 	//
@@ -2805,6 +3100,197 @@ func (c *Client) StartReconciliation(ctx context.Context, hub HubPath, reqEditor
 // Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/token-request (the `GetTokenRequest` operationId).
 func (c *Client) GetTokenRequest(ctx context.Context, hub HubPath, params *GetTokenRequestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTokenRequestRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUntagged360 Whether the account is searched for untagged 360° media, and what the last search found
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `GetUntagged360` operationId).
+func (c *Client) GetUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUntagged360Request(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateUntagged360WithBody Allow the search or switch it off; it is off until somebody allows it
+//
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+func (c *Client) UpdateUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateUntagged360RequestWithBody(c.Server, hub, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateUntagged360WithApplicationMergePatchPlusJSONBody Allow the search or switch it off; it is off until somebody allows it
+//
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+func (c *Client) UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DismissUntagged360WithBody Say that entries are flat, so that they are not offered again, or take that back
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+func (c *Client) DismissUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissUntagged360RequestWithBody(c.Server, hub, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+func (c *Client) DismissUntagged360(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissUntagged360Request(c.Server, hub, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries (the `ListUntagged360` operationId).
+func (c *Client) ListUntagged360(ctx context.Context, hub HubPath, params *ListUntagged360Params, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUntagged360Request(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkUntagged360WithBody Add the tag 360 to entries in Kaltura, with the caller's own right there
+//
+// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+func (c *Client) MarkUntagged360WithBody(ctx context.Context, hub HubPath, params *MarkUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkUntagged360RequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkUntagged360 Add the tag 360 to entries in Kaltura, with the caller's own right there
+//
+// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+func (c *Client) MarkUntagged360(ctx context.Context, hub HubPath, params *MarkUntagged360Params, body MarkUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkUntagged360Request(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchUntagged360 Search the whole account now
+//
+// Asking again while a search is under way is harmless.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
+func (c *Client) SearchUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchUntagged360Request(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoUntagged360WithBody Take back the tag of entries or of a whole job; a tag that was there before stays
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+func (c *Client) UndoUntagged360WithBody(ctx context.Context, hub HubPath, params *UndoUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoUntagged360RequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoUntagged360 Take back the tag of entries or of a whole job; a tag that was there before stays
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+func (c *Client) UndoUntagged360(ctx context.Context, hub HubPath, params *UndoUntagged360Params, body UndoUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoUntagged360Request(c.Server, hub, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4464,6 +4950,389 @@ func NewGetTokenRequestRequest(server string, hub HubPath, params *GetTokenReque
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUntagged360Request constructs an http.Request for the GetUntagged360 method
+func NewGetUntagged360Request(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateUntagged360 builder with application/merge-patch+json body
+func NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateUntagged360RequestWithBody(server, hub, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateUntagged360RequestWithBody constructs an http.Request for the UpdateUntagged360 method, with any body, and a specified content type
+func NewUpdateUntagged360RequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDismissUntagged360Request calls the generic DismissUntagged360 builder with application/json body
+func NewDismissUntagged360Request(server string, hub HubPath, body DismissUntagged360JSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDismissUntagged360RequestWithBody(server, hub, "application/json", bodyReader)
+}
+
+// NewDismissUntagged360RequestWithBody constructs an http.Request for the DismissUntagged360 method, with any body, and a specified content type
+func NewDismissUntagged360RequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360/dismiss", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListUntagged360Request constructs an http.Request for the ListUntagged360 method
+func NewListUntagged360Request(server string, hub HubPath, params *ListUntagged360Params) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Job != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "job", *params.Job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMarkUntagged360Request calls the generic MarkUntagged360 builder with application/json body
+func NewMarkUntagged360Request(server string, hub HubPath, params *MarkUntagged360Params, body MarkUntagged360JSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMarkUntagged360RequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewMarkUntagged360RequestWithBody constructs an http.Request for the MarkUntagged360 method, with any body, and a specified content type
+func NewMarkUntagged360RequestWithBody(server string, hub HubPath, params *MarkUntagged360Params, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360/mark", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchUntagged360Request constructs an http.Request for the SearchUntagged360 method
+func NewSearchUntagged360Request(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360/search", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndoUntagged360Request calls the generic UndoUntagged360 builder with application/json body
+func NewUndoUntagged360Request(server string, hub HubPath, params *UndoUntagged360Params, body UndoUntagged360JSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUndoUntagged360RequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewUndoUntagged360RequestWithBody constructs an http.Request for the UndoUntagged360 method, with any body, and a specified content type
+func NewUndoUntagged360RequestWithBody(server string, hub HubPath, params *UndoUntagged360Params, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/integrations/kaltura/untagged-360/undo", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6686,6 +7555,93 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/token-request (the `GetTokenRequest` operationId).
 	GetTokenRequestWithResponse(ctx context.Context, hub HubPath, params *GetTokenRequestParams, reqEditors ...RequestEditorFn) (*GetTokenRequestResponse, error)
 
+	// GetUntagged360WithResponse Whether the account is searched for untagged 360° media, and what the last search found
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `GetUntagged360` operationId).
+	GetUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetUntagged360Response, error)
+
+	// UpdateUntagged360WithBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
+	//
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+	UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
+
+	// UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
+	//
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+	UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
+
+	// DismissUntagged360WithBodyWithResponse Say that entries are flat, so that they are not offered again, or take that back
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+	DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
+
+	// DismissUntagged360WithResponse Say that entries are flat, so that they are not offered again, or take that back
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+	DismissUntagged360WithResponse(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
+
+	// ListUntagged360WithResponse Entries that look spherical and that the caller may see, newest find first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries (the `ListUntagged360` operationId).
+	ListUntagged360WithResponse(ctx context.Context, hub HubPath, params *ListUntagged360Params, reqEditors ...RequestEditorFn) (*ListUntagged360Response, error)
+
+	// MarkUntagged360WithBodyWithResponse Add the tag 360 to entries in Kaltura, with the caller's own right there
+	//
+	// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+	MarkUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *MarkUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkUntagged360Response, error)
+
+	// MarkUntagged360WithResponse Add the tag 360 to entries in Kaltura, with the caller's own right there
+	//
+	// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+	MarkUntagged360WithResponse(ctx context.Context, hub HubPath, params *MarkUntagged360Params, body MarkUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*MarkUntagged360Response, error)
+
+	// SearchUntagged360WithResponse Search the whole account now
+	//
+	// Asking again while a search is under way is harmless.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
+	SearchUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error)
+
+	// UndoUntagged360WithBodyWithResponse Take back the tag of entries or of a whole job; a tag that was there before stays
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+	UndoUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *UndoUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UndoUntagged360Response, error)
+
+	// UndoUntagged360WithResponse Take back the tag of entries or of a whole job; a tag that was there before stays
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+	UndoUntagged360WithResponse(ctx context.Context, hub HubPath, params *UndoUntagged360Params, body UndoUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*UndoUntagged360Response, error)
+
 	// VerifyKalturaWithBodyWithResponse Diagnose a credential, privilege by privilege, without saving it
 	//
 	// Absent fields are taken from the saved connection, so an empty object diagnoses that.
@@ -7953,6 +8909,363 @@ func (r GetTokenRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetTokenRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Untagged360
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUntagged360Response) GetJSON200() *Untagged360 {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Untagged360
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateUntagged360Response) GetJSON200() *Untagged360 {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DismissUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Untagged360Dismissed
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DismissUntagged360Response) GetJSON200() *Untagged360Dismissed {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DismissUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DismissUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DismissUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DismissUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DismissUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListUntagged360Response200Headers the declared response headers of an HTTP 200 response for ListUntagged360
+type ListUntagged360Response200Headers struct {
+	Link *string
+}
+
+type ListUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Untagged360Page
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListUntagged360Response200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUntagged360Response) GetJSON200() *Untagged360Page {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MarkUntagged360Response202Headers the declared response headers of an HTTP 202 response for MarkUntagged360
+type MarkUntagged360Response202Headers struct {
+	Location *string
+}
+
+type MarkUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Untagged360Run
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *MarkUntagged360Response202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r MarkUntagged360Response) GetJSON202() *Untagged360Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MarkUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MarkUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MarkUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MarkUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MarkUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SearchUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Untagged360
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SearchUntagged360Response) GetJSON202() *Untagged360 {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SearchUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchUntagged360Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UndoUntagged360Response202Headers the declared response headers of an HTTP 202 response for UndoUntagged360
+type UndoUntagged360Response202Headers struct {
+	Location *string
+}
+
+type UndoUntagged360Response struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Untagged360Run
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *UndoUntagged360Response202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UndoUntagged360Response) GetJSON202() *Untagged360Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoUntagged360Response) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoUntagged360Response) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoUntagged360Response) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoUntagged360Response) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoUntagged360Response) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10067,6 +11380,159 @@ func (c *ClientWithResponses) GetTokenRequestWithResponse(ctx context.Context, h
 	return ParseGetTokenRequestResponse(rsp)
 }
 
+// GetUntagged360WithResponse Whether the account is searched for untagged 360° media, and what the last search found
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `GetUntagged360` operationId).
+func (c *ClientWithResponses) GetUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetUntagged360Response, error) {
+	rsp, err := c.GetUntagged360(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUntagged360Response(rsp)
+}
+
+// UpdateUntagged360WithBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
+//
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+func (c *ClientWithResponses) UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
+	rsp, err := c.UpdateUntagged360WithBody(ctx, hub, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateUntagged360Response(rsp)
+}
+
+// UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
+//
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
+func (c *ClientWithResponses) UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
+	rsp, err := c.UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx, hub, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateUntagged360Response(rsp)
+}
+
+// DismissUntagged360WithBodyWithResponse Say that entries are flat, so that they are not offered again, or take that back
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+func (c *ClientWithResponses) DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
+	rsp, err := c.DismissUntagged360WithBody(ctx, hub, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDismissUntagged360Response(rsp)
+}
+
+// DismissUntagged360WithResponse Say that entries are flat, so that they are not offered again, or take that back
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
+func (c *ClientWithResponses) DismissUntagged360WithResponse(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
+	rsp, err := c.DismissUntagged360(ctx, hub, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDismissUntagged360Response(rsp)
+}
+
+// ListUntagged360WithResponse Entries that look spherical and that the caller may see, newest find first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries (the `ListUntagged360` operationId).
+func (c *ClientWithResponses) ListUntagged360WithResponse(ctx context.Context, hub HubPath, params *ListUntagged360Params, reqEditors ...RequestEditorFn) (*ListUntagged360Response, error) {
+	rsp, err := c.ListUntagged360(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUntagged360Response(rsp)
+}
+
+// MarkUntagged360WithBodyWithResponse Add the tag 360 to entries in Kaltura, with the caller's own right there
+//
+// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+func (c *ClientWithResponses) MarkUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *MarkUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkUntagged360Response, error) {
+	rsp, err := c.MarkUntagged360WithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkUntagged360Response(rsp)
+}
+
+// MarkUntagged360WithResponse Add the tag 360 to entries in Kaltura, with the caller's own right there
+//
+// Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/mark (the `MarkUntagged360` operationId).
+func (c *ClientWithResponses) MarkUntagged360WithResponse(ctx context.Context, hub HubPath, params *MarkUntagged360Params, body MarkUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*MarkUntagged360Response, error) {
+	rsp, err := c.MarkUntagged360(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkUntagged360Response(rsp)
+}
+
+// SearchUntagged360WithResponse Search the whole account now
+//
+// Asking again while a search is under way is harmless.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
+func (c *ClientWithResponses) SearchUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error) {
+	rsp, err := c.SearchUntagged360(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchUntagged360Response(rsp)
+}
+
+// UndoUntagged360WithBodyWithResponse Take back the tag of entries or of a whole job; a tag that was there before stays
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+func (c *ClientWithResponses) UndoUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *UndoUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UndoUntagged360Response, error) {
+	rsp, err := c.UndoUntagged360WithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoUntagged360Response(rsp)
+}
+
+// UndoUntagged360WithResponse Take back the tag of entries or of a whole job; a tag that was there before stays
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo (the `UndoUntagged360` operationId).
+func (c *ClientWithResponses) UndoUntagged360WithResponse(ctx context.Context, hub HubPath, params *UndoUntagged360Params, body UndoUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*UndoUntagged360Response, error) {
+	rsp, err := c.UndoUntagged360(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoUntagged360Response(rsp)
+}
+
 // VerifyKalturaWithBodyWithResponse Diagnose a credential, privilege by privilege, without saving it
 //
 // Absent fields are taken from the saved connection, so an empty object diagnoses that.
@@ -11331,6 +12797,276 @@ func ParseGetTokenRequestResponse(rsp *http.Response) (*GetTokenRequestResponse,
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetUntagged360Response parses an HTTP response from a GetUntagged360WithResponse call
+func ParseGetUntagged360Response(rsp *http.Response) (*GetUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Untagged360
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateUntagged360Response parses an HTTP response from a UpdateUntagged360WithResponse call
+func ParseUpdateUntagged360Response(rsp *http.Response) (*UpdateUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Untagged360
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDismissUntagged360Response parses an HTTP response from a DismissUntagged360WithResponse call
+func ParseDismissUntagged360Response(rsp *http.Response) (*DismissUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DismissUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Untagged360Dismissed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListUntagged360Response parses an HTTP response from a ListUntagged360WithResponse call
+func ParseListUntagged360Response(rsp *http.Response) (*ListUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Untagged360Page
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListUntagged360Response200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMarkUntagged360Response parses an HTTP response from a MarkUntagged360WithResponse call
+func ParseMarkUntagged360Response(rsp *http.Response) (*MarkUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MarkUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Untagged360Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers MarkUntagged360Response202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchUntagged360Response parses an HTTP response from a SearchUntagged360WithResponse call
+func ParseSearchUntagged360Response(rsp *http.Response) (*SearchUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Untagged360
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUndoUntagged360Response parses an HTTP response from a UndoUntagged360WithResponse call
+func ParseUndoUntagged360Response(rsp *http.Response) (*UndoUntagged360Response, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoUntagged360Response{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Untagged360Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers UndoUntagged360Response202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil

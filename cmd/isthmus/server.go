@@ -98,7 +98,10 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: outbound.NewPoster(guard)}
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
-	tasks := jobs.Services{Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: &gateway.Spherical{Catalog: catalog}}
+	spherical := &gateway.Spherical{Catalog: catalog}
+	tasks := jobs.Services{
+		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
+	}
 	tasks.Sweeps = append(tasks.Sweeps, webhooks.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
@@ -118,7 +121,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Access: s.access, Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks,
+			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical,
 		},
 	})
 	if err != nil {

@@ -233,6 +233,136 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** Whether the account is searched for untagged 360° media, and what the last search found */
+        get: operations["getUntagged360"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Allow the search or switch it off; it is off until somebody allows it
+         * @description Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+         */
+        patch: operations["updateUntagged360"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search the whole account now
+         * @description Asking again while a search is under way is harmless.
+         */
+        post: operations["searchUntagged360"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** Entries that look spherical and that the caller may see, newest find first */
+        get: operations["listUntagged360"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360/mark": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add the tag 360 to entries in Kaltura, with the caller's own right there
+         * @description Needs a person. What became of each entry, also a refusal by Kaltura, is in the list of entries of the job.
+         */
+        post: operations["markUntagged360"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back the tag of entries or of a whole job; a tag that was there before stays */
+        post: operations["undoUntagged360"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that entries are flat, so that they are not offered again, or take that back */
+        post: operations["dismissUntagged360"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/integrations/kaltura/notifications": {
         parameters: {
             query?: never;
@@ -1283,6 +1413,163 @@ export interface components {
             unknown: number;
             error?: components["schemas"]["ItemError"];
         };
+        /**
+         * @example {
+         *       "allowed": true,
+         *       "search": {
+         *         "state": "done",
+         *         "started_at": "2026-03-01T04:10:00Z",
+         *         "ended_at": "2026-03-01T04:10:21Z",
+         *         "looked": 812,
+         *         "found": 3
+         *       }
+         *     }
+         */
+        Untagged360: {
+            /** @description The hub has its account searched; false until an admin allows it */
+            allowed: boolean;
+            search: components["schemas"]["Untagged360Search"];
+        };
+        /** @description How far a search is. Times are absent when that has not happened */
+        Untagged360Search: {
+            /**
+             * @description waiting: asked for, or put off until Kaltura answers again
+             * @enum {string}
+             */
+            state: "never" | "waiting" | "running" | "done" | "failed";
+            /**
+             * Format: date-time
+             * @description When an admin asked for it
+             */
+            asked_at?: string;
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: date-time */
+            ended_at?: string;
+            /** @description Entries looked at */
+            looked: number;
+            /** @description Of these, new ones that look spherical */
+            found: number;
+            error?: components["schemas"]["ItemError"];
+        };
+        /**
+         * @example {
+         *       "allowed": true
+         *     }
+         */
+        Untagged360Patch: {
+            allowed: boolean;
+        };
+        /**
+         * @description offered: waits for a person; marking, undoing: a job is about to change the tag; dismissed: a person said that it is flat
+         * @enum {string}
+         */
+        Untagged360State: "offered" | "marking" | "marked" | "undoing" | "dismissed";
+        /**
+         * @example {
+         *       "id": "sph_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "entry_id": "0_ab12cd34",
+         *       "name": "Harbour tour 360",
+         *       "type": "video",
+         *       "owner_id": "pat@example.org",
+         *       "width": 3840,
+         *       "height": 1920,
+         *       "likely": true,
+         *       "evidence": [
+         *         "The picture is exactly twice as wide as high (3840 × 1920).",
+         *         "Its name or tags say “360”."
+         *       ],
+         *       "state": "offered",
+         *       "error": {
+         *         "code": "kaltura_forbidden",
+         *         "message": "The Kaltura user may not change this media.",
+         *         "next_step": "Ask its owner in Kaltura to change it."
+         *       },
+         *       "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *       "created_at": "2026-03-01T04:10:05Z",
+         *       "updated_at": "2026-03-01T09:00:00Z"
+         *     }
+         */
+        Untagged360Entry: {
+            /** @description Of the find; what mark, undo and dismiss take */
+            id: string;
+            entry_id: string;
+            name: string;
+            type: components["schemas"]["MediaType"];
+            /** @description User in Kaltura */
+            owner_id: string;
+            /** @description Pixels; 0 = unknown */
+            width: number;
+            /** @description Pixels; 0 = unknown */
+            height: number;
+            /** @description More than one sign, or a sure one */
+            likely: boolean;
+            /** @description Why it looks spherical, in words, the strongest sign first */
+            evidence: string[];
+            state: components["schemas"]["Untagged360State"];
+            /** @description The job that handled it last */
+            job?: string;
+            error?: components["schemas"]["ItemError"];
+            thumbnail_url: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        Untagged360Page: {
+            items: components["schemas"]["Untagged360Entry"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "ids": [
+         *         "sph_01jd3v0k8x4q7m2w9r5t6y8z0a"
+         *       ]
+         *     }
+         */
+        Untagged360Choice: {
+            ids: components["schemas"]["Untagged360Ids"];
+        };
+        /**
+         * @description Either ids or job
+         * @example {
+         *       "job": "job_01jd3v0k8x4q7m2w9r5t6y8z0a"
+         *     }
+         */
+        Untagged360Undo: {
+            ids?: components["schemas"]["Untagged360Ids"];
+            /** @description Everything that this job marked */
+            job?: string;
+        };
+        /**
+         * @example {
+         *       "ids": [
+         *         "sph_01jd3v0k8x4q7m2w9r5t6y8z0a"
+         *       ]
+         *     }
+         */
+        Untagged360Dismissal: {
+            ids: components["schemas"]["Untagged360Ids"];
+            /**
+             * @description false: offer them again
+             * @default true
+             */
+            dismissed: boolean;
+        };
+        Untagged360Dismissed: {
+            /** @description Ids */
+            changed: string[];
+            /** @description Ids that are not known, or were in another state */
+            skipped: string[];
+        };
+        Untagged360Ids: string[];
+        Untagged360Run: {
+            job: components["schemas"]["Job"];
+            /** @description Ids that the job handles */
+            accepted: string[];
+            /** @description Ids that are not known, or did not wait for this */
+            skipped: string[];
+        };
         NotificationHook: {
             /** @description Of the notification template in Kaltura */
             url: string;
@@ -1721,6 +2008,25 @@ export interface components {
                 "application/json": components["schemas"]["Reconciliation"];
             };
         };
+        /** @description The switch and the last search */
+        Untagged360: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Untagged360"];
+            };
+        };
+        /** @description Begun; watch the job */
+        Untagged360Run: {
+            headers: {
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Untagged360Run"];
+            };
+        };
         /** @description The mapping */
         Mapping: {
             headers: {
@@ -2137,6 +2443,163 @@ export interface operations {
         requestBody?: never;
         responses: {
             202: components["responses"]["Reconciliation"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getUntagged360: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Untagged360"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateUntagged360: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["Untagged360Patch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Untagged360"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchUntagged360: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["Untagged360"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listUntagged360: {
+        parameters: {
+            query?: {
+                /** @description Any of them; separate by commas. Without it all */
+                state?: components["schemas"]["Untagged360State"][];
+                /** @description Only those that this job handled last */
+                job?: string;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Untagged360Page"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    markUntagged360: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Untagged360Choice"];
+            };
+        };
+        responses: {
+            202: components["responses"]["Untagged360Run"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoUntagged360: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Untagged360Undo"];
+            };
+        };
+        responses: {
+            202: components["responses"]["Untagged360Run"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    dismissUntagged360: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Untagged360Dismissal"];
+            };
+        };
+        responses: {
+            /** @description What changed; harmless when repeated */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Untagged360Dismissed"];
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };
