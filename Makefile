@@ -5,8 +5,6 @@ GO_SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.sql' 'openap
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web openapi/openapi.yaml)
 DATA ?= data
 ADDR ?= 127.0.0.1:8080
-# Packages whose tests start servers and browsers are built once here; -p 2 suits small machines.
-GOTEST := go test -p 2 -timeout 15m
 
 .PHONY: help
 help: ## list the goals
@@ -63,9 +61,9 @@ check: ## generate and lint; fails when anything generated was out of date
 test: ## install what tests need, then test everything: Go with -race on both databases, then the browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory web
-	@mkdir -p test-results/reports # kept: go test does not repeat what passed already
-	ISTHMUS_REPORTS=$(CURDIR)/test-results/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres $(GOTEST) -race ./...
-	@for report in test-results/reports/*.txt; do echo; cat "$$report"; done
+	@mkdir -p bin/reports # kept: go test does not repeat what passed already
+	ISTHMUS_REPORTS=$(CURDIR)/bin/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres scripts/test-go
+	@for report in bin/reports/*.txt; do echo; cat "$$report"; done
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: e2e
