@@ -23,14 +23,14 @@ type Poster struct {
 // NewPoster makes a poster over a guarded client.
 func NewPoster(o Options) *Poster { return &Poster{options: o, client: New(o)} }
 
-// Check implements gateway.Poster with the rules of service URLs.
-func (p *Poster) Check(url string) (string, error) { return p.options.ServiceURL(url) }
+// Check implements gateway.Poster.
+func (p *Poster) Check(url string) (string, error) { return p.options.WebhookURL(url) }
 
 // Post implements gateway.Poster. Redirects are not followed; of the answer only the status counts.
 func (p *Poster) Post(ctx context.Context, url string, header map[string]string, body []byte) (int, time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return 0, 0, gateway.E(gateway.Invalid, "webhook_url", "The address is malformed.").Because(Clean(err))
+		return 0, 0, gateway.E(gateway.Invalid, "webhook_url_malformed", "The address is malformed.").Because(Clean(err))
 	}
 	for k, v := range header {
 		req.Header.Set(k, v)
@@ -41,7 +41,7 @@ func (p *Poster) Post(ctx context.Context, url string, header map[string]string,
 		var known *gateway.Error
 		switch {
 		case errors.As(err, &known):
-			return 0, 0, gateway.E(known.Code, known.Reason, known.Message).Because(Clean(err))
+			return 0, 0, webhookError(known).Because(Clean(err))
 		case errors.Is(err, context.DeadlineExceeded):
 			return 0, 0, gateway.E(gateway.Unavailable, "webhook_slow", "The receiver did not answer in time.").Because(Clean(err))
 		}

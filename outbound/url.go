@@ -32,6 +32,19 @@ func (o Options) ServiceURL(raw string) (string, error) {
 		return "", bad("service_url_query", "The address holds a query or fragment.").
 			Next("Leave out everything from the ? or # on.")
 	}
+	origin, err := o.origin(u)
+	if err != nil {
+		return "", err
+	}
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	if strings.Contains(u.Path, "..") || strings.Contains(path, "//") {
+		return "", bad("service_url_malformed", "The path of the address is not in its simplest form.")
+	}
+	return origin + path, nil
+}
+
+// origin checks where an address leads and gives scheme, host and port in their one normal form.
+func (o Options) origin(u *url.URL) (string, error) {
 	host, ip, err := hostOf(u)
 	if err != nil {
 		return "", err
@@ -55,11 +68,7 @@ func (o Options) ServiceURL(raw string) (string, error) {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	path := strings.TrimRight(u.EscapedPath(), "/")
-	if strings.Contains(path, "..") || strings.Contains(path, "//") {
-		return "", bad("service_url_malformed", "The path of the address is not in its simplest form.")
-	}
-	return strings.ToLower(u.Scheme) + "://" + host + port + path, nil
+	return strings.ToLower(u.Scheme) + "://" + host + port, nil
 }
 
 func (o Options) checkScheme(scheme string, ip netip.Addr, inside bool) error {

@@ -30,6 +30,7 @@ func TestServiceURL(t *testing.T) {
 		{raw: "https://www.kaltura.com/?ks=1", reason: "service_url_query"},
 		{raw: "https://www.kaltura.com/#x", reason: "service_url_query"},
 		{raw: "https://www.kaltura.com/a/../b", reason: "service_url_malformed"},
+		{raw: "https://www.kaltura.com/a/%2e%2e/b", reason: "service_url_malformed"},
 		{raw: "https://2130706433/", reason: "service_url_host"},
 		{raw: "https://0x7f000001/", reason: "service_url_host"},
 		{raw: "https://127.1/", reason: "service_url_host"},
