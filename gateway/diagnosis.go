@@ -200,6 +200,11 @@ func (s *Integrations) RunDiagnose(ctx context.Context, id string) error {
 	if _, err := s.gate(ctx, in.HubID, false); err != nil {
 		return nil //nolint:nilerr // not in use
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, in.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	d, err := s.examine(ctx, in)
 	if IsReason(err, "app_token_unreadable") {
 		return nil // only an admin helps, and health says so

@@ -17,6 +17,7 @@ type Integrations struct {
 	Platforms Platforms
 	Events    *Events
 	Grace     time.Duration // how long links stay readable after a downgrade
+	Lanes     *Lanes        // one for all services; nil = no limits
 
 	hooks hookLimits
 }

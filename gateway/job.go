@@ -164,7 +164,8 @@ func QueueOf(kind string) string {
 		return QueueWatch
 	case DeliverWebhook{}.Kind():
 		return QueueWebhook
-	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind():
+	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
+		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

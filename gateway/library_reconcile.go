@@ -56,6 +56,11 @@ func (s *Library) RunReconcile(ctx context.Context, integrationID string) error 
 	if _, err = ins.gate(ctx, in.HubID, false); err != nil {
 		return nil //nolint:nilerr // not in use
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, in.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	before, err := ins.upkeep(ctx, in)
 	if err != nil {
 		return err
@@ -132,6 +137,11 @@ func (s *Library) RunLook(ctx context.Context, integrationID, entryID string) er
 	if _, err = s.Catalog.Integrations.gate(ctx, in.HubID, false); err != nil {
 		return nil //nolint:nilerr // not in use
 	}
+	leave, err := s.Lanes.enter(QueuePlatform, in.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	o, err := s.Catalog.Integrations.open(in)
 	if err != nil {
 		return err

@@ -84,6 +84,7 @@ func (l *live) work() (stop func()) {
 	l.t.Helper()
 	runner, err := l.db.Runner(jobs.New(jobs.Services{
 		Uploads: l.uploads, Library: l.library, Assets: l.assets, Integrations: l.ins, Jobs: l.jobs,
+		Spherical: &gateway.Spherical{Catalog: l.library.Catalog},
 	}), store.JobsOptions{})
 	if err != nil {
 		l.t.Fatal(err)

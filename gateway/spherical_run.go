@@ -157,6 +157,11 @@ func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 	if err != nil {
 		return err
 	}
+	leave, err := s.ins().Lanes.enter(QueuePlatform, job.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	a, err := actorOf(ctx, store, job.HubID, job.ParticipantID, "")
 	if err != nil {
 		return err

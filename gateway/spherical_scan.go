@@ -110,6 +110,11 @@ func (s *Spherical) RunScan(ctx context.Context, integrationID string) error {
 	if _, err = s.ins().gate(ctx, in.HubID, true); err != nil {
 		return nil //nolint:nilerr // not in use
 	}
+	leave, err := s.ins().Lanes.enter(QueuePlatform, in.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	u, err := s.ins().upkeep(ctx, in)
 	if err != nil || !u.Spherical {
 		return err

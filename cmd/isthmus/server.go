@@ -88,7 +88,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	}
 	library := &gateway.Library{Store: s.db, Clock: clock, Catalog: catalog, Tickets: tickets, Assets: assets, Events: events}
 	lanes := &gateway.Lanes{}
-	library.Lanes = lanes
+	library.Lanes, s.integrations.Lanes = lanes, lanes
 	s.relay = &gateway.Relay{Store: s.db, Staging: staging, Integrations: s.integrations, Mappings: mappings, Events: events}
 	s.uploads = &gateway.Uploads{
 		Store: s.db, Clock: clock, Staging: staging, Pipeline: s.pipeline, Integrations: s.integrations, Mappings: mappings,
