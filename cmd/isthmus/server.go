@@ -96,7 +96,8 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	}
 	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
-	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: outbound.NewPoster(guard)}
+	receivers := outbound.NewPoster(outbound.Options{AllowNetworks: cfg.AllowWebhookNetworks})
+	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: receivers}
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
 	spherical := &gateway.Spherical{Catalog: catalog}
 	tasks := jobs.Services{
