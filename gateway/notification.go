@@ -203,11 +203,12 @@ func (s *Integrations) hinted(ctx context.Context, integrationID string, ids []s
 	if len(items) == 0 && len(uploads) == 0 {
 		return nil
 	}
+	now := s.Clock()
 	return s.Store.Tx(ctx, func(tx Tx) error {
 		for _, u := range uploads {
 			switch u.State {
-			case UploadProcessing:
-				if err := tx.Enqueue(ctx, WatchUpload{UploadID: u.ID}); err != nil {
+			case UploadProcessing: // its watch is brought forward; one that runs just now looks again by itself
+				if err := tx.Enqueue(ctx, WatchUpload{UploadID: u.ID}, Sooner(now), IfIdle()); err != nil {
 					return err
 				}
 			case UploadReady:
@@ -215,7 +216,7 @@ func (s *Integrations) hinted(ctx context.Context, integrationID string, ids []s
 			}
 		}
 		for id := range look {
-			if err := tx.Enqueue(ctx, LookAtEntry{integrationID, id}); err != nil {
+			if err := tx.Enqueue(ctx, LookAtEntry{integrationID, id}, Sooner(now)); err != nil {
 				return err
 			}
 		}

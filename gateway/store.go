@@ -97,7 +97,7 @@ type EnqueueOptions struct {
 func IfIdle() EnqueueOption { return func(o *EnqueueOptions) { o.Idle = true } }
 
 // Sooner has a task run at a time: one that is queued for later is brought forward; only when none
-// is queued a new one is.
+// is queued a new one is. With IfIdle, one that runs now is enough, too.
 func Sooner(at time.Time) EnqueueOption {
 	return func(o *EnqueueOptions) { o.At, o.Pull = at, true }
 }

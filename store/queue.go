@@ -38,9 +38,11 @@ func (tx *Tx) Enqueue(ctx context.Context, t gateway.Task, opts ...gateway.Enque
 	var waits bool
 	if o.Pull {
 		waits, err = tx.db.dialect.pull(ctx, tx.bun, t.Kind(), args, o.At, now)
-	} else if o.Idle {
+	}
+	if o.Idle && !waits && err == nil {
 		waits, err = tx.db.dialect.unfinished(ctx, tx.bun, t.Kind(), args)
-	} else {
+	}
+	if !o.Pull && !o.Idle {
 		waits, err = tx.db.dialect.waiting(ctx, tx.bun, t.Kind(), queue, args, o.At)
 	}
 	if waits || err != nil {
