@@ -67,9 +67,9 @@ test: ## install what tests need, then test everything: Go with -race on both da
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: e2e
-e2e: build ## drive the whole outcome in Chromium, on SQLite and on Postgres
+e2e: build ## drive every page in Chromium on SQLite, and the whole outcome on Postgres too
 	cd web && npm run --silent e2e
-	cd web && ../scripts/with-postgres npm run --silent e2e
+	cd web && ../scripts/with-postgres npm run --silent e2e outcome
 
 .PHONY: bench
 bench: ## measure: last byte to playable, ladder against plain ffmpeg, browse overhead, memory
