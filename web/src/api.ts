@@ -25,6 +25,8 @@ export type ConnectionInput = Schemas["ConnectionInput"];
 export type ConnectionPatch = Schemas["ConnectionPatch"];
 export type Reconciliation = Schemas["Reconciliation"];
 export type NotificationHook = Schemas["NotificationHook"];
+export type Untagged360 = Schemas["Untagged360"];
+export type UntaggedEntry = Schemas["Untagged360Entry"];
 export type FieldError = Schemas["FieldError"];
 
 /** The REST client; every path and body is checked against openapi.yaml. */

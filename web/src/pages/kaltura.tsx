@@ -4,6 +4,7 @@ import type { PageProps } from "../app";
 import { AdvancedCard } from "../kaltura/advanced";
 import { Mappings } from "../kaltura/mappings";
 import { StatusView } from "../kaltura/status";
+import { UntaggedCard } from "../kaltura/untagged";
 import { NotificationsCard, ReconciliationCard } from "../kaltura/upkeep";
 import { Webhooks } from "../kaltura/webhooks";
 import { Wizard } from "../kaltura/wizard";
@@ -109,6 +110,7 @@ function Settings({ hubId }: { hubId: string }) {
       />
       <AdvancedCard key={`advanced-${load.data.etag}`} hub={hubId} i={load.data} changed={load.set} />
       <ReconciliationCard hub={hubId} />
+      <UntaggedCard hub={hubId} />
       <NotificationsCard hub={hubId} />
       <Webhooks hub={hubId} />
       <Mappings hub={hubId} />
