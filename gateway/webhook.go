@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ const (
 // WebhookEndpoint is an address that a hub wants its events sent to (Standard Webhooks).
 type WebhookEndpoint struct {
 	Row
-	URL          string       `bun:"url"` // normalised
+	URL          string       `bun:"url"` // normalised; may hold a secret: for admins of the hub and for the call only
 	Description  string       `bun:"description"`
 	Events       []string     `bun:"events"` // "*", "upload.*" or a type; stored as JSON
 	Secret       Sealed       `bun:"secret"` // "whsec_…"
@@ -39,6 +40,15 @@ type WebhookEndpoint struct {
 
 // Place is where the endpoint's secret is sealed.
 func (w WebhookEndpoint) Place() string { return "webhook_endpoints.secret/" + w.ID }
+
+// Host is where the endpoint is, for others than the hub's admins: path and query are often its secret.
+func (w WebhookEndpoint) Host() string {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
 
 // wants tells whether an event is sent there.
 func (w WebhookEndpoint) wants(typ string) bool {
@@ -121,7 +131,7 @@ func (s *Webhooks) Create(ctx context.Context, a Actor, n NewWebhook) (WebhookEn
 		if err := tx.Webhooks().Insert(ctx, &row); err != nil {
 			return err
 		}
-		return audit(ctx, tx, a, "webhook.create", row.ID, map[string]any{"url": row.URL, "events": row.Events})
+		return audit(ctx, tx, a, "webhook.create", row.ID, map[string]any{"host": row.Host(), "events": row.Events})
 	})
 	return row, secret, err
 }
@@ -129,11 +139,11 @@ func (s *Webhooks) Create(ctx context.Context, a Actor, n NewWebhook) (WebhookEn
 // apply checks what an admin says and puts it into the row.
 func (s *Webhooks) apply(w *WebhookEndpoint, n NewWebhook) error {
 	if n.URL != nil {
-		url, err := s.Poster.Check(*n.URL)
+		normal, err := s.Poster.Check(*n.URL)
 		if err != nil {
 			return AsError(err).At("/url")
 		}
-		w.URL = url
+		w.URL = normal
 	}
 	if n.Description != nil {
 		if w.Description = strings.TrimSpace(*n.Description); len(w.Description) > 500 {
@@ -205,7 +215,7 @@ func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64
 				return err
 			}
 		}
-		return audit(ctx, tx, a, "webhook.change", w.ID, map[string]any{"url": w.URL, "events": w.Events, "state": w.State})
+		return audit(ctx, tx, a, "webhook.change", w.ID, map[string]any{"host": w.Host(), "events": w.Events, "state": w.State})
 	})
 	return w, err
 }

@@ -271,5 +271,5 @@ func (s *Webhooks) result(ctx context.Context, tx Tx, w WebhookEndpoint, d Webho
 	if err := tx.Webhooks().SetResult(ctx, &w); err != nil || w.State == WebhookEnabled {
 		return err
 	}
-	return s.Events.Append(ctx, tx, w.HubID, AudienceAdmins, "webhook.disabled", w.ID, map[string]any{"url": w.URL, "reason": w.Reason})
+	return s.Events.Append(ctx, tx, w.HubID, AudienceAdmins, "webhook.disabled", w.ID, map[string]any{"id": w.ID, "host": w.Host(), "description": w.Description, "reason": w.Reason})
 }

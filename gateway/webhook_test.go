@@ -183,6 +183,15 @@ func TestWebhooksAreDeliveredAndVerify(t *testing.T) {
 	})
 }
 
+func plainText(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // attempt makes one attempt and gives the pause that it asks for.
 func attempt(t testing.TB, h *gateway.Webhooks, id string) time.Duration {
 	t.Helper()
@@ -204,9 +213,9 @@ func TestAFailingReceiverIsTriedForThreeDaysThenSwitchedOff(t *testing.T) {
 		ctx := t.Context()
 		r := newReceiver(t)
 		r.answer(500)
-		w, _ := endpoint(t, h, s.house.Admin, r.URL, "upload.ready", "webhook.disabled")
+		w, _ := endpoint(t, h, s.house.Admin, r.URL+"/canary/?token=canary", "upload.ready", "webhook.disabled")
 		other := newReceiver(t)
-		endpoint(t, h, s.house.Admin, other.URL, "webhook.disabled")
+		told, _ := endpoint(t, h, s.house.Admin, other.URL, "webhook.disabled")
 		s.tell("upload.ready")
 		log, err := h.Deliveries(ctx, s.house.Admin, w.ID, gateway.Slice{})
 		if err != nil || len(log) != 1 {
@@ -243,6 +252,22 @@ func TestAFailingReceiverIsTriedForThreeDaysThenSwitchedOff(t *testing.T) {
 		}
 		if got.State != gateway.WebhookDisabled || got.Reason == "" || count(s.types(w.ID), "webhook.disabled") != 1 {
 			t.Fatalf("%+v %v", got, s.types(w.ID))
+		}
+		// The others hear which one it was, and nothing that is its secret; nor do the logs.
+		news, err := h.Deliveries(ctx, s.house.Admin, told.ID, gateway.Slice{})
+		if err != nil || len(news) != 1 || !strings.Contains(news[0].Body, w.ID) || !strings.Contains(news[0].Body, w.Host()) || w.Host() == "" {
+			t.Error(err, news)
+		}
+		events, err := db.Events().Since(ctx, s.house.Admin, 0, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		audits, err := db.Audit().List(ctx, gateway.Scope(s.house.Hub.ID), gateway.Slice{Limit: 500})
+		if err != nil || len(audits) == 0 {
+			t.Fatal(err)
+		}
+		if said := news[0].Body + plainText(t, events) + plainText(t, audits); strings.Contains(said, "canary") {
+			t.Error(said)
 		}
 		before := len(r.all())
 		s.tell("upload.ready")
