@@ -9,35 +9,62 @@ import (
 	"isthmus/store/storetest"
 )
 
+// readyEntry makes an entry that is ready and has a size, as Kaltura's administrator.
+func (l *live) readyEntry(owner, name, tags string, width, height int64) string {
+	l.t.Helper()
+	id := l.world.entry(owner, name, tags)
+	e, err := l.db.Kaltura().Entries().Get(l.t.Context(), partner, id)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	e.Status, e.Width, e.Height = 2, width, height
+	if err := l.db.Kaltura().Entries().Update(l.t.Context(), &e); err != nil {
+		l.t.Fatal(err)
+	}
+	return id
+}
+
+func (l *live) tags(id string) string {
+	l.t.Helper()
+	e, err := l.db.Kaltura().Entries().Get(l.t.Context(), partner, id)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return e.Tags
+}
+
+// found searches and gives what is offered, by entry.
+func (l *live) found(sp *gateway.Spherical) map[string]gateway.SphericalCandidate {
+	l.t.Helper()
+	if _, err := sp.Allow(l.t.Context(), l.house.Admin, true); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := sp.RunScan(l.t.Context(), l.in.ID); err != nil {
+		l.t.Fatal(err)
+	}
+	rows, err := sp.Candidates(l.t.Context(), l.house.Admin, []gateway.CandidateState{gateway.CandidateOffered}, "", gateway.Slice{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	out := map[string]gateway.SphericalCandidate{}
+	for _, c := range rows {
+		out[c.EntryID] = c
+	}
+	return out
+}
+
 // What looks spherical is offered, never tagged by itself; a person's run tags what Kaltura lets
 // them tag, and undo takes back only that.
 func TestUntagged360(t *testing.T) {
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		sp := &gateway.Spherical{Catalog: l.library.Catalog}
-		make360 := func(owner, name, tags string) string {
-			id := l.world.entry(owner, name, tags)
-			e, err := db.Kaltura().Entries().Get(t.Context(), partner, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.Status = 2
-			if err := db.Kaltura().Entries().Update(t.Context(), &e); err != nil {
-				t.Fatal(err)
-			}
-			return id
-		}
+		make360 := func(owner, name, tags string) string { return l.readyEntry(owner, name, tags, 0, 0) }
 		mine := make360("admin@example.org", "Tour 360 beach", "beach")
 		theirs := make360("bob@example.org", "Insta360 ride", "")
 		make360("bob@example.org", "lecture 360p", "")
 		make360("bob@example.org", "already", "360")
-		tags := func(id string) string {
-			e, err := db.Kaltura().Entries().Get(t.Context(), partner, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return e.Tags
-		}
+		tags := l.tags
 		if err := sp.RunScan(t.Context(), l.in.ID); err != nil {
 			t.Fatal(err)
 		}

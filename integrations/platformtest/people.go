@@ -57,7 +57,30 @@ func (s *suite) tags(t *testing.T) {
 	if got := slices.Sorted(slices.Values(m.Tags)); !slices.Equal(got, want) || !m.Is360() {
 		t.Errorf("tags %q, want %q", got, want)
 	}
+	// Taking one away keeps the others, also while some are added; again it does no harm.
+	for _, tag := range []string{gateway.Tag360, gateway.Tag360, "two"} {
+		wg.Go(func() {
+			if _, err := tagger.RemoveTag(t.Context(), s.Alice, id, tag); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if _, err := tagger.AddTag(t.Context(), s.Alice, id, "five"); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Wait()
+	if m, err = s.p.Get(t.Context(), s.Alice, id); err != nil {
+		t.Fatal(err)
+	}
+	want = slices.Sorted(slices.Values([]string{"one", "three", "four", "five", "keep me", s.marker}))
+	if got := slices.Sorted(slices.Values(m.Tags)); !slices.Equal(got, want) || m.Is360() {
+		t.Errorf("tags %q, want %q", got, want)
+	}
 	_, err = tagger.AddTag(t.Context(), s.Alice, "0_doesnotexist", gateway.Tag360)
+	wantCode(t, err, gateway.NotFound)
+	_, err = tagger.RemoveTag(t.Context(), s.Alice, "0_doesnotexist", gateway.Tag360)
 	wantCode(t, err, gateway.NotFound)
 }
 
