@@ -152,11 +152,14 @@ func (s *Integrations) Probe(ctx context.Context) error {
 // requeue queues the probe of a sick connection if it was lost.
 func (s *Integrations) requeue(ctx context.Context, in Integration) error {
 	return s.Store.Tx(ctx, func(tx Tx) error {
-		open, err := tx.Health().List(ctx, in.ID, Slice{Limit: 1})
-		if err != nil || len(open) == 0 || open[0].Until != nil {
+		open, err := tx.Health().Open(ctx, in.ID)
+		if CodeOf(err) == NotFound {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return tx.Enqueue(ctx, ProbeIntegration{IntegrationID: in.ID, ChangeID: open[0].ID}, IfIdle())
+		return tx.Enqueue(ctx, ProbeIntegration{IntegrationID: in.ID, ChangeID: open.ID}, IfIdle())
 	})
 }
 

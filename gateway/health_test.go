@@ -193,3 +193,41 @@ func TestARefusedTokenIsProbedRarely(t *testing.T) {
 		t.Errorf("%+v %v", r, w.happened())
 	}
 }
+
+// A lost probe is queued again by what is still so, whichever row sorts last.
+func TestALostProbeIsQueuedAgain(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		db := storetest.Open(t, o)
+		w := newWorld(t, db)
+		ctx := t.Context()
+		in := w.connect(gateway.VisibilityShared)
+		// A row that is over and whose id sorts after all that come, as early releases of the history made them.
+		over := w.clock.Now().Add(-time.Hour)
+		if err := db.Health().Insert(ctx, &gateway.HealthChange{
+			Row: gateway.Row{ID: "hch_zzzzzzzz", HubID: in.HubID}, IntegrationID: in.ID, State: gateway.HealthDegraded, Since: over, Until: &over,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.integrations.Heard(ctx, in, gateway.E(gateway.Unavailable, "kaltura_down", "Kaltura cannot be reached right now."))
+		raw := storetest.SQL(t, o)
+		if _, err := raw.ExecContext(ctx, "DELETE FROM river_job"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := w.integrations.Probe(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open, err := db.Health().Open(ctx, in.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := raw.QueryRowContext(ctx, "SELECT count(*) FROM river_job WHERE kind = 'probe_integration' AND CAST(args AS text) LIKE '%"+open.ID+"%'").Scan(&n); err != nil || n != 1 {
+			t.Error(n, "probes", err)
+		}
+		if r := w.health(); len(r.History) != 3 || r.History[0].ID != open.ID || r.History[2].ID != "hch_zzzzzzzz" {
+			t.Errorf("%+v", r.History)
+		}
+	})
+}

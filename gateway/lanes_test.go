@@ -102,8 +102,14 @@ func TestAHangingPlatformLeavesWorkersToOthers(t *testing.T) {
 // What asks a platform must not sit in the queue of short work.
 func TestPlatformTasksHaveTheirOwnQueues(t *testing.T) {
 	for _, task := range []gateway.Task{
-		gateway.LookAtEntry{}, gateway.ReconcileLibrary{}, gateway.DiagnoseIntegration{}, gateway.ScanSpherical{}, gateway.MarkSpherical{},
-		gateway.ImportItem{}, gateway.IngestUpload{}, gateway.AbandonIngest{},
+		gateway.LookAtEntry{},
+		gateway.ReconcileLibrary{},
+		gateway.DiagnoseIntegration{},
+		gateway.ScanSpherical{},
+		gateway.MarkSpherical{},
+		gateway.ImportItem{},
+		gateway.IngestUpload{},
+		gateway.AbandonIngest{},
 	} {
 		if q := gateway.QueueOf(task.Kind()); q != gateway.QueuePlatform {
 			t.Errorf("%s waits in %q", task.Kind(), q)

@@ -193,6 +193,8 @@ type HealthTable interface {
 	// Trim deletes what was over before a time and tells how many.
 	Trim(ctx context.Context, before time.Time) (int64, error)
 }
+	// Open gives that change, NotFound when there is none.
+	Open(ctx context.Context, integrationID string) (HealthChange, error)
 
 // MappingTable holds mappings.
 type MappingTable interface {

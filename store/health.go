@@ -25,8 +25,19 @@ func (h health) Close(ctx context.Context, integrationID string, until time.Time
 	return err
 }
 
+func (h health) Open(ctx context.Context, integrationID string) (gateway.HealthChange, error) {
+	return h.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("integration_id = ?", integrationID).Where("until IS NULL").OrderExpr("since DESC, id DESC")
+	})
+}
+
 func (h health) List(ctx context.Context, integrationID string, w gateway.Slice) ([]gateway.HealthChange, error) {
-	return h.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("integration_id = ?", integrationID) })
+	out := []gateway.HealthChange{}
+	q := h.r.NewSelect().Model(&out).Where("integration_id = ?", integrationID).OrderExpr("since DESC, id DESC").Limit(limit(w.Limit))
+	if w.After != "" {
+		q = q.Where("(since, id) < (SELECT since, id FROM health_changes WHERE id = ? AND integration_id = ?)", w.After, integrationID)
+	}
+	return out, translate(q.Scan(ctx))
 }
 
 func (h health) Trim(ctx context.Context, before time.Time) (int64, error) {

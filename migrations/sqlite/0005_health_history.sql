@@ -19,11 +19,12 @@ CREATE TABLE health_changes (
     until          timestamp,
     FOREIGN KEY (integration_id) REFERENCES integrations (id) ON DELETE CASCADE
 );
-CREATE INDEX health_changes_by_integration ON health_changes (integration_id, id);
+CREATE INDEX health_changes_by_integration ON health_changes (integration_id, since, id);
 
--- A history begins with how things are, so that a connection that was sick before is asked again.
+-- A history begins with how things are, so that a connection that was sick before is asked again. The
+-- id sorts before all those of later changes.
 INSERT INTO health_changes (id, hub_id, version, created_at, updated_at, integration_id, state, text, since)
-SELECT 'hch_' || substr(id, 5), hub_id, 1, health_at, health_at, id, health, health_text, health_at FROM integrations;
+SELECT 'hch_00' || substr(id, 5), hub_id, 1, health_at, health_at, id, health, health_text, health_at FROM integrations;
 
 ALTER TABLE uploads ADD COLUMN waiting_since timestamp;
 ALTER TABLE uploads ADD COLUMN last_try_at timestamp;
