@@ -393,7 +393,7 @@ func (s *Library) Reconcile(ctx context.Context, a Actor) (ReconcileReport, erro
 		if u.Report.StartedAt.IsZero() == u.Report.EndedAt.IsZero() { // none is under way
 			u.Report = ReconcileReport{AskedAt: s.Clock()}
 		}
-		return tx.Enqueue(ctx, ReconcileLibrary{in.ID})
+		return tx.Enqueue(ctx, ReconcileLibrary{in.ID}, Sooner(s.Clock()))
 	})
 	return u.Report, err
 }

@@ -53,7 +53,7 @@ func (s *Spherical) Allow(ctx context.Context, a Actor, on bool) (SphericalState
 		u.Spherical = on
 		if on {
 			u.Scan = SphericalScan{AskedAt: s.ins().Clock()}
-			if err := tx.Enqueue(ctx, ScanSpherical{in.ID}); err != nil {
+			if err := tx.Enqueue(ctx, ScanSpherical{in.ID}, Sooner(s.ins().Clock())); err != nil {
 				return err
 			}
 		}
@@ -80,7 +80,7 @@ func (s *Spherical) Scan(ctx context.Context, a Actor) (SphericalState, error) {
 		if !u.Scan.underWay() { // else it waits for the platform: asked for, it goes on at once
 			u.Scan = SphericalScan{AskedAt: s.ins().Clock()}
 		}
-		return tx.Enqueue(ctx, ScanSpherical{in.ID})
+		return tx.Enqueue(ctx, ScanSpherical{in.ID}, Sooner(s.ins().Clock()))
 	})
 	return u.sphericalState(), err
 }
