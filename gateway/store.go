@@ -189,12 +189,12 @@ type HealthTable interface {
 	Get(ctx context.Context, s Scope, id string) (HealthChange, error)
 	// Close ends the change of an integration that is not over yet. Harmless when there is none.
 	Close(ctx context.Context, integrationID string, until time.Time) error
+	// Open gives that change, NotFound when there is none.
+	Open(ctx context.Context, integrationID string) (HealthChange, error)
 	List(ctx context.Context, integrationID string, w Slice) ([]HealthChange, error)
 	// Trim deletes what was over before a time and tells how many.
 	Trim(ctx context.Context, before time.Time) (int64, error)
 }
-	// Open gives that change, NotFound when there is none.
-	Open(ctx context.Context, integrationID string) (HealthChange, error)
 
 // MappingTable holds mappings.
 type MappingTable interface {
