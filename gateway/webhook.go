@@ -85,8 +85,8 @@ type Webhooks struct {
 	Events *Events
 	Poster Poster
 
-	once                     sync.Once
-	endpoints, hubs, failing *Lanes
+	once                                  sync.Once
+	endpoints, hubs, failing, begun, dead *Lanes
 }
 
 const (

@@ -180,25 +180,37 @@ func (s *Webhooks) RunDelivery(ctx context.Context, id string) error {
 	return s.outcome(context.WithoutCancel(ctx), d.ID, status, retry, err)
 }
 
-// enter takes a place for a call: an endpoint has two, a hub four, and all that fail together six of
-// the workers there are.
+// begunFailing is how long an endpoint counts as one that has only begun to fail.
+const begunFailing = time.Hour
+
+// enter takes a place for a call. An endpoint has two, a hub four. Those that fail have few of the
+// workers: two of a hub, and of all hubs together two that have failed for long and four that have
+// only begun to, so that who failed once does not wait behind the dead.
 func (s *Webhooks) enter(w WebhookEndpoint) (leave func(), _ error) {
-	s.once.Do(func() { s.endpoints, s.hubs, s.failing = &Lanes{PerHub: 2}, &Lanes{PerHub: 4}, &Lanes{PerHub: 6} })
+	s.once.Do(func() {
+		s.endpoints, s.hubs, s.failing = &Lanes{PerHub: 2}, &Lanes{PerHub: 4}, &Lanes{PerHub: 2}
+		s.begun, s.dead = &Lanes{PerHub: 4}, &Lanes{PerHub: 2}
+	})
+	type place struct {
+		of  *Lanes
+		key string
+	}
+	places := []place{{s.endpoints, w.ID}, {s.hubs, w.HubID}}
+	if w.FailingSince != nil {
+		all := s.begun
+		if s.Clock().Sub(*w.FailingSince) >= begunFailing {
+			all = s.dead
+		}
+		places = append(places, place{s.failing, w.HubID}, place{all, ""})
+	}
 	var held []func()
 	leave = func() {
 		for _, f := range held {
 			f()
 		}
 	}
-	for _, l := range []struct {
-		of   *Lanes
-		key  string
-		only bool
-	}{{s.endpoints, w.ID, true}, {s.hubs, w.HubID, true}, {s.failing, "", w.FailingSince != nil}} {
-		if !l.only {
-			continue
-		}
-		f, err := l.of.enter(QueueWebhook, l.key)
+	for _, p := range places {
+		f, err := p.of.enter(QueueWebhook, p.key)
 		if err != nil {
 			leave()
 			return nil, err

@@ -367,3 +367,61 @@ func TestWhereWebhooksMayGo(t *testing.T) {
 	_, err = strict.Test(t.Context(), south.Admin, w.ID)
 	gatewaytest.Want(t, err, gateway.NotFound, "webhook_not_found")
 }
+
+// Two hubs whose receivers have long been dead and slow hold few places: neither another hub's
+// endpoint that failed once nor one that works waits for them.
+func TestTheDeadLeaveRoomForThoseThatFailedOnce(t *testing.T) {
+	clock := gatewaytest.NewClock()
+	s, h := hooks(t, storetest.SQLite(t), clock)
+	south := gatewaytest.NewHouse(t, s.db, gateway.SystemClock, "south", gateway.PlanUniversity)
+	west := gatewaytest.NewHouse(t, s.db, gateway.SystemClock, "west", gateway.PlanUniversity)
+	release := make(chan struct{})
+	var mu sync.Mutex
+	busy := map[string]int{}
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		mu.Lock()
+		busy[q.URL.Path]++
+		mu.Unlock()
+		<-release
+	}))
+	defer slow.Close()
+	failing := func(w gateway.WebhookEndpoint, since time.Duration) {
+		t.Helper()
+		at := clock.Now().Add(-since)
+		w.FailingSince = &at
+		if err := s.db.Tx(t.Context(), func(tx gateway.Tx) error { return tx.Webhooks().SetResult(t.Context(), &w) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func(a gateway.Actor, w gateway.WebhookEndpoint) string {
+		t.Helper()
+		d, err := h.Test(t.Context(), a, w.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.ID
+	}
+	var wg sync.WaitGroup
+	for hub, a := range map[string]gateway.Actor{"/a": s.house.Admin, "/b": south.Admin} {
+		for _, since := range []time.Duration{48 * time.Hour, 48 * time.Hour, time.Minute, time.Minute} {
+			w, _ := endpoint(t, h, a, slow.URL+hub, "upload.ready")
+			failing(w, since)
+			for range 3 {
+				id := send(a, w)
+				wg.Go(func() { _ = h.RunDelivery(t.Context(), id) })
+			}
+		}
+	}
+	eventually(t, "both hubs hold places", func() bool { mu.Lock(); defer mu.Unlock(); return busy["/a"] > 0 && busy["/b"] > 0 })
+	good := newReceiver(t)
+	w, _ := endpoint(t, h, west.Admin, good.URL, "upload.ready")
+	failing(w, time.Minute)
+	if p := attempt(t, h, send(west.Admin, w)); p != 0 || len(good.all()) != 1 {
+		t.Error("who failed once waits", p)
+	}
+	close(release)
+	wg.Wait()
+	if busy["/a"] > 2 || busy["/b"] > 2 {
+		t.Error("places of a hub", busy)
+	}
+}
