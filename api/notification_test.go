@@ -176,3 +176,24 @@ func TestKalturaNotifications(t *testing.T) {
 		}
 	})
 }
+
+// Wrong signatures, of whomever and however many, keep nobody's right notification out and nobody
+// from signing in: all hubs' notifications may come from one address.
+func TestWrongNotificationsLockNobodyOut(t *testing.T) {
+	r := newRigOn(t, storetest.SQLite(t))
+	admin, hub := connected(t, r, "shared")
+	kaltura := r.anonymous()
+	var hook openapi.NotificationHook
+	admin.want(201, "POST", hub+"/integrations/kaltura/notifications", nil).into(t, &hook)
+	address := strings.TrimPrefix(hook.URL, r.base)
+	const body = `{"object":{"id":"0_abcd1234"}}`
+	for range 150 { // more than an address has wrong attempts
+		kaltura.want(403, "POST", address, body, "X-KALTURA-SIGNATURE", sha256Hex("guess"+body))
+		kaltura.want(403, "POST", "/v1/hooks/kaltura/int_nobody", body, "X-KALTURA-SIGNATURE", sha256Hex("guess"+body))
+	}
+	kaltura.want(204, "POST", address, body, "X-KALTURA-SIGNATURE", sha256Hex(*hook.Secret+body))
+	a := kaltura.do("POST", "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"cli_nobody"}, "client_secret": {"x"}})
+	if a.StatusCode != 401 {
+		t.Errorf("a client that signs in from there gets %d %s", a.StatusCode, a.body)
+	}
+}
