@@ -185,7 +185,8 @@ func (s *Webhooks) Get(ctx context.Context, a Actor, id string) (WebhookEndpoint
 	return w, err
 }
 
-// Update changes an endpoint; version as in Integrations.Save. Enabling one forgets its failures.
+// Update changes an endpoint; version as in Integrations.Save. Enabling one forgets its failures and
+// sends what waited meanwhile.
 func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64, n NewWebhook) (WebhookEndpoint, error) {
 	before, err := s.Get(ctx, a, id)
 	if err != nil {
@@ -215,6 +216,11 @@ func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64
 				return err
 			}
 		}
+			if *n.Enabled {
+				if err := s.wake(ctx, tx, w); err != nil {
+					return err
+				}
+			}
 		return audit(ctx, tx, a, "webhook.change", w.ID, map[string]any{"host": w.Host(), "events": w.Events, "state": w.State})
 	})
 	return w, err

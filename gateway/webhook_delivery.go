@@ -153,7 +153,7 @@ func (s *Webhooks) RunDelivery(ctx context.Context, id string) error {
 		return err
 	}
 	if w.State == WebhookDisabled {
-		return s.outcome(ctx, d.ID, 0, 0, endpointDisabled())
+		return s.wait(ctx, d.ID)
 	}
 	leave, err := s.enter(w)
 	if err != nil {
@@ -242,7 +242,7 @@ func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry tim
 		switch {
 		case good:
 			d.State = DeliveryDelivered
-		case w.State == WebhookDisabled || status == 410 || int(d.Attempts) > len(deliveryPauses):
+		case status == 410 || int(d.Attempts) > len(deliveryPauses):
 			d.State = DeliveryFailed
 		default:
 			pause = max(jitter(deliveryPauses[d.Attempts-1]), min(retry, time.Hour))
@@ -261,6 +261,56 @@ func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry tim
 		err = &Snooze{pause}
 	}
 	return err
+}
+
+// wait keeps a delivery to a switched-off endpoint until that is switched on again, which wakes it,
+// or gives it up when it is three days old. Nothing is sent, so no attempt is counted.
+func (s *Webhooks) wait(ctx context.Context, id string) error {
+	var pause time.Duration
+	_, err := changeRow(ctx, s.Store, func(t Tables) Rows[WebhookDelivery] { return t.Deliveries() }, AnyHub, id, func(tx Tx, d *WebhookDelivery) error {
+		now := s.Clock()
+		pause = 0
+		w, err := tx.Webhooks().Lock(ctx, d.EndpointID)
+		if err != nil {
+			return err
+		}
+		if w.State == WebhookEnabled { // meanwhile
+			pause = time.Second
+			return errUnchanged
+		}
+		d.Text, d.NextTryAt = endpointDisabled().Message, nil
+		if left := webhookFailing - now.Sub(d.CreatedAt); left > 0 {
+			pause = min(left, offPause)
+			return nil
+		}
+		d.State = DeliveryFailed
+		return nil
+	})
+	if CodeOf(err) == NotFound { // deleted meanwhile
+		return nil
+	}
+	if err == nil && pause > 0 {
+		err = &Snooze{pause}
+	}
+	return err
+}
+
+// offPause is after how long a waiting delivery looks by itself whether its endpoint is on again.
+const offPause = time.Hour
+
+// wake has the pending deliveries of an endpoint tried now; any beyond the newest 500 look by themselves.
+func (s *Webhooks) wake(ctx context.Context, tx Tx, w WebhookEndpoint) error {
+	now := s.Clock()
+	waiting, err := tx.Deliveries().Waiting(ctx, w.ID)
+	if err != nil {
+		return err
+	}
+	for _, d := range waiting {
+		if err := tx.Enqueue(ctx, DeliverWebhook{DeliveryID: d.ID}, Sooner(now)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // result notes how an endpoint answered, and gives it up when nothing else helps.

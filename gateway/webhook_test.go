@@ -368,6 +368,85 @@ func TestWhereWebhooksMayGo(t *testing.T) {
 	gatewaytest.Want(t, err, gateway.NotFound, "webhook_not_found")
 }
 
+// A switched-off endpoint is not called: what is on its way waits, counts nothing, and goes on.
+func TestDeliveriesWaitWhileTheirEndpointIsOff(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		clock := gatewaytest.NewClock()
+		s, h := hooks(t, db, clock)
+		ctx := t.Context()
+		r := newReceiver(t)
+		r.answer(500)
+		w, _ := endpoint(t, h, s.house.Admin, r.URL, "upload.ready")
+		s.tell("upload.ready")
+		log := func() gateway.WebhookDelivery {
+			t.Helper()
+			all, err := h.Deliveries(ctx, s.house.Admin, w.ID, gateway.Slice{})
+			if err != nil || len(all) != 1 {
+				t.Fatal(err, all)
+			}
+			return all[0]
+		}
+		turn := func(on bool) {
+			t.Helper()
+			now, err := h.Get(ctx, s.house.Admin, w.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = h.Update(ctx, s.house.Admin, w.ID, now.Version, gateway.NewWebhook{Enabled: &on}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := log()
+		attempt(t, h, first.ID)
+		before := log()
+		turn(false)
+		clock.Add(time.Minute)
+		if pause := attempt(t, h, first.ID); pause <= 0 {
+			t.Error("it does not wait")
+		}
+		if d := log(); d.State != gateway.DeliveryPending || d.Attempts != 1 || !d.LastTryAt.Equal(*before.LastTryAt) || d.Text == before.Text || len(r.all()) != 1 {
+			t.Errorf("%+v, %d calls", d, len(r.all()))
+		}
+		// On again: the task that waits is brought forward, the workers do it at once.
+		r.answer(204)
+		turn(true)
+		runner, err := db.Runner(jobs.New(jobs.Services{Webhooks: h}), store.JobsOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := runner.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = runner.Stop(context.WithoutCancel(ctx)) }()
+		eventually(t, "sent", func() bool { return log().State == gateway.DeliveryDelivered })
+		if d := log(); d.Attempts != 2 || len(r.all()) != 2 || d.Text != "" {
+			t.Errorf("%+v, %d calls", d, len(r.all()))
+		}
+	})
+}
+
+// After three days a delivery waits no longer; nothing that did not happen is written down.
+func TestDeliveriesDoNotWaitForEver(t *testing.T) {
+	clock := gatewaytest.NewClock()
+	s, h := hooks(t, storetest.SQLite(t), clock)
+	r := newReceiver(t)
+	w, _ := endpoint(t, h, s.house.Admin, r.URL, "upload.ready")
+	s.tell("upload.ready")
+	off := false
+	if _, err := h.Update(t.Context(), s.house.Admin, w.ID, w.Version, gateway.NewWebhook{Enabled: &off}); err != nil {
+		t.Fatal(err)
+	}
+	log, _ := h.Deliveries(t.Context(), s.house.Admin, w.ID, gateway.Slice{})
+	h.Clock = func() time.Time { return log[0].CreatedAt.Add(73 * time.Hour) }
+	if attempt(t, h, log[0].ID) != 0 {
+		t.Error("it still waits")
+	}
+	log, err := h.Deliveries(t.Context(), s.house.Admin, w.ID, gateway.Slice{})
+	if err != nil || log[0].State != gateway.DeliveryFailed || log[0].Attempts != 0 || log[0].LastTryAt != nil || log[0].Text == "" || len(r.all()) != 0 {
+		t.Errorf("%v %+v", err, log)
+	}
+}
+
 // Two hubs whose receivers have long been dead and slow hold few places: neither another hub's
 // endpoint that failed once nor one that works waits for them.
 func TestTheDeadLeaveRoomForThoseThatFailedOnce(t *testing.T) {

@@ -56,6 +56,12 @@ func (d deliveries) List(ctx context.Context, endpointID string, w gateway.Slice
 	return d.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("endpoint_id = ?", endpointID) })
 }
 
+func (d deliveries) Waiting(ctx context.Context, endpointID string) ([]gateway.WebhookDelivery, error) {
+	return d.page(ctx, gateway.Slice{}, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("endpoint_id = ?", endpointID).Where("state = ?", gateway.DeliveryPending)
+	})
+}
+
 func (d deliveries) Trim(ctx context.Context, before time.Time) (int64, error) {
 	return d.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		return d.w.NewDelete().Model((*gateway.WebhookDelivery)(nil)).Where("created_at < ?", before).Exec(ctx)
