@@ -226,9 +226,9 @@ func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64
 	return w, err
 }
 
-// Delete removes an endpoint with its log. Harmless when it is gone.
+// Delete removes an endpoint with its log; NotFound with reason "webhook_not_found".
 func (s *Webhooks) Delete(ctx context.Context, a Actor, id string) error {
-	if err := adminOnly(a, ScopeWebhooksAdmin); err != nil {
+	if _, err := s.Get(ctx, a, id); err != nil {
 		return err
 	}
 	return s.Store.Tx(ctx, func(tx Tx) error {

@@ -366,6 +366,17 @@ func TestWhereWebhooksMayGo(t *testing.T) {
 	gatewaytest.Want(t, err, gateway.NotFound, "webhook_not_found")
 	_, err = strict.Test(t.Context(), south.Admin, w.ID)
 	gatewaytest.Want(t, err, gateway.NotFound, "webhook_not_found")
+	// Nor can it be deleted from there, and nobody's attempt fills the audit log.
+	for _, id := range []string{w.ID, "any text"} {
+		gatewaytest.Want(t, strict.Delete(t.Context(), south.Admin, id), gateway.NotFound, "webhook_not_found")
+	}
+	if all, err := s.db.Audit().List(t.Context(), gateway.Scope(south.Hub.ID), gateway.Slice{}); err != nil || len(all) != 0 {
+		t.Error(err, all)
+	}
+	if err := strict.Delete(t.Context(), s.house.Admin, w.ID); err != nil {
+		t.Error(err)
+	}
+	gatewaytest.Want(t, strict.Delete(t.Context(), s.house.Admin, w.ID), gateway.NotFound, "webhook_not_found")
 }
 
 // A switched-off endpoint is not called: what is on its way waits, counts nothing, and goes on.
