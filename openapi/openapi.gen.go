@@ -1851,7 +1851,9 @@ type WebhookDeliveryPage struct {
 type WebhookInput struct {
 	Description *string  `json:"description,omitempty"`
 	Events      []string `json:"events"`
-	URL         string   `json:"url"`
+
+	// URL https; path and query are kept as they are and shown to admins of the hub only
+	URL string `json:"url"`
 }
 
 // WebhookList defines model for WebhookList.
@@ -1864,7 +1866,9 @@ type WebhookPatch struct {
 	Description *string   `json:"description,omitempty"`
 	Enabled     *bool     `json:"enabled,omitempty"`
 	Events      *[]string `json:"events,omitempty"`
-	URL         *string   `json:"url,omitempty"`
+
+	// URL https; path and query are kept as they are and shown to admins of the hub only
+	URL *string `json:"url,omitempty"`
 }
 
 // HubPath defines model for HubPath.

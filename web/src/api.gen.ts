@@ -1158,11 +1158,13 @@ export interface components {
             secret: string;
         };
         WebhookInput: {
+            /** @description https; path and query are kept as they are and shown to admins of the hub only */
             url: string;
             description?: string;
             events: string[];
         };
         WebhookPatch: {
+            /** @description https; path and query are kept as they are and shown to admins of the hub only */
             url?: string;
             description?: string;
             events?: string[];
