@@ -61,7 +61,8 @@ var EventTypes = []string{
 	"import.cancelled", "import.copied", "import.failed", "import.ready", "import.requested", "import.started", "import.waiting",
 	"integration.changed", "integration.connected", "integration.degraded", "integration.disconnected", "integration.expiring",
 	"integration.privilege_lost", "integration.privilege_regained", "integration.recovered",
-	"job.cancelled", "job.cancelling", "library.changed", "library.remove", "library.source_found", "library.source_lost",
+	"job.cancelled", "job.cancelling", "job.done", "job.failed",
+	"library.changed", "library.remove", "library.share", "library.source_found", "library.source_lost", "library.unshare",
 	"mapping.conflict", "mapping.created", "mapping.linked", "mapping.pending", "mapping.unlinked", "media.tagged",
 	"upload.cancelled", "upload.created", "upload.entry_created", "upload.entry_found", "upload.entry_lost", "upload.expired",
 	"upload.failed", "upload.finished", "upload.ready", "upload.retried", "upload.waiting", "webhook.disabled",
@@ -215,12 +216,12 @@ func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64
 			if err := tx.Webhooks().SetResult(ctx, &w); err != nil {
 				return err
 			}
-		}
 			if *n.Enabled {
 				if err := s.wake(ctx, tx, w); err != nil {
 					return err
 				}
 			}
+		}
 		return audit(ctx, tx, a, "webhook.change", w.ID, map[string]any{"host": w.Host(), "events": w.Events, "state": w.State})
 	})
 	return w, err
