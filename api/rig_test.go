@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"isthmus/integrations/spaces/demo"
 	"isthmus/media"
 	"isthmus/openapi"
+	"isthmus/outbound"
 	"isthmus/secrets"
 	"isthmus/store"
 	"isthmus/store/storetest"
@@ -47,6 +49,7 @@ type rig struct {
 	keyring *secrets.Keyring
 	kaltura http.Handler
 	sphere  *gateway.Spherical
+	hooks   *gateway.Webhooks
 	log     *lockedBuffer
 	hub     map[string]string // our ids by the demo's: "bio" (university), "free", "other"
 }
@@ -124,6 +127,10 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	catalog := &gateway.Catalog{Integrations: connections, Mappings: mappings, Clock: clock, StaleAfter: time.Hour}
 	r.sphere = &gateway.Spherical{Catalog: catalog}
 	relay := &gateway.Relay{Store: db, Staging: r.staging, Integrations: connections, Mappings: mappings, Events: r.events}
+	r.hooks = &gateway.Webhooks{
+		Store: db, Clock: clock, Sealer: keyring, Events: r.events,
+		Poster: outbound.NewPoster(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
+	}
 	r.tokens, err = api.NewTokens(t.Context(), db, keyring, r.base, clock)
 	must(err)
 	r.api, err = api.New(api.Config{
@@ -137,7 +144,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 				Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30,
 			},
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
-			Spherical: r.sphere,
+			Spherical: r.sphere, Webhooks: r.hooks,
 		},
 	})
 	must(err)
