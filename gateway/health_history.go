@@ -107,6 +107,14 @@ func (s *Integrations) RunResume(ctx context.Context, t ResumeWaiting) error {
 	}, next); err != nil {
 		return err
 	}
+	if err = pullAll(ctx, s.Store, func(w Slice) ([]Job, error) { return s.Store.Jobs().Marking(ctx, w) }, func(j Job) (string, Task) {
+		if j.Subject != in.ID || j.State != JobWaiting {
+			return j.ID, nil
+		}
+		return j.ID, MarkSpherical{j.ID}
+	}, next); err != nil {
+		return err
+	}
 	return pullAll(ctx, s.Store, func(w Slice) ([]LibraryItem, error) {
 		return s.Store.Library().InStates(ctx, []ItemState{ItemPending, ItemImporting}, w)
 	}, func(it LibraryItem) (string, Task) {

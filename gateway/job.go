@@ -15,14 +15,20 @@ const (
 	JobCancelled JobState = "cancelled"
 )
 
+// JobMark360 and JobUnmark360 are the kinds of runs that tag entries and take tags back.
+const (
+	JobMark360   = "mark_360"
+	JobUnmark360 = "unmark_360"
+)
+
 // Job is long work that somebody asked for and can watch and cancel at /v1/hubs/{hub}/jobs/{id}.
 // It may be carried by several tasks, one after the other.
 type Job struct {
 	Row
 	ParticipantID   string     `bun:"participant_id"`
 	ClientID        string     `bun:"client_id"`
-	Kind            string     `bun:"kind"`    // "import", "upload"
-	Subject         string     `bun:"subject"` // id of the library item or upload
+	Kind            string     `bun:"kind"`    // "import", "upload", JobMark360, JobUnmark360
+	Subject         string     `bun:"subject"` // id of the library item, upload or integration
 	State           JobState   `bun:"state"`
 	Progress        float64    `bun:"progress"`
 	Attempt         int64      `bun:"attempt"`

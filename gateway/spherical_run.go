@@ -80,12 +80,12 @@ func (s *Spherical) Dismiss(ctx context.Context, a Actor, ids []string, flat boo
 // admins' doings and give the ids of what the job will handle: those that do not wait for that, or
 // are not the caller's to see, are left out. Conflict with reason "nothing_to_do" when none remains.
 func (s *Spherical) Mark(ctx context.Context, a Actor, ids []string) (Job, []string, error) {
-	return s.begin(ctx, a, ids, "", "mark_360", CandidateOffered, CandidateMarking)
+	return s.begin(ctx, a, ids, "", JobMark360, CandidateOffered, CandidateMarking)
 }
 
 // Undo is described at Mark.
 func (s *Spherical) Undo(ctx context.Context, a Actor, ids []string, jobID string) (Job, []string, error) {
-	return s.begin(ctx, a, ids, jobID, "unmark_360", CandidateMarked, CandidateUndoing)
+	return s.begin(ctx, a, ids, jobID, JobUnmark360, CandidateMarked, CandidateUndoing)
 }
 
 func (s *Spherical) begin(ctx context.Context, a Actor, ids []string, of, kind string, from, to CandidateState) (job Job, moved []string, err error) {
@@ -147,7 +147,7 @@ func (s *Spherical) move(ctx context.Context, tx Tx, v view, ids []string, jobID
 }
 
 // RunMark does what a job was begun for (task MarkSpherical). A refusal by Kaltura is written to the
-// entry it is about; the others go on. While Kaltura does not answer, the job waits.
+// entry it is about; the others go on. While Kaltura does not answer, or refuses the App Token, the job waits.
 func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 	store := s.ins().Store
 	job, err := store.Jobs().Get(ctx, AnyHub, jobID)
@@ -186,14 +186,10 @@ func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch e := AsError(err); CodeOf(err) {
-		case Unavailable, RateLimited:
-			at := s.ins().Clock().Add(max(e.Retry, markRetry))
-			if _, serr := s.step(ctx, jobID, func(j *Job) { j.State, j.NextTryAt = JobWaiting, &at }); serr != nil {
-				return serr
-			}
-			return &Snooze{max(e.Retry, markRetry)} // all that is left is tried again
-		case Internal:
+		if passes(err) {
+			return s.wait(ctx, jobID, AsError(err))
+		}
+		if CodeOf(err) == Internal {
 			return err
 		}
 		if err = s.settle(ctx, c, ours, err); err != nil {
@@ -205,6 +201,19 @@ func (s *Spherical) RunMark(ctx context.Context, jobID string) error {
 		}
 	}
 	return s.finish(ctx, jobID)
+}
+
+// wait has a run go on later with all that is left; RunResume brings it forward.
+func (s *Spherical) wait(ctx context.Context, jobID string, cause *Error) error {
+	pause := max(cause.Retry, markRetry)
+	if cause.Reason == "credentials_invalid" {
+		pause = outageRetry // only an admin helps
+	}
+	at := s.ins().Clock().Add(pause)
+	if _, err := s.step(ctx, jobID, func(j *Job) { j.State, j.NextTryAt = JobWaiting, &at }); err != nil {
+		return err
+	}
+	return &Snooze{pause}
 }
 
 // step changes a job that is not over, tells its owner how far it is and gives it as it is now.
@@ -286,6 +295,13 @@ func (s *Spherical) release(ctx context.Context, jobID string, cause *Error) err
 // tag changes the tag of one entry with the person's own right and tells whether it is now there
 // because of us.
 func (s *Spherical) tag(ctx context.Context, a Actor, c SphericalCandidate) (ours bool, _ error) {
+	in, err := s.ins().saved(ctx, a.HubID)
+	if err == nil {
+		err = in.paused()
+	}
+	if err != nil {
+		return c.Tagged, err
+	}
 	v, err := s.Catalog.enter(ctx, a, true)
 	if err != nil {
 		return c.Tagged, err
@@ -307,10 +323,12 @@ func (s *Spherical) tag(ctx context.Context, a Actor, c SphericalCandidate) (our
 		// Noted before it is done: after a stop in between the tag would look like somebody else's.
 		if err = s.note360(ctx, c.ID); err == nil {
 			_, err = tagger.AddTag(ctx, v.actor, c.EntryID, Tag360)
+			s.ins().Heard(ctx, v.Integration, err)
 		}
 		return err == nil, err
 	case c.State == CandidateUndoing && c.Tagged:
 		_, err = tagger.RemoveTag(ctx, v.actor, c.EntryID, Tag360)
+		s.ins().Heard(ctx, v.Integration, err)
 		return err != nil, err
 	}
 	return c.Tagged, nil

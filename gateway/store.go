@@ -257,6 +257,8 @@ type JobTable interface {
 	// RequestCancel sets the flag, whatever the version. Own setter: cancel_requested.
 	RequestCancel(ctx context.Context, s Scope, id string) error
 	List(ctx context.Context, a Actor, w Slice) ([]Job, error)
+	// Marking gives the runs of tagging that are not over, and cancelled ones that still hold entries.
+	Marking(ctx context.Context, w Slice) ([]Job, error)
 }
 
 // EventTable is the event log.

@@ -38,3 +38,12 @@ func (j jobs) List(ctx context.Context, a gateway.Actor, w gateway.Slice) ([]gat
 		return q.Where("participant_id = ?", a.ParticipantID)
 	})
 }
+
+func (j jobs) Marking(ctx context.Context, w gateway.Slice) ([]gateway.Job, error) {
+	return j.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("kind IN (?)", bun.List([]string{gateway.JobMark360, gateway.JobUnmark360})).
+			Where("state IN (?) OR state = ? AND EXISTS (SELECT 1 FROM spherical_candidates AS c WHERE c.job_id = job.id AND c.state IN (?))",
+				bun.List([]gateway.JobState{gateway.JobQueued, gateway.JobRunning, gateway.JobWaiting}), gateway.JobCancelled,
+				bun.List([]gateway.CandidateState{gateway.CandidateMarking, gateway.CandidateUndoing}))
+	})
+}
