@@ -27,6 +27,14 @@ func (s *Jobs) Reconcile(ctx context.Context) error {
 	}, func(it LibraryItem) (string, Task) { return it.ID, SettleAsset{AssetID: it.AssetID} }); err != nil {
 		return err
 	}
+	if err := reconcile(ctx, s.Store, func(w Slice) ([]WebhookDelivery, error) { return s.Store.Deliveries().Unfinished(ctx, w) }, func(d WebhookDelivery) (string, Task) {
+		return d.ID, DeliverWebhook{DeliveryID: d.ID}
+	}); err != nil {
+		return err
+	}
+	if err := reconcile(ctx, s.Store, func(w Slice) ([]Job, error) { return s.Store.Jobs().Marking(ctx, w) }, func(j Job) (string, Task) { return j.ID, MarkSpherical{j.ID} }); err != nil {
+		return err
+	}
 	return reconcile(ctx, s.Store, func(w Slice) ([]Asset, error) {
 		return s.Store.Assets().InStates(ctx, []AssetState{AssetInspecting, AssetPackaging, AssetPlayable}, w)
 	}, func(as Asset) (string, Task) {

@@ -110,3 +110,71 @@ func TestReconcileFindsRowsWithoutATask(t *testing.T) {
 		}
 	})
 }
+
+// Runs and deliveries whose task was lost are taken up again; a cancelled run gives back its entries.
+func TestReconcileFindsRunsAndDeliveriesWithoutATask(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		db := storetest.Open(t, o)
+		l := newLive(t, db)
+		ctx := t.Context()
+		sp := &gateway.Spherical{Catalog: l.library.Catalog}
+		_, first := l.offered("Tour 360 beach")
+		_, second := l.offered("Tour 360 city")
+		job, _, err := sp.Mark(ctx, l.house.Admin, []string{first})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancelled, _, err := sp.Mark(ctx, l.house.Admin, []string{second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.jobs.Cancel(ctx, l.house.Admin, cancelled.ID); err != nil {
+			t.Fatal(err)
+		}
+		w := gateway.WebhookEndpoint{Row: gateway.Row{ID: gateway.NewID("whe"), HubID: l.house.Hub.ID}, URL: "https://hooks.example.org", Events: []string{"*"}, State: gateway.WebhookEnabled}
+		if err := db.Webhooks().Insert(ctx, &w); err != nil {
+			t.Fatal(err)
+		}
+		deliveries := map[string]string{}
+		for _, state := range []gateway.DeliveryState{gateway.DeliveryPending, gateway.DeliveryDelivered, gateway.DeliveryFailed} {
+			d := gateway.WebhookDelivery{Row: gateway.Row{ID: gateway.NewID("whd"), HubID: l.house.Hub.ID}, EndpointID: w.ID, EventType: "upload.ready", Body: "{}", State: state}
+			if err := db.Deliveries().Insert(ctx, &d); err != nil {
+				t.Fatal(err)
+			}
+			deliveries[string(state)] = d.ID
+		}
+		raw := storetest.SQL(t, o)
+		if _, err := raw.ExecContext(ctx, "DELETE FROM river_job"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := l.jobs.Reconcile(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, want := range map[string]int{deliveries["pending"]: 1, deliveries["delivered"]: 0, deliveries["failed"]: 0, job.ID: 1, cancelled.ID: 1} {
+			if n := l.tasks(o, "CAST(args AS text) LIKE '%"+id+"%'"); n != want {
+				t.Errorf("%d tasks of %s, want %d", n, id, want)
+			}
+		}
+		if _, err := raw.ExecContext(ctx, "DELETE FROM river_job WHERE kind = 'deliver_webhook'"); err != nil { // this site has no webhooks
+			t.Fatal(err)
+		}
+		stop := l.work()
+		eventually(t, "the run is done", func() bool { return l.job(job.ID).State == gateway.JobDone })
+		eventually(t, "the cancelled run holds nothing", func() bool {
+			c, err := db.Spherical().Get(ctx, gateway.AnyHub, second)
+			return err == nil && c.State == gateway.CandidateOffered
+		})
+		stop()
+		if _, err := raw.ExecContext(ctx, "DELETE FROM river_job"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.jobs.Reconcile(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := l.tasks(o, "kind = 'mark_spherical'"); n != 0 {
+			t.Errorf("%d runs that are over are queued again", n)
+		}
+	})
+}

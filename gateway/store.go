@@ -179,6 +179,8 @@ type WebhookTable interface {
 type DeliveryTable interface {
 	Rows[WebhookDelivery]
 	List(ctx context.Context, endpointID string, w Slice) ([]WebhookDelivery, error)
+	// Unfinished gives those of all hubs that are to be tried, perhaps again.
+	Unfinished(ctx context.Context, w Slice) ([]WebhookDelivery, error)
 	// Waiting gives those of an endpoint that are to be tried, the newest 500.
 	Waiting(ctx context.Context, endpointID string) ([]WebhookDelivery, error)
 	// Trim deletes what was made before a time and tells how many.

@@ -62,6 +62,10 @@ func (d deliveries) Waiting(ctx context.Context, endpointID string) ([]gateway.W
 	})
 }
 
+func (d deliveries) Unfinished(ctx context.Context, w gateway.Slice) ([]gateway.WebhookDelivery, error) {
+	return d.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("state = ?", gateway.DeliveryPending) })
+}
+
 func (d deliveries) Trim(ctx context.Context, before time.Time) (int64, error) {
 	return d.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		return d.w.NewDelete().Model((*gateway.WebhookDelivery)(nil)).Where("created_at < ?", before).Exec(ctx)
