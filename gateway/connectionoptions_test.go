@@ -77,9 +77,9 @@ func TestConnectionOptionsOver(t *testing.T) {
 
 func TestTokenRequestOfOptions(t *testing.T) {
 	for want, w := range map[string]TokenWish{
-		`"sessionPrivileges": "list:*,sview:*,enableentitlement,privacycontext:school,disableentitlementforentry:*"`: {Visibility: VisibilityShared, Entitlement: EntitlementEnforce, PrivacyContext: "school"},
-		`"sessionPrivileges": "sview:*,disableentitlement"`:                                                          {Visibility: VisibilityOwn, Entitlement: EntitlementDisable},
-		`"sessionPrivileges": "sview:*,disableentitlementforentry:*"`:                                                {Visibility: VisibilityShared, Entitlement: EntitlementDisable, Player: true},
+		`"sessionPrivileges": "list:*,sview:*,enableentitlement,privacycontext:school"`: {Visibility: VisibilityShared, Entitlement: EntitlementEnforce, PrivacyContext: "school"},
+		`"sessionPrivileges": "sview:*,disableentitlement"`:                             {Visibility: VisibilityOwn, Entitlement: EntitlementDisable},
+		`"sessionPrivileges": "sview:*,disableentitlementforentry:*"`:                   {Visibility: VisibilityShared, Entitlement: EntitlementDisable, Player: true},
 	} {
 		if req, err := tokenRequest("Hub", "", w); err != nil || !strings.Contains(req.Body, want) {
 			t.Errorf("%+v: %v\n%s", w, err, req.Body)

@@ -69,8 +69,9 @@ func tokenRequest(hubName, serviceURL string, w TokenWish) (TokenRequest, error)
 		privileges += "," + strings.Join(more, ",")
 		why += " " + strings.Join(more, " and ") + " set how category entitlement holds, which you chose under Advanced; Kaltura lets nobody add that to a session later."
 		if w.Entitlement == EntitlementEnforce {
-			privileges += ",disableentitlementforentry:*"
-			why += " disableentitlementforentry:* is narrowed to the one entry that somebody plays."
+			// With the wildcard every session would see every entry by its id: only the token that nobody
+			// looks or lists with may hold it.
+			why += " What members alone may see plays with a second App Token, for playback only; do not add its disableentitlementforentry:* here, which would open all media to everybody."
 		}
 	}
 	type appToken struct {

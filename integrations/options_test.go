@@ -198,9 +198,11 @@ func TestEntitlementIsDemanded(t *testing.T) {
 	}{
 		"list:*":                   {gateway.EntitlementEnforce, "school", "entitlement_missing"},
 		"list:*,enableentitlement": {gateway.EntitlementEnforce, "school", "entitlement_missing"},
-		"list:*,enableentitlement,privacycontext:staff":  {gateway.EntitlementEnforce, "school", "entitlement_missing"},
-		"list:*,enableentitlement,privacycontext:school": {gateway.EntitlementEnforce, "school", ""},
-		"list:*,enableentitlement,privacycontext:*":      {gateway.EntitlementEnforce, "school", ""},
+		"list:*,enableentitlement,privacycontext:staff":                                        {gateway.EntitlementEnforce, "school", "entitlement_missing"},
+		"list:*,enableentitlement,privacycontext:school":                                       {gateway.EntitlementEnforce, "school", ""},
+		"list:*,enableentitlement,privacycontext:*":                                            {gateway.EntitlementEnforce, "school", ""},
+		"list:*,enableentitlement,privacycontext:school,disableentitlementforentry:*":          {gateway.EntitlementEnforce, "school", "entitlement_voided"},
+		"list:*,enableentitlement,privacycontext:school,disableentitlementforentry:0_abcdefgh": {gateway.EntitlementEnforce, "school", "entitlement_voided"},
 		"list:*,sview:*":                                  {gateway.EntitlementDisable, "", "entitlement_missing"},
 		"list:*,disableentitlement":                       {gateway.EntitlementDisable, "", ""},
 		"list:*,disableentitlement,privacycontext:school": {gateway.EntitlementAccount, "", ""},
@@ -220,6 +222,16 @@ func TestEntitlementIsDemanded(t *testing.T) {
 		if asked != (c.rule != "") || check.Reason != c.reason {
 			t.Errorf("%s with %q: %+v", privileges, c.rule, check)
 		}
+	}
+}
+
+// Entitlement is asked as the person, so the person's own session has to list the account.
+func TestEntitlementListsAsThePerson(t *testing.T) {
+	e := newEmbedded(t, storetest.SQLite(t))
+	a := e.token(map[string]any{"sessionPrivileges": "sview:*,enableentitlement,privacycontext:school"})
+	a.Entitlement, a.PrivacyContext = gateway.EntitlementEnforce, "school"
+	if _, by := probeAll(t, e.open(a)); by[gateway.CheckEntitlement].Reason != "entitlement_lacks_list" {
+		t.Errorf("%+v", by[gateway.CheckEntitlement])
 	}
 }
 

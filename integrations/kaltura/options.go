@@ -92,6 +92,17 @@ func (s session) holds(privilege string) bool {
 	return false
 }
 
+// unlocks names the privilege that makes a session see entries whatever entitlement says, "" = none.
+func (s session) unlocks() string {
+	for p := range strings.SplitSeq(s.privileges, ",") {
+		p = strings.TrimSpace(p)
+		if name, value, _ := strings.Cut(p, ":"); name == "*" || p == "all:*" || name == "disableentitlementforentry" && value != nothing {
+			return p
+		}
+	}
+	return ""
+}
+
 // unentitled is the error of a session that would show more than the hub asked for. Kaltura drops
 // privileges in silence that the token does not hold itself.
 func (s *sessions) unentitled(got session) error {
@@ -100,6 +111,10 @@ func (s *sessions) unentitled(got session) error {
 			return gateway.E(gateway.Precondition, "entitlement_missing", "The App Token does not start sessions with "+d+", which this hub asks for.").
 				Next("A hub admin makes an App Token that holds it, or changes the entitlement in the hub settings.")
 		}
+	}
+	if voids := got.unlocks(); voids != "" && slices.Contains(s.token.demands, "enableentitlement") {
+		return gateway.E(gateway.Precondition, "entitlement_voided", "The App Token starts sessions with "+voids+", which opens media whatever entitlement says.").
+			Next("A hub admin removes it from sessionPrivileges of the App Token, or makes a new App Token as the hub settings show.")
 	}
 	return nil
 }

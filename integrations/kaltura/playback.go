@@ -69,6 +69,10 @@ func (p *Platform) Playback(ctx context.Context, a gateway.Actor, m gateway.Medi
 				pc, err = p.context(ctx, m.ID, s)
 			}
 		}
+		if code(err) == codeEntryMissing { // this person saw it a moment ago, so it is there
+			return out, gateway.E(gateway.Forbidden, "playback_entitled", "Kaltura shows this media to members only, and no App Token is there to play it to them.").
+				Next("A hub admin adds a player App Token with sview:*,disableentitlementforentry:* under Advanced in the hub settings.")
+		}
 		if err != nil {
 			return out, public(err)
 		}

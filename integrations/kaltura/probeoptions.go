@@ -49,6 +49,21 @@ func (b *prober) entitlement(context.Context) gateway.Check {
 		return failed("entitlement_contradicts", "The App Token enforces entitlement and disables it at the same time.",
 			"Remove disableentitlement from sessionPrivileges of the App Token.")
 	}
+	if b.account.Entitlement == gateway.EntitlementEnforce {
+		for _, w := range []who{b.person, b.nobody} {
+			if voids := b.held[w].unlocks(); voids != "" {
+				return failed("entitlement_voided", "Sessions of this App Token hold "+voids+", which opens media whatever entitlement says.",
+					"Remove "+voids+" from sessionPrivileges of the App Token (appToken.update). What members alone may see is played with the player App Token, the only one that holds disableentitlementforentry:*.")
+			}
+		}
+		if b.want == gateway.VisibilityShared && !b.held[b.person].seesAll() {
+			return failed("entitlement_lacks_list", "Sessions of this App Token list each person's own media only, and entitlement has to be asked as the person.",
+				"Add list:* to sessionPrivileges of the App Token (appToken.update), or make a new one with it.")
+		}
+		if b.account.PlayerTokenID == "" {
+			b.d.Warnings = append(b.d.Warnings, "Without a player App Token, media that entitlement keeps for members is listed to them but does not play.")
+		}
+	}
 	return passed("Sessions hold %s.", strings.Join(want, " and "))
 }
 
@@ -169,6 +184,9 @@ func (b *prober) player(ctx context.Context) gateway.Check {
 		return failed("player_lacks_sview", "The player App Token lacks sview:*, so it plays nothing that is restricted.", fix)
 	case !ok:
 		return failed("player_too_wide", "Sessions of the player App Token can do more than play one entry: "+wider(got.privileges, nothing)+".", fix)
+	}
+	if b.account.Entitlement == gateway.EntitlementEnforce && !token.may("disableentitlementforentry", "") {
+		b.d.Warnings = append(b.d.Warnings, "The player App Token lacks disableentitlementforentry:*, so media that entitlement keeps for members does not play.")
 	}
 	if token.seesAll() {
 		b.d.Warnings = append(b.d.Warnings, "The player App Token holds list:*, which it does not need.")
