@@ -72,10 +72,12 @@ func (p *Platform) Browse(ctx context.Context, a gateway.Actor, q gateway.Query)
 	return page, nil
 }
 
-// lister chooses the session: a person's own for their own entries, else the one that sees all.
+// lister chooses the session: a person's own for their own entries and where entitlement is
+// enforced, which shows nobody in particular only what everybody may see; else the one that sees all.
 func (p *Platform) lister(ctx context.Context, a gateway.Actor, q gateway.Query) (who, error) {
-	if q.OwnerID != "" && q.OwnerID == a.PlatformUserID {
-		return who{user: q.OwnerID}, nil
+	enforced := p.account.Entitlement == gateway.EntitlementEnforce
+	if a.PlatformUserID != "" && (enforced || q.OwnerID == a.PlatformUserID) {
+		return who{user: a.PlatformUserID}, nil
 	}
 	return p.wide(ctx)
 }
