@@ -77,6 +77,11 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 	if err != nil {
 		return LibraryItem{}, Job{}, false, err
 	}
+	if asked && it.SourceLostAt != nil {
+		if it, err = s.back(ctx, it); err != nil {
+			return LibraryItem{}, Job{}, false, err
+		}
+	}
 	if err = s.Assets.Remove(ctx, oldAsset); err != nil { // Sweep finds it without its item
 		slog.WarnContext(ctx, "bytes of a failed import left for the sweep", "asset", oldAsset, "error", err)
 	}
@@ -282,10 +287,13 @@ func (s *Library) Playback(ctx context.Context, a Actor, id string) (LibraryItem
 			return it, Playback{}, err
 		}
 		_, p, err := s.Catalog.Playback(ctx, a, it.EntryID)
-		if lost := it.Lost(); (lost != nil) != (CodeOf(err) == NotFound) && (err == nil || CodeOf(err) == NotFound) {
-			s.lookSoon(ctx, it) // gone since, or back
-		} else if lost != nil && err != nil {
+		switch lost := it.Lost(); {
+		case lost != nil && err == nil:
+			it, err = s.back(ctx, it)
+		case lost != nil:
 			err = E(NotFound, lost.Code, lost.Message).Next("%s", lost.NextStep).Because(err)
+		case CodeOf(err) == NotFound:
+			s.lookSoon(ctx, it) // gone since
 		}
 		return it, p, err
 	}

@@ -166,36 +166,18 @@ func (s *Library) look(ctx context.Context, o Opened, ids []string, r *Reconcile
 	for _, m := range found {
 		known[m.ID] = m
 	}
-	verdicts := make(map[string]verdict, len(ids))
-	var trouble error
-	for _, id := range ids {
-		if _, ok := known[id]; ok {
-			verdicts[id] = there
-			continue
-		}
-		// Lists lag, are cut and leave things out; only the entry's own answer is certain.
-		m, err := o.Platform.Get(ctx, Actor{HubID: o.Integration.HubID}, id)
-		switch CodeOf(err) {
-		case "":
-			known[id], verdicts[id] = m, there
-		case NotFound:
-			verdicts[id] = gone
-		case Forbidden, Invalid:
-			verdicts[id] = missing
-			r.Unknown++
-		default:
-			r.Unknown++
-			trouble = err
-		}
-	}
-	if err := s.settleSources(ctx, o.Integration, ids, verdicts, known, r); err != nil {
+	si := &sight{lib: s, o: o, known: known, asked: map[string]seen{}, unsure: map[string]bool{}}
+	err = s.settleSources(ctx, si, ids, r)
+	r.Unknown += len(si.unsure)
+	if err != nil {
 		return err
 	}
-	return trouble
+	return si.trouble
 }
 
 // settleSources brings the rows that hang on entries in line with what is known of the entries.
-func (s *Library) settleSources(ctx context.Context, in Integration, ids []string, verdicts map[string]verdict, known map[string]Media, r *ReconcileReport) error {
+func (s *Library) settleSources(ctx context.Context, si *sight, ids []string, r *ReconcileReport) error {
+	in := si.o.Integration
 	for w := (Slice{Limit: 500}); ; {
 		items, err := s.Store.Library().OfEntries(ctx, in.ID, ids, w)
 		if err != nil {
@@ -204,7 +186,11 @@ func (s *Library) settleSources(ctx context.Context, in Integration, ids []strin
 		for _, it := range items {
 			w.After = it.ID
 			r.Items++
-			if err = s.settleItem(ctx, it, verdicts[it.EntryID], known[it.EntryID], r); err != nil && CodeOf(err) != NotFound {
+			v, err := si.of(ctx, it.ParticipantID, it.ClientID, it.EntryID)
+			if err != nil {
+				return err
+			}
+			if err = s.settleItem(ctx, it, v.verdict, v.media, r); err != nil && CodeOf(err) != NotFound {
 				return err
 			}
 		}
@@ -223,7 +209,11 @@ func (s *Library) settleSources(ctx context.Context, in Integration, ids []strin
 				continue
 			}
 			r.Uploads++
-			if err = s.settleUpload(ctx, u, verdicts[u.EntryID], r); err != nil && CodeOf(err) != NotFound {
+			v, err := si.of(ctx, u.ParticipantID, u.ClientID, u.EntryID)
+			if err != nil {
+				return err
+			}
+			if err = s.settleUpload(ctx, u, v.verdict, r); err != nil && CodeOf(err) != NotFound {
 				return err
 			}
 		}
@@ -364,6 +354,17 @@ func (u Upload) Lost() *Problem {
 		return nil
 	}
 	return &Problem{"entry_lost", "What became of this upload was deleted in Kaltura.", "Upload the file again if it is still wanted."}
+}
+
+// back takes the marks off an item whose entry was just shown to somebody.
+func (s *Library) back(ctx context.Context, it LibraryItem) (LibraryItem, error) {
+	return s.change(ctx, it.ID, func(tx Tx, it *LibraryItem) error {
+		if it.SourceLostAt == nil {
+			return errUnchanged
+		}
+		it.SourceLostAt, it.SourceMissingAt = nil, nil
+		return s.tell(ctx, tx, *it, Job{Row: Row{ID: it.JobID}, State: JobDone, Progress: 1}, "library.source_found")
+	})
 }
 
 // lookSoon has an entry looked at because playing it did not go as expected.

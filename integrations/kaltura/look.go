@@ -2,6 +2,7 @@ package kaltura
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // Look implements gateway.Looker. Lists of ids are cut in silence near 150, and without statuses
-// they show ready entries only (recorded).
+// they show ready entries only (recorded). With a category it is asked for a second time, within it.
 func (p *Platform) Look(ctx context.Context, ids []string) ([]gateway.Media, error) {
 	var ask []string
 	for _, id := range ids {
@@ -24,16 +25,32 @@ func (p *Platform) Look(ctx context.Context, ids []string) ([]gateway.Media, err
 	if err != nil {
 		return nil, public(err)
 	}
-	var l list[entry]
-	if err := p.as(ctx, w, "media.list", params{
-		"filter": params{"objectType": "KalturaMediaEntryFilter", "idIn": strings.Join(ask, ","), "statusIn": statusIn(nil)},
-		"pager":  params{"pageSize": pageMax, "pageIndex": 1},
-	}, &l); err != nil {
-		return nil, public(err)
+	filter := params{"objectType": "KalturaMediaEntryFilter", "idIn": strings.Join(ask, ","), "statusIn": statusIn(nil)}
+	read := func() ([]entry, error) {
+		var l list[entry]
+		err := p.as(ctx, w, "media.list", params{"filter": filter, "pager": params{"pageSize": pageMax, "pageIndex": 1}}, &l)
+		return l.Objects, public(err)
 	}
-	out := make([]gateway.Media, 0, len(l.Objects))
-	for _, e := range l.Objects {
+	found, err := read()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]gateway.Media, 0, len(found))
+	for _, e := range found {
 		out = append(out, e.media())
+	}
+	if p.account.CategoryID == 0 || len(out) == 0 {
+		return out, nil
+	}
+	p.scope(filter) // Kaltura knows the tree; an entry names only the category that it is in itself
+	inside, err := read()
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if slices.ContainsFunc(inside, func(e entry) bool { return string(e.ID) == out[i].ID }) {
+			out[i].CategoryID = p.account.CategoryID
+		}
 	}
 	return out, nil
 }
