@@ -149,12 +149,21 @@ func (s *Catalog) refused(d Decision) {
 	}
 }
 
-// key is one question by one viewer on one account with its present visibility.
+// key is one question by one viewer on one account with its present rules.
 func (s *Catalog) key(v view, q Query) string {
 	raw, _ := json.Marshal(q) // plain values only: cannot fail
 	scope := string(v.Integration.Visibility) + strconv.FormatInt(v.Integration.CategoryID, 10)
-	return strings.Join([]string{v.Integration.ID, scope, v.actor.Subject(), v.actor.PlatformUserID, string(raw)}, "\n")
+	return strings.Join([]string{v.rules(), scope, v.viewer(), string(raw)}, "\n")
 }
+
+// rules names what decides at the platform who sees what: what was told before it changed says
+// nothing of what may be shown now.
+func (v view) rules() string {
+	in := v.Integration
+	return strings.Join([]string{in.ID, in.AppTokenID, string(in.Entitlement), in.PrivacyContext}, "\n")
+}
+
+func (v view) viewer() string { return v.actor.Subject() + "\n" + v.actor.PlatformUserID }
 
 // Get gives one entry the actor may see, with the reason. NotFound otherwise, whatever the cause.
 func (s *Catalog) Get(ctx context.Context, a Actor, id string) (Media, Decision, error) {
@@ -254,17 +263,20 @@ func (s *Catalog) Caption(ctx context.Context, a Actor, id, caption string) ([]b
 
 // show remembers an entry that the platform has just given to a viewer.
 func (s *Catalog) show(v view, m Media) {
-	now, key := s.Clock(), v.Integration.ID+"/"+m.ID
-	s.seen.put(key, shown{m, now})
-	s.seen.put(key+"/"+v.actor.Subject(), shown{m, now})
+	now, key := s.Clock(), v.rules()+"\n"+m.ID
+	if v.Integration.Entitlement == EntitlementDisable {
+		s.seen.put(key, shown{m, now})
+	}
+	s.seen.put(key+"\n"+v.viewer(), shown{m, now})
 }
 
-// recall gives an entry as the platform showed it a while ago, if the viewer may see it. After more
-// than a moment only what was shown to this very viewer: the platform may have rules of its own.
+// recall gives an entry as the platform showed it a while ago, if the viewer may see it. Only what was
+// shown to this very viewer, because the platform may have rules of its own; for a moment also what
+// others saw where its entitlement is switched off.
 func (s *Catalog) recall(v view, id string, life time.Duration) (Media, bool) {
-	key := v.Integration.ID + "/" + id
-	if life > seenLife {
-		key += "/" + v.actor.Subject()
+	key := v.rules() + "\n" + id
+	if life > seenLife || v.Integration.Entitlement != EntitlementDisable {
+		key += "\n" + v.viewer()
 	}
 	recent, known := s.seen.get(key)
 	if !known || s.Clock().Sub(recent.at) > life || !Decide(v.actor, v.Integration, recent.media).Allowed {
