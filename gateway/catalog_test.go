@@ -90,7 +90,11 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 				if err != nil {
 					rt.Skip()
 				}
-				if _, err := w.mappings.Link(ctx, w.hub.Admin, m.ID, m.Version, rapid.SampledFrom(owners).Draw(rt, "user")); err != nil {
+				_, err = w.mappings.Link(ctx, w.hub.Admin, m.ID, m.Version, rapid.SampledFrom(owners).Draw(rt, "user"))
+				if gateway.IsReason(err, "platform_user_unknown") {
+					rt.Skip() // users come with their first entry
+				}
+				if err != nil {
 					rt.Fatal(err)
 				}
 			},

@@ -17,6 +17,7 @@ import (
 var notOverHTTP = map[string]string{
 	"apptoken/add-without-sessionUserId-fresh-partner": "the account's user without a name was deleted in the database",
 	"apptoken/startSession-disabled-token":             "the token's status was set in the database; no action sets it",
+	"medialist/admin-tagsMultiLikeOr":                  "the recording shows an entry before its conversion; here that may be done already",
 	"session/start-xml-slow-path":                      "the server was restarted just before",
 }
 
