@@ -242,7 +242,29 @@ func (s *Staging) WriteAt(ctx context.Context, id string, offset int64, r io.Rea
 	if err := w.commit(); err != nil && (werr == nil || errors.Is(werr, io.EOF)) {
 		werr = err
 	}
+	s.digest(f)
 	return w.synced - offset, ioError(werr)
+}
+
+// digest lets the sum follow what is durable, beside whoever writes. It has the file open by itself:
+// nobody waits for it, and the file may be handed on or removed meanwhile.
+func (s *Staging) digest(f *staged) {
+	if !f.sum.begin() {
+		return
+	}
+	data, err := s.disk.root.Open(f.dir + "/data")
+	if err != nil {
+		f.sum.end()
+		return
+	}
+	go func() {
+		defer func() { _ = data.Close() }()
+		f.sum.chase(data, func() int64 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.ranges.Prefix()
+		})
+	}()
 }
 
 // stagedWriter is one WriteAt under way.
@@ -279,6 +301,7 @@ func (w *stagedWriter) copyFrom(ctx context.Context, r io.Reader, buf []byte) er
 			if err := w.commit(); err != nil {
 				return err
 			}
+			w.s.digest(w.f)
 			if err := w.s.disk.room(bufferSize); err != nil {
 				return err
 			}
@@ -295,7 +318,7 @@ func (w *stagedWriter) copyFrom(ctx context.Context, r io.Reader, buf []byte) er
 func (w *stagedWriter) write(b []byte) error {
 	n, err := w.f.data.WriteAt(b, w.at)
 	if n > 0 {
-		w.f.sum.feed(w.at, b[:n])
+		w.f.sum.written(w.at)
 		w.at += int64(n)
 	}
 	if err != nil {
@@ -332,7 +355,6 @@ func (w *stagedWriter) commit() error {
 		// (also to other writers of this file). Nothing unacknowledged counts any more.
 		f.lost++
 		w.at = w.synced
-		f.sum.cut(f.ranges.Prefix())
 		return err
 	}
 	f.records++
@@ -343,7 +365,7 @@ func (w *stagedWriter) commit() error {
 			return err
 		}
 	}
-	return f.sum.advance(f.data, f.ranges.Prefix(), 4*syncEvery)
+	return nil
 }
 
 // compact writes the journal anew from the ranges. Called with f.mu held.
