@@ -72,7 +72,7 @@ e2e: build ## drive every page in Chromium on SQLite, and the whole outcome on P
 	cd web && ../scripts/with-postgres npm run --silent e2e outcome
 
 .PHONY: bench
-bench: ## measure: last byte to playable, ladder against plain ffmpeg, browse overhead, memory
+bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory
 	scripts/bench
 
 .PHONY: clean
