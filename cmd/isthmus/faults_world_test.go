@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"isthmus/gateway"
+	"isthmus/store"
 )
 
 // faultWorld is a whole server with many hubs and one Kaltura server, both processes of their own;
@@ -31,6 +32,7 @@ type faultWorld struct {
 	*process
 	kaltura kalturaFile
 	hubs    chan *faultHub
+	crowded *faultHub // with 100 people who are signed in
 	seed    *rand.ChaCha8
 	mu      sync.Mutex
 }
@@ -40,6 +42,7 @@ type faultHub struct {
 	id             string
 	client, secret string
 	bearer         string
+	people         []string // the cookies of those who are signed in
 	proxy          *faultProxy
 }
 
@@ -86,7 +89,7 @@ func (w *faultWorld) makeHubs(t testing.TB, data string, n int) {
 		t.Fatal(err)
 	}
 	access := &gateway.Access{Store: db, Clock: gateway.SystemClock}
-	for i := range n {
+	for i := range n + 1 {
 		hub := gateway.Hub{Row: gateway.Row{ID: gateway.NewID("hub")}, Issuer: "faults", ExternalID: strconv.Itoa(i), Name: "Hub", Plan: gateway.PlanUniversity}
 		if err := db.Hubs().Insert(ctx, &hub); err != nil {
 			t.Fatal(err)
@@ -95,11 +98,40 @@ func (w *faultWorld) makeHubs(t testing.TB, data string, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.hubs <- &faultHub{w: w, id: hub.ID, client: c.ID, secret: secret.Reveal()}
+		h := &faultHub{w: w, id: hub.ID, client: c.ID, secret: secret.Reveal()}
+		if i == n {
+			h.people = signedIn(t, db, hub, 100)
+			w.crowded = h
+			break
+		}
+		w.hubs <- h
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// signedIn gives the cookies of n new people of a hub.
+func signedIn(t testing.TB, db *store.DB, hub gateway.Hub, n int) []string {
+	t.Helper()
+	hubs := &gateway.Hubs{Store: db, Clock: gateway.SystemClock}
+	access := &gateway.Access{Store: db, Clock: gateway.SystemClock}
+	cookies := make([]string, n)
+	for i := range cookies {
+		id := gateway.Identity{
+			Issuer: hub.Issuer, Subject: strconv.Itoa(i), Email: fmt.Sprintf("p%d@example.edu", i), EmailVerified: true, Name: "Person",
+			Memberships: []gateway.Membership{{HubExternalID: hub.ExternalID, HubName: hub.Name, Plan: hub.Plan, Role: gateway.RoleParticipant}},
+		}
+		if _, err := hubs.SignIn(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		cookie, _, err := access.StartSession(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookies[i] = cookie
+	}
+	return cookies
 }
 
 // hub takes an unused hub and connects it through a proxy of its own.
@@ -119,8 +151,15 @@ func (w *faultWorld) take(t testing.TB) *faultHub {
 	default:
 		t.Fatal("no hub is left: make more")
 	}
+	h.signIn(t)
+	return h
+}
+
+// signIn gets the hub's client a bearer token.
+func (h *faultHub) signIn(t testing.TB) {
+	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}}
-	req, _ := http.NewRequest(http.MethodPost, w.demo.BaseURL+"/oauth2/token", strings.NewReader(form.Encode()))
+	req, _ := http.NewRequest(http.MethodPost, h.w.demo.BaseURL+"/oauth2/token", strings.NewReader(form.Encode()))
 	req.SetBasicAuth(h.client, h.secret)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := http.DefaultClient.Do(req)
@@ -135,7 +174,6 @@ func (w *faultWorld) take(t testing.TB) *faultHub {
 		t.Fatalf("token endpoint answered %s (%v)", resp.Status, err)
 	}
 	h.bearer = token.AccessToken
-	return h
 }
 
 // do makes a request as the hub's client.
