@@ -1,4 +1,5 @@
 import createClient from "openapi-fetch";
+import { ask } from "./access";
 import type { components, paths } from "./api.gen";
 
 type Schemas = components["schemas"];
@@ -33,6 +34,7 @@ export type FieldError = Schemas["FieldError"];
 export const api = createClient<paths>({
   baseUrl: location.origin,
   credentials: "same-origin",
+  fetch: ask,
   querySerializer: { array: { style: "form", explode: false } },
 });
 

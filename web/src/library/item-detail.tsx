@@ -2,10 +2,11 @@ import { useEffect, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, type LibraryItem, type Problem } from "../api";
 import { clock, when } from "../format";
-import { hub } from "../session";
+import { hub, may } from "../session";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Viewer } from "../viewer/viewer";
 import { ImportProgress } from "./import-progress";
+import { ChooseButton, choiceOfItem } from "./pick";
 
 /** One imported item: plays it, shares it, removes it. */
 export function ItemDetail(p: {
@@ -54,6 +55,7 @@ export function ItemDetail(p: {
             )}
           </div>
           <div class="stack">
+            <ChooseButton of={choiceOfItem(it)} close={p.close} />
             <Facts it={it} />
             <Manage
               it={it}
@@ -118,7 +120,7 @@ function Manage(p: {
   const [asking, setAsking] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   useEffect(() => setProblem(undefined), [it.etag]);
-  if (!it.mine && hub.value?.role !== "admin") return null;
+  if ((!it.mine && hub.value?.role !== "admin") || !may("library:write")) return null;
   const path = { hub: p.hub, id: it.id };
   const share = async () => {
     await call(
