@@ -35,6 +35,9 @@ type serveCommand struct {
 	OIDCIssuer       string `help:"The spaces platform's OpenID issuer." name:"oidc-issuer"`
 	OIDCClientID     string `help:"Our client id there." name:"oidc-client-id"`
 	OIDCClientSecret string `help:"File with our client secret there." name:"oidc-client-secret-file" type:"existingfile"`
+	// Further ones are added by operators, in the running server.
+	OIDCName          string `help:"What people read on the sign-in page. Default: the issuer." name:"oidc-name"`
+	OIDCWebhookSecret string `help:"File with the secret (whsec_…) with which the spaces platform signs webhooks about its people." name:"oidc-webhook-secret-file" type:"existingfile"`
 
 	MaxUpload    int64         `help:"Largest upload in bytes." default:"1099511627776" name:"max-upload"`
 	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
@@ -64,18 +67,15 @@ func (c *serveCommand) Validate() error {
 	if (c.OIDCIssuer == "") != (c.OIDCClientID == "") {
 		return gateway.E(gateway.Invalid, "oidc", "--oidc-issuer and --oidc-client-id belong together.")
 	}
-	if c.OIDCIssuer == "" && !c.Demo {
-		return gateway.E(gateway.Invalid, "no_sign_in", "Nobody could sign in.").
-			Next("Name the spaces platform with --oidc-issuer and --oidc-client-id, or try the demo with --demo.")
-	}
 	return nil
 }
 
-func (c *serveCommand) oidcSecret() (gateway.Secret, error) {
-	if c.OIDCClientSecret == "" {
+// secretFile reads a secret; none without a file.
+func secretFile(path string) (gateway.Secret, error) {
+	if path == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(c.OIDCClientSecret)
+	b, err := os.ReadFile(path)
 	return gateway.Secret(strings.TrimSpace(string(b))), err
 }
 

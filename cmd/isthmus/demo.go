@@ -15,7 +15,6 @@ import (
 	"isthmus/gateway"
 	"isthmus/integrations"
 	"isthmus/integrations/kaltura/platform"
-	"isthmus/integrations/spaces"
 	"isthmus/integrations/spaces/demo"
 )
 
@@ -148,7 +147,7 @@ const demoClientID = "isthmus"
 
 // openDemo mounts the embedded platform and the demo identity provider, makes the demo's account,
 // hubs and people at the first start, and lets people sign in there unless a real provider is named.
-func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
+func (s *server) openDemo(ctx context.Context) error {
 	path := filepath.Join(s.cfg.Data, "demo.json")
 	d, known, err := readDemo(path)
 	if err != nil {
@@ -190,8 +189,14 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 	s.api.Mount("/kaltura/", mux)
 	s.api.Mount("/demo-idp/", mux)
 	s.local = &http.Client{Transport: integrations.NewLocal(mux)}
-	if sign.Issuer == "" {
-		sign.Issuer, sign.ClientID, sign.ClientSecret, sign.HTTP = provider.Issuer, provider.ClientID, provider.ClientSecret, s.local
+	if s.cfg.OIDCIssuer == "" {
+		s.verifier.Local[provider.Issuer] = s.local
+		if err := s.providers.Fix(gateway.OpenedProvider{Secret: provider.ClientSecret, IdentityProvider: gateway.IdentityProvider{
+			Row: gateway.Row{ID: gateway.ProviderIDDemo}, Issuer: provider.Issuer, ClientID: provider.ClientID,
+			Name: "Demo spaces platform", Source: gateway.ProviderDemo,
+		}}); err != nil {
+			return err
+		}
 	}
 	if !known {
 		if err := s.beginDemo(ctx, &d, path); err != nil {
@@ -257,7 +262,7 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 	} else if err != nil {
 		return err
 	}
-	client, secret, err := s.access.NewClient(ctx, d.HubID, "Demo client", allScopes)
+	client, secret, err := s.access.NewClient(ctx, d.HubID, "Demo client", gateway.AllScopes)
 	if err != nil {
 		return err
 	}
