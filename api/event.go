@@ -80,13 +80,15 @@ func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 // mayStillListen tells whether a listener is who they were when the stream began: not signed out,
 // suspended or given another role since, and with a token that has not expired.
 func (s *Server) mayStillListen(ctx context.Context, who caller, a gateway.Actor) bool {
-	if who.token != nil {
-		return time.Now().Before(who.token.ExpiresAt)
+	var err error
+	if who.session != nil {
+		err = s.access.Still(ctx, *who.session)
+	} else if !time.Now().Before(who.token.ExpiresAt) {
+		return false
 	}
-	err := s.access.Still(ctx, *who.session)
 	if err == nil {
 		var now gateway.Actor
-		if now, err = s.hubs.ActorIn(ctx, *who.session, a.HubID); err == nil {
+		if now, err = s.actorIn(ctx, who, a.HubID, policies["streamEvents"]); err == nil {
 			return now.Role == a.Role
 		}
 	}

@@ -158,8 +158,12 @@ func TestEventsEndWithTheRights(t *testing.T) {
 	}
 	ended("no admin any more", demoted)
 
-	short, err := r.tokens.Sign(secrets.Access{
-		ID: "t", ClientID: "cli_x", HubID: r.hub["bio"], Scopes: []string{gateway.ScopeEventsRead}, ExpiresAt: time.Now().Add(time.Second),
+	app, _, err := r.access.NewClient(t.Context(), r.hub["bio"], "short", []string{gateway.ScopeEventsRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := r.tokens.Sign(t.Context(), secrets.Access{
+		ID: "t", ClientID: app.ID, HubID: r.hub["bio"], Scopes: []string{gateway.ScopeEventsRead}, ExpiresAt: time.Now().Add(time.Second),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,9 @@ const tokenLife = 10 * time.Minute
 const (
 	tokenPath = "/oauth2/token"
 	keysPath  = "/oauth2/keys"
+
+	serverPath   = "/.well-known/oauth-authorization-server"
+	resourcePath = "/.well-known/oauth-protected-resource"
 )
 
 // routeOAuth mounts the token endpoint, the public keys and the metadata. The OpenID library
@@ -39,7 +42,7 @@ func (s *Server) routeOAuth() {
 	s.echo.POST(tokenPath, s.token(h), noStore, s.bodyLimit(maxBody))
 	s.echo.GET(keysPath, public)
 	s.echo.GET(oidc.DiscoveryEndpoint, public)
-	s.echo.GET("/.well-known/oauth-authorization-server", func(c echo.Context) error {
+	s.echo.GET(serverPath, func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age=300")
 		return c.JSON(http.StatusOK, issuer.metadata())
 	})
@@ -124,24 +127,19 @@ type metadata struct {
 func (i *issuer) metadata() metadata {
 	base := i.s.base.String()
 	return metadata{
-		Issuer: base, TokenEndpoint: base + tokenPath, JWKSURI: base + keysPath, ScopesSupported: allScopes,
+		Issuer: base, TokenEndpoint: base + tokenPath, JWKSURI: base + keysPath, ScopesSupported: gateway.AllScopes,
 		ResponseTypesSupported: []string{}, GrantTypesSupported: []string{string(oidc.GrantTypeClientCredentials)},
 		AuthMethods:          []string{string(oidc.AuthMethodBasic), string(oidc.AuthMethodPost)},
 		ServiceDocumentation: base + "/openapi.yaml",
 	}
 }
 
-var allScopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin,
-	gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
-}
-
 func (i *issuer) Discovery(context.Context, *op.Request[struct{}]) (*op.Response, error) {
 	return op.NewResponse(i.metadata()), nil
 }
 
-func (i *issuer) Keys(context.Context, *op.Request[struct{}]) (*op.Response, error) {
-	set, err := i.s.tokens.PublicKeys()
+func (i *issuer) Keys(ctx context.Context, _ *op.Request[struct{}]) (*op.Response, error) {
+	set, err := i.s.tokens.PublicKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +153,7 @@ func (i *issuer) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	c, err := i.s.access.Client(ctx, r.Data.ClientID, gateway.Secret(r.Data.ClientSecret))
 	switch gateway.CodeOf(err) {
 	case "":
-		return oauthClient{c, r.Data.ClientID}, nil
+		return oauthClient{c}, nil
 	case gateway.Unauthenticated, gateway.NotFound:
 		return nil, op.NewStatusError(oidc.ErrInvalidClient().WithDescription("the client's id or secret is wrong"), http.StatusUnauthorized)
 	}
@@ -185,7 +183,7 @@ func (i *issuer) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	t := secrets.Access{
 		ID: gateway.NewID("tok"), ClientID: c.ID, HubID: c.HubID, Scopes: scopes, ExpiresAt: i.s.tokens.clock().Add(tokenLife),
 	}
-	signed, err := i.s.tokens.Sign(t)
+	signed, err := i.s.tokens.Sign(ctx, t)
 	if err != nil {
 		i.s.log.ErrorContext(ctx, "token not signed", "error", err)
 		return nil, op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusInternalServerError)
@@ -198,14 +196,13 @@ func (i *issuer) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 // oauthClient is a client of ours as the library wants to see it.
 type oauthClient struct {
 	gateway.Client
-	id string
 }
 
-func (c oauthClient) GetID() string                       { return c.id }
-func (c oauthClient) RedirectURIs() []string              { return nil }
+func (c oauthClient) GetID() string                       { return c.ID }
+func (c oauthClient) RedirectURIs() []string              { return c.Client.RedirectURIs }
 func (c oauthClient) PostLogoutRedirectURIs() []string    { return nil }
 func (c oauthClient) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (c oauthClient) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
+func (c oauthClient) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethod(c.Client.AuthMethod) }
 func (c oauthClient) ResponseTypes() []oidc.ResponseType  { return nil }
 func (c oauthClient) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeClientCredentials}

@@ -11,10 +11,11 @@ import (
 
 // policy says who may use an operation. The zero value lets in any signed-in caller.
 type policy struct {
-	public bool   // no sign-in
-	hub    hubIn  // where the request names its hub
-	scope  string // a bearer token must carry it
-	admin  bool   // a person must be an admin of the hub
+	public  bool   // no sign-in
+	hub     hubIn  // where the request names its hub
+	scope   string // a bearer token must carry it
+	admin   bool   // a person must be an admin of the hub
+	session bool   // a signed-in browser only: no app decides for its person
 }
 
 type hubIn int
@@ -79,12 +80,12 @@ var policies = map[string]policy{
 	"getMediaPlayback": {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"markMedia360":     {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 
-	"listLibrary":        {hub: hubInPath, scope: gateway.ScopeMediaRead},
+	"listLibrary":        {hub: hubInPath, scope: gateway.ScopeLibraryRead},
 	"importMedia":        {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"getLibraryItem":     {hub: hubInPath, scope: gateway.ScopeMediaRead},
-	"shareLibraryItem":   {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"removeLibraryItem":  {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"getLibraryPlayback": {hub: hubInPath, scope: gateway.ScopeMediaRead},
+	"getLibraryItem":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"shareLibraryItem":   {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"removeLibraryItem":  {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"getLibraryPlayback": {hub: hubInPath, scope: gateway.ScopeLibraryRead},
 
 	"listUploads":  {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 	"createUpload": {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
@@ -118,21 +119,28 @@ func (s *Server) enforce(operation string) echo.MiddlewareFunc {
 				return next(c)
 			}
 			if who.session == nil && who.token == nil {
-				c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
 				return errSignIn()
 			}
-			if p.hub == noHub {
-				return next(c)
+			if p.session && who.session == nil {
+				return gateway.E(gateway.Forbidden, "session_required", "Only the person themselves may do this, not an app for them.").
+					Next("Sign in with a browser and use the page.")
 			}
-			hub := c.Param("hub")
-			if p.hub == hubInQuery {
+			hub := ""
+			switch {
+			case p.hub == hubInPath:
+				hub = c.Param("hub")
+			case p.hub == hubInQuery:
 				hub = c.QueryParam("hub")
+			case who.token == nil:
+				return next(c)
+			default:
+				hub = who.token.HubID // a token is of one hub always, and has to stand
 			}
 			a, err := s.actorIn(r.Context(), who, hub, p)
 			if err != nil {
 				return err
 			}
-			if err := allowed(c, a, p); err != nil {
+			if err := s.allowed(c, a, p); err != nil {
 				return err
 			}
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), actorKey, a)))
@@ -141,9 +149,9 @@ func (s *Server) enforce(operation string) echo.MiddlewareFunc {
 	}
 }
 
-func allowed(c echo.Context, a gateway.Actor, p policy) error {
+func (s *Server) allowed(c echo.Context, a gateway.Actor, p policy) error {
 	if p.scope != "" && !a.Has(p.scope) {
-		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus", error="insufficient_scope", scope="`+p.scope+`"`)
+		c.Response().Header().Set("WWW-Authenticate", s.challenge("insufficient_scope", p.scope))
 		return gateway.E(gateway.Forbidden, "missing_scope", "The access token lacks the scope "+p.scope+".").
 			Next("Ask for a token with the scope %s; the client must be allowed to have it.", p.scope)
 	}

@@ -24,6 +24,7 @@ const (
 	reasonIfMatch   = "if_match_required"
 	reasonStale     = "stale"
 
+	reasonToken      = "invalid_token"
 	reasonTusVersion = "tus_version"
 	reasonKeyReused  = "idempotency_key_reused"
 	reasonBody       = "bad_body"
@@ -169,6 +170,13 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 		h.Set("Retry-After", e.RetryAfter())
 	} else if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "5")
+	}
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		reason := ""
+		if e.Reason == reasonToken {
+			reason = reasonToken
+		}
+		h.Set("WWW-Authenticate", s.challenge(reason, ""))
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

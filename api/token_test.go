@@ -32,7 +32,7 @@ func TestTokensOfReplicas(t *testing.T) {
 		one, two := open(base), open(base)
 		give := func(by *api.Tokens) string {
 			t.Helper()
-			token, err := by.Sign(secrets.Access{ID: "tok_1", ClientID: "cli_1", HubID: "hub_1", Scopes: []string{"media:read"}, ExpiresAt: clock.Now().Add(10 * time.Minute)})
+			token, err := by.Sign(t.Context(), secrets.Access{ID: "tok_1", ClientID: "cli_1", HubID: "hub_1", Scopes: []string{"media:read"}, ExpiresAt: clock.Now().Add(10 * time.Minute)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -197,7 +197,7 @@ func (s *Library) own(ctx context.Context, a Actor, id string) (LibraryItem, err
 
 // Share makes an item visible to the hub or takes that back: the importer or an admin, audited.
 func (s *Library) Share(ctx context.Context, a Actor, id string, version int64, shared bool) (LibraryItem, error) {
-	if err := needScope(a, ScopeMediaImport); err != nil {
+	if err := needScope(a, ScopeLibraryWrite); err != nil {
 		return LibraryItem{}, err
 	}
 	if _, err := s.own(ctx, a, id); err != nil {
@@ -229,7 +229,7 @@ func (s *Library) Share(ctx context.Context, a Actor, id string, version int64, 
 
 // Remove deletes an item and, for a copy, its bytes; the entry on the platform stays.
 func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
-	if err := needScope(a, ScopeMediaImport); err != nil {
+	if err := needScope(a, ScopeLibraryWrite); err != nil {
 		return err
 	}
 	it, err := s.own(ctx, a, id)

@@ -36,10 +36,7 @@ type clientCommand struct {
 }
 
 // allScopes is what a client gets unless told otherwise.
-var allScopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite,
-	gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
-}
+var allScopes = gateway.AllScopes
 
 // Run registers the client and prints its secret, which is not kept.
 func (c *clientCommand) Run(ctx context.Context) error {
