@@ -47,7 +47,10 @@ func (a Actor) self() string {
 
 // Subject names the actor in the audit log.
 func (a Actor) Subject() string {
-	if a.Machine() {
+	switch {
+	case a.Machine() && a.ClientID == "":
+		return "system"
+	case a.Machine():
 		return "client:" + a.ClientID
 	}
 	return "participant:" + a.ParticipantID

@@ -186,7 +186,7 @@ func TestImportLinkAndCopy(t *testing.T) {
 		if len(l.entries(l.referenceOf(entry))) != 1 {
 			t.Error("removing a copy removed the entry")
 		}
-		log, err := l.db.Audit().List(ctx, gateway.Scope(l.house.Hub.ID), gateway.Slice{})
+		log, err := l.db.Audit().List(ctx, gateway.Scope(l.house.Hub.ID), gateway.AuditFilter{}, gateway.Slice{})
 		if err != nil {
 			t.Fatal(err)
 		}

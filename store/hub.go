@@ -18,7 +18,13 @@ func (t tables) Hubs() gateway.HubTable {
 
 func (h hubs) Insert(ctx context.Context, x *gateway.Hub) error {
 	x.HubID = x.ID
-	return h.rows.Insert(ctx, x)
+	if h.tx == nil {
+		return h.db.Tx(ctx, func(tx gateway.Tx) error { return tx.Hubs().Insert(ctx, x) })
+	}
+	if err := h.rows.Insert(ctx, x); err != nil {
+		return err
+	}
+	return h.tx.newHead(ctx, x.ID) // of its audit log
 }
 
 // Delete deletes the hub's OAuth clients as well: there are such without a hub, so the database does not.

@@ -39,6 +39,11 @@ func (db *DB) migrate(ctx context.Context) error {
 			if _, err := tx.Tx.ExecContext(ctx, m.SQL); err != nil {
 				return fmt.Errorf("migration %04d_%s: %w", m.Version, m.Name, err)
 			}
+			if m.Name == auditStep {
+				if err := db.chainOldAudits(ctx, tx); err != nil {
+					return fmt.Errorf("migration %04d_%s: %w", m.Version, m.Name, err)
+				}
+			}
 			if _, err := tx.ExecContext(ctx, "INSERT INTO schema_versions (version, name) VALUES (?, ?)", m.Version, m.Name); err != nil {
 				return err
 			}

@@ -281,9 +281,9 @@ func TestListings(t *testing.T) {
 			must(t, db.Participants().Insert(t.Context(), &p))
 			must(t, db.Mappings().Insert(t.Context(), &gateway.Mapping{Row: gateway.Row{ID: fmt.Sprintf("map_%d", i), HubID: h.ID}, IntegrationID: in.ID, ParticipantID: p.ID, State: state}))
 		}
-		ids := func(state gateway.MappingState) (out []string) {
+		ids := func(states ...gateway.MappingState) (out []string) {
 			for after := ""; ; {
-				page, err := db.Mappings().List(t.Context(), s, state, gateway.Slice{After: after, Limit: 2})
+				page, err := db.Mappings().List(t.Context(), s, gateway.MappingFilter{States: states}, gateway.Slice{After: after, Limit: 2})
 				must(t, err)
 				for _, m := range page {
 					out = append(out, strings.TrimPrefix(m.ID, "map_"))
@@ -291,10 +291,10 @@ func TestListings(t *testing.T) {
 				if len(page) < 2 {
 					return out
 				}
-				after = page[1].ID
+				after = page[1].Cursor()
 			}
 		}
-		if got := strings.Join(ids(""), ""); got != "31420" {
+		if got := strings.Join(ids(), ""); got != "31420" {
 			t.Error("conflicts first, then newest:", got)
 		}
 		if got := strings.Join(ids(gateway.MappingActive), ""); got != "40" {
