@@ -25,7 +25,7 @@ const (
 type IdempotencyKey struct {
 	Row
 	Fingerprint []byte            `bun:"fingerprint"` // SHA-256 of the request
-	Owner       string            `bun:"owner"`       // process that works on it
+	Owner       string            `bun:"owner"`       // replica, its start and the request that works on it
 	State       KeyState          `bun:"state"`
 	BusyUntil   time.Time         `bun:"busy_until"` // prolonged while the owner lives
 	ExpiresAt   time.Time         `bun:"expires_at"`
@@ -93,6 +93,7 @@ type onceKey struct{}
 // request_in_progress, Conflict outcome_unknown.
 func (s *Idempotency) Begin(ctx context.Context, q KeyedRequest) (context.Context, *Once, *KeptAnswer, error) {
 	s.once.Do(func() { s.boot = s.Replica + "/" + NewToken()[:8] })
+	owner := s.boot + "/" + NewToken()[:12]
 	sum := sha256.Sum256([]byte(strings.Join([]string{q.HubID, q.Caller, q.Operation, q.Key}, "\x00")))
 	id := "idk_" + hex.EncodeToString(sum[:])
 	var o *Once
@@ -103,7 +104,7 @@ func (s *Idempotency) Begin(ctx context.Context, q KeyedRequest) (context.Contex
 		switch {
 		case CodeOf(err) == NotFound:
 			row = IdempotencyKey{
-				Row: Row{ID: id, HubID: q.HubID}, Fingerprint: q.Fingerprint[:], Owner: s.boot, State: KeyRunning, BusyUntil: now.Add(keyBusy), ExpiresAt: now.Add(keyLife),
+				Row: Row{ID: id, HubID: q.HubID}, Fingerprint: q.Fingerprint[:], Owner: owner, State: KeyRunning, BusyUntil: now.Add(keyBusy), ExpiresAt: now.Add(keyLife),
 			}
 			if err := s.Store.IdempotencyKeys().Insert(ctx, &row); err != nil {
 				return err
@@ -114,6 +115,7 @@ func (s *Idempotency) Begin(ctx context.Context, q KeyedRequest) (context.Contex
 			if had, err = s.before(&row, q, now); err != nil || had != nil {
 				return err
 			}
+			row.Owner, row.BusyUntil = owner, now.Add(keyBusy)
 			if err := s.Store.IdempotencyKeys().Update(ctx, &row); err != nil { // Conflict: another was faster
 				return err
 			}
@@ -126,12 +128,12 @@ func (s *Idempotency) Begin(ctx context.Context, q KeyedRequest) (context.Contex
 	}
 	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
 	o.stop = stop
-	go o.prolong(alive, id)
+	go o.prolong(alive, id, owner)
 	return context.WithValue(ctx, onceKey{}, o), o, nil, nil
 }
 
-// before looks at what an earlier request with the key came to. When it came to nothing the row is
-// made this process's.
+// before looks at what an earlier request with the key came to. When it came to nothing the row may be
+// taken over.
 func (s *Idempotency) before(row *IdempotencyKey, q KeyedRequest, now time.Time) (*KeptAnswer, error) {
 	switch {
 	case !now.Before(row.ExpiresAt):
@@ -152,13 +154,12 @@ func (s *Idempotency) before(row *IdempotencyKey, q KeyedRequest, now time.Time)
 		return nil, E(Conflict, "outcome_unknown", "The first request with this Idempotency-Key took effect, but its answer was lost.").
 			Next("Look at what it made; only if there is nothing, repeat it with a new key.")
 	}
-	row.Owner, row.BusyUntil = s.boot, now.Add(keyBusy)
 	return nil, nil
 }
 
 // died tells whether an owner was this replica before its last start.
 func (s *Idempotency) died(owner string) bool {
-	return owner != s.boot && strings.HasPrefix(owner, s.Replica+"/")
+	return strings.HasPrefix(owner, s.Replica+"/") && !strings.HasPrefix(owner, s.boot+"/")
 }
 
 // Sweep forgets keys that are older than a day (task Sweep).
@@ -167,7 +168,7 @@ func (s *Idempotency) Sweep(ctx context.Context) error {
 	return err
 }
 
-func (o *Once) prolong(ctx context.Context, id string) {
+func (o *Once) prolong(ctx context.Context, id, owner string) {
 	tick := time.NewTicker(keyBusy / 3)
 	defer tick.Stop()
 	for {
@@ -176,7 +177,7 @@ func (o *Once) prolong(ctx context.Context, id string) {
 			return
 		case <-tick.C:
 			// A failure is made up for by the next tick, or by the fence when somebody takes over.
-			_ = o.of.Store.IdempotencyKeys().Prolong(ctx, id, o.of.boot, o.of.Clock().Add(keyBusy))
+			_ = o.of.Store.IdempotencyKeys().Prolong(ctx, id, owner, o.of.Clock().Add(keyBusy))
 		}
 	}
 }
@@ -192,7 +193,7 @@ func (o *Once) End(ctx context.Context, a KeptAnswer) error {
 		return nil
 	}
 	if a.Status < 200 || a.Status > 299 {
-		return keys.Delete(ctx, AnyHub, o.row.ID)
+		return keys.Release(ctx, o.row.ID, o.row.Owner)
 	}
 	row, err := o.of.done(o.row, a)
 	if err == nil {

@@ -241,6 +241,8 @@ type IdempotencyTable interface {
 	ExpiringRows[IdempotencyKey]
 	// Prolong moves busy_until of an owner's row, whatever the version.
 	Prolong(ctx context.Context, id, owner string, until time.Time) error
+	// Release deletes an owner's row. Harmless when it is somebody else's by now.
+	Release(ctx context.Context, id, owner string) error
 }
 
 // HealthTable is the history of the connections' health.

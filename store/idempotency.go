@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -28,4 +29,11 @@ func (k idempotencyKeys) Prolong(ctx context.Context, id, owner string, until ti
 	return k.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return q.Set("busy_until = ?", until).Where("id = ?", id).Where("owner = ?", owner)
 	})
+}
+
+func (k idempotencyKeys) Release(ctx context.Context, id, owner string) error {
+	_, err := k.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return k.w.NewDelete().Model((*gateway.IdempotencyKey)(nil)).Where("id = ?", id).Where("owner = ?", owner).Exec(ctx)
+	})
+	return err
 }
