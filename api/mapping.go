@@ -27,39 +27,25 @@ func (s *Server) ListMappings(ctx context.Context, r ListMappingsRequestObject) 
 		return nil, err
 	}
 	a := actorOf(ctx)
-	rows, err := s.mappings.List(ctx, a, gateway.MappingState(deref(r.Params.State)), w)
+	f := gateway.MappingFilter{}
+	if r.Params.State != nil {
+		f.States = []gateway.MappingState{gateway.MappingState(*r.Params.State)}
+	}
+	rows, err := s.mappings.List(ctx, a, f, w)
 	if err != nil {
 		return nil, err
 	}
-	rows, next := cut(rows, w, size, func(m gateway.Mapping) string { return m.ID })
-	people, err := s.people(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	items := each(rows, func(m gateway.Mapping) openapi.Mapping {
-		out := mappingOf(m)
-		if p, ok := people[m.ParticipantID]; ok {
-			out.ParticipantName, out.ParticipantEmail = text(p.Name), text(p.Email)
-		}
-		return out
-	})
+	rows, next := cut(rows, w, size, gateway.MappedPerson.Cursor)
 	return ListMappings200JSONResponse{
-		Body:    openapi.MappingPage{Items: items, Next: next},
+		Body:    openapi.MappingPage{Items: each(rows, mappedOf), Next: next},
 		Headers: ListMappings200ResponseHeaders{Link: nextLink(ctx, next)},
 	}, nil
 }
 
-// people gives the hub's newest participants by id; enough to put names to a page of mappings.
-func (s *Server) people(ctx context.Context, a gateway.Actor) (map[string]gateway.Participant, error) {
-	members, err := s.hubs.Members(ctx, a, gateway.Slice{Limit: maxLimit})
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]gateway.Participant, len(members))
-	for _, p := range members {
-		out[p.ID] = p
-	}
-	return out, nil
+func mappedOf(m gateway.MappedPerson) openapi.Mapping {
+	out := mappingOf(m.Mapping)
+	out.ParticipantName, out.ParticipantEmail = text(m.Person.Name), text(m.Person.Email)
+	return out
 }
 
 // LinkMapping sets a mapping by hand.
