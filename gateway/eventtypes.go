@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // EventType explains one kind of event: to who sets up a webhook, and in the documentation.
@@ -39,11 +40,15 @@ var EventTypes = []EventType{
 	{"job.failed", "Job failed", "A piece of long work was given up.", exampleJob(JobFailed, 0.4)},
 
 	{"library.changed", "Item changed", "The name or picture of an imported item changed in Kaltura.", exampleItem(ItemReady, JobDone, 1, nil)},
-	{"library.remove", "Item removed", "An item was removed from the library.", map[string]any{"id": exampleItemID}},
-	{"library.share", "Item shared", "An item was shared with the whole hub.", map[string]any{"id": exampleItemID, "shared": true}},
+	{"library.item_exported", "Item sent to Kaltura", "The spaces platform's own medium is an entry in Kaltura now and can be played there.", exampleItem(ItemReady, JobDone, 1, nil)},
+	{"library.item_imported", "Item imported", "Somebody imported an entry, for the spaces platform to take over. The address opens the file without a token for an hour; it is there when the item is the hub's to see.", exampleAnnouncement(true)},
+	{"library.item_registered", "Item registered", "The spaces platform registered a medium of its own; its file is on its way.", exampleItem(ItemPending, JobQueued, 0, nil)},
+	{"library.item_removed", "Item removed", "An item was removed from the library.", GoneNews{exampleItemID}},
+	{"library.item_renamed", "Item renamed", "The name, tags or 360° mark of the spaces platform's own medium changed.", exampleItem(ItemReady, JobDone, 1, nil)},
+	{"library.item_shared", "Item shared", "An item was shared with the whole hub.", exampleAnnouncement(true)},
+	{"library.item_unshared", "Item no longer shared", "An item is its importer's or owner's alone again.", GoneNews{exampleItemID}},
 	{"library.source_found", "Source found again", "The Kaltura entry of an item is there again.", exampleItem(ItemReady, JobDone, 1, nil)},
 	{"library.source_lost", "Source lost", "The Kaltura entry of an item is gone; a link no longer plays.", exampleItem(ItemReady, JobDone, 1, nil)},
-	{"library.unshare", "Item no longer shared", "An item is its importer's alone again.", map[string]any{"id": exampleItemID, "shared": false}},
 
 	{"mapping.conflict", "Mapping in conflict", "A person fits several Kaltura users; an admin has to choose.", exampleMapping(MappingConflict, MappedMatched)},
 	{"mapping.created", "Mapping created", "A person was matched with a Kaltura user, or one was made for them.", exampleMapping(MappingActive, MappedProvisioned)},
@@ -100,6 +105,13 @@ const (
 )
 
 var exampleConnection = map[string]any{"visibility": VisibilityShared, "health": HealthOK}
+
+func exampleAnnouncement(shared bool) Announcement {
+	return Announcement{
+		ItemNews: exampleItem(ItemReady, JobDone, 1, nil), Source: SourceKaltura, Shared: shared,
+		Address: &Address{"https://isthmus.example.org/download/eyJhbGciOi…", time.Date(2026, 11, 21, 11, 0, 0, 0, time.UTC)},
+	}
+}
 
 func exampleItem(state ItemState, job JobState, progress float64, p *Problem) ItemNews {
 	return ItemNews{exampleItemID, exampleEntry, ItemCopy, "Beach walk", Video, true, state, exampleJobID, job, progress, p}

@@ -328,6 +328,9 @@ func (s *Library) settleUpload(ctx context.Context, u Upload, v verdict, r *Reco
 		if news == "" {
 			return nil
 		}
+		if err := s.Uploads.noteExport(ctx, tx, *u); err != nil {
+			return err
+		}
 		return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.entry_"+news, u.ID, u.News())
 	})
 	count(r, err, news, false)

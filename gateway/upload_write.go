@@ -213,6 +213,10 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 			return err
 		}
 		now := s.Clock()
+		if u.Target == TargetLibrary { // that is all: it waits to be registered
+			u.State, u.SHA256, u.FinishedAt, u.Progress, u.ExpiresAt = UploadReady, have, &now, 1, now.Add(s.Life)
+			return s.tell(ctx, tx, *u, "upload.ready")
+		}
 		u.State, u.SHA256, u.FinishedAt, u.Progress = UploadIngesting, have, &now, 0
 		if err := tx.Enqueue(ctx, IngestUpload{UploadID: id}); err != nil {
 			return err
