@@ -16,6 +16,8 @@ type policy struct {
 	scope   string // a bearer token must carry it
 	admin   bool   // a person must be an admin of the hub
 	session bool   // a signed-in browser only: no app decides for its person
+
+	operator bool // an operator of the installation, signed in with a browser: tokens never are
 }
 
 type hubIn int
@@ -69,7 +71,56 @@ var policies = map[string]policy{
 	"deleteWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"testWebhook":           {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"listWebhookDeliveries": {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"rotateWebhookSecret":   {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"replayWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"redeliverWebhook":      {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+
+	"listOAuthClients":        {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"createOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"getOAuthClient":          {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"updateOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"deleteOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"rotateOAuthClientSecret": {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+
+	"listSignIns":      {public: true},
+	"exportMe":         {session: true},
+	"previewMyErasure": {session: true},
+	"eraseMe":          {session: true},
+
+	"getMember":              {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"updateMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"removeMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"suspendMember":          {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"reinstateMember":        {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"exportMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"previewErasure":         {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"eraseMember":            {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"getErasure":             {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"receiveIdentityWebhook": {public: true},
+
+	"listIdentityProviders":     {operator: true},
+	"createIdentityProvider":    {operator: true},
+	"getIdentityProvider":       {operator: true},
+	"updateIdentityProvider":    {operator: true},
+	"deleteIdentityProvider":    {operator: true},
+	"verifyIdentityProvider":    {operator: true},
+	"tryClaims":                 {operator: true},
+	"makeIdentityWebhookSecret": {operator: true},
+
+	"beginSetup":                 {session: true}, // the code is what counts
+	"listOperators":              {operator: true},
+	"addOperator":                {operator: true},
+	"removeOperator":             {operator: true},
+	"listOperatorHubs":           {operator: true},
+	"createHub":                  {operator: true},
+	"getOperatorHub":             {operator: true},
+	"updateOperatorHub":          {operator: true},
+	"listOperatorClients":        {operator: true},
+	"createOperatorClient":       {operator: true},
+	"getOperatorClient":          {operator: true},
+	"updateOperatorClient":       {operator: true},
+	"deleteOperatorClient":       {operator: true},
+	"rotateOperatorClientSecret": {operator: true},
 
 	"listMappings":  {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
 	"linkMapping":   {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
@@ -80,12 +131,18 @@ var policies = map[string]policy{
 	"getMediaPlayback": {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"markMedia360":     {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 
-	"listLibrary":        {hub: hubInPath, scope: gateway.ScopeLibraryRead},
-	"importMedia":        {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"getLibraryItem":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
-	"shareLibraryItem":   {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
-	"removeLibraryItem":  {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
-	"getLibraryPlayback": {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"listLibrary":            {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"importMedia":            {hub: hubInPath, scope: gateway.ScopeMediaImport},
+	"getLibraryItem":         {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"shareLibraryItem":       {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"removeLibraryItem":      {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"registerMedia":          {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"listLibraryChanges":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"pushLibraryChanges":     {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"exportLibraryItem":      {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"acknowledgeLibraryItem": {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"getLibraryAddress":      {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"getLibraryPlayback":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
 
 	"listUploads":  {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 	"createUpload": {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
@@ -99,7 +156,9 @@ var policies = map[string]policy{
 	"getJob":    {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"cancelJob": {hub: hubInPath, scope: gateway.ScopeMediaImport},
 
-	"streamEvents": {hub: hubInQuery, scope: gateway.ScopeEventsRead},
+	"listEvents":     {hub: hubInPath, scope: gateway.ScopeEventsRead},
+	"listEventTypes": {public: true},
+	"streamEvents":   {hub: hubInQuery, scope: gateway.ScopeEventsRead},
 }
 
 // tusPolicy is that of /files, which is no operation of openapi.yaml.
@@ -121,9 +180,17 @@ func (s *Server) enforce(operation string) echo.MiddlewareFunc {
 			if who.session == nil && who.token == nil {
 				return errSignIn()
 			}
-			if p.session && who.session == nil {
+			if (p.session || p.operator) && who.session == nil {
 				return gateway.E(gateway.Forbidden, "session_required", "Only the person themselves may do this, not an app for them.").
 					Next("Sign in with a browser and use the page.")
+			}
+			if p.operator {
+				op, err := s.operators.Of(r.Context(), *who.session)
+				if err != nil {
+					return err
+				}
+				c.SetRequest(r.WithContext(context.WithValue(r.Context(), operatorKey, op)))
+				return next(c)
 			}
 			hub := ""
 			switch {

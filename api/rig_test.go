@@ -35,23 +35,27 @@ import (
 // rig is a whole server on a real socket: real database, real staging, embedded Kaltura, demo
 // identity provider. No workers run: what jobs do is not the API's business.
 type rig struct {
-	t       testing.TB
-	base    string
-	db      *store.DB
-	api     *api.Server
-	access  *gateway.Access
-	hubs    *gateway.Hubs
-	events  *gateway.Events
-	blobs   *media.Blobs
-	staging *media.Staging
-	tickets gateway.Tickets
-	tokens  *api.Tokens
-	keyring *secrets.Keyring
-	kaltura http.Handler
-	sphere  *gateway.Spherical
-	hooks   *gateway.Webhooks
-	log     *lockedBuffer
-	hub     map[string]string // our ids by the demo's: "bio" (university), "free", "other"
+	t         testing.TB
+	base      string
+	db        *store.DB
+	api       *api.Server
+	access    *gateway.Access
+	operators *gateway.Operators
+	hubs      *gateway.Hubs
+	people    *gateway.People
+	providers *gateway.IdentityProviders
+	verifier  *spaces.Verifier
+	events    *gateway.Events
+	blobs     *media.Blobs
+	staging   *media.Staging
+	tickets   gateway.Tickets
+	tokens    *api.Tokens
+	keyring   *secrets.Keyring
+	kaltura   http.Handler
+	sphere    *gateway.Spherical
+	hooks     *gateway.Webhooks
+	log       *lockedBuffer
+	hub       map[string]string // our ids by the demo's: "bio" (university), "free", "other"
 }
 
 type lockedBuffer struct {
@@ -111,8 +115,12 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	must(err)
 	r.events = &gateway.Events{Store: db, Clock: clock}
 	assets := &gateway.Assets{Store: db, Clock: clock, Staging: r.staging, Blobs: r.blobs, Pipeline: pipeline, Events: r.events}
-	r.hubs = &gateway.Hubs{Store: db, Clock: clock}
+	r.hubs = &gateway.Hubs{Store: db, Clock: clock, Events: r.events}
+	r.providers = &gateway.IdentityProviders{Store: db, Clock: clock, Sealer: keyring}
+	r.verifier = &spaces.Verifier{Providers: r.providers, HTTP: http.DefaultClient, Local: map[string]*http.Client{}, Clock: clock}
+	r.people = &gateway.People{Store: db, Clock: clock, Events: r.events}
 	r.access = &gateway.Access{Store: db, Clock: clock}
+	r.operators = &gateway.Operators{Store: db, Clock: clock}
 	kaltura := platform.New(platform.Config{
 		BaseURL: r.base + "/kaltura", Records: db, Staging: r.staging, Blobs: r.blobs, Assets: assets, Sealer: keyring, Clock: clock, Log: log,
 	})
@@ -137,7 +145,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 		BaseURL: r.base, Tokens: r.tokens, Tickets: r.tickets, Blobs: r.blobs, Log: log,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
-			Hubs: r.hubs, Access: r.access, Integrations: connections, Mappings: mappings, Catalog: catalog,
+			Hubs: r.hubs, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, Integrations: connections, Mappings: mappings, Catalog: catalog,
 			Library: &gateway.Library{Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events},
 			Uploads: &gateway.Uploads{
 				Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
@@ -145,6 +153,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 			},
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
+			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},
 		},
 	})
 	must(err)
@@ -156,10 +165,11 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	r.api.Mount("/demo-idp/", idp)
 	mux := http.NewServeMux()
 	mux.Handle("/demo-idp/", idp)
-	signIn, err := spaces.New(spaces.Config{
-		BaseURL: r.base, Issuer: r.base + "/demo-idp", ClientID: "isthmus", ClientSecret: "demo-secret", Log: log,
-		HTTP: &http.Client{Transport: integrations.NewLocal(mux)}, SignIn: r.api.SignIn, SignOut: r.api.SignOut,
-	})
+	must(r.providers.Fix(gateway.OpenedProvider{Secret: "demo-secret", IdentityProvider: gateway.IdentityProvider{
+		Row: gateway.Row{ID: gateway.ProviderIDDemo}, Issuer: r.base + "/demo-idp", ClientID: "isthmus", Name: "Demo", Source: gateway.ProviderDemo,
+	}}))
+	r.verifier.Local[r.base+"/demo-idp"] = &http.Client{Transport: integrations.NewLocal(mux)}
+	signIn, err := spaces.New(spaces.Config{BaseURL: r.base, Verifier: r.verifier, People: r.people, SignIn: r.api.SignIn, SignOut: r.api.SignOut, Log: log})
 	must(err)
 	r.api.Mount("/auth/", signIn)
 	handler = r.api
@@ -266,6 +276,7 @@ func (c *caller) do(method, path string, body any, header ...string) answer {
 	if err != nil {
 		c.r.t.Fatal(err)
 	}
+	kept(c.r.t, req, resp, raw)
 	return answer{resp, raw}
 }
 

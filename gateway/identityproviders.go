@@ -84,6 +84,16 @@ func (s *IdentityProviders) get(ctx context.Context, id string) (IdentityProvide
 	return p, err
 }
 
+// Draft gives a provider with its secrets to an operator, also one that is switched off.
+func (s *IdentityProviders) Draft(ctx context.Context, by Operator, id string) (OpenedProvider, error) {
+	p, err := s.Get(ctx, by, id)
+	if err != nil {
+		return OpenedProvider{}, err
+	}
+	p.DisabledAt = nil
+	return s.open(p)
+}
+
 // Open gives an enabled provider by its id, with its secrets. NotFound otherwise.
 func (s *IdentityProviders) Open(ctx context.Context, id string) (OpenedProvider, error) {
 	p, err := s.get(ctx, id)

@@ -139,10 +139,10 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	s.api, err = api.New(api.Config{
-		BaseURL: cfg.BaseURL, Tokens: tokens, Tickets: tickets, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
+		BaseURL: cfg.BaseURL, Tokens: tokens, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
-			Hubs: s.hubs, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access,
+			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access,
 			Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
 			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},
@@ -175,6 +175,9 @@ func openStore(ctx context.Context, o store.Options) (*store.DB, *secrets.Keyrin
 	}
 	keyring, err := secrets.OpenKeyring(o.DataDir, !sealed)
 	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if err := db.SealAudits(ctx, keyring); err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return db, keyring, nil
