@@ -28,8 +28,12 @@ func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponse
 	if err != nil {
 		return nil, err
 	}
+	op, err := s.operators.Of(ctx, *who.session)
+	if err != nil && gateway.CodeOf(err) != gateway.Forbidden {
+		return nil, err
+	}
 	return GetMe200JSONResponse{
-		Kind: openapi.MeKindPerson, Name: text(who.session.Name), Email: text(who.session.Email),
+		Kind: openapi.MeKindPerson, Name: text(who.session.Name), Email: text(who.session.Email), Operator: some(op.ID != ""),
 		Hubs: each(in, func(b gateway.Belonging) openapi.Hub {
 			return hubFor(b.Hub, b.Participant.Role, b.Participant.ID)
 		}),

@@ -56,6 +56,25 @@ func (db *DB) migrate(ctx context.Context) error {
 	return db.migrateRiver(ctx)
 }
 
+// sameSchema refuses a database that is not at this program's schema, which a running server may still
+// need as it is.
+func (db *DB) sameSchema(ctx context.Context) error {
+	all, err := migrations.List(db.dialect.name())
+	if err != nil {
+		return err
+	}
+	var have int
+	if err := db.read.NewSelect().Table("schema_versions").ColumnExpr("coalesce(max(version), 0)").Scan(ctx, &have); err != nil {
+		return translate(err)
+	}
+	if have != len(all) {
+		return gateway.E(gateway.Precondition, "schema_other",
+			fmt.Sprintf("The server that runs on this data folder is of another version (schema %d; this program has %d).", have, len(all))).
+			Next("Use the program that the server was started with, or stop the server first.")
+	}
+	return nil
+}
+
 func schemaNewer(have, know int) error {
 	return gateway.E(gateway.Precondition, "schema_newer",
 		fmt.Sprintf("The database was used by a newer version of Isthmus (schema %d; this program knows %d).", have, know)).

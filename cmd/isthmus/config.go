@@ -26,6 +26,8 @@ type serveCommand struct {
 	Replica   string `help:"Name of this replica among those that share a Postgres database; uploads in flight stay with it. Default: the data folder's own."`
 	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
 
+	DemoOperator bool `help:"The demo's admin is an operator, too. Without, \"isthmus setup\" makes the first one, as in a real installation." name:"demo-operator" default:"true" negatable:""`
+
 	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
 	// Not the networks above: who may name receivers could else feel his way through the internal network.
 	AllowWebhookNetworks []netip.Prefix `help:"Internal networks that receivers of webhooks may be in. Every hub admin can then call addresses there; default: none." name:"allow-webhook-networks"`

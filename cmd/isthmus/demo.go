@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"isthmus/gateway"
@@ -204,7 +205,27 @@ func (s *server) openDemo(ctx context.Context) error {
 		}
 	}
 	s.demo = d
-	return nil
+	return s.demoRights(ctx, d)
+}
+
+// demoRights gives an older data folder what a new one begins with: the client may ask for every scope,
+// and the admin is the operator unless there is one.
+func (s *server) demoRights(ctx context.Context, d demoFile) error {
+	if s.cfg.DemoOperator {
+		if err := s.operators.Ensure(ctx, s.demoIssuer(), d.People[0].Email, d.People[0].Name); err != nil {
+			return err
+		}
+	}
+	c, err := s.db.Clients().Get(ctx, gateway.AnyHub, d.ClientID)
+	if gateway.CodeOf(err) == gateway.NotFound || err == nil && slices.Equal(c.Scopes, gateway.AllScopes) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	clients := &gateway.Clients{Store: s.db, Clock: gateway.SystemClock}
+	_, err = clients.Update(ctx, console(c.HubID), c.ID, c.Version, gateway.ClientDraft{Scopes: &gateway.AllScopes})
+	return err
 }
 
 // beginDemo makes the embedded account and everything in demo.json, and prints it.
