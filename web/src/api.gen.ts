@@ -4952,7 +4952,10 @@ export interface operations {
     createOAuthClient: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -5036,7 +5039,10 @@ export interface operations {
     rotateOAuthClientSecret: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -5931,7 +5937,10 @@ export interface operations {
     beginSetup: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5980,7 +5989,10 @@ export interface operations {
     addOperator: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6054,7 +6066,10 @@ export interface operations {
     createHub: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6146,7 +6161,10 @@ export interface operations {
     createOperatorClient: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6224,7 +6242,10 @@ export interface operations {
     rotateOperatorClientSecret: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: components["parameters"]["IdPath"];
             };
@@ -6298,7 +6319,10 @@ export interface operations {
     eraseMe: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6323,7 +6347,10 @@ export interface operations {
     suspendMember: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -6351,7 +6378,10 @@ export interface operations {
     reinstateMember: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -6498,7 +6528,10 @@ export interface operations {
     eraseMember: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -6603,7 +6636,10 @@ export interface operations {
     createIdentityProvider: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6688,7 +6724,10 @@ export interface operations {
     verifyIdentityProvider: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: components["parameters"]["IdPath"];
             };
@@ -6711,7 +6750,10 @@ export interface operations {
     tryClaims: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: components["parameters"]["IdPath"];
             };
@@ -6738,7 +6780,10 @@ export interface operations {
     makeIdentityWebhookSecret: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: components["parameters"]["IdPath"];
             };
