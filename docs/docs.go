@@ -90,7 +90,7 @@ func New(baseURL string, spec []byte) (*Site, error) {
 		}
 		add(g.slug, g.title, body)
 		if g.slug == "webhooks" {
-			add("events", "Events", eventCatalogue())
+			add("events", "Events", eventCatalogue(baseURL))
 		}
 		if g.slug == "sdks" {
 			index, err := ref.index(tmpl)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"html/template"
+	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -44,10 +45,13 @@ var renderer = goldmark.New(
 	goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithASTTransformers(util.Prioritized(siteLinks{}, 100))),
 )
 
+// notes are for those who edit the files.
+var notes = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
+
 // markdown renders a text of ours. Raw HTML in it is dropped.
 func markdown(text []byte) (template.HTML, error) {
 	var b bytes.Buffer
-	if err := renderer.Convert(text, &b); err != nil {
+	if err := renderer.Convert(notes.ReplaceAll(text, nil), &b); err != nil {
 		return "", err
 	}
 	// What is wider than the page scrolls by itself, also with the keyboard.
@@ -70,8 +74,8 @@ var eventsPage = template.Must(template.New("events").Parse(`<h1>Events</h1>
 {{if .JSON}}<details><summary>Example of <code>data</code></summary><pre tabindex="0"><code>{{.JSON}}</code></pre></details>{{end}}</section>
 {{end}}`))
 
-// eventCatalogue lists gateway's events.
-func eventCatalogue() template.HTML {
+// eventCatalogue lists gateway's events, with addresses of the server at baseURL.
+func eventCatalogue(baseURL string) template.HTML {
 	type row struct {
 		gateway.EventType
 		JSON string
@@ -80,7 +84,7 @@ func eventCatalogue() template.HTML {
 	for i, e := range gateway.EventTypes {
 		rows[i].EventType = e
 		if b, err := json.MarshalIndent(e.Example, "", "  "); err == nil && string(b) != "null" {
-			rows[i].JSON = string(b)
+			rows[i].JSON = strings.ReplaceAll(string(b), exampleURL, baseURL)
 		}
 	}
 	var b bytes.Buffer
