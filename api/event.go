@@ -139,6 +139,10 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 			if b, err = eventText(m); err == nil {
 				_, err = w.Write(b)
 			}
+			// Somebody was suspended or signed out, perhaps this listener: not to wait for the next look.
+			if strings.HasPrefix(m.Type, "member.") && !e.may() {
+				return nil
+			}
 		case <-look.C:
 			if !e.may() {
 				return nil // a browser comes back by itself and is then told why not
