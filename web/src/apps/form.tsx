@@ -138,12 +138,7 @@ export function AppForm(p: {
         <fieldset class="choices">
           <legend>How does it prove who it is?</legend>
           <label class="choice">
-            <input
-              type="radio"
-              name={`${id}-auth`}
-              checked={!d.withKey}
-              onChange={() => put({ withKey: false })}
-            />
+            <input type="radio" name={`${id}-auth`} checked={!d.withKey} onChange={() => put({ withKey: false })} />
             <b>With a secret</b>
             <span>Made here and shown once.</span>
           </label>

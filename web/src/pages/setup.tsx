@@ -35,8 +35,8 @@ export default function Setup() {
         <section class="card stack" aria-labelledby="code-title">
           <h2 id="code-title">Become the first operator</h2>
           <p class="muted">
-            You are signed in as <bdi>{me.value?.name || me.value?.email}</bdi>. Operators make hubs, set their plans and
-            name further operators. On the server, run <code>isthmus setup</code> and enter the code here within 15
+            You are signed in as <bdi>{me.value?.name || me.value?.email}</bdi>. Operators make hubs, set their plans
+            and name further operators. On the server, run <code>isthmus setup</code> and enter the code here within 15
             minutes.
           </p>
           {problem && <ProblemBanner problem={problem} />}
