@@ -77,7 +77,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if !secretPath(r.URL.Path) {
 			t.instance = r.URL.Path
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), traceKey, t)))
+		c.SetRequest(r.WithContext(gateway.WithRequestID(context.WithValue(r.Context(), traceKey, t), t.request)))
 		c.Response().Header().Set(echo.HeaderXRequestID, t.request)
 		c.Response().Header().Set("traceparent", "00-"+t.trace+"-"+t.span+"-"+t.flags)
 		return next(c)

@@ -40,6 +40,15 @@ type ServerInterface interface {
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx echo.Context, hub HubPath) error
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	// (GET /v1/hubs/{hub}/audit)
+	ListAudit(ctx echo.Context, hub HubPath, params ListAuditParams) error
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	// (GET /v1/hubs/{hub}/audit/export)
+	ExportAudit(ctx echo.Context, hub HubPath, params ExportAuditParams) error
+	// VerifyAudit Whether the audit log is as it was written
+	// (GET /v1/hubs/{hub}/audit/verify)
+	VerifyAudit(ctx echo.Context, hub HubPath, params VerifyAuditParams) error
 	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
 	// (GET /v1/hubs/{hub}/clients)
 	ListOAuthClients(ctx echo.Context, hub HubPath, params ListOAuthClientsParams) error
@@ -178,15 +187,45 @@ type ServerInterface interface {
 
 	// (GET /v1/hubs/{hub}/library/{id}/playback)
 	GetLibraryPlayback(ctx echo.Context, hub HubPath, id IDPath) error
+	// ListMappingRuns Dry runs and merges, newest first
+	// (GET /v1/hubs/{hub}/mapping-runs)
+	ListMappingRuns(ctx echo.Context, hub HubPath, params ListMappingRunsParams) error
+	// GetMappingRun One run, with how many of its items came to what
+	// (GET /v1/hubs/{hub}/mapping-runs/{id})
+	GetMappingRun(ctx echo.Context, hub HubPath, id IDPath) error
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	// (GET /v1/hubs/{hub}/mapping-runs/{id}/items)
+	ListMappingRunItems(ctx echo.Context, hub HubPath, id IDPath, params ListMappingRunItemsParams) error
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/resume)
+	ResumeMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params ResumeMappingMergeParams) error
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/undo)
+	UndoMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params UndoMappingMergeParams) error
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	// (GET /v1/hubs/{hub}/mappings)
 	ListMappings(ctx echo.Context, hub HubPath, params ListMappingsParams) error
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	// (POST /v1/hubs/{hub}/mappings/dry-run)
+	DryRunMappings(ctx echo.Context, hub HubPath, params DryRunMappingsParams) error
+	// ExportMappings All mappings as CSV; noted in the audit log
+	// (GET /v1/hubs/{hub}/mappings/export)
+	ExportMappings(ctx echo.Context, hub HubPath, params ExportMappingsParams) error
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	// (DELETE /v1/hubs/{hub}/mappings/{id})
 	UnlinkMapping(ctx echo.Context, hub HubPath, id IDPath, params UnlinkMappingParams) error
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	// (GET /v1/hubs/{hub}/mappings/{id})
+	GetMapping(ctx echo.Context, hub HubPath, id IDPath) error
 	// LinkMapping Link by hand, resolve a conflict, or approve
 	// (PATCH /v1/hubs/{hub}/mappings/{id})
 	LinkMapping(ctx echo.Context, hub HubPath, id IDPath, params LinkMappingParams) error
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	// (GET /v1/hubs/{hub}/mappings/{id}/merge)
+	PreviewMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params PreviewMappingMergeParams) error
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	// (POST /v1/hubs/{hub}/mappings/{id}/merge)
+	MergeMapping(ctx echo.Context, hub HubPath, id IDPath, params MergeMappingParams) error
 	// ListMedia Browse what the caller may see on the media platform
 	// (GET /v1/hubs/{hub}/media)
 	ListMedia(ctx echo.Context, hub HubPath, params ListMediaParams) error
@@ -581,6 +620,158 @@ func (w *ServerInterfaceWrapper) GetHub(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHub(ctx, hub)
+	return err
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, hub, params)
+	return err
+}
+
+// ExportAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAuditParams
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportAudit(ctx, hub, params)
+	return err
+}
+
+// VerifyAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifyAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyAuditParams
+	// ------------- Optional query parameter "checkpoint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "checkpoint", ctx.QueryParams(), &params.Checkpoint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter checkpoint: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifyAudit(ctx, hub, params)
 	return err
 }
 
@@ -2109,6 +2300,211 @@ func (w *ServerInterfaceWrapper) GetLibraryPlayback(ctx echo.Context) error {
 	return err
 }
 
+// ListMappingRuns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMappingRuns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMappingRunsParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "mapping" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mapping", ctx.QueryParams(), &params.Mapping, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mapping: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMappingRuns(ctx, hub, params)
+	return err
+}
+
+// GetMappingRun converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMappingRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMappingRun(ctx, hub, id)
+	return err
+}
+
+// ListMappingRunItems converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMappingRunItems(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMappingRunItemsParams
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMappingRunItems(ctx, hub, id, params)
+	return err
+}
+
+// ResumeMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeMappingMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeMappingMerge(ctx, hub, id, params)
+	return err
+}
+
+// UndoMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoMappingMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoMappingMerge(ctx, hub, id, params)
+	return err
+}
+
 // ListMappings converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 	var err error
@@ -2122,11 +2518,25 @@ func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListMappingsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// ------------- Optional query parameter "state" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "how" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "how", ctx.QueryParams(), &params.How, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter how: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -2145,6 +2555,81 @@ func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMappings(ctx, hub, params)
+	return err
+}
+
+// DryRunMappings converts echo context to params.
+func (w *ServerInterfaceWrapper) DryRunMappings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DryRunMappingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DryRunMappings(ctx, hub, params)
+	return err
+}
+
+// ExportMappings converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportMappings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportMappingsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "how" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "how", ctx.QueryParams(), &params.How, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter how: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportMappings(ctx, hub, params)
 	return err
 }
 
@@ -2192,6 +2677,30 @@ func (w *ServerInterfaceWrapper) UnlinkMapping(ctx echo.Context) error {
 	return err
 }
 
+// GetMapping converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMapping(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMapping(ctx, hub, id)
+	return err
+}
+
 // LinkMapping converts echo context to params.
 func (w *ServerInterfaceWrapper) LinkMapping(ctx echo.Context) error {
 	var err error
@@ -2233,6 +2742,98 @@ func (w *ServerInterfaceWrapper) LinkMapping(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.LinkMapping(ctx, hub, id, params)
+	return err
+}
+
+// PreviewMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewMappingMergeParams
+	// ------------- Required query parameter "platform_user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "platform_user_id", ctx.QueryParams(), &params.PlatformUserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter platform_user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewMappingMerge(ctx, hub, id, params)
+	return err
+}
+
+// MergeMapping converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeMapping(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeMappingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeMapping(ctx, hub, id, params)
 	return err
 }
 
@@ -4149,8 +4750,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.UpdateOAuthClient, options.OperationMiddlewares["updateOAuthClient"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/clients/:id/secret", wrapper.RotateOAuthClientSecret, options.OperationMiddlewares["rotateOAuthClientSecret"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings", wrapper.ListMappings, options.OperationMiddlewares["listMappings"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/export", wrapper.ExportMappings, options.OperationMiddlewares["exportMappings"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/dry-run", wrapper.DryRunMappings, options.OperationMiddlewares["dryRunMappings"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.UnlinkMapping, options.OperationMiddlewares["unlinkMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.GetMapping, options.OperationMiddlewares["getMapping"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.LinkMapping, options.OperationMiddlewares["linkMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.PreviewMappingMerge, options.OperationMiddlewares["previewMappingMerge"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.MergeMapping, options.OperationMiddlewares["mergeMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs", wrapper.ListMappingRuns, options.OperationMiddlewares["listMappingRuns"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id", wrapper.GetMappingRun, options.OperationMiddlewares["getMappingRun"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/items", wrapper.ListMappingRunItems, options.OperationMiddlewares["listMappingRunItems"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/undo", wrapper.UndoMappingMerge, options.OperationMiddlewares["undoMappingMerge"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/resume", wrapper.ResumeMappingMerge, options.OperationMiddlewares["resumeMappingMerge"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/verify", wrapper.VerifyAudit, options.OperationMiddlewares["verifyAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/export", wrapper.ExportAudit, options.OperationMiddlewares["exportAudit"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media", wrapper.ListMedia, options.OperationMiddlewares["listMedia"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id", wrapper.GetMedia, options.OperationMiddlewares["getMedia"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id/playback", wrapper.GetMediaPlayback, options.OperationMiddlewares["getMediaPlayback"]...)
@@ -4255,6 +4869,15 @@ type MappingJSONResponse struct {
 	Body Mapping
 
 	Headers MappingResponseHeaders
+}
+
+type MappingRunResponseHeaders struct {
+	Location *string
+}
+type MappingRunJSONResponse struct {
+	Body MappingRun
+
+	Headers MappingRunResponseHeaders
 }
 
 type OAuthClientResponseHeaders struct {
@@ -4606,6 +5229,197 @@ type GetHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHubdefaultApplicationProblemPlusJSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200ResponseHeaders struct {
+	Link *string
+}
+
+type ListAudit200JSONResponse struct {
+	Body    AuditPage
+	Headers ListAudit200ResponseHeaders
+}
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ExportAuditParams
+}
+
+type ExportAuditResponseObject interface {
+	VisitExportAuditResponse(w http.ResponseWriter) error
+}
+
+type ExportAudit200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportAudit200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	Headers       ExportAudit200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportAudit200ApplicationJsonlResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportAudit200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ExportAudit200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportAudit200TextCsvResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportAuditdefaultApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params VerifyAuditParams
+}
+
+type VerifyAuditResponseObject interface {
+	VisitVerifyAuditResponse(w http.ResponseWriter) error
+}
+
+type VerifyAudit200JSONResponse AuditCheck
+
+func (response VerifyAudit200JSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VerifyAuditdefaultApplicationProblemPlusJSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6609,6 +7423,238 @@ func (response GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ListMappingRunsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListMappingRunsParams
+}
+
+type ListMappingRunsResponseObject interface {
+	VisitListMappingRunsResponse(w http.ResponseWriter) error
+}
+
+type ListMappingRuns200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMappingRuns200JSONResponse struct {
+	Body    MappingRunPage
+	Headers ListMappingRuns200ResponseHeaders
+}
+
+func (response ListMappingRuns200JSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMappingRunsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingRunRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetMappingRunResponseObject interface {
+	VisitGetMappingRunResponse(w http.ResponseWriter) error
+}
+
+type GetMappingRun200JSONResponse struct{ MappingRunJSONResponse }
+
+func (response GetMappingRun200JSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingRundefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMappingRundefaultApplicationProblemPlusJSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunItemsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListMappingRunItemsParams
+}
+
+type ListMappingRunItemsResponseObject interface {
+	VisitListMappingRunItemsResponse(w http.ResponseWriter) error
+}
+
+type ListMappingRunItems200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMappingRunItems200JSONResponse struct {
+	Body    MappingRunItemPage
+	Headers ListMappingRunItems200ResponseHeaders
+}
+
+func (response ListMappingRunItems200JSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ResumeMappingMergeParams
+}
+
+type ResumeMappingMergeResponseObject interface {
+	VisitResumeMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type ResumeMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response ResumeMappingMerge202JSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeMappingMergedefaultApplicationProblemPlusJSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UndoMappingMergeParams
+}
+
+type UndoMappingMergeResponseObject interface {
+	VisitUndoMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type UndoMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response UndoMappingMerge202JSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UndoMappingMergedefaultApplicationProblemPlusJSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMappingsRequestObject struct {
 	Hub    HubPath `json:"hub"`
 	Params ListMappingsParams
@@ -6648,6 +7694,104 @@ type ListMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingsdefaultApplicationProblemPlusJSONResponse) VisitListMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DryRunMappingsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params DryRunMappingsParams
+	Body   *DryRunMappingsJSONRequestBody
+}
+
+type DryRunMappingsResponseObject interface {
+	VisitDryRunMappingsResponse(w http.ResponseWriter) error
+}
+
+type DryRunMappings202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response DryRunMappings202JSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DryRunMappingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DryRunMappingsdefaultApplicationProblemPlusJSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMappingsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ExportMappingsParams
+}
+
+type ExportMappingsResponseObject interface {
+	VisitExportMappingsResponse(w http.ResponseWriter) error
+}
+
+type ExportMappings200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportMappings200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ExportMappings200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportMappings200TextCsvResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportMappingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportMappingsdefaultApplicationProblemPlusJSONResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6703,6 +7847,56 @@ func (response UnlinkMappingdefaultApplicationProblemPlusJSONResponse) VisitUnli
 	return err
 }
 
+type GetMappingRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetMappingResponseObject interface {
+	VisitGetMappingResponse(w http.ResponseWriter) error
+}
+
+type GetMapping200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMapping200JSONResponse struct {
+	Body    MappingDetail
+	Headers GetMapping200ResponseHeaders
+}
+
+func (response GetMapping200JSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMappingdefaultApplicationProblemPlusJSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LinkMappingRequestObject struct {
 	Hub    HubPath `json:"hub"`
 	ID     IDPath  `json:"id"`
@@ -6737,6 +7931,92 @@ type LinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LinkMappingdefaultApplicationProblemPlusJSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params PreviewMappingMergeParams
+}
+
+type PreviewMappingMergeResponseObject interface {
+	VisitPreviewMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type PreviewMappingMerge200JSONResponse MergePreview
+
+func (response PreviewMappingMerge200JSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewMappingMergedefaultApplicationProblemPlusJSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeMappingRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params MergeMappingParams
+	Body   *MergeMappingJSONRequestBody
+}
+
+type MergeMappingResponseObject interface {
+	VisitMergeMappingResponse(w http.ResponseWriter) error
+}
+
+type MergeMapping202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response MergeMapping202JSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeMappingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MergeMappingdefaultApplicationProblemPlusJSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9201,6 +10481,15 @@ type StrictServerInterface interface {
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx context.Context, request GetHubRequestObject) (GetHubResponseObject, error)
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	// (GET /v1/hubs/{hub}/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	// (GET /v1/hubs/{hub}/audit/export)
+	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
+	// VerifyAudit Whether the audit log is as it was written
+	// (GET /v1/hubs/{hub}/audit/verify)
+	VerifyAudit(ctx context.Context, request VerifyAuditRequestObject) (VerifyAuditResponseObject, error)
 	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
 	// (GET /v1/hubs/{hub}/clients)
 	ListOAuthClients(ctx context.Context, request ListOAuthClientsRequestObject) (ListOAuthClientsResponseObject, error)
@@ -9339,15 +10628,45 @@ type StrictServerInterface interface {
 
 	// (GET /v1/hubs/{hub}/library/{id}/playback)
 	GetLibraryPlayback(ctx context.Context, request GetLibraryPlaybackRequestObject) (GetLibraryPlaybackResponseObject, error)
+	// ListMappingRuns Dry runs and merges, newest first
+	// (GET /v1/hubs/{hub}/mapping-runs)
+	ListMappingRuns(ctx context.Context, request ListMappingRunsRequestObject) (ListMappingRunsResponseObject, error)
+	// GetMappingRun One run, with how many of its items came to what
+	// (GET /v1/hubs/{hub}/mapping-runs/{id})
+	GetMappingRun(ctx context.Context, request GetMappingRunRequestObject) (GetMappingRunResponseObject, error)
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	// (GET /v1/hubs/{hub}/mapping-runs/{id}/items)
+	ListMappingRunItems(ctx context.Context, request ListMappingRunItemsRequestObject) (ListMappingRunItemsResponseObject, error)
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/resume)
+	ResumeMappingMerge(ctx context.Context, request ResumeMappingMergeRequestObject) (ResumeMappingMergeResponseObject, error)
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/undo)
+	UndoMappingMerge(ctx context.Context, request UndoMappingMergeRequestObject) (UndoMappingMergeResponseObject, error)
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	// (GET /v1/hubs/{hub}/mappings)
 	ListMappings(ctx context.Context, request ListMappingsRequestObject) (ListMappingsResponseObject, error)
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	// (POST /v1/hubs/{hub}/mappings/dry-run)
+	DryRunMappings(ctx context.Context, request DryRunMappingsRequestObject) (DryRunMappingsResponseObject, error)
+	// ExportMappings All mappings as CSV; noted in the audit log
+	// (GET /v1/hubs/{hub}/mappings/export)
+	ExportMappings(ctx context.Context, request ExportMappingsRequestObject) (ExportMappingsResponseObject, error)
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	// (DELETE /v1/hubs/{hub}/mappings/{id})
 	UnlinkMapping(ctx context.Context, request UnlinkMappingRequestObject) (UnlinkMappingResponseObject, error)
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	// (GET /v1/hubs/{hub}/mappings/{id})
+	GetMapping(ctx context.Context, request GetMappingRequestObject) (GetMappingResponseObject, error)
 	// LinkMapping Link by hand, resolve a conflict, or approve
 	// (PATCH /v1/hubs/{hub}/mappings/{id})
 	LinkMapping(ctx context.Context, request LinkMappingRequestObject) (LinkMappingResponseObject, error)
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	// (GET /v1/hubs/{hub}/mappings/{id}/merge)
+	PreviewMappingMerge(ctx context.Context, request PreviewMappingMergeRequestObject) (PreviewMappingMergeResponseObject, error)
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	// (POST /v1/hubs/{hub}/mappings/{id}/merge)
+	MergeMapping(ctx context.Context, request MergeMappingRequestObject) (MergeMappingResponseObject, error)
 	// ListMedia Browse what the caller may see on the media platform
 	// (GET /v1/hubs/{hub}/media)
 	ListMedia(ctx context.Context, request ListMediaRequestObject) (ListMediaResponseObject, error)
@@ -9734,6 +11053,84 @@ func (sh *strictHandler) GetHub(ctx echo.Context, hub HubPath) error {
 		return err
 	} else if validResponse, ok := response.(GetHubResponseObject); ok {
 		return validResponse.VisitGetHubResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, hub HubPath, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportAudit operation middleware
+func (sh *strictHandler) ExportAudit(ctx echo.Context, hub HubPath, params ExportAuditParams) error {
+	var request ExportAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportAudit(ctx.Request().Context(), request.(ExportAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportAuditResponseObject); ok {
+		return validResponse.VisitExportAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifyAudit operation middleware
+func (sh *strictHandler) VerifyAudit(ctx echo.Context, hub HubPath, params VerifyAuditParams) error {
+	var request VerifyAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyAudit(ctx.Request().Context(), request.(VerifyAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifyAuditResponseObject); ok {
+		return validResponse.VisitVerifyAuditResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11280,6 +12677,139 @@ func (sh *strictHandler) GetLibraryPlayback(ctx echo.Context, hub HubPath, id ID
 	return nil
 }
 
+// ListMappingRuns operation middleware
+func (sh *strictHandler) ListMappingRuns(ctx echo.Context, hub HubPath, params ListMappingRunsParams) error {
+	var request ListMappingRunsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMappingRuns(ctx.Request().Context(), request.(ListMappingRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMappingRuns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMappingRunsResponseObject); ok {
+		return validResponse.VisitListMappingRunsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMappingRun operation middleware
+func (sh *strictHandler) GetMappingRun(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetMappingRunRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMappingRun(ctx.Request().Context(), request.(GetMappingRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMappingRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMappingRunResponseObject); ok {
+		return validResponse.VisitGetMappingRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMappingRunItems operation middleware
+func (sh *strictHandler) ListMappingRunItems(ctx echo.Context, hub HubPath, id IDPath, params ListMappingRunItemsParams) error {
+	var request ListMappingRunItemsRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMappingRunItems(ctx.Request().Context(), request.(ListMappingRunItemsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMappingRunItems")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMappingRunItemsResponseObject); ok {
+		return validResponse.VisitListMappingRunItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeMappingMerge operation middleware
+func (sh *strictHandler) ResumeMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params ResumeMappingMergeParams) error {
+	var request ResumeMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeMappingMerge(ctx.Request().Context(), request.(ResumeMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeMappingMergeResponseObject); ok {
+		return validResponse.VisitResumeMappingMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoMappingMerge operation middleware
+func (sh *strictHandler) UndoMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params UndoMappingMergeParams) error {
+	var request UndoMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoMappingMerge(ctx.Request().Context(), request.(UndoMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoMappingMergeResponseObject); ok {
+		return validResponse.VisitUndoMappingMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMappings operation middleware
 func (sh *strictHandler) ListMappings(ctx echo.Context, hub HubPath, params ListMappingsParams) error {
 	var request ListMappingsRequestObject
@@ -11300,6 +12830,81 @@ func (sh *strictHandler) ListMappings(ctx echo.Context, hub HubPath, params List
 		return err
 	} else if validResponse, ok := response.(ListMappingsResponseObject); ok {
 		return validResponse.VisitListMappingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DryRunMappings operation middleware
+func (sh *strictHandler) DryRunMappings(ctx echo.Context, hub HubPath, params DryRunMappingsParams) error {
+	var request DryRunMappingsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body DryRunMappingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DryRunMappings(ctx.Request().Context(), request.(DryRunMappingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DryRunMappings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DryRunMappingsResponseObject); ok {
+		return validResponse.VisitDryRunMappingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportMappings operation middleware
+func (sh *strictHandler) ExportMappings(ctx echo.Context, hub HubPath, params ExportMappingsParams) error {
+	var request ExportMappingsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportMappings(ctx.Request().Context(), request.(ExportMappingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportMappings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportMappingsResponseObject); ok {
+		return validResponse.VisitExportMappingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11327,6 +12932,32 @@ func (sh *strictHandler) UnlinkMapping(ctx echo.Context, hub HubPath, id IDPath,
 		return err
 	} else if validResponse, ok := response.(UnlinkMappingResponseObject); ok {
 		return validResponse.VisitUnlinkMappingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMapping operation middleware
+func (sh *strictHandler) GetMapping(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetMappingRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMapping(ctx.Request().Context(), request.(GetMappingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMapping")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMappingResponseObject); ok {
+		return validResponse.VisitGetMappingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11377,6 +13008,83 @@ func (sh *strictHandler) LinkMapping(ctx echo.Context, hub HubPath, id IDPath, p
 		return err
 	} else if validResponse, ok := response.(LinkMappingResponseObject); ok {
 		return validResponse.VisitLinkMappingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewMappingMerge operation middleware
+func (sh *strictHandler) PreviewMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params PreviewMappingMergeParams) error {
+	var request PreviewMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewMappingMerge(ctx.Request().Context(), request.(PreviewMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewMappingMergeResponseObject); ok {
+		return validResponse.VisitPreviewMappingMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeMapping operation middleware
+func (sh *strictHandler) MergeMapping(ctx echo.Context, hub HubPath, id IDPath, params MergeMappingParams) error {
+	var request MergeMappingRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body MergeMappingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeMapping(ctx.Request().Context(), request.(MergeMappingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeMapping")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeMappingResponseObject); ok {
+		return validResponse.VisitMergeMappingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

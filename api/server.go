@@ -25,8 +25,10 @@ type Services struct {
 	People       *gateway.People
 	Clients      *gateway.Clients
 	Access       *gateway.Access
+	OAuth        *gateway.OAuth
 	Integrations *gateway.Integrations
 	Mappings     *gateway.Mappings
+	Audits       *gateway.Audits
 	Catalog      *gateway.Catalog
 	Library      *gateway.Library
 	Uploads      *gateway.Uploads
@@ -43,6 +45,7 @@ type Config struct {
 	BaseURL       string // as browsers and clients see this server, e.g. "https://isthmus.example.org"; no path
 	Services      Services
 	Tokens        *Tokens
+	Identities    Identities // nil: tokens of identity providers are not exchanged
 	Tickets       gateway.Tickets
 	Protocol      IdentityProtocol
 	Blobs         gateway.Blobs
@@ -65,8 +68,10 @@ type Server struct {
 	protocol     IdentityProtocol
 	clients      *gateway.Clients
 	access       *gateway.Access
+	oauth        *gateway.OAuth
 	integrations *gateway.Integrations
 	mappings     *gateway.Mappings
+	audits       *gateway.Audits
 	catalog      *gateway.Catalog
 	library      *gateway.Library
 	uploads      *gateway.Uploads
@@ -78,6 +83,7 @@ type Server struct {
 	base          *url.URL
 	https         bool
 	tokens        *Tokens
+	identities    Identities
 	tickets       gateway.Tickets
 	blobs         gateway.Blobs
 	playbackHosts []string
@@ -113,12 +119,13 @@ func New(cfg Config) (*Server, error) {
 	base.Path = ""
 	sv := cfg.Services
 	s := &Server{
-		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
+		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, audits: sv.Audits, catalog: sv.Catalog,
 		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, picker: cfg.Picker, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, once: sv.Idempotency, limits: sv.Limits, rates: cfg.Limits.rates(),
 	}
+	s.oauth, s.identities = sv.OAuth, cfg.Identities
 	s.recheck.Store(int64(time.Minute))
 	s.bodyTime.Store(int64(30 * time.Second))
 	if s.log == nil {

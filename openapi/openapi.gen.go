@@ -17,6 +17,69 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AuditActorInfoKind.
+const (
+	AuditActorInfoKindClient   AuditActorInfoKind = "client"
+	AuditActorInfoKindOperator AuditActorInfoKind = "operator"
+	AuditActorInfoKindPerson   AuditActorInfoKind = "person"
+	AuditActorInfoKindSystem   AuditActorInfoKind = "system"
+)
+
+// Valid indicates whether the value is a known member of the AuditActorInfoKind enum.
+func (e AuditActorInfoKind) Valid() bool {
+	switch e {
+	case AuditActorInfoKindClient:
+		return true
+	case AuditActorInfoKindOperator:
+		return true
+	case AuditActorInfoKindPerson:
+		return true
+	case AuditActorInfoKindSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditBreakKind.
+const (
+	AuditBreakKindChanged      AuditBreakKind = "changed"
+	AuditBreakKindCheckpoint   AuditBreakKind = "checkpoint"
+	AuditBreakKindCut          AuditBreakKind = "cut"
+	AuditBreakKindHeadChanged  AuditBreakKind = "head_changed"
+	AuditBreakKindHeadMissing  AuditBreakKind = "head_missing"
+	AuditBreakKindHeadUnsealed AuditBreakKind = "head_unsealed"
+	AuditBreakKindInserted     AuditBreakKind = "inserted"
+	AuditBreakKindMissing      AuditBreakKind = "missing"
+	AuditBreakKindReplaced     AuditBreakKind = "replaced"
+)
+
+// Valid indicates whether the value is a known member of the AuditBreakKind enum.
+func (e AuditBreakKind) Valid() bool {
+	switch e {
+	case AuditBreakKindChanged:
+		return true
+	case AuditBreakKindCheckpoint:
+		return true
+	case AuditBreakKindCut:
+		return true
+	case AuditBreakKindHeadChanged:
+		return true
+	case AuditBreakKindHeadMissing:
+		return true
+	case AuditBreakKindHeadUnsealed:
+		return true
+	case AuditBreakKindInserted:
+		return true
+	case AuditBreakKindMissing:
+		return true
+	case AuditBreakKindReplaced:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CaptionFormat.
 const (
 	CaptionFormatDfxp   CaptionFormat = "dfxp"
@@ -482,6 +545,72 @@ func (e MappingMode) Valid() bool {
 	case MappingModeOff:
 		return true
 	case MappingModeOnFirstUse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MappingOutcome.
+const (
+	MappingOutcomeConflict    MappingOutcome = "conflict"
+	MappingOutcomeFailed      MappingOutcome = "failed"
+	MappingOutcomeKept        MappingOutcome = "kept"
+	MappingOutcomeMatched     MappingOutcome = "matched"
+	MappingOutcomeMoved       MappingOutcome = "moved"
+	MappingOutcomeNone        MappingOutcome = "none"
+	MappingOutcomePending     MappingOutcome = "pending"
+	MappingOutcomeProvisioned MappingOutcome = "provisioned"
+	MappingOutcomeTodo        MappingOutcome = "todo"
+	MappingOutcomeUnchanged   MappingOutcome = "unchanged"
+	MappingOutcomeUndone      MappingOutcome = "undone"
+	MappingOutcomeUnverified  MappingOutcome = "unverified"
+)
+
+// Valid indicates whether the value is a known member of the MappingOutcome enum.
+func (e MappingOutcome) Valid() bool {
+	switch e {
+	case MappingOutcomeConflict:
+		return true
+	case MappingOutcomeFailed:
+		return true
+	case MappingOutcomeKept:
+		return true
+	case MappingOutcomeMatched:
+		return true
+	case MappingOutcomeMoved:
+		return true
+	case MappingOutcomeNone:
+		return true
+	case MappingOutcomePending:
+		return true
+	case MappingOutcomeProvisioned:
+		return true
+	case MappingOutcomeTodo:
+		return true
+	case MappingOutcomeUnchanged:
+		return true
+	case MappingOutcomeUndone:
+		return true
+	case MappingOutcomeUnverified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MappingRunKind.
+const (
+	MappingRunKindDryRun MappingRunKind = "dry_run"
+	MappingRunKindMerge  MappingRunKind = "merge"
+)
+
+// Valid indicates whether the value is a known member of the MappingRunKind enum.
+func (e MappingRunKind) Valid() bool {
+	switch e {
+	case MappingRunKindDryRun:
+		return true
+	case MappingRunKindMerge:
 		return true
 	default:
 		return false
@@ -1061,6 +1190,24 @@ func (e WebhookDeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for ExportAuditParamsFormat.
+const (
+	ExportAuditParamsFormatCsv   ExportAuditParamsFormat = "csv"
+	ExportAuditParamsFormatJsonl ExportAuditParamsFormat = "jsonl"
+)
+
+// Valid indicates whether the value is a known member of the ExportAuditParamsFormat enum.
+func (e ExportAuditParamsFormat) Valid() bool {
+	switch e {
+	case ExportAuditParamsFormatCsv:
+		return true
+	case ExportAuditParamsFormatJsonl:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListEventsParamsFrom.
 const (
 	ListEventsParamsFromNow ListEventsParamsFrom = "now"
@@ -1122,6 +1269,82 @@ func (e ListMediaParamsOwner) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AuditActorInfo defines model for AuditActorInfo.
+type AuditActorInfo struct {
+	Email *string            `json:"email,omitempty"`
+	ID    *string            `json:"id,omitempty"`
+	Kind  AuditActorInfoKind `json:"kind"`
+
+	// Name As of now; absent when the person was erased
+	Name *string `json:"name,omitempty"`
+}
+
+// AuditActorInfoKind defines model for AuditActorInfo.Kind.
+type AuditActorInfoKind string
+
+// AuditBreak defines model for AuditBreak.
+type AuditBreak struct {
+	// ID Of the record; absent when it is missing
+	ID   *string        `json:"id,omitempty"`
+	Kind AuditBreakKind `json:"kind"`
+	Seq  int64          `json:"seq"`
+	Text string         `json:"text"`
+}
+
+// AuditBreakKind defines model for AuditBreak.Kind.
+type AuditBreakKind string
+
+// AuditCheck defines model for AuditCheck.
+type AuditCheck struct {
+	At     time.Time   `json:"at"`
+	Broken *AuditBreak `json:"broken,omitempty"`
+
+	// Checkpoint The last record that holds; keep it elsewhere
+	Checkpoint string `json:"checkpoint"`
+
+	// Complete The end was reached
+	Complete bool `json:"complete"`
+
+	// Intact Nothing was found as far as it was looked at
+	Intact bool `json:"intact"`
+
+	// Records Looked at
+	Records int64 `json:"records"`
+
+	// Sealed The end carries the server's seal
+	Sealed bool `json:"sealed"`
+
+	// TrimmedTo Last record that retention deleted; 0 = none
+	TrimmedTo int64 `json:"trimmed_to"`
+}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items []AuditRecord `json:"items"`
+	Next  *string       `json:"next,omitempty"`
+}
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	Action string         `json:"action"`
+	Actor  AuditActorInfo `json:"actor"`
+	At     time.Time      `json:"at"`
+
+	// ClientID The app through which a person acted
+	ClientID  *string                `json:"client_id,omitempty"`
+	Data      map[string]interface{} `json:"data"`
+	Hash      string                 `json:"hash"`
+	ID        string                 `json:"id"`
+	RequestID *string                `json:"request_id,omitempty"`
+
+	// Seq Counts the hub's records
+	Seq     int64  `json:"seq"`
+	Subject string `json:"subject"`
+
+	// Text What was done
+	Text string `json:"text"`
 }
 
 // Caption defines model for Caption.
@@ -1923,18 +2146,32 @@ type LibraryPushedResult string
 // Mapping defines model for Mapping.
 type Mapping struct {
 	// Candidates Kaltura users in conflict
-	Candidates       []string     `json:"candidates"`
-	CreatedAt        time.Time    `json:"created_at"`
-	Etag             string       `json:"etag"`
-	How              MappingHow   `json:"how"`
-	ID               string       `json:"id"`
-	LastUsedAt       *time.Time   `json:"last_used_at,omitempty"`
-	ParticipantEmail *string      `json:"participant_email,omitempty"`
-	ParticipantID    string       `json:"participant_id"`
-	ParticipantName  *string      `json:"participant_name,omitempty"`
-	PlatformUserID   string       `json:"platform_user_id"`
-	State            MappingState `json:"state"`
-	UpdatedAt        time.Time    `json:"updated_at"`
+	Candidates []string   `json:"candidates"`
+	CreatedAt  time.Time  `json:"created_at"`
+	Etag       string     `json:"etag"`
+	How        MappingHow `json:"how"`
+	ID         string     `json:"id"`
+
+	// LastUsedAt To the hour
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// LinkedAt Since when it names this user
+	LinkedAt         time.Time `json:"linked_at"`
+	ParticipantEmail *string   `json:"participant_email,omitempty"`
+	ParticipantID    string    `json:"participant_id"`
+	ParticipantName  *string   `json:"participant_name,omitempty"`
+
+	// ParticipantSuspended The person left the hub or was suspended
+	ParticipantSuspended *bool        `json:"participant_suspended,omitempty"`
+	PlatformUserID       string       `json:"platform_user_id"`
+	State                MappingState `json:"state"`
+	UpdatedAt            time.Time    `json:"updated_at"`
+}
+
+// MappingDetail defines model for MappingDetail.
+type MappingDetail struct {
+	CandidateUsers []PlatformUser `json:"candidate_users"`
+	Mapping        Mapping        `json:"mapping"`
 }
 
 // MappingHow defines model for MappingHow.
@@ -1943,10 +2180,79 @@ type MappingHow string
 // MappingMode defines model for MappingMode.
 type MappingMode string
 
+// MappingOutcome Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+// moved, kept (it has another owner by now, or is gone), failed or undone.
+type MappingOutcome string
+
 // MappingPage defines model for MappingPage.
 type MappingPage struct {
 	Items []Mapping `json:"items"`
 	Next  *string   `json:"next,omitempty"`
+}
+
+// MappingRule defines model for MappingRule.
+type MappingRule struct {
+	MappingMode *MappingMode `json:"mapping_mode,omitempty"`
+	MatchBy     *MatchBy     `json:"match_by,omitempty"`
+
+	// Visibility shared: everyone sees the whole account; own: each sees only their own
+	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
+// MappingRun defines model for MappingRun.
+type MappingRun struct {
+	// Counts Items by outcome
+	Counts    map[string]int `json:"counts"`
+	CreatedAt time.Time      `json:"created_at"`
+	Done      int            `json:"done"`
+	FromUser  *string        `json:"from_user,omitempty"`
+	ID        string         `json:"id"`
+	JobID     string         `json:"job_id"`
+	Kind      MappingRunKind `json:"kind"`
+
+	// MappingID Of a merge
+	MappingID *string      `json:"mapping_id,omitempty"`
+	Rule      *MappingRule `json:"rule,omitempty"`
+	State     JobState     `json:"state"`
+	ToUser    *string      `json:"to_user,omitempty"`
+	Total     int          `json:"total"`
+
+	// Undoing The merge is being taken back
+	Undoing   bool      `json:"undoing"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// MappingRunItem defines model for MappingRunItem.
+type MappingRunItem struct {
+	Detail string `json:"detail"`
+	ID     string `json:"id"`
+
+	// Outcome Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+	// moved, kept (it has another owner by now, or is gone), failed or undone.
+	Outcome          MappingOutcome `json:"outcome"`
+	ParticipantEmail *string        `json:"participant_email,omitempty"`
+	ParticipantName  *string        `json:"participant_name,omitempty"`
+
+	// PlatformUserID That a dry run found
+	PlatformUserID *string `json:"platform_user_id,omitempty"`
+
+	// Subject The participant or the entry
+	Subject string `json:"subject"`
+}
+
+// MappingRunItemPage defines model for MappingRunItemPage.
+type MappingRunItemPage struct {
+	Items []MappingRunItem `json:"items"`
+	Next  *string          `json:"next,omitempty"`
+}
+
+// MappingRunKind defines model for MappingRunKind.
+type MappingRunKind string
+
+// MappingRunPage defines model for MappingRunPage.
+type MappingRunPage struct {
+	Items []MappingRun `json:"items"`
+	Next  *string      `json:"next,omitempty"`
 }
 
 // MappingState defines model for MappingState.
@@ -2083,6 +2389,24 @@ type MemberSuspension struct {
 
 // MemberSuspensionReason defines model for MemberSuspension.Reason.
 type MemberSuspensionReason string
+
+// MergeInput defines model for MergeInput.
+type MergeInput struct {
+	// PlatformUserID The person's real Kaltura user
+	PlatformUserID string `json:"platform_user_id"`
+}
+
+// MergePreview defines model for MergePreview.
+type MergePreview struct {
+	// Entries That would get another owner
+	Entries int          `json:"entries"`
+	From    PlatformUser `json:"from"`
+	Note    string       `json:"note"`
+	To      PlatformUser `json:"to"`
+
+	// Undo Whether it can be taken back
+	Undo bool `json:"undo"`
+}
 
 // MyIntegration defines model for MyIntegration.
 type MyIntegration struct {
@@ -2337,6 +2661,15 @@ type PersonExport struct {
 
 // Plan defines model for Plan.
 type Plan string
+
+// PlatformUser defines model for PlatformUser.
+type PlatformUser struct {
+	// Active Neither blocked nor deleted
+	Active bool    `json:"active"`
+	Email  *string `json:"email,omitempty"`
+	ID     string  `json:"id"`
+	Name   *string `json:"name,omitempty"`
+}
 
 // Playback Address fields are absent when there is no such form
 type Playback struct {
@@ -2879,6 +3212,21 @@ type WebhookRotation struct {
 	OverlapHours *int `json:"overlap_hours,omitempty"`
 }
 
+// AuditAction defines model for AuditAction.
+type AuditAction = string
+
+// AuditActor defines model for AuditActor.
+type AuditActor = string
+
+// AuditFrom defines model for AuditFrom.
+type AuditFrom = time.Time
+
+// AuditSubject defines model for AuditSubject.
+type AuditSubject = string
+
+// AuditTo defines model for AuditTo.
+type AuditTo = time.Time
+
 // HubPath defines model for HubPath.
 type HubPath = string
 
@@ -2890,6 +3238,15 @@ type IdempotencyKey = string
 
 // IfMatch defines model for IfMatch.
 type IfMatch = string
+
+// MappingHowQuery defines model for MappingHowQuery.
+type MappingHowQuery = MappingHow
+
+// MappingStateQuery defines model for MappingStateQuery.
+type MappingStateQuery = MappingState
+
+// MappingText defines model for MappingText.
+type MappingText = string
 
 // MediaLimit defines model for MediaLimit.
 type MediaLimit = int
@@ -2923,6 +3280,53 @@ type ReceiveIdentityWebhookParams struct {
 type ReceiveKalturaNotificationParams struct {
 	XKALTURASIGNATURE *string `json:"X-KALTURA-SIGNATURE,omitempty"`
 	XKALTURAHASHALGO  *string `json:"X-KALTURA-HASH-ALGO,omitempty"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Actor Id of a participant or client; `system` for the server itself
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action One action, or an area with its dot, such as `library.`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Id of what it was done to
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+	From    *AuditFrom    `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this time
+	To *AuditTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	Format *ExportAuditParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Actor Id of a participant or client; `system` for the server itself
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action One action, or an area with its dot, such as `library.`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Id of what it was done to
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+	From    *AuditFrom    `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this time
+	To *AuditTo `form:"to,omitempty" json:"to,omitempty"`
+}
+
+// ExportAuditParamsFormat defines parameters for ExportAudit.
+type ExportAuditParamsFormat string
+
+// VerifyAuditParams defines parameters for VerifyAudit.
+type VerifyAuditParams struct {
+	// Checkpoint Begin at this record, which must still be there
+	Checkpoint *string `form:"checkpoint,omitempty" json:"checkpoint,omitempty"`
 }
 
 // ListOAuthClientsParams defines parameters for ListOAuthClients.
@@ -3158,13 +3562,63 @@ type ExportLibraryItemParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// ListMappingsParams defines parameters for ListMappings.
-type ListMappingsParams struct {
-	State *MappingState `form:"state,omitempty" json:"state,omitempty"`
+// ListMappingRunsParams defines parameters for ListMappingRuns.
+type ListMappingRunsParams struct {
+	Kind *MappingRunKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Mapping Those of one mapping
+	Mapping *string `form:"mapping,omitempty" json:"mapping,omitempty"`
 
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListMappingRunItemsParams defines parameters for ListMappingRunItems.
+type ListMappingRunItemsParams struct {
+	Outcome *MappingOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ResumeMappingMergeParams defines parameters for ResumeMappingMerge.
+type ResumeMappingMergeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UndoMappingMergeParams defines parameters for UndoMappingMerge.
+type UndoMappingMergeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMappingsParams defines parameters for ListMappings.
+type ListMappingsParams struct {
+	// Q Searched in the person's name and e-mail and in the Kaltura user's id
+	Q     *MappingText       `form:"q,omitempty" json:"q,omitempty"`
+	State *MappingStateQuery `form:"state,omitempty" json:"state,omitempty"`
+	How   *MappingHowQuery   `form:"how,omitempty" json:"how,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DryRunMappingsParams defines parameters for DryRunMappings.
+type DryRunMappingsParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExportMappingsParams defines parameters for ExportMappings.
+type ExportMappingsParams struct {
+	// Q Searched in the person's name and e-mail and in the Kaltura user's id
+	Q     *MappingText       `form:"q,omitempty" json:"q,omitempty"`
+	State *MappingStateQuery `form:"state,omitempty" json:"state,omitempty"`
+	How   *MappingHowQuery   `form:"how,omitempty" json:"how,omitempty"`
 }
 
 // UnlinkMappingParams defines parameters for UnlinkMapping.
@@ -3182,6 +3636,21 @@ type LinkMappingApplicationMergePatchPlusJSONBody struct {
 type LinkMappingParams struct {
 	// IfMatch The strong ETag that the change was made from
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PreviewMappingMergeParams defines parameters for PreviewMappingMerge.
+type PreviewMappingMergeParams struct {
+	// PlatformUserID The person's real Kaltura user
+	PlatformUserID string `form:"platform_user_id" json:"platform_user_id"`
+}
+
+// MergeMappingParams defines parameters for MergeMapping.
+type MergeMappingParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMediaParams defines parameters for ListMedia.
@@ -3519,8 +3988,14 @@ type RegisterMediaJSONRequestBody = RegisterInput
 // ShareLibraryItemApplicationMergePatchPlusJSONRequestBody defines body for ShareLibraryItem for application/merge-patch+json ContentType.
 type ShareLibraryItemApplicationMergePatchPlusJSONRequestBody = LibraryItemPatch
 
+// DryRunMappingsJSONRequestBody defines body for DryRunMappings for application/json ContentType.
+type DryRunMappingsJSONRequestBody = MappingRule
+
 // LinkMappingApplicationMergePatchPlusJSONRequestBody defines body for LinkMapping for application/merge-patch+json ContentType.
 type LinkMappingApplicationMergePatchPlusJSONRequestBody LinkMappingApplicationMergePatchPlusJSONBody
+
+// MergeMappingJSONRequestBody defines body for MergeMapping for application/json ContentType.
+type MergeMappingJSONRequestBody = MergeInput
 
 // ReinstateMemberJSONRequestBody defines body for ReinstateMember for application/json ContentType.
 type ReinstateMemberJSONRequestBody = MemberName
@@ -3718,6 +4193,33 @@ type ClientInterface interface {
 
 	// GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 	GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	//
+	// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+	// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+	// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+	// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+	ExportAudit(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyAudit Whether the audit log is as it was written
+	//
+	// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+	// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+	// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+	// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+	// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+	// `complete` is false, go on with the `checkpoint` of the answer.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+	VerifyAudit(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
 	//
@@ -4141,15 +4643,74 @@ type ClientInterface interface {
 	// GetLibraryPlayback performs a GET /v1/hubs/{hub}/library/{id}/playback (the `GetLibraryPlayback` operationId) request.
 	GetLibraryPlayback(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListMappingRuns Dry runs and merges, newest first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+	ListMappingRuns(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMappingRun One run, with how many of its items came to what
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+	GetMappingRun(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+	ListMappingRunItems(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+	ResumeMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+	UndoMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	//
 	// Corresponds with GET /v1/hubs/{hub}/mappings (the `ListMappings` operationId).
 	ListMappings(ctx context.Context, hub HubPath, params *ListMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DryRunMappingsWithBody What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithBody(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappings(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportMappings All mappings as CSV; noted in the audit log
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+	ExportMappings(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 	UnlinkMapping(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+	GetMapping(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LinkMappingWithBody Link by hand, resolve a conflict, or approve
 	//
@@ -4164,6 +4725,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/mappings/{id} (the `LinkMapping` operationId).
 	LinkMappingWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+	PreviewMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeMappingWithBody Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithBody(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMapping(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMedia Browse what the caller may see on the media platform
 	//
@@ -4849,6 +5437,63 @@ func (c *Client) ReceiveKalturaNotificationWithBody(ctx context.Context, id stri
 // GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 func (c *Client) GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHubRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit What was done in the hub, by whom, newest first (admins)
+//
+// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+func (c *Client) ListAudit(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+//
+// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+func (c *Client) ExportAudit(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyAudit Whether the audit log is as it was written
+//
+// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+// `complete` is false, go on with the `checkpoint` of the answer.
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+func (c *Client) VerifyAudit(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyAuditRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5891,6 +6536,81 @@ func (c *Client) GetLibraryPlayback(ctx context.Context, hub HubPath, id IDPath,
 	return c.Client.Do(req)
 }
 
+// ListMappingRuns Dry runs and merges, newest first
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+func (c *Client) ListMappingRuns(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMappingRunsRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMappingRun One run, with how many of its items came to what
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+func (c *Client) GetMappingRun(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMappingRunRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMappingRunItems The people of a dry run, or the entries of a merge
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+func (c *Client) ListMappingRunItems(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMappingRunItemsRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+func (c *Client) ResumeMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeMappingMergeRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+func (c *Client) UndoMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoMappingMergeRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMappings Who is who on Kaltura (admins); conflicts first without a state
 //
 // Corresponds with GET /v1/hubs/{hub}/mappings (the `ListMappings` operationId).
@@ -5906,11 +6626,85 @@ func (c *Client) ListMappings(ctx context.Context, hub HubPath, params *ListMapp
 	return c.Client.Do(req)
 }
 
+// DryRunMappingsWithBody What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *Client) DryRunMappingsWithBody(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDryRunMappingsRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DryRunMappings What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *Client) DryRunMappings(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDryRunMappingsRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportMappings All mappings as CSV; noted in the audit log
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+func (c *Client) ExportMappings(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportMappingsRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UnlinkMapping Cut a mapping; it is not made anew by itself
 //
 // Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 func (c *Client) UnlinkMapping(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUnlinkMappingRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+func (c *Client) GetMapping(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMappingRequest(c.Server, hub, id)
 	if err != nil {
 		return nil, err
 	}
@@ -5945,6 +6739,63 @@ func (c *Client) LinkMappingWithBody(ctx context.Context, hub HubPath, id IDPath
 // Corresponds with PATCH /v1/hubs/{hub}/mappings/{id} (the `LinkMapping` operationId).
 func (c *Client) LinkMappingWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLinkMappingRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewMappingMerge What merging a provisioned user into a real one would do
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+func (c *Client) PreviewMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewMappingMergeRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeMappingWithBody Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *Client) MergeMappingWithBody(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeMappingRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *Client) MergeMapping(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeMappingRequest(c.Server, hub, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7642,6 +8493,321 @@ func NewGetHubRequest(server string, hub HubPath) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, hub HubPath, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportAuditRequest constructs an http.Request for the ExportAudit method
+func NewExportAuditRequest(server string, hub HubPath, params *ExportAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVerifyAuditRequest constructs an http.Request for the VerifyAudit method
+func NewVerifyAuditRequest(server string, hub HubPath, params *VerifyAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Checkpoint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "checkpoint", *params.Checkpoint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -10316,6 +11482,348 @@ func NewGetLibraryPlaybackRequest(server string, hub HubPath, id IDPath) (*http.
 	return req, nil
 }
 
+// NewListMappingRunsRequest constructs an http.Request for the ListMappingRuns method
+func NewListMappingRunsRequest(server string, hub HubPath, params *ListMappingRunsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Mapping != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mapping", *params.Mapping, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMappingRunRequest constructs an http.Request for the GetMappingRun method
+func NewGetMappingRunRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMappingRunItemsRequest constructs an http.Request for the ListMappingRunItems method
+func NewListMappingRunItemsRequest(server string, hub HubPath, id IDPath, params *ListMappingRunItemsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/items", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeMappingMergeRequest constructs an http.Request for the ResumeMappingMerge method
+func NewResumeMappingMergeRequest(server string, hub HubPath, id IDPath, params *ResumeMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUndoMappingMergeRequest constructs an http.Request for the UndoMappingMerge method
+func NewUndoMappingMergeRequest(server string, hub HubPath, id IDPath, params *UndoMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListMappingsRequest constructs an http.Request for the ListMappings method
 func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsParams) (*http.Request, error) {
 	var err error
@@ -10351,9 +11859,33 @@ func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsPara
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.How != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "how", *params.How, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -10378,6 +11910,153 @@ func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsPara
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDryRunMappingsRequest calls the generic DryRunMappings builder with application/json body
+func NewDryRunMappingsRequest(server string, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDryRunMappingsRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewDryRunMappingsRequestWithBody constructs an http.Request for the DryRunMappings method, with any body, and a specified content type
+func NewDryRunMappingsRequestWithBody(server string, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/dry-run", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportMappingsRequest constructs an http.Request for the ExportMappings method
+func NewExportMappingsRequest(server string, hub HubPath, params *ExportMappingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.How != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "how", *params.How, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -10457,6 +12136,47 @@ func NewUnlinkMappingRequest(server string, hub HubPath, id IDPath, params *Unli
 	return req, nil
 }
 
+// NewGetMappingRequest constructs an http.Request for the GetMapping method
+func NewGetMappingRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewLinkMappingRequestWithApplicationMergePatchPlusJSONBody calls the generic LinkMapping builder with application/merge-patch+json body
 func NewLinkMappingRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -10519,6 +12239,150 @@ func NewLinkMappingRequestWithBody(server string, hub HubPath, id IDPath, params
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewMappingMergeRequest constructs an http.Request for the PreviewMappingMerge method
+func NewPreviewMappingMergeRequest(server string, hub HubPath, id IDPath, params *PreviewMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s/merge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "platform_user_id", params.PlatformUserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMergeMappingRequest calls the generic MergeMapping builder with application/json body
+func NewMergeMappingRequest(server string, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeMappingRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewMergeMappingRequestWithBody constructs an http.Request for the MergeMapping method, with any body, and a specified content type
+func NewMergeMappingRequestWithBody(server string, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s/merge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
@@ -13797,6 +15661,39 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	GetHubWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetHubResponse, error)
 
+	// ListAuditWithResponse What was done in the hub, by whom, newest first (admins)
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
+	// ExportAuditWithResponse The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	//
+	// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+	// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+	// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+	// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+	ExportAuditWithResponse(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error)
+
+	// VerifyAuditWithResponse Whether the audit log is as it was written
+	//
+	// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+	// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+	// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+	// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+	// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+	// `complete` is false, go on with the `checkpoint` of the answer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+	VerifyAuditWithResponse(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*VerifyAuditResponse, error)
+
 	// ListOAuthClientsWithResponse The apps that may ask for tokens in this hub (admins)
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -14281,6 +16178,41 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	GetLibraryPlaybackWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryPlaybackResponse, error)
 
+	// ListMappingRunsWithResponse Dry runs and merges, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+	ListMappingRunsWithResponse(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*ListMappingRunsResponse, error)
+
+	// GetMappingRunWithResponse One run, with how many of its items came to what
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+	GetMappingRunWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingRunResponse, error)
+
+	// ListMappingRunItemsWithResponse The people of a dry run, or the entries of a merge
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+	ListMappingRunItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*ListMappingRunItemsResponse, error)
+
+	// ResumeMappingMergeWithResponse Go on with a merge or an undo that was cancelled or failed in part
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+	ResumeMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*ResumeMappingMergeResponse, error)
+
+	// UndoMappingMergeWithResponse Give the entries of a merge their former owner, and the person their former user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+	UndoMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*UndoMappingMergeResponse, error)
+
 	// ListMappingsWithResponse Who is who on Kaltura (admins); conflicts first without a state
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -14288,12 +16220,50 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/mappings (the `ListMappings` operationId).
 	ListMappingsWithResponse(ctx context.Context, hub HubPath, params *ListMappingsParams, reqEditors ...RequestEditorFn) (*ListMappingsResponse, error)
 
+	// DryRunMappingsWithBodyWithResponse What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithBodyWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error)
+
+	// DryRunMappingsWithResponse What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error)
+
+	// ExportMappingsWithResponse All mappings as CSV; noted in the audit log
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+	ExportMappingsWithResponse(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*ExportMappingsResponse, error)
+
 	// UnlinkMappingWithResponse Cut a mapping; it is not made anew by itself
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 	UnlinkMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*UnlinkMappingResponse, error)
+
+	// GetMappingWithResponse One mapping; in conflict, with what Kaltura says about the candidates
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+	GetMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingResponse, error)
 
 	// LinkMappingWithBodyWithResponse Link by hand, resolve a conflict, or approve
 	//
@@ -14308,6 +16278,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/mappings/{id} (the `LinkMapping` operationId).
 	LinkMappingWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*LinkMappingResponse, error)
+
+	// PreviewMappingMergeWithResponse What merging a provisioned user into a real one would do
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+	PreviewMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*PreviewMappingMergeResponse, error)
+
+	// MergeMappingWithBodyWithResponse Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error)
+
+	// MergeMappingWithResponse Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error)
 
 	// ListMediaWithResponse Browse what the caller may see on the media platform
 	//
@@ -15246,6 +17245,157 @@ func (r GetHubResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHubResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAuditResponse200Headers the declared response headers of an HTTP 200 response for ListAudit
+type ListAuditResponse200Headers struct {
+	Link *string
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAuditResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportAuditResponse200Headers the declared response headers of an HTTP 200 response for ExportAudit
+type ExportAuditResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportAuditResponse200Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type VerifyAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditCheck
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyAuditResponse) GetJSON200() *AuditCheck {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifyAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyAuditResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17593,6 +19743,281 @@ func (r GetLibraryPlaybackResponse) ContentType() string {
 	return ""
 }
 
+// ListMappingRunsResponse200Headers the declared response headers of an HTTP 200 response for ListMappingRuns
+type ListMappingRunsResponse200Headers struct {
+	Link *string
+}
+
+type ListMappingRunsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRunPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMappingRunsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMappingRunsResponse) GetJSON200() *MappingRunPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMappingRunsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMappingRunsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMappingRunsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMappingRunsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMappingRunsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMappingRunResponse200Headers the declared response headers of an HTTP 200 response for GetMappingRun
+type GetMappingRunResponse200Headers struct {
+	Location *string
+}
+
+type GetMappingRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMappingRunResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMappingRunResponse) GetJSON200() *MappingRun {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMappingRunResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMappingRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMappingRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMappingRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMappingRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMappingRunItemsResponse200Headers the declared response headers of an HTTP 200 response for ListMappingRunItems
+type ListMappingRunItemsResponse200Headers struct {
+	Link *string
+}
+
+type ListMappingRunItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRunItemPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMappingRunItemsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMappingRunItemsResponse) GetJSON200() *MappingRunItemPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMappingRunItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMappingRunItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMappingRunItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMappingRunItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMappingRunItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeMappingMergeResponse202Headers the declared response headers of an HTTP 202 response for ResumeMappingMerge
+type ResumeMappingMergeResponse202Headers struct {
+	Location *string
+}
+
+type ResumeMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResumeMappingMergeResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResumeMappingMergeResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeMappingMergeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UndoMappingMergeResponse202Headers the declared response headers of an HTTP 202 response for UndoMappingMerge
+type UndoMappingMergeResponse202Headers struct {
+	Location *string
+}
+
+type UndoMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *UndoMappingMergeResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UndoMappingMergeResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoMappingMergeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListMappingsResponse200Headers the declared response headers of an HTTP 200 response for ListMappings
 type ListMappingsResponse200Headers struct {
 	Link *string
@@ -17642,6 +20067,109 @@ func (r ListMappingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListMappingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DryRunMappingsResponse202Headers the declared response headers of an HTTP 202 response for DryRunMappings
+type DryRunMappingsResponse202Headers struct {
+	Location *string
+}
+
+type DryRunMappingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DryRunMappingsResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DryRunMappingsResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DryRunMappingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DryRunMappingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DryRunMappingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DryRunMappingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DryRunMappingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportMappingsResponse200Headers the declared response headers of an HTTP 200 response for ExportMappings
+type ExportMappingsResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportMappingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportMappingsResponse200Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportMappingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportMappingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportMappingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportMappingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportMappingsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17703,6 +20231,61 @@ func (r UnlinkMappingResponse) ContentType() string {
 	return ""
 }
 
+// GetMappingResponse200Headers the declared response headers of an HTTP 200 response for GetMapping
+type GetMappingResponse200Headers struct {
+	ETag *string
+}
+
+type GetMappingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingDetail
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMappingResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMappingResponse) GetJSON200() *MappingDetail {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMappingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMappingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMappingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMappingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMappingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LinkMappingResponse200Headers the declared response headers of an HTTP 200 response for LinkMapping
 type LinkMappingResponse200Headers struct {
 	ETag *string
@@ -17752,6 +20335,109 @@ func (r LinkMappingResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LinkMappingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MergePreview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewMappingMergeResponse) GetJSON200() *MergePreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewMappingMergeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeMappingResponse202Headers the declared response headers of an HTTP 202 response for MergeMapping
+type MergeMappingResponse202Headers struct {
+	Location *string
+}
+
+type MergeMappingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *MergeMappingResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r MergeMappingResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MergeMappingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeMappingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeMappingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeMappingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeMappingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -20772,6 +23458,57 @@ func (c *ClientWithResponses) GetHubWithResponse(ctx context.Context, hub HubPat
 	return ParseGetHubResponse(rsp)
 }
 
+// ListAuditWithResponse What was done in the hub, by whom, newest first (admins)
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
+// ExportAuditWithResponse The audit log as CSV or JSON lines, oldest first; noted in the audit log
+//
+// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+func (c *ClientWithResponses) ExportAuditWithResponse(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error) {
+	rsp, err := c.ExportAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportAuditResponse(rsp)
+}
+
+// VerifyAuditWithResponse Whether the audit log is as it was written
+//
+// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+// `complete` is false, go on with the `checkpoint` of the answer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+func (c *ClientWithResponses) VerifyAuditWithResponse(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*VerifyAuditResponse, error) {
+	rsp, err := c.VerifyAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyAuditResponse(rsp)
+}
+
 // ListOAuthClientsWithResponse The apps that may ask for tokens in this hub (admins)
 //
 // Returns a wrapper object for the known response body format(s).
@@ -21622,6 +24359,71 @@ func (c *ClientWithResponses) GetLibraryPlaybackWithResponse(ctx context.Context
 	return ParseGetLibraryPlaybackResponse(rsp)
 }
 
+// ListMappingRunsWithResponse Dry runs and merges, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+func (c *ClientWithResponses) ListMappingRunsWithResponse(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*ListMappingRunsResponse, error) {
+	rsp, err := c.ListMappingRuns(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMappingRunsResponse(rsp)
+}
+
+// GetMappingRunWithResponse One run, with how many of its items came to what
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+func (c *ClientWithResponses) GetMappingRunWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingRunResponse, error) {
+	rsp, err := c.GetMappingRun(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMappingRunResponse(rsp)
+}
+
+// ListMappingRunItemsWithResponse The people of a dry run, or the entries of a merge
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+func (c *ClientWithResponses) ListMappingRunItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*ListMappingRunItemsResponse, error) {
+	rsp, err := c.ListMappingRunItems(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMappingRunItemsResponse(rsp)
+}
+
+// ResumeMappingMergeWithResponse Go on with a merge or an undo that was cancelled or failed in part
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+func (c *ClientWithResponses) ResumeMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*ResumeMappingMergeResponse, error) {
+	rsp, err := c.ResumeMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeMappingMergeResponse(rsp)
+}
+
+// UndoMappingMergeWithResponse Give the entries of a merge their former owner, and the person their former user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+func (c *ClientWithResponses) UndoMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*UndoMappingMergeResponse, error) {
+	rsp, err := c.UndoMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoMappingMergeResponse(rsp)
+}
+
 // ListMappingsWithResponse Who is who on Kaltura (admins); conflicts first without a state
 //
 // Returns a wrapper object for the known response body format(s).
@@ -21635,6 +24437,55 @@ func (c *ClientWithResponses) ListMappingsWithResponse(ctx context.Context, hub 
 	return ParseListMappingsResponse(rsp)
 }
 
+// DryRunMappingsWithBodyWithResponse What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *ClientWithResponses) DryRunMappingsWithBodyWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error) {
+	rsp, err := c.DryRunMappingsWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDryRunMappingsResponse(rsp)
+}
+
+// DryRunMappingsWithResponse What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *ClientWithResponses) DryRunMappingsWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error) {
+	rsp, err := c.DryRunMappings(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDryRunMappingsResponse(rsp)
+}
+
+// ExportMappingsWithResponse All mappings as CSV; noted in the audit log
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+func (c *ClientWithResponses) ExportMappingsWithResponse(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*ExportMappingsResponse, error) {
+	rsp, err := c.ExportMappings(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportMappingsResponse(rsp)
+}
+
 // UnlinkMappingWithResponse Cut a mapping; it is not made anew by itself
 //
 // Returns a wrapper object for the known response body format(s).
@@ -21646,6 +24497,19 @@ func (c *ClientWithResponses) UnlinkMappingWithResponse(ctx context.Context, hub
 		return nil, err
 	}
 	return ParseUnlinkMappingResponse(rsp)
+}
+
+// GetMappingWithResponse One mapping; in conflict, with what Kaltura says about the candidates
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+func (c *ClientWithResponses) GetMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingResponse, error) {
+	rsp, err := c.GetMapping(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMappingResponse(rsp)
 }
 
 // LinkMappingWithBodyWithResponse Link by hand, resolve a conflict, or approve
@@ -21672,6 +24536,53 @@ func (c *ClientWithResponses) LinkMappingWithApplicationMergePatchPlusJSONBodyWi
 		return nil, err
 	}
 	return ParseLinkMappingResponse(rsp)
+}
+
+// PreviewMappingMergeWithResponse What merging a provisioned user into a real one would do
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+func (c *ClientWithResponses) PreviewMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*PreviewMappingMergeResponse, error) {
+	rsp, err := c.PreviewMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewMappingMergeResponse(rsp)
+}
+
+// MergeMappingWithBodyWithResponse Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *ClientWithResponses) MergeMappingWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error) {
+	rsp, err := c.MergeMappingWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeMappingResponse(rsp)
+}
+
+// MergeMappingWithResponse Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *ClientWithResponses) MergeMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error) {
+	rsp, err := c.MergeMapping(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeMappingResponse(rsp)
 }
 
 // ListMediaWithResponse Browse what the caller may see on the media platform
@@ -22974,6 +25885,124 @@ func ParseGetHubResponse(rsp *http.Response) (*GetHubResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Hub
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAuditResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportAuditResponse parses an HTTP response from a ExportAuditWithResponse call
+func ParseExportAuditResponse(rsp *http.Response) (*ExportAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportAuditResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyAuditResponse parses an HTTP response from a VerifyAuditWithResponse call
+func ParseVerifyAuditResponse(rsp *http.Response) (*VerifyAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditCheck
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -24783,6 +27812,236 @@ func ParseGetLibraryPlaybackResponse(rsp *http.Response) (*GetLibraryPlaybackRes
 	return response, nil
 }
 
+// ParseListMappingRunsResponse parses an HTTP response from a ListMappingRunsWithResponse call
+func ParseListMappingRunsResponse(rsp *http.Response) (*ListMappingRunsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMappingRunsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRunPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMappingRunsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMappingRunResponse parses an HTTP response from a GetMappingRunWithResponse call
+func ParseGetMappingRunResponse(rsp *http.Response) (*GetMappingRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMappingRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMappingRunResponse200Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMappingRunItemsResponse parses an HTTP response from a ListMappingRunItemsWithResponse call
+func ParseListMappingRunItemsResponse(rsp *http.Response) (*ListMappingRunItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMappingRunItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRunItemPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMappingRunItemsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeMappingMergeResponse parses an HTTP response from a ResumeMappingMergeWithResponse call
+func ParseResumeMappingMergeResponse(rsp *http.Response) (*ResumeMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResumeMappingMergeResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUndoMappingMergeResponse parses an HTTP response from a UndoMappingMergeWithResponse call
+func ParseUndoMappingMergeResponse(rsp *http.Response) (*UndoMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers UndoMappingMergeResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListMappingsResponse parses an HTTP response from a ListMappingsWithResponse call
 func ParseListMappingsResponse(rsp *http.Response) (*ListMappingsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -24829,6 +28088,91 @@ func ParseListMappingsResponse(rsp *http.Response) (*ListMappingsResponse, error
 	return response, nil
 }
 
+// ParseDryRunMappingsResponse parses an HTTP response from a DryRunMappingsWithResponse call
+func ParseDryRunMappingsResponse(rsp *http.Response) (*DryRunMappingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DryRunMappingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DryRunMappingsResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportMappingsResponse parses an HTTP response from a ExportMappingsWithResponse call
+func ParseExportMappingsResponse(rsp *http.Response) (*ExportMappingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportMappingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportMappingsResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseUnlinkMappingResponse parses an HTTP response from a UnlinkMappingWithResponse call
 func ParseUnlinkMappingResponse(rsp *http.Response) (*UnlinkMappingResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -24862,6 +28206,52 @@ func ParseUnlinkMappingResponse(rsp *http.Response) (*UnlinkMappingResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UnlinkMappingResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMappingResponse parses an HTTP response from a GetMappingWithResponse call
+func ParseGetMappingResponse(rsp *http.Response) (*GetMappingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMappingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMappingResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -24916,6 +28306,85 @@ func ParseLinkMappingResponse(rsp *http.Response) (*LinkMappingResponse, error) 
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewMappingMergeResponse parses an HTTP response from a PreviewMappingMergeWithResponse call
+func ParsePreviewMappingMergeResponse(rsp *http.Response) (*PreviewMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MergePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMergeMappingResponse parses an HTTP response from a MergeMappingWithResponse call
+func ParseMergeMappingResponse(rsp *http.Response) (*MergeMappingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeMappingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers MergeMappingResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil

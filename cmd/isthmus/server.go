@@ -99,7 +99,8 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	library := &gateway.Library{Store: s.db, Clock: clock, Catalog: catalog, Tickets: tickets, Assets: assets, Events: events}
 	library.Fetcher, library.Sealer, library.BaseURL, library.MaxSize = outbound.NewSource(guard), s.keyring, cfg.BaseURL, cfg.MaxUpload
 	lanes := &gateway.Lanes{}
-	library.Lanes, s.integrations.Lanes = lanes, lanes
+	library.Lanes, s.integrations.Lanes, mappings.Lanes = lanes, lanes, lanes
+	audits := &gateway.Audits{Store: s.db, Clock: clock, Keep: cfg.AuditKeep, Log: log}
 	s.relay = &gateway.Relay{Store: s.db, Staging: staging, Integrations: s.integrations, Mappings: mappings, Events: events}
 	s.uploads = &gateway.Uploads{
 		Store: s.db, Clock: clock, Staging: staging, Pipeline: s.pipeline, Integrations: s.integrations, Mappings: mappings,
@@ -114,12 +115,12 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	spherical := &gateway.Spherical{Catalog: catalog}
 	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}
 	tasks := jobs.Services{
-		People: s.people,
+		People: s.people, Mappings: mappings,
 		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
 	}
 	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
 	s.limits = &gateway.Limits{Store: s.db, Clock: clock}
-	tasks.Sweeps = append(tasks.Sweeps, library.SweepChanges, webhooks.Sweep, once.Sweep, s.limits.Sweep)
+	tasks.Sweeps = append(tasks.Sweeps, library.SweepChanges, mappings.Sweep, audits.Sweep, webhooks.Sweep, once.Sweep, s.limits.Sweep)
 	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
@@ -143,7 +144,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access,
-			Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
+			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
 			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},
 	})

@@ -730,7 +730,167 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/mappings/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * All mappings as CSV; noted in the audit log
+         * @description Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+         */
+        get: operations["exportMappings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mappings/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a change of the rules would do to everybody; changes nothing
+         * @description The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+         *     person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+         *     kept for seven days. Absent fields are as saved.
+         */
+        post: operations["dryRunMappings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/mappings/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One mapping; in conflict, with what Kaltura says about the candidates */
+        get: operations["getMapping"];
+        put?: never;
+        post?: never;
+        /** Cut a mapping; it is not made anew by itself */
+        delete: operations["unlinkMapping"];
+        options?: never;
+        head?: never;
+        /** Link by hand, resolve a conflict, or approve */
+        patch: operations["linkMapping"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mappings/{id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** What merging a provisioned user into a real one would do */
+        get: operations["previewMappingMerge"];
+        put?: never;
+        /**
+         * Link the person to their real user and give it the entries of the provisioned one
+         * @description Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+         *     watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+         *     one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+         */
+        post: operations["mergeMapping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** Dry runs and merges, newest first */
+        get: operations["listMappingRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One run, with how many of its items came to what */
+        get: operations["getMappingRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** The people of a dry run, or the entries of a merge */
+        get: operations["listMappingRunItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/undo": {
         parameters: {
             query?: never;
             header?: never;
@@ -743,13 +903,107 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
-        /** Cut a mapping; it is not made anew by itself */
-        delete: operations["unlinkMapping"];
+        /** Give the entries of a merge their former owner, and the person their former user */
+        post: operations["undoMappingMerge"];
+        delete?: never;
         options?: never;
         head?: never;
-        /** Link by hand, resolve a conflict, or approve */
-        patch: operations["linkMapping"];
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a merge or an undo that was cancelled or failed in part */
+        post: operations["resumeMappingMerge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** What was done in the hub, by whom, newest first (admins) */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Whether the audit log is as it was written
+         * @description Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+         *     server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+         *     an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+         *     back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+         *     later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+         *     `complete` is false, go on with the `checkpoint` of the answer.
+         */
+        get: operations["verifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The audit log as CSV or JSON lines, oldest first; noted in the audit log
+         * @description Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+         *     length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+         *     subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+         *     as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+         */
+        get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/hubs/{hub}/media": {
@@ -3214,23 +3468,315 @@ export interface components {
             hub_name: string;
             diagnosis: components["schemas"]["Diagnosis"];
         };
+        /**
+         * @example {
+         *       "id": "map_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v3\"",
+         *       "participant_id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "participant_name": "Ada Byron",
+         *       "participant_email": "ada@example.org",
+         *       "platform_user_id": "ada@example.org",
+         *       "how": "provisioned",
+         *       "state": "active",
+         *       "candidates": [],
+         *       "linked_at": "2026-11-02T08:30:00Z",
+         *       "last_used_at": "2026-11-21T10:00:00Z",
+         *       "created_at": "2026-11-02T08:30:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Mapping: {
             id: string;
             etag: string;
             participant_id: string;
             participant_name?: string;
             participant_email?: string;
+            /** @description The person left the hub or was suspended */
+            participant_suspended?: boolean;
             platform_user_id: string;
             how: components["schemas"]["MappingHow"];
             state: components["schemas"]["MappingState"];
             /** @description Kaltura users in conflict */
             candidates: string[];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Since when it names this user
+             */
+            linked_at: string;
+            /**
+             * Format: date-time
+             * @description To the hour
+             */
             last_used_at?: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        MappingDetail: {
+            mapping: components["schemas"]["Mapping"];
+            candidate_users: components["schemas"]["PlatformUser"][];
+        };
+        /**
+         * @example {
+         *       "id": "u-4711",
+         *       "email": "ada@example.org",
+         *       "name": "Ada Byron",
+         *       "active": true
+         *     }
+         */
+        PlatformUser: {
+            id: string;
+            email?: string;
+            name?: string;
+            /** @description Neither blocked nor deleted */
+            active: boolean;
+        };
+        /**
+         * @example {
+         *       "platform_user_id": "u-4711"
+         *     }
+         */
+        MergeInput: {
+            /** @description The person's real Kaltura user */
+            platform_user_id: string;
+        };
+        /**
+         * @example {
+         *       "from": {
+         *         "id": "ada@example.org",
+         *         "email": "ada@example.org",
+         *         "name": "Ada Byron",
+         *         "active": true
+         *       },
+         *       "to": {
+         *         "id": "u-4711",
+         *         "email": "ada@school.example",
+         *         "name": "Ada Byron",
+         *         "active": true
+         *       },
+         *       "entries": 12,
+         *       "undo": true,
+         *       "note": "It can be taken back as long as the former user is there."
+         *     }
+         */
+        MergePreview: {
+            from: components["schemas"]["PlatformUser"];
+            to: components["schemas"]["PlatformUser"];
+            /** @description That would get another owner */
+            entries: number;
+            /** @description Whether it can be taken back */
+            undo: boolean;
+            note: string;
+        };
+        /**
+         * @example {
+         *       "mapping_mode": "on_first_use",
+         *       "visibility": "own"
+         *     }
+         */
+        MappingRule: {
+            mapping_mode?: components["schemas"]["MappingMode"];
+            match_by?: components["schemas"]["MatchBy"];
+            visibility?: components["schemas"]["Visibility"];
+        };
+        /** @enum {string} */
+        MappingRunKind: "dry_run" | "merge";
+        /**
+         * @description Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+         *     moved, kept (it has another owner by now, or is gone), failed or undone.
+         * @enum {string}
+         */
+        MappingOutcome: "unchanged" | "matched" | "provisioned" | "conflict" | "pending" | "unverified" | "none" | "todo" | "moved" | "kept" | "failed" | "undone";
+        /**
+         * @example {
+         *       "id": "mrn_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "job_id": "job_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "kind": "dry_run",
+         *       "state": "done",
+         *       "rule": {
+         *         "mapping_mode": "on_first_use",
+         *         "match_by": "email",
+         *         "visibility": "own"
+         *       },
+         *       "undoing": false,
+         *       "total": 3,
+         *       "done": 3,
+         *       "counts": {
+         *         "unchanged": 1,
+         *         "matched": 2
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:02Z"
+         *     }
+         */
+        MappingRun: {
+            id: string;
+            job_id: string;
+            kind: components["schemas"]["MappingRunKind"];
+            state: components["schemas"]["JobState"];
+            rule?: components["schemas"]["MappingRule"];
+            /** @description Of a merge */
+            mapping_id?: string;
+            from_user?: string;
+            to_user?: string;
+            /** @description The merge is being taken back */
+            undoing: boolean;
+            total: number;
+            done: number;
+            /** @description Items by outcome */
+            counts: {
+                [key: string]: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        MappingRunPage: {
+            items: components["schemas"]["MappingRun"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "mri_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "subject": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "participant_name": "Ada Byron",
+         *       "participant_email": "ada@example.org",
+         *       "outcome": "matched",
+         *       "platform_user_id": "u-4711",
+         *       "detail": "Is this Kaltura user already."
+         *     }
+         */
+        MappingRunItem: {
+            id: string;
+            /** @description The participant or the entry */
+            subject: string;
+            participant_name?: string;
+            participant_email?: string;
+            outcome: components["schemas"]["MappingOutcome"];
+            /** @description That a dry run found */
+            platform_user_id?: string;
+            detail: string;
+        };
+        MappingRunItemPage: {
+            items: components["schemas"]["MappingRunItem"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "kind": "person",
+         *       "id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "name": "Ada Admin",
+         *       "email": "ada@example.org"
+         *     }
+         */
+        AuditActorInfo: {
+            /** @enum {string} */
+            kind: "person" | "client" | "operator" | "system";
+            id?: string;
+            /** @description As of now; absent when the person was erased */
+            name?: string;
+            email?: string;
+        };
+        /**
+         * @example {
+         *       "id": "aud_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "seq": 8471,
+         *       "at": "2026-11-21T10:00:00.123456Z",
+         *       "actor": {
+         *         "kind": "person",
+         *         "id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "name": "Ada Admin",
+         *         "email": "ada@example.org"
+         *       },
+         *       "action": "integration.visibility",
+         *       "text": "changed what people see from own to shared",
+         *       "subject": "int_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "request_id": "req_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "data": {
+         *         "from": "own",
+         *         "to": "shared"
+         *       },
+         *       "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+         *     }
+         */
+        AuditRecord: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Counts the hub's records
+             */
+            seq: number;
+            /** Format: date-time */
+            at: string;
+            actor: components["schemas"]["AuditActorInfo"];
+            /** @description The app through which a person acted */
+            client_id?: string;
+            action: string;
+            /** @description What was done */
+            text: string;
+            subject: string;
+            request_id?: string;
+            data: {
+                [key: string]: unknown;
+            };
+            hash: string;
+        };
+        AuditPage: {
+            items: components["schemas"]["AuditRecord"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "kind": "changed",
+         *       "seq": 4,
+         *       "id": "aud_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "text": "Record 4 was changed after it was written."
+         *     }
+         */
+        AuditBreak: {
+            /** @enum {string} */
+            kind: "changed" | "replaced" | "missing" | "inserted" | "cut" | "head_changed" | "head_unsealed" | "head_missing" | "checkpoint";
+            /** Format: int64 */
+            seq: number;
+            /** @description Of the record; absent when it is missing */
+            id?: string;
+            text: string;
+        };
+        /**
+         * @example {
+         *       "at": "2026-11-21T10:00:00Z",
+         *       "intact": true,
+         *       "complete": true,
+         *       "records": 8471,
+         *       "checkpoint": "8471:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "trimmed_to": 0,
+         *       "sealed": true
+         *     }
+         */
+        AuditCheck: {
+            /** Format: date-time */
+            at: string;
+            /** @description Nothing was found as far as it was looked at */
+            intact: boolean;
+            /** @description The end was reached */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description Looked at
+             */
+            records: number;
+            /** @description The last record that holds; keep it elsewhere */
+            checkpoint: string;
+            /**
+             * Format: int64
+             * @description Last record that retention deleted; 0 = none
+             */
+            trimmed_to: number;
+            /** @description The end carries the server's seal */
+            sealed: boolean;
+            broken?: components["schemas"]["AuditBreak"];
         };
         MappingPage: {
             items: components["schemas"]["Mapping"][];
@@ -3833,6 +4379,16 @@ export interface components {
                 "application/json": components["schemas"]["Untagged360Run"];
             };
         };
+        /** @description The run */
+        MappingRun: {
+            headers: {
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["MappingRun"];
+            };
+        };
         /** @description The mapping */
         Mapping: {
             headers: {
@@ -3906,11 +4462,26 @@ export interface components {
          * @example wait=20
          */
         Prefer: string;
+        /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+        MappingText: string;
+        MappingStateQuery: components["schemas"]["MappingState"];
+        MappingHowQuery: components["schemas"]["MappingHow"];
+        /** @description Id of a participant or client; `system` for the server itself */
+        AuditActor: string;
+        /** @description One action, or an area with its dot, such as `library.` */
+        AuditAction: string;
+        /** @description Id of what it was done to */
+        AuditSubject: string;
+        AuditFrom: string;
+        /** @description Before this time */
+        AuditTo: string;
         /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
         IdempotencyKey: string;
     };
     requestBodies: never;
     headers: {
+        /** @description The name of the file */
+        ContentDisposition: string;
         /** @description Strong version of the resource */
         ETag: string;
         /** @description rel="next" unless this is the last page */
@@ -5063,7 +5634,10 @@ export interface operations {
     listMappings: {
         parameters: {
             query?: {
-                state?: components["schemas"]["MappingState"];
+                /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+                q?: components["parameters"]["MappingText"];
+                state?: components["parameters"]["MappingStateQuery"];
+                how?: components["parameters"]["MappingHowQuery"];
                 /** @description `next` of the page before, with the same other parameters */
                 cursor?: components["parameters"]["PageCursor"];
                 limit?: components["parameters"]["PageLimit"];
@@ -5085,6 +5659,85 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MappingPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportMappings: {
+        parameters: {
+            query?: {
+                /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+                q?: components["parameters"]["MappingText"];
+                state?: components["parameters"]["MappingStateQuery"];
+                how?: components["parameters"]["MappingHowQuery"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description UTF-8, one line of headings, then one line per person */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    dryRunMappings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MappingRule"];
+            };
+        };
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mapping */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingDetail"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -5133,6 +5786,286 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["Mapping"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewMappingMerge: {
+        parameters: {
+            query: {
+                /** @description The person's real Kaltura user */
+                platform_user_id: string;
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many entries would get another owner */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MergePreview"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    mergeMapping: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeInput"];
+            };
+        };
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMappingRuns: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["MappingRunKind"];
+                /** @description Those of one mapping */
+                mapping?: string;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingRunPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMappingRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMappingRunItems: {
+        parameters: {
+            query?: {
+                outcome?: components["schemas"]["MappingOutcome"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingRunItemPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoMappingMerge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    resumeMappingMerge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Id of a participant or client; `system` for the server itself */
+                actor?: components["parameters"]["AuditActor"];
+                /** @description One action, or an area with its dot, such as `library.` */
+                action?: components["parameters"]["AuditAction"];
+                /** @description Id of what it was done to */
+                subject?: components["parameters"]["AuditSubject"];
+                from?: components["parameters"]["AuditFrom"];
+                /** @description Before this time */
+                to?: components["parameters"]["AuditTo"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Begin at this record, which must still be there
+                 * @example 8471:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+                 */
+                checkpoint?: string;
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The outcome; a broken log is one, too */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditCheck"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportAudit: {
+        parameters: {
+            query?: {
+                format?: "csv" | "jsonl";
+                /** @description Id of a participant or client; `system` for the server itself */
+                actor?: components["parameters"]["AuditActor"];
+                /** @description One action, or an area with its dot, such as `library.` */
+                action?: components["parameters"]["AuditAction"];
+                /** @description Id of what it was done to */
+                subject?: components["parameters"]["AuditSubject"];
+                from?: components["parameters"]["AuditFrom"];
+                /** @description Before this time */
+                to?: components["parameters"]["AuditTo"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The records */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    /** @example {"checkpoint":"0:"} */
+                    "application/jsonl": string;
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };
