@@ -61,23 +61,23 @@ func (a Actor) Subject() string {
 
 // Scopes that a bearer token can carry.
 const (
-	ScopeMediaRead = "media:read"
-	ScopeMediaImport = "media:import"
-	ScopeLibraryRead = "library:read"
-	ScopeLibraryWrite = "library:write"
-	ScopeUploadsWrite = "uploads:write"
-	ScopeTransfersRead = "transfers:read"
-	ScopeTransfersAdmin = "transfers:admin"
-	ScopeDropFoldersRead = "dropfolders:read"
+	ScopeMediaRead        = "media:read"
+	ScopeMediaImport      = "media:import"
+	ScopeLibraryRead      = "library:read"
+	ScopeLibraryWrite     = "library:write"
+	ScopeUploadsWrite     = "uploads:write"
+	ScopeTransfersRead    = "transfers:read"
+	ScopeTransfersAdmin   = "transfers:admin"
+	ScopeDropFoldersRead  = "dropfolders:read"
 	ScopeDropFoldersWrite = "dropfolders:write"
-	ScopeMappingsAdmin = "mappings:admin"
+	ScopeMappingsAdmin    = "mappings:admin"
 	ScopeConnectionsAdmin = "connections:admin"
-	ScopeWebhooksAdmin = "webhooks:admin"
-	ScopeClientsAdmin = "clients:admin"
-	ScopeMembersAdmin = "members:admin"
-	ScopeAuditRead = "audit:read"
-	ScopeHubAdmin = "hub:admin"
-	ScopeEventsRead = "events:read"
+	ScopeWebhooksAdmin    = "webhooks:admin"
+	ScopeClientsAdmin     = "clients:admin"
+	ScopeMembersAdmin     = "members:admin"
+	ScopeAuditRead        = "audit:read"
+	ScopeHubAdmin         = "hub:admin"
+	ScopeEventsRead       = "events:read"
 )
 
 // ScopeInfo is a scope in plain words, as consent pages and documentation show it.

@@ -23,6 +23,14 @@ func (s *OAuth) Client(ctx context.Context, id string) (Client, error) {
 	return c, err
 }
 
+// KnownOrigin tells whether pages of an origin belong to a client.
+func (s *OAuth) KnownOrigin(ctx context.Context, origin string) (bool, error) {
+	if len(origin) > 300 {
+		return false, nil
+	}
+	return s.Store.Clients().HasOrigin(ctx, origin)
+}
+
 // Begin keeps an authorization request until a person decides. Its redirect URI must be verified.
 func (s *OAuth) Begin(ctx context.Context, r AuthorizationRequest) (AuthorizationRequest, error) {
 	r.Row = Row{ID: NewID("arq")}
@@ -32,9 +40,10 @@ func (s *OAuth) Begin(ctx context.Context, r AuthorizationRequest) (Authorizatio
 
 // Ask is a question to a person: may this client do this, in which of these hubs?
 type Ask struct {
-	Client Client
-	Scopes []string
-	Hubs   []AskHub // in which the person can allow it; none: they are not in the client's hub
+	Client      Client
+	Scopes      []string
+	Hubs        []AskHub // in which the person can allow it; none: they are not in the client's hub
+	RedirectURI string   // where the answer goes; empty for a device
 }
 
 // AskHub is a hub of a question.
@@ -74,7 +83,9 @@ func (s *OAuth) Asked(ctx context.Context, ses Session, requestID string) (Ask, 
 	if err != nil {
 		return Ask{}, err
 	}
-	return s.ask(ctx, ses, r.ClientID, r.Scopes)
+	a, err := s.ask(ctx, ses, r.ClientID, r.Scopes)
+	a.RedirectURI = r.RedirectURI
+	return a, err
 }
 
 // Remembered tells in which hub a person allowed all that is asked for already, when there is no

@@ -31,6 +31,7 @@ const (
 	OAuthSlowDown     = "slow_down"
 	OAuthDenied       = "access_denied"
 	OAuthExpired      = "expired_token"
+	OAuthBadRequest   = "invalid_request"
 )
 
 func oauthError(reason, message string) *Error { return E(Invalid, reason, message) }

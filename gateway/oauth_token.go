@@ -201,7 +201,8 @@ func (s *OAuth) endFamily(ctx context.Context, tx Tx, id, why string) error {
 }
 
 // Exchange gives a client a token for the person of a verified identity, in the client's hub
-// (RFC 8693). The person becomes a member just in time, as when they sign in.
+// (RFC 8693). The person becomes a member just in time, as when they sign in. RFC 8693
+// wants "invalid_request" for whatever is wrong with the person's token.
 func (s *OAuth) Exchange(ctx context.Context, c Client, id Identity, asked []string) (Issued, error) {
 	scopes, err := c.MayHave(asked)
 	if err != nil {
@@ -213,14 +214,14 @@ func (s *OAuth) Exchange(ctx context.Context, c Client, id Identity, asked []str
 	}
 	i := slices.IndexFunc(in, func(b Belonging) bool { return b.Hub.ID == c.HubID })
 	if i < 0 {
-		return Issued{}, oauthError(OAuthInvalidGrant, "The person is not in the hub of this client.").
+		return Issued{}, oauthError(OAuthBadRequest, "The person is not in the hub of this client.").
 			Next("Check the hubs that the identity provider names for them.")
 	}
 	p := in[i].Participant
 	return s.once(ctx, func(tx Tx) (Issued, *Error, error) {
 		g, err := tx.Grants().Latest(ctx, c.ID, p.ID)
 		if err == nil && g.RevokedAt != nil {
-			return Issued{}, oauthError(OAuthInvalidGrant, "The person took back the access of this app.").
+			return Issued{}, oauthError(OAuthBadRequest, "The person took back the access of this app.").
 				Next("They can allow it again under Account, Apps with access."), nil
 		}
 		if ignoreNotFound(err) != nil {
