@@ -33,6 +33,13 @@ const (
 var policies = map[string]policy{
 	"getMe":              {},
 	"listMyIntegrations": {},
+	"listMyGrants":       {session: true},
+	"revokeMyGrant":      {session: true},
+	"allowMyGrant":       {session: true},
+	"getConsent":         {session: true},
+	"decideConsent":      {session: true},
+	"getDevice":          {session: true},
+	"decideDevice":       {session: true},
 
 	"getHub":      {hub: hubInPath},
 	"listMembers": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},

@@ -86,7 +86,10 @@ var people = []demo.Person{
 
 func newRig(t testing.TB) *rig { return newRigOn(t, storetest.SQLite(t)) }
 
-func newRigOn(t testing.TB, db *store.DB) *rig {
+func newRigOn(t testing.TB, db *store.DB) *rig { return newRigLimited(t, db, api.RateLimits{}) }
+
+// newRigLimited is a rig with its own limits.
+func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	t.Helper()
 	r := &rig{t: t, db: db, log: &lockedBuffer{}, hub: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -142,10 +145,10 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	r.tokens, err = api.NewTokens(t.Context(), db, keyring, r.base, clock)
 	must(err)
 	r.api, err = api.New(api.Config{
-		BaseURL: r.base, Tokens: r.tokens, Tickets: r.tickets, Blobs: r.blobs, Log: log,
+		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
-			Hubs: r.hubs, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, Integrations: connections, Mappings: mappings, Catalog: catalog,
+			Hubs: r.hubs, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Catalog: catalog,
 			Library: &gateway.Library{Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events},
 			Uploads: &gateway.Uploads{
 				Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,

@@ -319,6 +319,18 @@ type ServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// GetConsent What an app asks me for
+	// (GET /v1/me/consents/{id})
+	GetConsent(ctx echo.Context, id string) error
+	// DecideConsent Allow or refuse what an app asks for
+	// (POST /v1/me/consents/{id})
+	DecideConsent(ctx echo.Context, id string) error
+	// GetDevice What a device asks me for
+	// (GET /v1/me/devices/{user_code})
+	GetDevice(ctx echo.Context, userCode string) error
+	// DecideDevice Allow or refuse what a device asks for
+	// (POST /v1/me/devices/{user_code})
+	DecideDevice(ctx echo.Context, userCode string) error
 	// PreviewMyErasure What erasing my data would delete, what stays, and why
 	// (GET /v1/me/erasure)
 	PreviewMyErasure(ctx echo.Context) error
@@ -328,6 +340,15 @@ type ServerInterface interface {
 	// ExportMe All that is kept about me, in all my hubs, as a file
 	// (GET /v1/me/export)
 	ExportMe(ctx echo.Context) error
+	// ListMyGrants Apps that may act for me, in all my hubs
+	// (GET /v1/me/grants)
+	ListMyGrants(ctx echo.Context) error
+	// RevokeMyGrant Take an app's access back
+	// (DELETE /v1/me/grants/{grant})
+	RevokeMyGrant(ctx echo.Context, grant GrantPath) error
+	// AllowMyGrant Allow an app of my hub's platform again
+	// (POST /v1/me/grants/{grant}/allow)
+	AllowMyGrant(ctx echo.Context, grant GrantPath) error
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	// (GET /v1/me/integrations)
 	ListMyIntegrations(ctx echo.Context) error
@@ -4016,6 +4037,70 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 	return err
 }
 
+// GetConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) GetConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetConsent(ctx, id)
+	return err
+}
+
+// DecideConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideConsent(ctx, id)
+	return err
+}
+
+// GetDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDevice(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_code" -------------
+	var userCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_code", ctx.Param("user_code"), &userCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_code: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDevice(ctx, userCode)
+	return err
+}
+
+// DecideDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideDevice(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_code" -------------
+	var userCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_code", ctx.Param("user_code"), &userCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_code: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideDevice(ctx, userCode)
+	return err
+}
+
 // PreviewMyErasure converts echo context to params.
 func (w *ServerInterfaceWrapper) PreviewMyErasure(ctx echo.Context) error {
 	var err error
@@ -4060,6 +4145,47 @@ func (w *ServerInterfaceWrapper) ExportMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ExportMe(ctx)
+	return err
+}
+
+// ListMyGrants converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMyGrants(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMyGrants(ctx)
+	return err
+}
+
+// RevokeMyGrant converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeMyGrant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "grant" -------------
+	var grant GrantPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grant", ctx.Param("grant"), &grant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeMyGrant(ctx, grant)
+	return err
+}
+
+// AllowMyGrant converts echo context to params.
+func (w *ServerInterfaceWrapper) AllowMyGrant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "grant" -------------
+	var grant GrantPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grant", ctx.Param("grant"), &grant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AllowMyGrant(ctx, grant)
 	return err
 }
 
@@ -4705,6 +4831,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.GET(options.BaseURL+"/v1/me/integrations", wrapper.ListMyIntegrations, options.OperationMiddlewares["listMyIntegrations"]...)
+	router.GET(options.BaseURL+"/v1/me/grants", wrapper.ListMyGrants, options.OperationMiddlewares["listMyGrants"]...)
+	router.DELETE(options.BaseURL+"/v1/me/grants/:grant", wrapper.RevokeMyGrant, options.OperationMiddlewares["revokeMyGrant"]...)
+	router.POST(options.BaseURL+"/v1/me/grants/:grant/allow", wrapper.AllowMyGrant, options.OperationMiddlewares["allowMyGrant"]...)
+	router.GET(options.BaseURL+"/v1/me/consents/:id", wrapper.GetConsent, options.OperationMiddlewares["getConsent"]...)
+	router.POST(options.BaseURL+"/v1/me/consents/:id", wrapper.DecideConsent, options.OperationMiddlewares["decideConsent"]...)
+	router.GET(options.BaseURL+"/v1/me/devices/:user_code", wrapper.GetDevice, options.OperationMiddlewares["getDevice"]...)
+	router.POST(options.BaseURL+"/v1/me/devices/:user_code", wrapper.DecideDevice, options.OperationMiddlewares["decideDevice"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub", wrapper.GetHub, options.OperationMiddlewares["getHub"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.DisconnectKaltura, options.OperationMiddlewares["disconnectKaltura"]...)
@@ -4832,6 +4965,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/webhook-secret", wrapper.MakeIdentityWebhookSecret, options.OperationMiddlewares["makeIdentityWebhookSecret"]...)
 
 }
+
+type ConsentAskJSONResponse ConsentAsk
 
 type IdentityProviderResponseHeaders struct {
 	ETag *string
@@ -9336,6 +9471,160 @@ func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeRespons
 	return err
 }
 
+type GetConsentRequestObject struct {
+	ID string `json:"id"`
+}
+
+type GetConsentResponseObject interface {
+	VisitGetConsentResponse(w http.ResponseWriter) error
+}
+
+type GetConsent200JSONResponse struct{ ConsentAskJSONResponse }
+
+func (response GetConsent200JSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetConsentdefaultApplicationProblemPlusJSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideConsentRequestObject struct {
+	ID   string `json:"id"`
+	Body *DecideConsentJSONRequestBody
+}
+
+type DecideConsentResponseObject interface {
+	VisitDecideConsentResponse(w http.ResponseWriter) error
+}
+
+type DecideConsent200JSONResponse struct {
+	RedirectTo string `json:"redirect_to"`
+}
+
+func (response DecideConsent200JSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideConsentdefaultApplicationProblemPlusJSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRequestObject struct {
+	UserCode string `json:"user_code"`
+}
+
+type GetDeviceResponseObject interface {
+	VisitGetDeviceResponse(w http.ResponseWriter) error
+}
+
+type GetDevice200JSONResponse struct{ ConsentAskJSONResponse }
+
+func (response GetDevice200JSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDevicedefaultApplicationProblemPlusJSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideDeviceRequestObject struct {
+	UserCode string `json:"user_code"`
+	Body     *DecideDeviceJSONRequestBody
+}
+
+type DecideDeviceResponseObject interface {
+	VisitDecideDeviceResponse(w http.ResponseWriter) error
+}
+
+type DecideDevice204Response struct {
+}
+
+func (response DecideDevice204Response) VisitDecideDeviceResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecideDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PreviewMyErasureRequestObject struct {
 }
 
@@ -9444,6 +9733,110 @@ type ExportMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyGrantsRequestObject struct {
+}
+
+type ListMyGrantsResponseObject interface {
+	VisitListMyGrantsResponse(w http.ResponseWriter) error
+}
+
+type ListMyGrants200JSONResponse AppGrants
+
+func (response ListMyGrants200JSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyGrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMyGrantsdefaultApplicationProblemPlusJSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeMyGrantRequestObject struct {
+	Grant GrantPath `json:"grant"`
+}
+
+type RevokeMyGrantResponseObject interface {
+	VisitRevokeMyGrantResponse(w http.ResponseWriter) error
+}
+
+type RevokeMyGrant204Response struct {
+}
+
+func (response RevokeMyGrant204Response) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeMyGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeMyGrantdefaultApplicationProblemPlusJSONResponse) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AllowMyGrantRequestObject struct {
+	Grant GrantPath `json:"grant"`
+}
+
+type AllowMyGrantResponseObject interface {
+	VisitAllowMyGrantResponse(w http.ResponseWriter) error
+}
+
+type AllowMyGrant204Response struct {
+}
+
+func (response AllowMyGrant204Response) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AllowMyGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10760,6 +11153,18 @@ type StrictServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// GetConsent What an app asks me for
+	// (GET /v1/me/consents/{id})
+	GetConsent(ctx context.Context, request GetConsentRequestObject) (GetConsentResponseObject, error)
+	// DecideConsent Allow or refuse what an app asks for
+	// (POST /v1/me/consents/{id})
+	DecideConsent(ctx context.Context, request DecideConsentRequestObject) (DecideConsentResponseObject, error)
+	// GetDevice What a device asks me for
+	// (GET /v1/me/devices/{user_code})
+	GetDevice(ctx context.Context, request GetDeviceRequestObject) (GetDeviceResponseObject, error)
+	// DecideDevice Allow or refuse what a device asks for
+	// (POST /v1/me/devices/{user_code})
+	DecideDevice(ctx context.Context, request DecideDeviceRequestObject) (DecideDeviceResponseObject, error)
 	// PreviewMyErasure What erasing my data would delete, what stays, and why
 	// (GET /v1/me/erasure)
 	PreviewMyErasure(ctx context.Context, request PreviewMyErasureRequestObject) (PreviewMyErasureResponseObject, error)
@@ -10769,6 +11174,15 @@ type StrictServerInterface interface {
 	// ExportMe All that is kept about me, in all my hubs, as a file
 	// (GET /v1/me/export)
 	ExportMe(ctx context.Context, request ExportMeRequestObject) (ExportMeResponseObject, error)
+	// ListMyGrants Apps that may act for me, in all my hubs
+	// (GET /v1/me/grants)
+	ListMyGrants(ctx context.Context, request ListMyGrantsRequestObject) (ListMyGrantsResponseObject, error)
+	// RevokeMyGrant Take an app's access back
+	// (DELETE /v1/me/grants/{grant})
+	RevokeMyGrant(ctx context.Context, request RevokeMyGrantRequestObject) (RevokeMyGrantResponseObject, error)
+	// AllowMyGrant Allow an app of my hub's platform again
+	// (POST /v1/me/grants/{grant}/allow)
+	AllowMyGrant(ctx context.Context, request AllowMyGrantRequestObject) (AllowMyGrantResponseObject, error)
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	// (GET /v1/me/integrations)
 	ListMyIntegrations(ctx context.Context, request ListMyIntegrationsRequestObject) (ListMyIntegrationsResponseObject, error)
@@ -14137,6 +14551,152 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 	return nil
 }
 
+// GetConsent operation middleware
+func (sh *strictHandler) GetConsent(ctx echo.Context, id string) error {
+	var request GetConsentRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetConsent(ctx.Request().Context(), request.(GetConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetConsentResponseObject); ok {
+		return validResponse.VisitGetConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideConsent operation middleware
+func (sh *strictHandler) DecideConsent(ctx echo.Context, id string) error {
+	var request DecideConsentRequestObject
+
+	request.ID = id
+
+	var body DecideConsentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideConsent(ctx.Request().Context(), request.(DecideConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideConsentResponseObject); ok {
+		return validResponse.VisitDecideConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDevice operation middleware
+func (sh *strictHandler) GetDevice(ctx echo.Context, userCode string) error {
+	var request GetDeviceRequestObject
+
+	request.UserCode = userCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDevice(ctx.Request().Context(), request.(GetDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeviceResponseObject); ok {
+		return validResponse.VisitGetDeviceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideDevice operation middleware
+func (sh *strictHandler) DecideDevice(ctx echo.Context, userCode string) error {
+	var request DecideDeviceRequestObject
+
+	request.UserCode = userCode
+
+	var body DecideDeviceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideDevice(ctx.Request().Context(), request.(DecideDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideDeviceResponseObject); ok {
+		return validResponse.VisitDecideDeviceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // PreviewMyErasure operation middleware
 func (sh *strictHandler) PreviewMyErasure(ctx echo.Context) error {
 	var request PreviewMyErasureRequestObject
@@ -14225,6 +14785,79 @@ func (sh *strictHandler) ExportMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ExportMeResponseObject); ok {
 		return validResponse.VisitExportMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMyGrants operation middleware
+func (sh *strictHandler) ListMyGrants(ctx echo.Context) error {
+	var request ListMyGrantsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMyGrants(ctx.Request().Context(), request.(ListMyGrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMyGrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMyGrantsResponseObject); ok {
+		return validResponse.VisitListMyGrantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeMyGrant operation middleware
+func (sh *strictHandler) RevokeMyGrant(ctx echo.Context, grant GrantPath) error {
+	var request RevokeMyGrantRequestObject
+
+	request.Grant = grant
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeMyGrant(ctx.Request().Context(), request.(RevokeMyGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeMyGrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeMyGrantResponseObject); ok {
+		return validResponse.VisitRevokeMyGrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AllowMyGrant operation middleware
+func (sh *strictHandler) AllowMyGrant(ctx echo.Context, grant GrantPath) error {
+	var request AllowMyGrantRequestObject
+
+	request.Grant = grant
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AllowMyGrant(ctx.Request().Context(), request.(AllowMyGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AllowMyGrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AllowMyGrantResponseObject); ok {
+		return validResponse.VisitAllowMyGrantResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

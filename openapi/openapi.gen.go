@@ -17,6 +17,51 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AppGrantVia.
+const (
+	AppGrantViaConsent  AppGrantVia = "consent"
+	AppGrantViaDevice   AppGrantVia = "device"
+	AppGrantViaExchange AppGrantVia = "exchange"
+)
+
+// Valid indicates whether the value is a known member of the AppGrantVia enum.
+func (e AppGrantVia) Valid() bool {
+	switch e {
+	case AppGrantViaConsent:
+		return true
+	case AppGrantViaDevice:
+		return true
+	case AppGrantViaExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AppShownType.
+const (
+	AppShownTypeBrowser AppShownType = "browser"
+	AppShownTypeMachine AppShownType = "machine"
+	AppShownTypeNative  AppShownType = "native"
+	AppShownTypeWeb     AppShownType = "web"
+)
+
+// Valid indicates whether the value is a known member of the AppShownType enum.
+func (e AppShownType) Valid() bool {
+	switch e {
+	case AppShownTypeBrowser:
+		return true
+	case AppShownTypeMachine:
+		return true
+	case AppShownTypeNative:
+		return true
+	case AppShownTypeWeb:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuditActorInfoKind.
 const (
 	AuditActorInfoKindClient   AuditActorInfoKind = "client"
@@ -161,6 +206,24 @@ func (e CheckState) Valid() bool {
 	case CheckStateOk:
 		return true
 	case CheckStateSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentDecisionDecision.
+const (
+	ConsentDecisionDecisionAllow ConsentDecisionDecision = "allow"
+	ConsentDecisionDecisionDeny  ConsentDecisionDecision = "deny"
+)
+
+// Valid indicates whether the value is a known member of the ConsentDecisionDecision enum.
+func (e ConsentDecisionDecision) Valid() bool {
+	switch e {
+	case ConsentDecisionDecisionAllow:
+		return true
+	case ConsentDecisionDecisionDeny:
 		return true
 	default:
 		return false
@@ -1271,6 +1334,40 @@ func (e ListMediaParamsOwner) Valid() bool {
 	}
 }
 
+// AppGrant defines model for AppGrant.
+type AppGrant struct {
+	Client     AppShown   `json:"client"`
+	CreatedAt  time.Time  `json:"created_at"`
+	Hub        HubName    `json:"hub"`
+	ID         string     `json:"id"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// RevokedAt I took it back; I can allow it again
+	RevokedAt *time.Time  `json:"revoked_at,omitempty"`
+	Scopes    []ScopeText `json:"scopes"`
+
+	// Via How it came: on our page, with a device's code, or brought along by the hub's platform
+	Via AppGrantVia `json:"via"`
+}
+
+// AppGrantVia How it came: on our page, with a device's code, or brought along by the hub's platform
+type AppGrantVia string
+
+// AppGrants defines model for AppGrants.
+type AppGrants struct {
+	Items []AppGrant `json:"items"`
+}
+
+// AppShown defines model for AppShown.
+type AppShown struct {
+	ID   string       `json:"id"`
+	Name string       `json:"name"`
+	Type AppShownType `json:"type"`
+}
+
+// AppShownType defines model for AppShown.Type.
+type AppShownType string
+
 // AuditActorInfo defines model for AuditActorInfo.
 type AuditActorInfo struct {
 	Email *string            `json:"email,omitempty"`
@@ -1535,6 +1632,37 @@ type ConnectionState struct {
 	Text string `json:"text"`
 }
 
+// ConsentAsk defines model for ConsentAsk.
+type ConsentAsk struct {
+	Client AppShown `json:"client"`
+
+	// Hubs In which of them I can allow it; empty when I am in no hub of the app
+	Hubs []ConsentAskHub `json:"hubs"`
+
+	// ReturnsTo Host that the answer goes to; absent for a device
+	ReturnsTo *string     `json:"returns_to,omitempty"`
+	Scopes    []ScopeText `json:"scopes"`
+}
+
+// ConsentAskHub defines model for ConsentAskHub.
+type ConsentAskHub struct {
+	// Allowed I allowed all of this there before
+	Allowed bool   `json:"allowed"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+}
+
+// ConsentDecision defines model for ConsentDecision.
+type ConsentDecision struct {
+	Decision ConsentDecisionDecision `json:"decision"`
+
+	// HubID In which hub; needed to allow
+	HubID *string `json:"hub_id,omitempty"`
+}
+
+// ConsentDecisionDecision defines model for ConsentDecision.Decision.
+type ConsentDecisionDecision string
+
 // ConversionProfile defines model for ConversionProfile.
 type ConversionProfile struct {
 	// Default Taken when none is chosen
@@ -1746,6 +1874,12 @@ type Hub struct {
 	ParticipantID *string `json:"participant_id,omitempty"`
 	Plan          Plan    `json:"plan"`
 	Role          *Role   `json:"role,omitempty"`
+}
+
+// HubName defines model for HubName.
+type HubName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // IdentityProvider defines model for IdentityProvider.
@@ -2810,6 +2944,14 @@ type Rendition struct {
 // Role defines model for Role.
 type Role string
 
+// ScopeText defines model for ScopeText.
+type ScopeText struct {
+	Name string `json:"name"`
+
+	// Title In plain words
+	Title string `json:"title"`
+}
+
 // SecretRotation defines model for SecretRotation.
 type SecretRotation struct {
 	// OverlapSeconds How long the secret before goes on working
@@ -3226,6 +3368,9 @@ type AuditSubject = string
 
 // AuditTo defines model for AuditTo.
 type AuditTo = time.Time
+
+// GrantPath defines model for GrantPath.
+type GrantPath = string
 
 // HubPath defines model for HubPath.
 type HubPath = string
@@ -4026,6 +4171,12 @@ type ReplayWebhookJSONRequestBody = WebhookReplay
 
 // RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
 type RotateWebhookSecretJSONRequestBody = WebhookRotation
+
+// DecideConsentJSONRequestBody defines body for DecideConsent for application/json ContentType.
+type DecideConsentJSONRequestBody = ConsentDecision
+
+// DecideDeviceJSONRequestBody defines body for DecideDevice for application/json ContentType.
+type DecideDeviceJSONRequestBody = ConsentDecision
 
 // EraseMeJSONRequestBody defines body for EraseMe for application/json ContentType.
 type EraseMeJSONRequestBody = ErasureInput
@@ -5034,6 +5185,44 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetConsent What an app asks me for
+	//
+	// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+	GetConsent(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideConsentWithBody Allow or refuse what an app asks for
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideConsent Allow or refuse what an app asks for
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsent(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDevice What a device asks me for
+	//
+	// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+	GetDevice(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideDeviceWithBody Allow or refuse what a device asks for
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithBody(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideDevice Allow or refuse what a device asks for
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDevice(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PreviewMyErasure What erasing my data would delete, what stays, and why
 	//
 	// Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
@@ -5061,6 +5250,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
 	ExportMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMyGrants Apps that may act for me, in all my hubs
+	//
+	// For a signed-in browser only.
+	//
+	// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+	ListMyGrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeMyGrant Take an app's access back
+	//
+	// Its tokens stop working at once.
+	//
+	// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+	RevokeMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AllowMyGrant Allow an app of my hub's platform again
+	//
+	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+	AllowMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	//
@@ -7497,6 +7705,104 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 	return c.Client.Do(req)
 }
 
+// GetConsent What an app asks me for
+//
+// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+func (c *Client) GetConsent(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetConsentRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideConsentWithBody Allow or refuse what an app asks for
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *Client) DecideConsentWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideConsent Allow or refuse what an app asks for
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *Client) DecideConsent(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDevice What a device asks me for
+//
+// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+func (c *Client) GetDevice(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDeviceRequest(c.Server, userCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideDeviceWithBody Allow or refuse what a device asks for
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *Client) DecideDeviceWithBody(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequestWithBody(c.Server, userCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideDevice Allow or refuse what a device asks for
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *Client) DecideDevice(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequest(c.Server, userCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PreviewMyErasure What erasing my data would delete, what stays, and why
 //
 // Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
@@ -7555,6 +7861,55 @@ func (c *Client) EraseMe(ctx context.Context, params *EraseMeParams, body EraseM
 // Corresponds with GET /v1/me/export (the `ExportMe` operationId).
 func (c *Client) ExportMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExportMeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMyGrants Apps that may act for me, in all my hubs
+//
+// For a signed-in browser only.
+//
+// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+func (c *Client) ListMyGrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMyGrantsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeMyGrant Take an app's access back
+//
+// Its tokens stop working at once.
+//
+// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+func (c *Client) RevokeMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeMyGrantRequest(c.Server, grant)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AllowMyGrant Allow an app of my hub's platform again
+//
+// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+func (c *Client) AllowMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAllowMyGrantRequest(c.Server, grant)
 	if err != nil {
 		return nil, err
 	}
@@ -14289,6 +14644,168 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetConsentRequest constructs an http.Request for the GetConsent method
+func NewGetConsentRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/consents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDecideConsentRequest calls the generic DecideConsent builder with application/json body
+func NewDecideConsentRequest(server string, id string, body DecideConsentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideConsentRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewDecideConsentRequestWithBody constructs an http.Request for the DecideConsent method, with any body, and a specified content type
+func NewDecideConsentRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/consents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetDeviceRequest constructs an http.Request for the GetDevice method
+func NewGetDeviceRequest(server string, userCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_code", userCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/devices/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDecideDeviceRequest calls the generic DecideDevice builder with application/json body
+func NewDecideDeviceRequest(server string, userCode string, body DecideDeviceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideDeviceRequestWithBody(server, userCode, "application/json", bodyReader)
+}
+
+// NewDecideDeviceRequestWithBody constructs an http.Request for the DecideDevice method, with any body, and a specified content type
+func NewDecideDeviceRequestWithBody(server string, userCode string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_code", userCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/devices/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPreviewMyErasureRequest constructs an http.Request for the PreviewMyErasure method
 func NewPreviewMyErasureRequest(server string) (*http.Request, error) {
 	var err error
@@ -14391,6 +14908,101 @@ func NewExportMeRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMyGrantsRequest constructs an http.Request for the ListMyGrants method
+func NewListMyGrantsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeMyGrantRequest constructs an http.Request for the RevokeMyGrant method
+func NewRevokeMyGrantRequest(server string, grant GrantPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "grant", grant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAllowMyGrantRequest constructs an http.Request for the AllowMyGrant method
+func NewAllowMyGrantRequest(server string, grant GrantPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "grant", grant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants/%s/allow", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -16631,6 +17243,48 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeResponse, error)
 
+	// GetConsentWithResponse What an app asks me for
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+	GetConsentWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetConsentResponse, error)
+
+	// DecideConsentWithBodyWithResponse Allow or refuse what an app asks for
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+
+	// DecideConsentWithResponse Allow or refuse what an app asks for
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithResponse(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+
+	// GetDeviceWithResponse What a device asks me for
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+	GetDeviceWithResponse(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*GetDeviceResponse, error)
+
+	// DecideDeviceWithBodyWithResponse Allow or refuse what a device asks for
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+
+	// DecideDeviceWithResponse Allow or refuse what a device asks for
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithResponse(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+
 	// PreviewMyErasureWithResponse What erasing my data would delete, what stays, and why
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -16662,6 +17316,31 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
 	ExportMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportMeResponse, error)
+
+	// ListMyGrantsWithResponse Apps that may act for me, in all my hubs
+	//
+	// For a signed-in browser only.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+	ListMyGrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMyGrantsResponse, error)
+
+	// RevokeMyGrantWithResponse Take an app's access back
+	//
+	// Its tokens stop working at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+	RevokeMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*RevokeMyGrantResponse, error)
+
+	// AllowMyGrantWithResponse Allow an app of my hub's platform again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+	AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error)
 
 	// ListMyIntegrationsWithResponse For each of my hubs, what it is connected to, as whom, and what I see
 	//
@@ -21974,6 +22653,195 @@ func (r GetMeResponse) ContentType() string {
 	return ""
 }
 
+type GetConsentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentAsk
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetConsentResponse) GetJSON200() *ConsentAsk {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetConsentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetConsentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetConsentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetConsentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DecideConsentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		RedirectTo string `json:"redirect_to"`
+	}
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DecideConsentResponse) GetJSON200() *struct {
+	RedirectTo string `json:"redirect_to"`
+} {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideConsentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideConsentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideConsentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideConsentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDeviceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentAsk
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDeviceResponse) GetJSON200() *ConsentAsk {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDeviceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDeviceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDeviceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDeviceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDeviceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DecideDeviceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideDeviceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideDeviceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideDeviceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideDeviceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideDeviceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PreviewMyErasureResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -22119,6 +22987,136 @@ func (r ExportMeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExportMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListMyGrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AppGrants
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMyGrantsResponse) GetJSON200() *AppGrants {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMyGrantsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMyGrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMyGrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMyGrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMyGrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeMyGrantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeMyGrantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeMyGrantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeMyGrantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeMyGrantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeMyGrantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AllowMyGrantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AllowMyGrantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AllowMyGrantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AllowMyGrantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AllowMyGrantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AllowMyGrantResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -25154,6 +26152,84 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 	return ParseGetMeResponse(rsp)
 }
 
+// GetConsentWithResponse What an app asks me for
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+func (c *ClientWithResponses) GetConsentWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetConsentResponse, error) {
+	rsp, err := c.GetConsent(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetConsentResponse(rsp)
+}
+
+// DecideConsentWithBodyWithResponse Allow or refuse what an app asks for
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *ClientWithResponses) DecideConsentWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsentWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideConsentResponse(rsp)
+}
+
+// DecideConsentWithResponse Allow or refuse what an app asks for
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *ClientWithResponses) DecideConsentWithResponse(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsent(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideConsentResponse(rsp)
+}
+
+// GetDeviceWithResponse What a device asks me for
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+func (c *ClientWithResponses) GetDeviceWithResponse(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*GetDeviceResponse, error) {
+	rsp, err := c.GetDevice(ctx, userCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDeviceResponse(rsp)
+}
+
+// DecideDeviceWithBodyWithResponse Allow or refuse what a device asks for
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *ClientWithResponses) DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDeviceWithBody(ctx, userCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideDeviceResponse(rsp)
+}
+
+// DecideDeviceWithResponse Allow or refuse what a device asks for
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *ClientWithResponses) DecideDeviceWithResponse(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDevice(ctx, userCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideDeviceResponse(rsp)
+}
+
 // PreviewMyErasureWithResponse What erasing my data would delete, what stays, and why
 //
 // Returns a wrapper object for the known response body format(s).
@@ -25208,6 +26284,49 @@ func (c *ClientWithResponses) ExportMeWithResponse(ctx context.Context, reqEdito
 		return nil, err
 	}
 	return ParseExportMeResponse(rsp)
+}
+
+// ListMyGrantsWithResponse Apps that may act for me, in all my hubs
+//
+// For a signed-in browser only.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+func (c *ClientWithResponses) ListMyGrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMyGrantsResponse, error) {
+	rsp, err := c.ListMyGrants(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMyGrantsResponse(rsp)
+}
+
+// RevokeMyGrantWithResponse Take an app's access back
+//
+// Its tokens stop working at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+func (c *ClientWithResponses) RevokeMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*RevokeMyGrantResponse, error) {
+	rsp, err := c.RevokeMyGrant(ctx, grant, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeMyGrantResponse(rsp)
+}
+
+// AllowMyGrantWithResponse Allow an app of my hub's platform again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+func (c *ClientWithResponses) AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error) {
+	rsp, err := c.AllowMyGrant(ctx, grant, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAllowMyGrantResponse(rsp)
 }
 
 // ListMyIntegrationsWithResponse For each of my hubs, what it is connected to, as whom, and what I see
@@ -29509,6 +30628,136 @@ func ParseGetMeResponse(rsp *http.Response) (*GetMeResponse, error) {
 	return response, nil
 }
 
+// ParseGetConsentResponse parses an HTTP response from a GetConsentWithResponse call
+func ParseGetConsentResponse(rsp *http.Response) (*GetConsentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetConsentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentAsk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDecideConsentResponse parses an HTTP response from a DecideConsentWithResponse call
+func ParseDecideConsentResponse(rsp *http.Response) (*DecideConsentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideConsentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			RedirectTo string `json:"redirect_to"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDeviceResponse parses an HTTP response from a GetDeviceWithResponse call
+func ParseGetDeviceResponse(rsp *http.Response) (*GetDeviceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDeviceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentAsk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDecideDeviceResponse parses an HTTP response from a DecideDeviceWithResponse call
+func ParseDecideDeviceResponse(rsp *http.Response) (*DecideDeviceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideDeviceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePreviewMyErasureResponse parses an HTTP response from a PreviewMyErasureWithResponse call
 func ParsePreviewMyErasureResponse(rsp *http.Response) (*PreviewMyErasureResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -29616,6 +30865,97 @@ func ParseExportMeResponse(rsp *http.Response) (*ExportMeResponse, error) {
 			headers.ContentDisposition = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMyGrantsResponse parses an HTTP response from a ListMyGrantsWithResponse call
+func ParseListMyGrantsResponse(rsp *http.Response) (*ListMyGrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMyGrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AppGrants
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeMyGrantResponse parses an HTTP response from a RevokeMyGrantWithResponse call
+func ParseRevokeMyGrantResponse(rsp *http.Response) (*RevokeMyGrantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeMyGrantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAllowMyGrantResponse parses an HTTP response from a AllowMyGrantWithResponse call
+func ParseAllowMyGrantResponse(rsp *http.Response) (*AllowMyGrantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AllowMyGrantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -72,6 +72,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock, Events: events}
 	s.providers = &gateway.IdentityProviders{Store: s.db, Clock: clock, Sealer: s.keyring}
 	s.access = &gateway.Access{Store: s.db, Clock: clock}
+	oauth := &gateway.OAuth{Store: s.db, Clock: clock, Hubs: s.hubs, Attempts: &gateway.Attempts{Clock: clock}}
 	s.operators = &gateway.Operators{Store: s.db, Clock: clock}
 
 	inProcess := map[string]http.Handler{}
@@ -125,13 +126,14 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}
-	s.jobs, err = s.db.Runner(jobs.New(tasks), store.JobsOptions{
-		Queues: map[string]int{gateway.QueueMedia: cfg.MediaWorkers}, Periodic: jobs.Schedule(), OnError: jobs.LogErrors(log),
-	})
+	tokens, err := api.NewTokens(ctx, s.db, s.keyring, cfg.BaseURL, clock)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := api.NewTokens(ctx, s.db, s.keyring, cfg.BaseURL, clock)
+	tasks.Sweeps = append(tasks.Sweeps, oauth.Sweep, tokens.RotateIfDue)
+	s.jobs, err = s.db.Runner(jobs.New(tasks), store.JobsOptions{
+		Queues: map[string]int{gateway.QueueMedia: cfg.MediaWorkers}, Periodic: jobs.Schedule(), OnError: jobs.LogErrors(log),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -140,10 +142,10 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	s.api, err = api.New(api.Config{
-		BaseURL: cfg.BaseURL, Tokens: tokens, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
+		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
 		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
-			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access,
+			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
 			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},

@@ -38,6 +38,117 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Apps that may act for me, in all my hubs
+         * @description For a signed-in browser only.
+         */
+        get: operations["listMyGrants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/grants/{grant}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take an app's access back
+         * @description Its tokens stop working at once.
+         */
+        delete: operations["revokeMyGrant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/grants/{grant}/allow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Allow an app of my hub's platform again */
+        post: operations["allowMyGrant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/consents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** What an app asks me for */
+        get: operations["getConsent"];
+        put?: never;
+        /** Allow or refuse what an app asks for */
+        post: operations["decideConsent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/devices/{user_code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        /** What a device asks me for */
+        get: operations["getDevice"];
+        put?: never;
+        /** Allow or refuse what a device asks for */
+        post: operations["decideDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}": {
         parameters: {
             query?: never;
@@ -2787,6 +2898,64 @@ export interface components {
         MyIntegrations: {
             items: components["schemas"]["MyIntegration"][];
         };
+        ScopeText: {
+            name: string;
+            /** @description In plain words */
+            title: string;
+        };
+        AppShown: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            type: "machine" | "web" | "browser" | "native";
+        };
+        ConsentAsk: {
+            client: components["schemas"]["AppShown"];
+            /** @description Host that the answer goes to; absent for a device */
+            returns_to?: string;
+            scopes: components["schemas"]["ScopeText"][];
+            /** @description In which of them I can allow it; empty when I am in no hub of the app */
+            hubs: components["schemas"]["ConsentAskHub"][];
+        };
+        ConsentAskHub: {
+            id: string;
+            name: string;
+            /** @description I allowed all of this there before */
+            allowed: boolean;
+        };
+        ConsentDecision: {
+            /** @enum {string} */
+            decision: "allow" | "deny";
+            /** @description In which hub; needed to allow */
+            hub_id?: string;
+        };
+        AppGrant: {
+            id: string;
+            client: components["schemas"]["AppShown"];
+            hub: components["schemas"]["HubName"];
+            scopes: components["schemas"]["ScopeText"][];
+            /**
+             * @description How it came: on our page, with a device's code, or brought along by the hub's platform
+             * @enum {string}
+             */
+            via: "consent" | "device" | "exchange";
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            last_used_at?: string;
+            /**
+             * Format: date-time
+             * @description I took it back; I can allow it again
+             */
+            revoked_at?: string;
+        };
+        AppGrants: {
+            items: components["schemas"]["AppGrant"][];
+        };
+        HubName: {
+            id: string;
+            name: string;
+        };
         /**
          * @example {
          *       "hub": {
@@ -4282,6 +4451,38 @@ export interface components {
         };
     };
     responses: {
+        /** @description The question */
+        ConsentAsk: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "client": {
+                 *         "id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0b",
+                 *         "name": "Course rooms",
+                 *         "type": "web"
+                 *       },
+                 *       "returns_to": "rooms.example.org",
+                 *       "scopes": [
+                 *         {
+                 *           "name": "library:read",
+                 *           "title": "See and play the media library"
+                 *         }
+                 *       ],
+                 *       "hubs": [
+                 *         {
+                 *           "id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c",
+                 *           "name": "Biology",
+                 *           "allowed": false
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConsentAsk"];
+            };
+        };
         /** @description The identity provider */
         IdentityProvider: {
             headers: {
@@ -4450,6 +4651,8 @@ export interface components {
     parameters: {
         /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
         HubPath: string;
+        /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+        GrantPath: string;
         IdPath: string;
         /** @description `next` of the page before, with the same other parameters */
         PageCursor: string;
@@ -4478,7 +4681,19 @@ export interface components {
         /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
         IdempotencyKey: string;
     };
-    requestBodies: never;
+    requestBodies: {
+        ConsentDecision: {
+            content: {
+                /**
+                 * @example {
+                 *       "decision": "allow",
+                 *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConsentDecision"];
+            };
+        };
+    };
     headers: {
         /** @description The name of the file */
         ContentDisposition: string;
@@ -4530,6 +4745,195 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MyIntegrations"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMyGrants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What I allow, newest first in each hub; also what I took back from an app that cannot ask me itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "gnt_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *           "client": {
+                     *             "id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0b",
+                     *             "name": "Course rooms",
+                     *             "type": "web"
+                     *           },
+                     *           "hub": {
+                     *             "id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c",
+                     *             "name": "Biology"
+                     *           },
+                     *           "scopes": [
+                     *             {
+                     *               "name": "library:read",
+                     *               "title": "See and play the media library"
+                     *             }
+                     *           ],
+                     *           "via": "consent",
+                     *           "created_at": "2026-11-22T10:00:00Z",
+                     *           "last_used_at": "2026-11-22T10:20:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppGrants"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeMyGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    allowMyGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Allowed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ConsentAsk"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    decideConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConsentDecision"];
+        responses: {
+            /** @description Where the browser goes on, back at the app */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "redirect_to": "https://rooms.example.org/callback?code=…&iss=https%3A%2F%2Fisthmus.example.org&state=af0ifjsldkj"
+                     *     }
+                     */
+                    "application/json": {
+                        redirect_to: string;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ConsentAsk"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    decideDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConsentDecision"];
+        responses: {
+            /** @description The device goes on by itself */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
