@@ -24,9 +24,21 @@ const defaultThumbWidth, maxThumbWidth = 480, 1920
 // routeFiles mounts what is opened by address alone: pictures and playback of our own assets.
 func (s *Server) routeFiles() {
 	for _, add := range []func(string, echo.HandlerFunc, ...echo.MiddlewareFunc) *echo.Route{s.echo.GET, s.echo.HEAD} {
-		add("/thumbs/:ticket", s.thumbnail)
-		add("/captions/:ticket", s.caption)
-		add("/play/:ticket/*", s.play)
+		add("/thumbs/:ticket", s.thumbnail, shareable)
+		add("/captions/:ticket", s.caption, shareable)
+		add("/play/:ticket/*", s.play, shareable)
+	}
+}
+
+// shareable lets pages of other origins show what they were given the address of: the ticket in it is
+// the permission, no cookie is looked at, and players fetch with scripts.
+func shareable(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		return next(c)
 	}
 }
 
