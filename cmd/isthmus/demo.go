@@ -134,7 +134,7 @@ func writeFile(path string, v any) error {
 
 // identity is what the demo identity provider will say of a person.
 func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
-	id := gateway.Identity{Issuer: issuer, Subject: p.Email, Email: p.Email, EmailVerified: true, Name: p.Name}
+	id := gateway.Identity{Issuer: issuer, Subject: demo.Subject(p.Email), Email: p.Email, EmailVerified: true, Name: p.Name}
 	for _, m := range demoHubs {
 		m.Role = gateway.Role(p.Role)
 		id.Memberships = append(id.Memberships, m)
@@ -144,7 +144,10 @@ func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
 
 func (s *server) demoIssuer() string { return s.cfg.BaseURL + "/demo-idp" }
 
-const demoClientID = "isthmus"
+const (
+	demoClientID = "isthmus"
+	demoAppID    = "lakeside-spaces" // whose tokens can be exchanged for ours
+)
 
 // openDemo mounts the embedded platform and the demo identity provider, makes the demo's account,
 // hubs and people at the first start, and lets people sign in there unless a real provider is named.
@@ -164,7 +167,7 @@ func (s *server) openDemo(ctx context.Context) error {
 			Next("Start it at its own address, or with another --data folder.")
 	}
 	provider := demo.Config{
-		Issuer: s.demoIssuer(), ClientID: demoClientID, RedirectURI: s.cfg.BaseURL + "/auth/callback", Log: s.log,
+		Issuer: s.demoIssuer(), ClientID: demoClientID, RedirectURI: s.cfg.BaseURL + "/auth/callback", AppID: demoAppID, Log: s.log,
 		ClientSecret: gateway.Secret(gateway.NewToken()),
 	}
 	roles := map[string]map[string]gateway.Role{}
@@ -194,7 +197,7 @@ func (s *server) openDemo(ctx context.Context) error {
 		s.verifier.Local[provider.Issuer] = s.local
 		if err := s.providers.Fix(gateway.OpenedProvider{Secret: provider.ClientSecret, IdentityProvider: gateway.IdentityProvider{
 			Row: gateway.Row{ID: gateway.ProviderIDDemo}, Issuer: provider.Issuer, ClientID: provider.ClientID,
-			Name: "Demo spaces platform", Source: gateway.ProviderDemo,
+			Name: "Demo spaces platform", Source: gateway.ProviderDemo, Audiences: []string{demoAppID},
 		}}); err != nil {
 			return err
 		}
@@ -212,7 +215,7 @@ func (s *server) openDemo(ctx context.Context) error {
 // and the admin is the operator unless there is one.
 func (s *server) demoRights(ctx context.Context, d demoFile) error {
 	if s.cfg.DemoOperator {
-		if err := s.operators.Ensure(ctx, s.demoIssuer(), d.People[0].Email, d.People[0].Name); err != nil {
+		if err := s.operators.Ensure(ctx, s.demoIssuer(), demo.Subject(d.People[0].Email), d.People[0].Name); err != nil {
 			return err
 		}
 	}

@@ -234,7 +234,7 @@ func (p *Provider) CodeExchange(_ context.Context, r *op.ClientRequest[oidc.Acce
 		return nil, err
 	}
 	access := gateway.NewToken()
-	claims := oidc.NewIDTokenClaims(p.cfg.Issuer, subject(l.person), []string{l.request.ClientID}, time.Now().Add(tokenLife), l.at,
+	claims := oidc.NewIDTokenClaims(p.cfg.Issuer, Subject(l.person.Email), []string{l.request.ClientID}, time.Now().Add(tokenLife), l.at,
 		l.request.Nonce, "", []string{"pwd"}, l.request.ClientID, 0)
 	claims.SetUserInfo(p.about(l.person))
 	var err error
