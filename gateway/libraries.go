@@ -77,7 +77,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 	err = retryConflict(func() error { // two imports of one entry at once: the second finds the first
 		return s.Store.Tx(ctx, func(tx Tx) error {
 			var err error
-			it, job, oldAsset, created, err = s.ask(ctx, tx, want, asked && m.Status == MediaReady)
+			it, job, oldAsset, created, err = s.ask(ctx, tx, a, want, asked && m.Status == MediaReady)
 			return err
 		})
 	})
@@ -96,7 +96,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 }
 
 // ask finds the item or makes it, with a job, in one transaction.
-func (s *Library) ask(ctx context.Context, tx Tx, want LibraryItem, ready bool) (it LibraryItem, job Job, oldAsset string, created bool, err error) {
+func (s *Library) ask(ctx context.Context, tx Tx, a Actor, want LibraryItem, ready bool) (it LibraryItem, job Job, oldAsset string, created bool, err error) {
 	it, err = tx.Library().Find(ctx, want)
 	switch {
 	case CodeOf(err) == NotFound:
@@ -134,6 +134,9 @@ func (s *Library) ask(ctx context.Context, tx Tx, want LibraryItem, ready bool) 
 		err = tx.Library().Update(ctx, &it)
 	}
 	if err != nil {
+		return it, job, "", false, err
+	}
+	if err = audit(ctx, tx, a, "library.import", it.ID, itemFacts(it)); err != nil {
 		return it, job, "", false, err
 	}
 	return it, job, oldAsset, created, s.tell(ctx, tx, it, job, typ)

@@ -396,6 +396,9 @@ func (s *Library) Reconcile(ctx context.Context, a Actor) (ReconcileReport, erro
 	u, err := ins.changeUpkeep(ctx, in.ID, func(tx Tx, u *Upkeep) error {
 		if u.Report.StartedAt.IsZero() == u.Report.EndedAt.IsZero() { // none is under way
 			u.Report = ReconcileReport{AskedAt: s.Clock()}
+			if err := audit(ctx, tx, a, "integration.reconcile", in.ID, map[string]any{}); err != nil {
+				return err
+			}
 		}
 		return tx.Enqueue(ctx, ReconcileLibrary{in.ID}, Sooner(s.Clock()))
 	})

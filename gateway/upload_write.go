@@ -251,6 +251,9 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 		if err := tx.Enqueue(ctx, IngestUpload{UploadID: id}); err != nil {
 			return err
 		}
+		if err := audit(ctx, tx, a, "upload.finish", id, map[string]any{"size": u.Size, "sha256": have}); err != nil {
+			return err
+		}
 		return s.tell(ctx, tx, *u, "upload.finished")
 	})
 	if err != nil {

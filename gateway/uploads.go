@@ -266,6 +266,9 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
 			return err
 		}
+		if err := audit(ctx, tx, a, "upload.cancel", id, map[string]any{"size": u.Size}); err != nil {
+			return err
+		}
 		return s.tell(ctx, tx, *u, "upload.cancelled")
 	})
 	if err != nil {
@@ -325,6 +328,9 @@ func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error)
 		}
 		moved = u.IntegrationID != o.Integration.ID && u.EntryID == ""
 		u.clear()
+		if err := audit(ctx, tx, a, "upload.retry", id, map[string]any{"size": u.Size}); err != nil {
+			return err
+		}
 		if u.EntryID != "" {
 			u.State = UploadProcessing
 			if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {

@@ -120,6 +120,9 @@ func (s *Webhooks) Test(ctx context.Context, a Actor, endpointID string) (Webhoo
 		if err != nil {
 			return err
 		}
+		if err = audit(ctx, tx, a, "webhook.test", w.ID, map[string]any{"host": w.Host()}); err != nil {
+			return err
+		}
 		return answered(ctx, tx, d)
 	})
 	return d, err
@@ -137,6 +140,9 @@ func (s *Webhooks) Redeliver(ctx context.Context, a Actor, endpointID, id string
 	d, err := changeRow(ctx, s.Store, func(t Tables) Rows[WebhookDelivery] { return t.Deliveries() }, Scope(a.HubID), id, func(tx Tx, d *WebhookDelivery) error {
 		if d.EndpointID != w.ID {
 			return E(NotFound, "", "There is no such delivery.")
+		}
+		if err := audit(ctx, tx, a, "webhook.redeliver", w.ID, map[string]any{"host": w.Host(), "delivery": d.ID}); err != nil {
+			return err
 		}
 		now := s.Clock()
 		return again(ctx, tx, d, now)
