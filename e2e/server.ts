@@ -56,6 +56,12 @@ export class Server {
     return JSON.parse(readFileSync(join(this.data, "demo.json"), "utf8")) as Demo;
   }
 
+  /** The arguments of another command on the same data. */
+  command(...words: string[]): string[] {
+    const args = [...words, "--data", this.data];
+    return process.env.ISTHMUS_TEST_POSTGRES ? [...args, "--db", process.env.ISTHMUS_TEST_POSTGRES] : args;
+  }
+
   /** Starts the process and waits until it says that it is ready. */
   async run(): Promise<void> {
     const bin = process.env.ISTHMUS_BIN ?? resolve(import.meta.dirname, "../bin/isthmus");
