@@ -324,13 +324,13 @@ type ServerInterface interface {
 	GetConsent(ctx echo.Context, id string) error
 	// DecideConsent Allow or refuse what an app asks for
 	// (POST /v1/me/consents/{id})
-	DecideConsent(ctx echo.Context, id string) error
+	DecideConsent(ctx echo.Context, id string, params DecideConsentParams) error
 	// GetDevice What a device asks me for
 	// (GET /v1/me/devices/{user_code})
 	GetDevice(ctx echo.Context, userCode string) error
 	// DecideDevice Allow or refuse what a device asks for
 	// (POST /v1/me/devices/{user_code})
-	DecideDevice(ctx echo.Context, userCode string) error
+	DecideDevice(ctx echo.Context, userCode string, params DecideDeviceParams) error
 	// PreviewMyErasure What erasing my data would delete, what stays, and why
 	// (GET /v1/me/erasure)
 	PreviewMyErasure(ctx echo.Context) error
@@ -348,7 +348,7 @@ type ServerInterface interface {
 	RevokeMyGrant(ctx echo.Context, grant GrantPath) error
 	// AllowMyGrant Allow an app of my hub's platform again
 	// (POST /v1/me/grants/{grant}/allow)
-	AllowMyGrant(ctx echo.Context, grant GrantPath) error
+	AllowMyGrant(ctx echo.Context, grant GrantPath, params AllowMyGrantParams) error
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	// (GET /v1/me/integrations)
 	ListMyIntegrations(ctx echo.Context) error
@@ -4064,8 +4064,28 @@ func (w *ServerInterfaceWrapper) DecideConsent(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideConsentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DecideConsent(ctx, id)
+	err = w.Handler.DecideConsent(ctx, id, params)
 	return err
 }
 
@@ -4096,8 +4116,28 @@ func (w *ServerInterfaceWrapper) DecideDevice(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_code: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideDeviceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DecideDevice(ctx, userCode)
+	err = w.Handler.DecideDevice(ctx, userCode, params)
 	return err
 }
 
@@ -4184,8 +4224,28 @@ func (w *ServerInterfaceWrapper) AllowMyGrant(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AllowMyGrantParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.AllowMyGrant(ctx, grant)
+	err = w.Handler.AllowMyGrant(ctx, grant, params)
 	return err
 }
 
@@ -9511,8 +9571,9 @@ func (response GetConsentdefaultApplicationProblemPlusJSONResponse) VisitGetCons
 }
 
 type DecideConsentRequestObject struct {
-	ID   string `json:"id"`
-	Body *DecideConsentJSONRequestBody
+	ID     string `json:"id"`
+	Params DecideConsentParams
+	Body   *DecideConsentJSONRequestBody
 }
 
 type DecideConsentResponseObject interface {
@@ -9593,6 +9654,7 @@ func (response GetDevicedefaultApplicationProblemPlusJSONResponse) VisitGetDevic
 
 type DecideDeviceRequestObject struct {
 	UserCode string `json:"user_code"`
+	Params   DecideDeviceParams
 	Body     *DecideDeviceJSONRequestBody
 }
 
@@ -9816,7 +9878,8 @@ func (response RevokeMyGrantdefaultApplicationProblemPlusJSONResponse) VisitRevo
 }
 
 type AllowMyGrantRequestObject struct {
-	Grant GrantPath `json:"grant"`
+	Grant  GrantPath `json:"grant"`
+	Params AllowMyGrantParams
 }
 
 type AllowMyGrantResponseObject interface {
@@ -14577,10 +14640,11 @@ func (sh *strictHandler) GetConsent(ctx echo.Context, id string) error {
 }
 
 // DecideConsent operation middleware
-func (sh *strictHandler) DecideConsent(ctx echo.Context, id string) error {
+func (sh *strictHandler) DecideConsent(ctx echo.Context, id string, params DecideConsentParams) error {
 	var request DecideConsentRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	var body DecideConsentJSONRequestBody
 	var err error
@@ -14650,10 +14714,11 @@ func (sh *strictHandler) GetDevice(ctx echo.Context, userCode string) error {
 }
 
 // DecideDevice operation middleware
-func (sh *strictHandler) DecideDevice(ctx echo.Context, userCode string) error {
+func (sh *strictHandler) DecideDevice(ctx echo.Context, userCode string, params DecideDeviceParams) error {
 	var request DecideDeviceRequestObject
 
 	request.UserCode = userCode
+	request.Params = params
 
 	var body DecideDeviceJSONRequestBody
 	var err error
@@ -14840,10 +14905,11 @@ func (sh *strictHandler) RevokeMyGrant(ctx echo.Context, grant GrantPath) error 
 }
 
 // AllowMyGrant operation middleware
-func (sh *strictHandler) AllowMyGrant(ctx echo.Context, grant GrantPath) error {
+func (sh *strictHandler) AllowMyGrant(ctx echo.Context, grant GrantPath, params AllowMyGrantParams) error {
 	var request AllowMyGrantRequestObject
 
 	request.Grant = grant
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.AllowMyGrant(ctx.Request().Context(), request.(AllowMyGrantRequestObject))

@@ -3177,14 +3177,14 @@ type UploadInput struct {
 	Size int64     `json:"size"`
 	Tags *[]string `json:"tags,omitempty"`
 
-	// Target library: for a client with library:write; the file waits to be registered and makes no entry
+	// Target kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
 	Target *UploadInputTarget `json:"target,omitempty"`
 
 	// Title Name of the entry; default: the name without its ending
 	Title *string `json:"title,omitempty"`
 }
 
-// UploadInputTarget library: for a client with library:write; the file waits to be registered and makes no entry
+// UploadInputTarget kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
 type UploadInputTarget string
 
 // UploadPage defines model for UploadPage.
@@ -3958,8 +3958,26 @@ type TestWebhookParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DecideConsentParams defines parameters for DecideConsent.
+type DecideConsentParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideDeviceParams defines parameters for DecideDevice.
+type DecideDeviceParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // EraseMeParams defines parameters for EraseMe.
 type EraseMeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// AllowMyGrantParams defines parameters for AllowMyGrant.
+type AllowMyGrantParams struct {
 	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -5195,14 +5213,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-	DecideConsentWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DecideConsentWithBody(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DecideConsent Allow or refuse what an app asks for
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-	DecideConsent(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DecideConsent(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDevice What a device asks me for
 	//
@@ -5214,14 +5232,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-	DecideDeviceWithBody(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DecideDeviceWithBody(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DecideDevice Allow or refuse what a device asks for
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-	DecideDevice(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DecideDevice(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PreviewMyErasure What erasing my data would delete, what stays, and why
 	//
@@ -5268,7 +5286,7 @@ type ClientInterface interface {
 	// AllowMyGrant Allow an app of my hub's platform again
 	//
 	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
-	AllowMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	AllowMyGrant(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	//
@@ -7725,8 +7743,8 @@ func (c *Client) GetConsent(ctx context.Context, id string, reqEditors ...Reques
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-func (c *Client) DecideConsentWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDecideConsentRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) DecideConsentWithBody(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7742,8 +7760,8 @@ func (c *Client) DecideConsentWithBody(ctx context.Context, id string, contentTy
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-func (c *Client) DecideConsent(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDecideConsentRequest(c.Server, id, body)
+func (c *Client) DecideConsent(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7774,8 +7792,8 @@ func (c *Client) GetDevice(ctx context.Context, userCode string, reqEditors ...R
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-func (c *Client) DecideDeviceWithBody(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDecideDeviceRequestWithBody(c.Server, userCode, contentType, body)
+func (c *Client) DecideDeviceWithBody(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequestWithBody(c.Server, userCode, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7791,8 +7809,8 @@ func (c *Client) DecideDeviceWithBody(ctx context.Context, userCode string, cont
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-func (c *Client) DecideDevice(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDecideDeviceRequest(c.Server, userCode, body)
+func (c *Client) DecideDevice(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequest(c.Server, userCode, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7908,8 +7926,8 @@ func (c *Client) RevokeMyGrant(ctx context.Context, grant GrantPath, reqEditors 
 // AllowMyGrant Allow an app of my hub's platform again
 //
 // Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
-func (c *Client) AllowMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAllowMyGrantRequest(c.Server, grant)
+func (c *Client) AllowMyGrant(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAllowMyGrantRequest(c.Server, grant, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14679,18 +14697,18 @@ func NewGetConsentRequest(server string, id string) (*http.Request, error) {
 }
 
 // NewDecideConsentRequest calls the generic DecideConsent builder with application/json body
-func NewDecideConsentRequest(server string, id string, body DecideConsentJSONRequestBody) (*http.Request, error) {
+func NewDecideConsentRequest(server string, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewDecideConsentRequestWithBody(server, id, "application/json", bodyReader)
+	return NewDecideConsentRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewDecideConsentRequestWithBody constructs an http.Request for the DecideConsent method, with any body, and a specified content type
-func NewDecideConsentRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewDecideConsentRequestWithBody(server string, id string, params *DecideConsentParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14721,6 +14739,21 @@ func NewDecideConsentRequestWithBody(server string, id string, contentType strin
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -14760,18 +14793,18 @@ func NewGetDeviceRequest(server string, userCode string) (*http.Request, error) 
 }
 
 // NewDecideDeviceRequest calls the generic DecideDevice builder with application/json body
-func NewDecideDeviceRequest(server string, userCode string, body DecideDeviceJSONRequestBody) (*http.Request, error) {
+func NewDecideDeviceRequest(server string, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewDecideDeviceRequestWithBody(server, userCode, "application/json", bodyReader)
+	return NewDecideDeviceRequestWithBody(server, userCode, params, "application/json", bodyReader)
 }
 
 // NewDecideDeviceRequestWithBody constructs an http.Request for the DecideDevice method, with any body, and a specified content type
-func NewDecideDeviceRequestWithBody(server string, userCode string, contentType string, body io.Reader) (*http.Request, error) {
+func NewDecideDeviceRequestWithBody(server string, userCode string, params *DecideDeviceParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14802,6 +14835,21 @@ func NewDecideDeviceRequestWithBody(server string, userCode string, contentType 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -14977,7 +15025,7 @@ func NewRevokeMyGrantRequest(server string, grant GrantPath) (*http.Request, err
 }
 
 // NewAllowMyGrantRequest constructs an http.Request for the AllowMyGrant method
-func NewAllowMyGrantRequest(server string, grant GrantPath) (*http.Request, error) {
+func NewAllowMyGrantRequest(server string, grant GrantPath, params *AllowMyGrantParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -15005,6 +15053,21 @@ func NewAllowMyGrantRequest(server string, grant GrantPath) (*http.Request, erro
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -17255,14 +17318,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-	DecideConsentWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+	DecideConsentWithBodyWithResponse(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
 
 	// DecideConsentWithResponse Allow or refuse what an app asks for
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-	DecideConsentWithResponse(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+	DecideConsentWithResponse(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
 
 	// GetDeviceWithResponse What a device asks me for
 	//
@@ -17276,14 +17339,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-	DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+	DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
 
 	// DecideDeviceWithResponse Allow or refuse what a device asks for
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-	DecideDeviceWithResponse(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+	DecideDeviceWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
 
 	// PreviewMyErasureWithResponse What erasing my data would delete, what stays, and why
 	//
@@ -17340,7 +17403,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
-	AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error)
+	AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error)
 
 	// ListMyIntegrationsWithResponse For each of my hubs, what it is connected to, as whom, and what I see
 	//
@@ -26170,8 +26233,8 @@ func (c *ClientWithResponses) GetConsentWithResponse(ctx context.Context, id str
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-func (c *ClientWithResponses) DecideConsentWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
-	rsp, err := c.DecideConsentWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) DecideConsentWithBodyWithResponse(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsentWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -26183,8 +26246,8 @@ func (c *ClientWithResponses) DecideConsentWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
-func (c *ClientWithResponses) DecideConsentWithResponse(ctx context.Context, id string, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
-	rsp, err := c.DecideConsent(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) DecideConsentWithResponse(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsent(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -26209,8 +26272,8 @@ func (c *ClientWithResponses) GetDeviceWithResponse(ctx context.Context, userCod
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-func (c *ClientWithResponses) DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
-	rsp, err := c.DecideDeviceWithBody(ctx, userCode, contentType, body, reqEditors...)
+func (c *ClientWithResponses) DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDeviceWithBody(ctx, userCode, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -26222,8 +26285,8 @@ func (c *ClientWithResponses) DecideDeviceWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
-func (c *ClientWithResponses) DecideDeviceWithResponse(ctx context.Context, userCode string, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
-	rsp, err := c.DecideDevice(ctx, userCode, body, reqEditors...)
+func (c *ClientWithResponses) DecideDeviceWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDevice(ctx, userCode, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -26321,8 +26384,8 @@ func (c *ClientWithResponses) RevokeMyGrantWithResponse(ctx context.Context, gra
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
-func (c *ClientWithResponses) AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error) {
-	rsp, err := c.AllowMyGrant(ctx, grant, reqEditors...)
+func (c *ClientWithResponses) AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error) {
+	rsp, err := c.AllowMyGrant(ctx, grant, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -4188,11 +4188,8 @@ export interface components {
             /** @description Checked when it is given; tells then, too, whether two registrations mean the same content */
             sha256?: string;
             tags?: string[];
-            /**
-             * @description Besides what the file says of itself
-             * @default false
-             */
-            is_360: boolean;
+            /** @description Besides what the file says of itself */
+            is_360?: boolean;
             owner?: components["schemas"]["OwnerName"];
             /** @description With the whole hub; default: when it has no owner */
             shared?: boolean;
@@ -4222,8 +4219,7 @@ export interface components {
         };
         LibraryPushChange: {
             external_id: string;
-            /** @default false */
-            remove: boolean;
+            remove?: boolean;
             /** @description The version that you last saw */
             etag?: string;
             media?: components["schemas"]["PushedMedia"];
@@ -4235,8 +4231,7 @@ export interface components {
             upload_id?: string;
             sha256?: string;
             tags?: string[];
-            /** @default false */
-            is_360: boolean;
+            is_360?: boolean;
             owner?: components["schemas"]["OwnerName"];
             shared?: boolean;
         };
@@ -4298,11 +4293,10 @@ export interface components {
             /** @description The client's own mark of the file, to find it again on another device */
             fingerprint?: string;
             /**
-             * @description library: for a client with library:write; the file waits to be registered and makes no entry
-             * @default kaltura
+             * @description kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
              * @enum {string}
              */
-            target: "kaltura" | "library";
+            target?: "kaltura" | "library";
         };
         FinishInput: {
             /** Format: int64 */
