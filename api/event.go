@@ -192,7 +192,7 @@ const eventMark = "e1:"
 
 // ListEvents gives the event log for catching up.
 func (s *Server) ListEvents(ctx context.Context, r ListEventsRequestObject) (ListEventsResponseObject, error) {
-	var seq int64
+	seq := gateway.FromBeginning
 	switch cursor := deref(r.Params.Cursor); {
 	case cursor != "":
 		raw, err := base64.RawURLEncoding.DecodeString(cursor)

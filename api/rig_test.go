@@ -81,6 +81,7 @@ var people = []demo.Person{
 	{Email: "ada@example.org", Password: "ada-pass", Name: "Ada Admin", Roles: map[string]gateway.Role{"bio": gateway.RoleAdmin, "free": gateway.RoleAdmin}},
 	{Email: "pat@example.org", Password: "pat-pass", Name: "Pat Participant", Roles: map[string]gateway.Role{"bio": gateway.RoleParticipant}},
 	{Email: "eve@example.org", Password: "eve-pass", Name: "Eve Elsewhere", Roles: map[string]gateway.Role{"other": gateway.RoleAdmin}},
+	{Email: "otto@example.org", Password: "otto-pass", Name: "Otto Other", Roles: map[string]gateway.Role{"other": gateway.RoleParticipant}},
 	{Email: "uma@example.org", Password: "uma-pass", Name: "Uma Unverified", Unverified: true, Roles: map[string]gateway.Role{"bio": gateway.RoleParticipant}},
 }
 

@@ -100,8 +100,11 @@ func (e Event) message() Live {
 	return Live{e.Seq, id, e.HubID, e.Type, e.Subject, e.At, e.Data}
 }
 
-// FromNow asks Listen for what happens from now on only.
-const FromNow int64 = -1
+// FromNow asks Listen and List for what happens from now on only, FromBeginning List for all that is kept.
+const (
+	FromNow       int64 = -1
+	FromBeginning int64 = -2
+)
 
 // Listen streams what the actor may see after seq (FromNow, or the last one seen, 0 = from the
 // beginning of the log) until ctx ends, then closes the channel. A reader may be as slow as it
@@ -148,10 +151,12 @@ func (s *Events) List(ctx context.Context, a Actor, seq int64, n int) (EventsPag
 	if err != nil {
 		return EventsPage{}, err
 	}
-	if seq < 0 {
+	switch seq {
+	case FromNow:
 		return EventsPage{Next: last}, nil
-	}
-	if seq > 0 {
+	case FromBeginning:
+		seq = 0
+	default:
 		first, err := s.Store.Events().First(ctx)
 		if err != nil {
 			return EventsPage{}, err

@@ -4816,7 +4816,10 @@ export interface operations {
     allowMyGrant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 grant: components["parameters"]["GrantPath"];
@@ -4857,7 +4860,10 @@ export interface operations {
     decideConsent: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Id of an authorization request, from the address of the consent page
@@ -4910,7 +4916,10 @@ export interface operations {
     decideDevice: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description As the device shows it; case and dashes do not matter
