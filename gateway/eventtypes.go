@@ -56,14 +56,14 @@ var EventTypes = []EventType{
 	{"mapping.pending", "Mapping to be approved", "A person waits for an admin to approve their Kaltura user.", exampleMapping(MappingPending, MappedMatched)},
 	{"mapping.unlinked", "Mapping unlinked", "An admin cut the link between a person and a Kaltura user.", exampleMapping(MappingUnlinked, MappedMatched)},
 
+	{"media.tagged", "Media marked as 360°", "An entry in Kaltura got the tag 360.", map[string]any{"tag": Tag360}},
+
 	{"member.erased", "Member erased", "The data of a member were erased; the id leads to nobody any more.", map[string]any{"participant_id": exampleMemberID}},
 	{"member.erasing", "Member being erased", "A member's data are being erased; they are out at once.", exampleMember(true, true)},
 	{"member.left", "Member left", "The identity provider or an admin says that a member has left. What they made stays.", exampleMember(true, false)},
 	{"member.reinstated", "Member reinstated", "A suspended member is let in again.", exampleMember(false, false)},
 	{"member.signed_out", "Member signed out", "The identity provider ended a member's browser sessions.", exampleMember(false, false)},
 	{"member.suspended", "Member suspended", "A member is shut out until somebody reinstates them.", exampleMember(true, true)},
-
-	{"media.tagged", "Media marked as 360°", "An entry in Kaltura got the tag 360.", map[string]any{"tag": Tag360}},
 
 	{"upload.cancelled", "Upload cancelled", "Somebody stopped an upload before its entry existed.", exampleUpload(UploadCancelled, 0, nil)},
 	{"upload.created", "Upload announced", "A file was announced; its bytes may be sent.", exampleUpload(UploadReceiving, 0, nil)},

@@ -261,14 +261,16 @@ func (s *People) toldOf(ctx context.Context, tx Tx, p IdentityProvider, w Provid
 	if !one.hears(told) {
 		return nil
 	}
+	typ := WordLeft
 	switch w.Type {
 	case WordLeft:
 		one.left(now, told)
 	case WordSuspended:
 		one.left(now, told)
-		one.Held = true
+		one.Held, typ = true, WordSuspended
 	case WordReinstated:
 		one.SuspendedAt, one.Held, one.ToldAt = nil, false, &told
+		typ = WordReinstated
 	}
 	if err := tx.Participants().Update(ctx, &one); err != nil {
 		return err
@@ -276,7 +278,7 @@ func (s *People) toldOf(ctx context.Context, tx Tx, p IdentityProvider, w Provid
 	if before.Held == one.Held && (before.SuspendedAt == nil) == (one.SuspendedAt == nil) {
 		return nil
 	}
-	return s.settle(ctx, tx, Actor{HubID: one.HubID, ClientID: p.ID}, one, w.Type)
+	return s.settle(ctx, tx, Actor{HubID: one.HubID, ClientID: p.ID}, one, typ)
 }
 
 // signedOut ends browser sessions that the provider ended.
