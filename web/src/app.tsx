@@ -25,6 +25,7 @@ const routes: Route[] = [
   { pattern: "/hubs/:hub/library", load: () => import("./pages/library") },
   { pattern: "/hubs/:hub/settings/integrations/kaltura", load: () => import("./pages/kaltura") },
   { pattern: "/hubs/:hub/settings/apps", load: () => import("./pages/apps") },
+  { pattern: "/hubs/:hub/settings/audit", load: () => import("./pages/audit") },
   { pattern: "/setup", load: () => import("./pages/setup"), hubless: true },
   { pattern: "/operator", load: () => import("./pages/operator"), hubless: true },
   { pattern: "/operator/apps", load: () => import("./pages/operator-apps"), hubless: true },

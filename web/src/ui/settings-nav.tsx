@@ -3,6 +3,7 @@ import { here } from "../router";
 const pages: [string, string][] = [
   ["integrations/kaltura", "Kaltura"],
   ["apps", "Apps"],
+  ["audit", "Audit"],
 ];
 
 /** The pages of a hub's settings. */
