@@ -27,6 +27,7 @@ func (s *Server) routeFiles() {
 		add("/thumbs/:ticket", s.thumbnail, shareable)
 		add("/captions/:ticket", s.caption, shareable)
 		add("/play/:ticket/*", s.play, shareable)
+		add("/download/:ticket", s.download, shareable)
 	}
 }
 

@@ -49,6 +49,7 @@ type rig struct {
 	blobs     *media.Blobs
 	staging   *media.Staging
 	tickets   gateway.Tickets
+	library   *gateway.Library
 	tokens    *api.Tokens
 	keyring   *secrets.Keyring
 	kaltura   http.Handler
@@ -145,16 +146,21 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	}
 	r.tokens, err = api.NewTokens(t.Context(), db, keyring, r.base, clock)
 	must(err)
+	r.library = &gateway.Library{
+		Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events,
+		Fetcher: outbound.NewSource(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), Sealer: keyring, BaseURL: r.base,
+	}
+	uploads := &gateway.Uploads{
+		Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
+		Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30, Blobs: r.blobs,
+	}
+	r.library.Uploads = uploads
 	r.api, err = api.New(api.Config{
 		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
 			Hubs: r.hubs, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Catalog: catalog,
-			Library: &gateway.Library{Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events},
-			Uploads: &gateway.Uploads{
-				Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
-				Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30,
-			},
+			Library: r.library, Uploads: uploads,
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
 			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},

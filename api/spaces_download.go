@@ -32,11 +32,12 @@ func (s *Server) download(c echo.Context) error {
 	}
 	a := gateway.Everybody(parts[0])
 	if parts[1] != "hub:" {
-		if a, err = s.viewer(ctx, parts[0], parts[1]); err != nil {
-			return err
-		}
+		a, err = s.viewer(ctx, parts[0], parts[1])
 	}
-	content, err := s.library.Content(ctx, a, parts[2])
+	var content gateway.Content
+	if err == nil {
+		content, err = s.library.Content(ctx, a, parts[2])
+	}
 	if gateway.CodeOf(err) == gateway.NotFound {
 		return errNoDownload().Because(err)
 	}
