@@ -31,6 +31,8 @@ const routes: Route[] = [
   { pattern: "/operator/apps", load: () => import("./pages/operator-apps"), hubless: true },
   { pattern: "/operator/operators", load: () => import("./pages/operator-operators"), hubless: true },
   { pattern: "/account/integrations", load: () => import("./pages/account") },
+  { pattern: "/consent/:request", load: () => import("./pages/consent"), hubless: true },
+  { pattern: "/device", load: () => import("./pages/device"), hubless: true },
   { pattern: "/connect/:secret", load: () => import("./pages/connect"), open: true },
 ];
 
