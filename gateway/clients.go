@@ -239,9 +239,9 @@ func complete(c Client) error {
 	case c.Type == ClientMachine && len(c.RedirectURIs) > 0:
 		return E(Invalid, "redirect_uri", "Nobody signs in through a machine client, so it has no redirect URIs.").
 			Next("Leave them out, or choose another type.").At("/redirect_uris")
-	case (c.Type == ClientWeb || c.Type == ClientBrowser) && len(c.RedirectURIs) == 0:
-		return E(Invalid, "redirect_uri", "People who sign in through this client have nowhere to go.").
-			Next("Name the address that takes them back.").At("/redirect_uris")
+	case c.Type == ClientWeb && len(c.RedirectURIs) == 0 && len(c.Origins) == 0:
+		return E(Invalid, "redirect_uri", "People reach this client neither by a redirect nor by a page of it.").
+			Next("Name the address that takes them back after they allowed it, or the origin of its pages.").At("/redirect_uris")
 	case c.Type == ClientBrowser && len(c.Origins) == 0:
 		return E(Invalid, "origin", "The pages of a browser client need their origin.").
 			Next("Name it in the form https://app.example.org.").At("/origins")

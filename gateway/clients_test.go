@@ -45,6 +45,7 @@ func TestClientsAreRegistered(t *testing.T) {
 			{gateway.ClientMachine, gateway.ClientDraft{Name: ref("x"), Scopes: &read, RedirectURIs: &back}, "/redirect_uris"},
 			{gateway.ClientMachine, gateway.ClientDraft{Name: ref("x"), Scopes: &read, JWKS: ref(`{"keys":[]}`)}, "/jwks"},
 			{gateway.ClientWeb, draft, "/redirect_uris"},
+			{gateway.ClientBrowser, draft, "/origins"},
 			{gateway.ClientBrowser, gateway.ClientDraft{Name: ref("x"), Scopes: &read, RedirectURIs: &back}, "/origins"},
 			{gateway.ClientBrowser, gateway.ClientDraft{Name: ref("x"), Scopes: &read, RedirectURIs: &back, Origins: &origin, JWKS: ref("{}")}, "/jwks"},
 		} {

@@ -16,7 +16,7 @@ import (
 // clientsCommand is `isthmus clients …`: what the page and the API do as well, for who has the machine.
 type clientsCommand struct {
 	List    clientsList    `cmd:"" help:"List the clients of a hub, or all."`
-	Add     clientsAdd     `cmd:"" help:"Register a client and print its secret once."`
+	Create  clientsCreate  `cmd:"" help:"Register a client and print its secret once."`
 	Rotate  clientsRotate  `cmd:"" help:"Give a client another secret; the one before goes on working for a while."`
 	Disable clientsDisable `cmd:"" help:"Switch a client off; its tokens stop working at once."`
 	Enable  clientsEnable  `cmd:"" help:"Switch a client on again."`
@@ -74,19 +74,19 @@ func (c *clientsList) Run(ctx context.Context) error {
 	}
 }
 
-type clientsAdd struct {
+type clientsCreate struct {
 	dataFlags
-	Name         string   `arg:"" help:"What the client is called, also to people who are asked to allow it."`
+	Name         string   `required:"" help:"What the client is called, also to people who are asked to allow it."`
 	Hub          string   `help:"Id of the hub, such as hub_…. Without: all hubs, for every type but machine."`
 	Type         string   `help:"machine, web, browser or native." enum:"machine,web,browser,native" default:"machine"`
 	RedirectURIs []string `help:"Where people come back to after they allowed it." name:"redirect-uri"`
 	Origins      []string `help:"Origins of pages that may call and embed us, such as https://app.example.org." name:"origin"`
-	Scopes       []string `help:"Scopes it may ask for. Default: all."`
+	Scopes       []string `help:"Scopes it may ask for at most. Default: all." name:"scope"`
 	JWKSFile     string   `help:"File with its public keys (JWK set), for a machine or web client without a secret." name:"jwks-file" type:"existingfile"`
 }
 
 // Run registers the client and prints its secret, which is not kept.
-func (c *clientsAdd) Run(ctx context.Context) error {
+func (c *clientsCreate) Run(ctx context.Context) error {
 	db, clients, err := openClients(ctx, c.dataFlags)
 	if err != nil {
 		return err

@@ -159,10 +159,8 @@ export function AppForm(p: {
           placeholder={'{"keys": [{"kty": "EC", …}]}'}
         />
       )}
-      <fieldset class="stack-s" aria-describedby={at("/scopes") ? `${id}-scopes` : undefined}>
-        <legend>
-          <b>What may it do, at most?</b>
-        </legend>
+      <fieldset class="ticks stack-s" aria-describedby={at("/scopes") ? `${id}-scopes` : undefined}>
+        <legend>What may it do, at most?</legend>
         {p.scopes.map((s) => (
           <label key={s.name} class="check">
             <input

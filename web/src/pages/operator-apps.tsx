@@ -17,9 +17,7 @@ function AllApps() {
   const hubs = useLoad(() => call(api.GET("/v1/operator/hubs", { params: { query: { limit: 500 } } })), []);
   return (
     <>
-      <p class="muted">
-        Programs that may use the API: of one hub, or of all, such as the spaces platform itself and command lines.
-      </p>
+      <p class="muted">Programs that may use the API: of one hub, or of all, such as command lines.</p>
       <Apps registry={operatorRegistry} hubs={hubs.data?.items ?? []} />
     </>
   );
