@@ -45,6 +45,9 @@ export default function Account() {
         <One key={i.hub.id} i={i} />
       ))}
       <Grants />
+      <p>
+        <a href="/account/data">Your data: download or erase</a>
+      </p>
     </div>
   );
 }
