@@ -26,6 +26,7 @@ export type MyIntegration = Schemas["MyIntegration"];
 export type ConnectionState = Schemas["ConnectionState"];
 export type HealthReport = Schemas["HealthReport"];
 export type Webhook = Schemas["Webhook"];
+export type WebhookDelivery = Schemas["WebhookDelivery"];
 export type Job = Schemas["Job"];
 export type Visibility = Schemas["Visibility"];
 export type HashType = Schemas["HashType"];
