@@ -142,11 +142,12 @@ func (s *Server) guard(h http.Handler) echo.HandlerFunc {
 			w.Header().Set("WWW-Authenticate", `Basic realm="isthmus"`)
 			return c.JSON(http.StatusUnauthorized, map[string]string{"error": string(oidc.InvalidClient), "error_description": "only Basic is understood here"})
 		}
+		if !basic && !r.PostForm.Has("client_secret") { // nothing here that could be guessed
+			h.ServeHTTP(&challengeWriter{ResponseWriter: w}, r)
+			return nil
+		}
 		if !basic {
 			client = r.PostForm.Get("client_id")
-		}
-		if client == "" {
-			client = secrets.AssertionIssuer(r.PostForm.Get("client_assertion"))
 		}
 		done, err := s.attempts.Begin(client, c.RealIP())
 		if err != nil {
