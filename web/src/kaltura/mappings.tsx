@@ -54,14 +54,14 @@ const whose = (m: Mapping) => m.participant_name || m.participant_email || m.par
 export function Mappings({ hub }: { hub: string }) {
   const [filter, setFilter] = useState<Filter>({ q: "", state: "", how: "" });
   const asked = useSettled(filter);
-  const query = { q: asked.q || undefined, state: asked.state || undefined, how: asked.how || undefined };
+  const queryOf = (f: Filter) => ({ q: f.q || undefined, state: f.state || undefined, how: f.how || undefined });
   const list = usePages<Mapping, { items: Mapping[]; next?: string }>(
     `${hub} ${JSON.stringify(asked)}`,
     (cursor, signal) =>
       call(
         api.GET("/v1/hubs/{hub}/mappings", {
           signal,
-          params: { path: { hub }, query: { ...query, cursor, limit: 50 } },
+          params: { path: { hub }, query: { ...queryOf(asked), cursor, limit: 50 } },
         }),
       ),
   );
@@ -71,7 +71,7 @@ export function Mappings({ hub }: { hub: string }) {
   useEffect(() => {
     if (list.items && filtered) announce(count(list.items.length, "person", "people"));
   }, [list.items?.length, filtered]);
-  const address = new URLSearchParams(Object.entries(query).filter((e): e is [string, string] => !!e[1]));
+  const address = new URLSearchParams(Object.entries(queryOf(filter)).filter((e): e is [string, string] => !!e[1]));
   return (
     <section class="stack" aria-labelledby="mappings-title" data-testid="mappings">
       <h2 id="mappings-title">People</h2>

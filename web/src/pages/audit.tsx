@@ -156,12 +156,14 @@ function Verification({ hub }: { hub: string }) {
 function Records({ hub }: { hub: string }) {
   const [filter, setFilter] = useState(nothing);
   const asked = useSettled(filter);
-  const query = queryOf(asked);
   const list = usePages<AuditRecord, { items: AuditRecord[]; next?: string }>(
     `${hub} ${JSON.stringify(asked)}`,
     (cursor, signal) =>
       call(
-        api.GET("/v1/hubs/{hub}/audit", { signal, params: { path: { hub }, query: { ...query, cursor, limit: 50 } } }),
+        api.GET("/v1/hubs/{hub}/audit", {
+          signal,
+          params: { path: { hub }, query: { ...queryOf(asked), cursor, limit: 50 } },
+        }),
       ),
   );
   const set = (part: Partial<Filter>) => setFilter({ ...filter, ...part });
@@ -169,7 +171,7 @@ function Records({ hub }: { hub: string }) {
   const file = (format: string) =>
     `/v1/hubs/${hub}/audit/export?${new URLSearchParams([
       ["format", format],
-      ...Object.entries(query).filter((e): e is [string, string] => !!e[1]),
+      ...Object.entries(queryOf(filter)).filter((e): e is [string, string] => !!e[1]),
     ])}`;
   useEffect(() => {
     if (list.items && filtered) announce(count(list.items.length, "record"));
@@ -262,10 +264,10 @@ function Line({ r, only }: { r: AuditRecord; only: (f: Partial<Filter>) => void 
 
 function Fact({ name, children }: { name: string; children: preact.ComponentChildren }) {
   return (
-    <div>
-      <dt class="muted">{name}</dt>
-      <dd class="wrap">{children}</dd>
-    </div>
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
   );
 }
 
