@@ -33,6 +33,7 @@ type commandLine struct {
 	Audit   auditCommand   `cmd:"" help:"Check the audit log."`
 	Sandbox sandboxCommand `cmd:"" help:"Run only a Kaltura-compatible platform, to develop Kaltura clients against."`
 	Setup   setupCommand   `cmd:"" help:"Print the one-time code that makes a signed-in person the first operator; the server may be running."`
+	Keys    keysCommand    `cmd:"" help:"Rotate the keys that sign access tokens."`
 	Clients clientsCommand `cmd:"" help:"Register, list and change OAuth clients; the server may be running."`
 }
 
