@@ -46,6 +46,8 @@ export function LibraryView({ hub: id }: { hub: string }) {
         queue.hear(e);
         // Progress changes no list; everything else may.
         if (!e.type.endsWith(".progress")) bump();
+        // Fresh pages are merged into what is shown, which does not notice what is gone.
+        if (e.type === "library.item_removed" || e.type === "library.item_unshared") setRemovals((n) => n + 1);
         if (e.type === "integration.recovered") announce("Kaltura answers again.");
         if (e.type.startsWith("integration.") || e.type.startsWith("mapping.")) mine.again();
       },
