@@ -155,11 +155,12 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30, Blobs: r.blobs,
 	}
 	r.library.Uploads = uploads
+	r.people.Uploads, r.people.Library = uploads, r.library
 	r.api, err = api.New(api.Config{
-		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
+		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
-			Hubs: r.hubs, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Catalog: catalog,
+			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Catalog: catalog,
 			Library: r.library, Uploads: uploads,
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
