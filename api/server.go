@@ -207,6 +207,13 @@ func (s *Server) routeREST() error {
 			noStore, s.bodyLimit(maxBody), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
 			conditional, prefer(op), s.idempotent(op.OperationID), validate(doc, op),
 		}
+		announce, err := deprecated(op)
+		if err != nil {
+			return err
+		}
+		if announce != nil {
+			per[op.OperationID] = append([]echo.MiddlewareFunc{announce}, per[op.OperationID]...)
+		}
 	}
 	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})
 	return nil

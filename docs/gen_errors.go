@@ -32,7 +32,7 @@ var statuses = map[string]int{
 
 var exceptions = map[string]int{
 	"method_not_allowed": 405, "unsupported_media_type": 415, "idempotency_key_reused": 422, "if_match_required": 428,
-	"stale": 412, "tus_version": 412,
+	"stale": 412, "tus_version": 412, "events_gone": 410, "setup_code_expired": 410, "setup_done": 410,
 }
 
 type saying struct{ message, next string }

@@ -125,7 +125,7 @@ function Picker({ hub, host, wishes }: { hub: string; host: Host; wishes: Wishes
   return (
     <PickingContext.Provider value={picking}>
       <div class="picker">
-        <main class="main" id="main" tabIndex={-1}>
+        <main class="main" id="main" tabIndex={-1} aria-label="Media library">
           {me.value === null ? <ProblemBanner problem={noLonger} /> : <LibraryView hub={hub} />}
         </main>
         <section class="picker-bar" aria-label="Selection">
