@@ -61,6 +61,8 @@ func (t *Tokens) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := t.clock() // nobody knows another one
+	row.SignsFrom = &now
 	return t.store.Keys().Insert(ctx, &row)
 }
 
@@ -104,7 +106,7 @@ func rotateKeys(ctx context.Context, store gateway.Store, sealer gateway.Sealer,
 		if err != nil {
 			return err
 		}
-		if older > 0 && slices.ContainsFunc(rows, func(k gateway.SigningKey) bool { return now.Sub(k.CreatedAt) < older }) {
+		if older > 0 && slices.ContainsFunc(rows, func(k gateway.SigningKey) bool { return now.Sub(since(k)) < older }) {
 			return nil
 		}
 		for _, k := range rows {
@@ -123,6 +125,13 @@ func rotateKeys(ctx context.Context, store gateway.Store, sealer gateway.Sealer,
 		row.SignsFrom = &from
 		return tx.Keys().Insert(ctx, &row)
 	})
+}
+
+func since(k gateway.SigningKey) time.Time {
+	if k.SignsFrom == nil {
+		return k.CreatedAt
+	}
+	return *k.SignsFrom
 }
 
 // gone tells whether nothing that a key signed can be valid any more.
@@ -179,10 +188,10 @@ func (t *Tokens) load(ctx context.Context) error {
 	return nil
 }
 
-// fresh reads the keys again when that was long ago.
-func (t *Tokens) fresh(ctx context.Context) (*secrets.Tokens, jose.JSONWebKeySet, error) {
+// fresh gives the keys, read anew when that was longer ago than age.
+func (t *Tokens) fresh(ctx context.Context, age time.Duration) (*secrets.Tokens, jose.JSONWebKeySet, error) {
 	t.mu.Lock()
-	old := t.clock().Sub(t.loaded) > reloadEvery
+	old := t.clock().Sub(t.loaded) > age
 	t.mu.Unlock()
 	var err error
 	if old {
@@ -193,15 +202,9 @@ func (t *Tokens) fresh(ctx context.Context) (*secrets.Tokens, jose.JSONWebKeySet
 	return t.tokens, t.public, err
 }
 
-func (t *Tokens) current() (*secrets.Tokens, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.tokens, t.clock().Sub(t.loaded) > reloadAfter
-}
-
 // Sign makes a JWT of typ at+jwt that begins now.
 func (t *Tokens) Sign(ctx context.Context, a secrets.Access) (string, error) {
-	tokens, _, err := t.fresh(ctx)
+	tokens, _, err := t.fresh(ctx, reloadEvery)
 	if err != nil {
 		return "", err
 	}
@@ -211,13 +214,15 @@ func (t *Tokens) Sign(ctx context.Context, a secrets.Access) (string, error) {
 
 // Verify accepts an unexpired at+jwt of ours and nothing else. Unauthenticated otherwise.
 func (t *Tokens) Verify(ctx context.Context, token string) (secrets.Access, error) {
-	tokens, old := t.current()
+	tokens, _, err := t.fresh(ctx, reloadEvery)
+	if err != nil {
+		return secrets.Access{}, err
+	}
 	a, err := tokens.VerifyAccess(token, t.issuer)
-	if err != nil && old && !gateway.IsReason(err, "token_expired") { // perhaps signed by another replica's new key
-		if lerr := t.load(ctx); lerr != nil {
-			return secrets.Access{}, lerr
+	if err != nil && !gateway.IsReason(err, "token_expired") { // perhaps signed by another replica's new key
+		if tokens, _, err = t.fresh(ctx, reloadAfter); err != nil {
+			return secrets.Access{}, err
 		}
-		tokens, _ = t.current()
 		a, err = tokens.VerifyAccess(token, t.issuer)
 	}
 	return a, err
@@ -225,7 +230,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (secrets.Access, erro
 
 // PublicKeys is the JWK set, as JSON.
 func (t *Tokens) PublicKeys(ctx context.Context) ([]byte, error) {
-	_, set, err := t.fresh(ctx)
+	_, set, err := t.fresh(ctx, reloadEvery)
 	if err != nil {
 		return nil, err
 	}
