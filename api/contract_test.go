@@ -182,6 +182,8 @@ func plain(name string, s *openapi3.Schema) (any, bool) {
 		return "YTE6bGliXzAx", true
 	case s.Type.Is("boolean"):
 		return false, true
+	case s.Type.Is("array"):
+		return []any{}, true
 	case s.Format == "date-time":
 		return "2026-11-21T10:00:00Z", true
 	}

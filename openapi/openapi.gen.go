@@ -1440,7 +1440,7 @@ type AuditRecord struct {
 	Seq     int64  `json:"seq"`
 	Subject string `json:"subject"`
 
-	// Text What was done
+	// Text What was done, to be read after the actor's name
 	Text string `json:"text"`
 }
 
@@ -1884,7 +1884,7 @@ type HubName struct {
 
 // IdentityProvider defines model for IdentityProvider.
 type IdentityProvider struct {
-	// Audiences Audiences of tokens that may be exchanged here
+	// Audiences Audiences of tokens that may be exchanged here, beside our client id
 	Audiences []string `json:"audiences"`
 
 	// Claims Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
@@ -2351,7 +2351,7 @@ type MappingRun struct {
 	ToUser    *string      `json:"to_user,omitempty"`
 	Total     int          `json:"total"`
 
-	// Undoing The merge is being taken back
+	// Undoing The merge is being taken back, or was
 	Undoing   bool      `json:"undoing"`
 	UpdatedAt time.Time `json:"updated_at"`
 }

@@ -2447,6 +2447,16 @@ export interface components {
             scopes?: string[];
             hubs: components["schemas"]["Hub"][];
         };
+        /**
+         * @example {
+         *       "id": "hub_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "University of Demo",
+         *       "plan": "university",
+         *       "role": "admin",
+         *       "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "allows_integrations": true
+         *     }
+         */
         Hub: {
             id: string;
             name: string;
@@ -2459,6 +2469,17 @@ export interface components {
             /** Format: date-time */
             downgraded_at?: string;
         };
+        /**
+         * @example {
+         *       "id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "Pat Participant",
+         *       "email": "pat@example.org",
+         *       "email_verified": true,
+         *       "role": "participant",
+         *       "suspended": false,
+         *       "created_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Member: {
             id: string;
             name: string;
@@ -2719,7 +2740,7 @@ export interface components {
             client_id: string;
             has_secret: boolean;
             scopes: string[];
-            /** @description Audiences of tokens that may be exchanged here */
+            /** @description Audiences of tokens that may be exchanged here, beside our client id */
             audiences: string[];
             /** @description Who has no verified address in one of these is refused; empty: no limit */
             email_domains: string[];
@@ -2992,6 +3013,21 @@ export interface components {
             what_i_see: string;
             next_step?: string;
         };
+        /**
+         * @example {
+         *       "id": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "url": "https://hooks.example.org/isthmus",
+         *       "description": "Course catalogue",
+         *       "events": [
+         *         "upload.*",
+         *         "import.ready"
+         *       ],
+         *       "state": "enabled",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Webhook: {
             id: string;
             etag: string;
@@ -3027,11 +3063,38 @@ export interface components {
         WebhookList: {
             items: components["schemas"]["Webhook"][];
         };
+        /**
+         * @example {
+         *       "webhook": {
+         *         "id": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "url": "https://hooks.example.org/isthmus",
+         *         "description": "Course catalogue",
+         *         "events": [
+         *           "upload.*",
+         *           "import.ready"
+         *         ],
+         *         "state": "enabled",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+         *     }
+         */
         WebhookCreated: {
             webhook: components["schemas"]["Webhook"];
             /** @description `whsec_…`, shown this once */
             secret: string;
         };
+        /**
+         * @example {
+         *       "url": "https://hooks.example.org/isthmus",
+         *       "events": [
+         *         "upload.*",
+         *         "import.ready"
+         *       ]
+         *     }
+         */
         WebhookInput: {
             /** @description https; path and query are kept as they are and shown to admins of the hub only */
             url: string;
@@ -3129,6 +3192,20 @@ export interface components {
             /** @description The data were left out because they are too large; read the subject */
             data_truncated?: boolean;
         };
+        /**
+         * @example {
+         *       "id": "whd_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "event_id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "event_type": "upload.ready",
+         *       "state": "delivered",
+         *       "attempts": 1,
+         *       "status": 200,
+         *       "excerpt": "ok",
+         *       "duration_ms": 41,
+         *       "last_try_at": "2026-11-21T10:00:00Z",
+         *       "created_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         WebhookDelivery: {
             /** @description The webhook-id of all its attempts */
             id: string;
@@ -3178,7 +3255,28 @@ export interface components {
              */
             next_try_at?: string;
         };
-        /** @description How the connection works, what waits for it, and how it was before */
+        /**
+         * @description How the connection works, what waits for it, and how it was before
+         * @example {
+         *       "state": "ok",
+         *       "text": "",
+         *       "since": "2026-11-21T10:00:00Z",
+         *       "last_ok_at": "2026-11-21T10:00:00Z",
+         *       "last_try_at": "2026-11-21T10:00:00Z",
+         *       "waiting": {
+         *         "uploads": 0,
+         *         "imports": 0
+         *       },
+         *       "history": [
+         *         {
+         *           "id": "hch_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *           "state": "ok",
+         *           "text": "",
+         *           "since": "2026-11-21T10:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
         HealthReport: {
             state: components["schemas"]["Health"];
             /** @description What is wrong, one sentence; empty when nothing is */
@@ -3308,6 +3406,45 @@ export interface components {
             player_token?: string;
             player_hash_type?: components["schemas"]["HashType"];
         };
+        /**
+         * @example {
+         *       "platform": "kaltura",
+         *       "etag": "\"v1\"",
+         *       "service_url": "https://www.kaltura.com",
+         *       "partner_id": 4711,
+         *       "app_token_id": "0_rdy0xzsl",
+         *       "token_last4": "07d6",
+         *       "hash_type": "SHA256",
+         *       "visibility": "own",
+         *       "mapping_mode": "on_first_use",
+         *       "match_by": "email",
+         *       "category_id": 0,
+         *       "entitlement": "",
+         *       "privacy_context": "",
+         *       "conversion_profile_id": 0,
+         *       "player_token_id": "",
+         *       "health": "ok",
+         *       "health_text": "",
+         *       "health_at": "2026-11-21T10:00:00Z",
+         *       "diagnosis": {
+         *         "at": "2026-11-21T10:00:00Z",
+         *         "session_type": "user",
+         *         "privileges": "list:*,sview:*",
+         *         "checks": [
+         *           {
+         *             "id": "session",
+         *             "state": "ok",
+         *             "needed": true,
+         *             "text": "The App Token starts user sessions for any user."
+         *           }
+         *         ],
+         *         "warnings": [],
+         *         "entry_count": 42
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Integration: {
             /** @enum {string} */
             platform: "kaltura";
@@ -3355,7 +3492,19 @@ export interface components {
             message: string;
             next_step: string;
         };
-        /** @description The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown */
+        /**
+         * @description The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown
+         * @example {
+         *       "state": "done",
+         *       "entries": 420,
+         *       "items": 12,
+         *       "uploads": 3,
+         *       "lost": 0,
+         *       "found": 0,
+         *       "changed": 1,
+         *       "unknown": 0
+         *     }
+         */
         Reconciliation: {
             /** @enum {string} */
             state: "never" | "waiting" | "running" | "done" | "failed";
@@ -3525,6 +3674,14 @@ export interface components {
              */
             dismissed: boolean;
         };
+        /**
+         * @example {
+         *       "changed": [
+         *         "sph_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *       ],
+         *       "skipped": []
+         *     }
+         */
         Untagged360Dismissed: {
             /** @description Ids */
             changed: string[];
@@ -3532,6 +3689,25 @@ export interface components {
             skipped: string[];
         };
         Untagged360Ids: string[];
+        /**
+         * @example {
+         *       "job": {
+         *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "kind": "mark_360",
+         *         "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "state": "running",
+         *         "progress": 0.4,
+         *         "attempt": 1,
+         *         "cancel_requested": false,
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "accepted": [
+         *         "sph_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *       ],
+         *       "skipped": []
+         *     }
+         */
         Untagged360Run: {
             job: components["schemas"]["Job"];
             /** @description Ids that the job handles */
@@ -3539,6 +3715,13 @@ export interface components {
             /** @description Ids that are not known, or did not wait for this */
             skipped: string[];
         };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/v1/hooks/kaltura/int_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "active": true,
+         *       "made_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         NotificationHook: {
             /** @description Of the notification template in Kaltura */
             url: string;
@@ -3561,6 +3744,23 @@ export interface components {
             message: string;
             next_step: string;
         };
+        /**
+         * @example {
+         *       "at": "2026-11-21T10:00:00Z",
+         *       "session_type": "user",
+         *       "privileges": "list:*,sview:*",
+         *       "checks": [
+         *         {
+         *           "id": "session",
+         *           "state": "ok",
+         *           "needed": true,
+         *           "text": "The App Token starts user sessions for any user."
+         *         }
+         *       ],
+         *       "warnings": [],
+         *       "entry_count": 42
+         *     }
+         */
         Diagnosis: {
             /** Format: date-time */
             at: string;
@@ -3600,6 +3800,13 @@ export interface components {
          * @enum {string}
          */
         Entitlement: "" | "enforce" | "disable";
+        /**
+         * @example {
+         *       "id": 1,
+         *       "name": "Default",
+         *       "default": true
+         *     }
+         */
         ConversionProfile: {
             /** Format: int64 */
             id: number;
@@ -3607,6 +3814,16 @@ export interface components {
             /** @description Taken when none is chosen */
             default: boolean;
         };
+        /**
+         * @example {
+         *       "url": "https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *       "body": "{\"ks\": \"PASTE-AN-ADMIN-KS-HERE\", \"format\": 1}",
+         *       "curl": "curl -sS -H 'Content-Type: application/json' --data '{}' https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *       "explain": [
+         *         "format: 1 asks for the answer as JSON."
+         *       ]
+         *     }
+         */
         TokenRequest: {
             url: string;
             /** @description JSON, with a placeholder for the administrator's KS */
@@ -3614,11 +3831,25 @@ export interface components {
             curl: string;
             explain: string[];
         };
+        /**
+         * @example {
+         *       "links": 12,
+         *       "uploads": 1,
+         *       "mappings": 30
+         *     }
+         */
         Impact: {
             links: number;
             uploads: number;
             mappings: number;
         };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/connect/…",
+         *       "visibility": "shared",
+         *       "expires_at": "2026-11-28T10:00:00Z"
+         *     }
+         */
         Invite: {
             /** @description Shown once */
             url: string;
@@ -3626,6 +3857,21 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /**
+         * @example {
+         *       "hub_name": "University of Demo",
+         *       "visibility": "shared",
+         *       "expires_at": "2026-11-28T10:00:00Z",
+         *       "token_request": {
+         *         "url": "https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *         "body": "{\"ks\": \"PASTE-AN-ADMIN-KS-HERE\", \"format\": 1}",
+         *         "curl": "curl -sS -H 'Content-Type: application/json' --data '{}' https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *         "explain": [
+         *           "format: 1 asks for the answer as JSON."
+         *         ]
+         *       }
+         *     }
+         */
         InviteInfo: {
             hub_name: string;
             visibility: components["schemas"]["Visibility"];
@@ -3633,6 +3879,26 @@ export interface components {
             expires_at: string;
             token_request: components["schemas"]["TokenRequest"];
         };
+        /**
+         * @example {
+         *       "hub_name": "University of Demo",
+         *       "diagnosis": {
+         *         "at": "2026-11-21T10:00:00Z",
+         *         "session_type": "user",
+         *         "privileges": "list:*,sview:*",
+         *         "checks": [
+         *           {
+         *             "id": "session",
+         *             "state": "ok",
+         *             "needed": true,
+         *             "text": "The App Token starts user sessions for any user."
+         *           }
+         *         ],
+         *         "warnings": [],
+         *         "entry_count": 42
+         *       }
+         *     }
+         */
         InviteAccepted: {
             hub_name: string;
             diagnosis: components["schemas"]["Diagnosis"];
@@ -3789,7 +4055,7 @@ export interface components {
             mapping_id?: string;
             from_user?: string;
             to_user?: string;
-            /** @description The merge is being taken back */
+            /** @description The merge is being taken back, or was */
             undoing: boolean;
             total: number;
             done: number;
@@ -3883,7 +4149,7 @@ export interface components {
             /** @description The app through which a person acted */
             client_id?: string;
             action: string;
-            /** @description What was done */
+            /** @description What was done, to be read after the actor's name */
             text: string;
             subject: string;
             request_id?: string;
@@ -4039,7 +4305,22 @@ export interface components {
             /** @description Served from cache because the platform did not answer */
             stale: boolean;
         };
-        /** @description Address fields are absent when there is no such form */
+        /**
+         * @description Address fields are absent when there is no such form
+         * @example {
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "Beach walk",
+         *       "type": "video",
+         *       "is_360": true,
+         *       "projection": "equirectangular",
+         *       "duration_ms": 8000,
+         *       "dash": "/play/eyJhbGciOi/stream.mpd",
+         *       "hls": "/play/eyJhbGciOi/stream.m3u8",
+         *       "thumbnail": "/thumbs/eyJhbGciOi",
+         *       "captions": [],
+         *       "expires_at": "2026-11-21T12:00:00Z"
+         *     }
+         */
         Playback: {
             id: string;
             name: string;
@@ -4091,10 +4372,65 @@ export interface components {
             /** @description Of a copy; `original` when absent */
             rendition?: string;
         };
+        /**
+         * @example {
+         *       "item": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "source": "kaltura",
+         *         "entry_id": "0_x8f2k1ab",
+         *         "kind": "copy",
+         *         "name": "Beach walk",
+         *         "type": "video",
+         *         "is_360": true,
+         *         "duration_ms": 8000,
+         *         "state": "ready",
+         *         "shared": false,
+         *         "mine": true,
+         *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "job": {
+         *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "kind": "import",
+         *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "state": "running",
+         *         "progress": 0.4,
+         *         "attempt": 1,
+         *         "cancel_requested": false,
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       }
+         *     }
+         */
         Import: {
             item: components["schemas"]["LibraryItem"];
             job?: components["schemas"]["Job"];
         };
+        /**
+         * @example {
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "source": "kaltura",
+         *       "entry_id": "0_x8f2k1ab",
+         *       "kind": "copy",
+         *       "name": "Beach walk",
+         *       "type": "video",
+         *       "is_360": true,
+         *       "duration_ms": 8000,
+         *       "state": "ready",
+         *       "shared": false,
+         *       "mine": true,
+         *       "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         LibraryItem: {
             id: string;
             etag: string;
@@ -4142,6 +4478,50 @@ export interface components {
             lost?: boolean;
             error?: components["schemas"]["ItemError"];
         };
+        /**
+         * @example {
+         *       "item": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "source": "kaltura",
+         *         "entry_id": "0_x8f2k1ab",
+         *         "kind": "copy",
+         *         "name": "Beach walk",
+         *         "type": "video",
+         *         "is_360": true,
+         *         "duration_ms": 8000,
+         *         "state": "ready",
+         *         "shared": false,
+         *         "mine": true,
+         *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "upload": {
+         *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "name": "beach walk 360.mp4",
+         *         "title": "beach walk 360",
+         *         "tags": [
+         *           "beach"
+         *         ],
+         *         "content_type": "video/mp4",
+         *         "size": 7340032,
+         *         "offset": 0,
+         *         "state": "receiving",
+         *         "progress": 0,
+         *         "tus_url": "https://isthmus.example.org/files/upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "mine": true,
+         *         "is_360": false,
+         *         "suggest_360": false,
+         *         "target": "kaltura",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z",
+         *         "expires_at": "2026-12-21T10:00:00Z"
+         *       }
+         *     }
+         */
         LibraryExportResult: {
             item: components["schemas"]["LibraryItem"];
             upload: components["schemas"]["Upload"];
@@ -4235,9 +4615,25 @@ export interface components {
             owner?: components["schemas"]["OwnerName"];
             shared?: boolean;
         };
+        /**
+         * @example {
+         *       "results": [
+         *         {
+         *           "external_id": "scene-4711",
+         *           "result": "unchanged"
+         *         }
+         *       ]
+         *     }
+         */
         LibraryPushResult: {
             results: components["schemas"]["LibraryPushed"][];
         };
+        /**
+         * @example {
+         *       "external_id": "scene-4711",
+         *       "result": "unchanged"
+         *     }
+         */
         LibraryPushed: {
             external_id: string;
             /** @enum {string} */
@@ -4245,6 +4641,18 @@ export interface components {
             item?: components["schemas"]["LibraryItem"];
             error?: components["schemas"]["ItemError"];
         };
+        /**
+         * @example {
+         *       "changes": [
+         *         {
+         *           "op": "remove",
+         *           "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *         }
+         *       ],
+         *       "cursor": "eyJuIjo0MX0",
+         *       "more": false
+         *     }
+         */
         LibraryChangePage: {
             changes: components["schemas"]["LibraryChange"][];
             /** @description Where to go on */
@@ -4252,6 +4660,12 @@ export interface components {
             /** @description Ask again at once */
             more: boolean;
         };
+        /**
+         * @example {
+         *       "op": "remove",
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *     }
+         */
         LibraryChange: {
             /** @enum {string} */
             op: "upsert" | "remove";
@@ -4264,6 +4678,12 @@ export interface components {
              */
             acknowledged_at?: string;
         };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/download/eyJhbGciOi",
+         *       "expires_at": "2026-11-21T11:00:00Z"
+         *     }
+         */
         LibraryAddress: {
             url: string;
             /** Format: date-time */
@@ -4298,12 +4718,41 @@ export interface components {
              */
             target?: "kaltura" | "library";
         };
+        /**
+         * @example {
+         *       "size": 7340032,
+         *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+         *     }
+         */
         FinishInput: {
             /** Format: int64 */
             size: number;
             /** @description Lower-case hex; leave out when it could not be computed */
             sha256?: string;
         };
+        /**
+         * @example {
+         *       "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "beach walk 360.mp4",
+         *       "title": "beach walk 360",
+         *       "tags": [
+         *         "beach"
+         *       ],
+         *       "content_type": "video/mp4",
+         *       "size": 7340032,
+         *       "offset": 0,
+         *       "state": "receiving",
+         *       "progress": 0,
+         *       "tus_url": "https://isthmus.example.org/files/upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "mine": true,
+         *       "is_360": false,
+         *       "suggest_360": false,
+         *       "target": "kaltura",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z",
+         *       "expires_at": "2026-12-21T10:00:00Z"
+         *     }
+         */
         Upload: {
             id: string;
             name: string;
@@ -4356,6 +4805,19 @@ export interface components {
             items: components["schemas"]["Upload"][];
             next?: string;
         };
+        /**
+         * @example {
+         *       "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "kind": "import",
+         *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "state": "running",
+         *       "progress": 0.4,
+         *       "attempt": 1,
+         *       "cancel_requested": false,
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Job: {
             id: string;
             /** @description import or upload */
@@ -5526,6 +5988,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "visibility": "shared"
+                 *     }
+                 */
                 "application/json": {
                     visibility: components["schemas"]["Visibility"];
                 };
@@ -6186,6 +6653,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "platform_user_id": "pat@example.org"
+                 *     }
+                 */
                 "application/merge-patch+json": {
                     platform_user_id: string;
                 };
@@ -7510,6 +7982,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Course catalogue",
+                 *       "type": "machine",
+                 *       "scopes": [
+                 *         "media:read"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["OAuthClientInput"] & {
                     /** @description The hub's id; absent: all hubs, the person chooses one when they allow the app */
                     hub?: string;
@@ -7942,7 +8423,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Taken */
+            /** @description Taken, or taken before */
             204: {
                 headers: {
                     [name: string]: unknown;
