@@ -27,7 +27,7 @@ export interface Demo {
   };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((good, bad) => {
     const s = createServer();
     s.once("error", bad);
