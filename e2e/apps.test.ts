@@ -46,6 +46,7 @@ test("an admin registers an app, uses its secret, renews it, and switches it off
   await page.getByRole("button", { name: "Register the app" }).press("Enter");
   await expect(page.getByRole("alert")).toContainText("redirect URI");
   await expect(page.getByLabel("Redirect URIs")).toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByText("Line 2: A redirect URI")).toBeVisible();
   await everywhere(page, "registering an app", "register");
   await page.getByLabel("Redirect URIs").fill("https://app.example.org/cb");
   await page.getByRole("button", { name: "Register the app" }).click();

@@ -10,6 +10,7 @@ import (
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/integrations/spaces/demo"
 	"isthmus/store"
 	"isthmus/store/storetest"
 )
@@ -95,7 +96,8 @@ func TestCommandsBesideAServer(t *testing.T) {
 			{"clients", "create", "--name", "x", "--hub", "hub_unknown"},
 			{"clients", "create", "--name", "x"}, // a machine of no hub
 			{"clients", "create", "--name", "x", "--type", "native", "--redirect-uri", "javascript:alert(1)"},
-			{"clients", "rotate", "cli_unknown"}, {"clients", "delete", "cli_unknown"},
+			{"clients", "rotate", "cli_unknown"},
+			{"clients", "delete", "cli_unknown"},
 		} {
 			if _, err := printed(t, o, bad...); err == nil || gateway.AsError(err).NextStep == "" {
 				t.Error(bad, err)
@@ -117,4 +119,41 @@ func TestCommandsBesideAServer(t *testing.T) {
 		_, err = printed(t, o, "setup")
 		gatewaytest.Want(t, err, gateway.Precondition, "schema_other")
 	})
+}
+
+// An older data folder's client gets every scope; its admin is the operator, unless somebody is.
+func TestDemoRights(t *testing.T) {
+	ctx, db := t.Context(), storetest.SQLite(t)
+	house := gatewaytest.NewHouse(t, db, gateway.SystemClock, "north", gateway.PlanEnterprise)
+	s := &server{ground: ground{db: db}, operators: &gateway.Operators{Store: db, Clock: gateway.SystemClock}}
+	c, _, err := (&gateway.Access{Store: db, Clock: gateway.SystemClock}).NewClient(ctx, house.Hub.ID, "Demo client", []string{gateway.ScopeMediaRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDemo("http://localhost:8080")
+	d.ClientID = c.ID
+	rights := func(operators int) {
+		t.Helper()
+		if err := s.demoRights(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := db.Clients().Get(ctx, gateway.AnyHub, d.ClientID); err == nil && len(c.Scopes) != len(gateway.AllScopes) {
+			t.Error(c.Scopes)
+		}
+		if all, err := db.Operators().All(ctx); err != nil || len(all) != operators {
+			t.Error(all, err)
+		}
+	}
+	rights(0)
+	s.cfg.DemoOperator = true
+	rights(1)
+	rights(1)
+	ada := gateway.Session{Issuer: s.demoIssuer(), Subject: demo.Subject(d.People[0].Email)}
+	if _, err := s.operators.Of(ctx, ada); err != nil {
+		t.Error(err)
+	}
+	if err := db.Clients().Delete(ctx, gateway.AnyHub, c.ID); err != nil { // by a person, who is left alone with that
+		t.Fatal(err)
+	}
+	rights(1)
 }

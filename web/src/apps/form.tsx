@@ -46,8 +46,12 @@ export function AppForm(p: {
   const [problem, setProblem] = useState<Problem>();
   const id = useId();
   const put = (part: Partial<Draft>) => set({ ...d, ...part });
-  const at = (pointer: string) =>
-    problem?.fields.find((f) => f.pointer === pointer || f.pointer.startsWith(`${pointer}/`))?.detail;
+  // What is wrong with an element of a list names its line.
+  const at = (pointer: string) => {
+    const f = problem?.fields.find((x) => x.pointer === pointer || x.pointer.startsWith(`${pointer}/`));
+    const line = f?.pointer.slice(pointer.length + 1);
+    return f && (line ? `Line ${Number(line) + 1}: ${f.detail}` : f.detail);
+  };
   const signsIn = d.type !== "machine";
   const keeps = d.type === "machine" || d.type === "web";
 
