@@ -107,7 +107,7 @@ func TestImportLinkAndCopy(t *testing.T) {
 		if j := l.job(it.JobID); j.State != gateway.JobDone || j.Progress != 1 {
 			t.Errorf("%+v", j)
 		}
-		if got := l.types(id); !slices.Equal(got, []string{"import.requested", "import.started", "import.copied", "import.ready"}) {
+		if got := l.types(id); !slices.Equal(got, []string{"import.requested", "import.started", "import.copied", "import.ready", "library.item_imported"}) {
 			t.Error(got)
 		}
 		_, p, err := l.library.Playback(ctx, l.house.Bob, id)

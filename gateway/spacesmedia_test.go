@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -426,4 +427,88 @@ func TestRegisterByUpload(t *testing.T) {
 		_, _, _, err = l.library.Register(ctx, spaces, in)
 		gatewaytest.Want(t, err, gateway.NotFound, "upload_not_found")
 	})
+}
+
+// Imports are told to the platform: with an address when they are the hub's to see, which ends with that.
+func TestImportsAreAnnounced(t *testing.T) {
+	l := newLive(t, storetest.SQLite(t))
+	l.work()
+	ctx := t.Context()
+	entry := l.ready("walk.mp4", flatClip(t))
+	said := func(typ, subject string) (n gateway.Announcement, times int) {
+		for _, e := range l.allEvents() {
+			if e.Type == typ && e.Subject == subject {
+				times++
+				if err := json.Unmarshal(e.Data, &n); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		return n, times
+	}
+	read := func(n gateway.Announcement) ([]byte, error) {
+		if n.Address == nil {
+			t.Fatal("no address")
+		}
+		ticket, ok := strings.CutPrefix(n.Address.URL, "https://isthmus.example/download/")
+		if !ok || strings.Contains(n.Address.URL, "ks=") {
+			t.Fatal(n.Address.URL)
+		}
+		subject, err := l.library.Tickets.Check(gateway.TicketDownload, ticket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(subject, "/")
+		a := gateway.Everybody(parts[0])
+		if id, ok := strings.CutPrefix(parts[1], "client:"); ok {
+			a.ClientID = id
+		}
+		c, err := l.library.Content(ctx, a, parts[2])
+		if err != nil {
+			return nil, err
+		}
+		if c.Open == nil {
+			as, err := l.assets.Get(ctx, l.item(parts[2]).AssetID)
+			return l.original(as), err
+		}
+		r, err := c.Open(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		return io.ReadAll(r)
+	}
+
+	// A person's own: told, without an address.
+	link, _, _, err := l.library.Import(ctx, l.house.Bob, entry, gateway.ItemLink, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, times := said("library.item_imported", link.ID); times != 1 || n.Address != nil || n.Shared || n.Source != gateway.SourceKaltura {
+		t.Errorf("%d %+v", times, n)
+	}
+	// Shared: everybody's, through us, until it is taken back.
+	if link, err = l.library.Share(ctx, l.house.Bob, link.ID, link.Version, true); err != nil {
+		t.Fatal(err)
+	}
+	n, _ := said("library.item_shared", link.ID)
+	if b, err := read(n); err != nil || !bytes.Equal(b, flatClip(t)) {
+		t.Error(len(b), err)
+	}
+	if _, err = l.library.Share(ctx, l.house.Bob, link.ID, link.Version, false); err != nil {
+		t.Fatal(err)
+	}
+	_, err = read(n)
+	gatewaytest.Want(t, err, gateway.NotFound, "")
+
+	// A client's own copy: for the client.
+	copied, _, _, err := l.library.Import(ctx, l.spacesClient("cli_spaces"), entry, gateway.ItemCopy, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.itemReady(copied.ID)
+	n, times := said("library.item_imported", copied.ID)
+	if b, err := read(n); times != 1 || err != nil || !bytes.Equal(b, flatClip(t)) {
+		t.Error(times, len(b), err)
+	}
 }
