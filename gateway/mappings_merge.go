@@ -55,11 +55,9 @@ func (s *Mappings) mergeable(ctx context.Context, a Actor, m Mapping, toUser str
 	if !can || !finds {
 		return no(notOffered())
 	}
-	others, err := s.Store.Mappings().OfUser(ctx, o.Integration, m.PlatformUserID)
-	if err != nil {
+	if taken, err := s.othersAre(ctx, o, m, m.PlatformUserID); err != nil {
 		return no(err)
-	}
-	if slices.ContainsFunc(others, func(x Mapping) bool { return x.ID != m.ID && x.State == MappingActive }) {
+	} else if taken {
 		return no(E(Conflict, "merge_shared_user", "Somebody else is linked to this Kaltura user, too: their media would be taken away.").
 			Next("Link the other person to a user of their own first."))
 	}
@@ -72,6 +70,12 @@ func (s *Mappings) mergeable(ctx context.Context, a Actor, m Mapping, toUser str
 	}
 	if p.To.ID == m.PlatformUserID { // the same in another spelling
 		return no(E(Invalid, "platform_user_id", "This is the user that the person has already.").At("/platform_user_id").Next("Choose the other one."))
+	}
+	if taken, err := s.othersAre(ctx, o, m, p.To.ID); err != nil {
+		return no(err)
+	} else if taken {
+		return no(E(Conflict, "merge_target_taken", "Somebody else is this Kaltura user: they would get the person's media.").At("/platform_user_id").
+			Next("Check the user id, or link the other person to their own user first."))
 	}
 	p.From, err = prov.User(ctx, m.PlatformUserID)
 	switch {
@@ -89,6 +93,12 @@ func (s *Mappings) mergeable(ctx context.Context, a Actor, m Mapping, toUser str
 		p.Note = "It cannot be taken back: the former user was blocked or deleted in Kaltura, which gives no entries to such a user."
 	}
 	return p, o, nil
+}
+
+// othersAre tells whether somebody else than the person of a mapping is a user of the account, in any hub.
+func (s *Mappings) othersAre(ctx context.Context, o Opened, m Mapping, user string) (bool, error) {
+	all, err := s.Store.Mappings().OfUser(ctx, o.Integration, user)
+	return slices.ContainsFunc(all, func(x Mapping) bool { return x.ID != m.ID && x.State == MappingActive }), err
 }
 
 // Merge links a person to their real platform user and gives it, as a job, the entries of the one

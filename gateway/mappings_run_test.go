@@ -351,6 +351,17 @@ func TestMergeOfASharedUser(t *testing.T) {
 	_, _, err = w.mappings.Merge(ctx, w.hub.Admin, adas.ID, adas.Version, "u-real")
 	gatewaytest.Want(t, err, gateway.Conflict, "merge_shared_user")
 	gatewaytest.Explained(t, err)
+	// Nor are anybody's media given to a user that is somebody else's.
+	if _, err = w.mappings.Resolve(ctx, w.hub.Teacher, w.open()); err != nil {
+		t.Fatal(err)
+	}
+	teachers, err := w.mappings.Mine(ctx, w.hub.Teacher, in.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.mappings.Merge(ctx, w.hub.Admin, teachers.ID, teachers.Version, "ada@example.org")
+	gatewaytest.Want(t, err, gateway.Conflict, "merge_target_taken")
+	gatewaytest.Explained(t, err)
 }
 
 // A token of type USER cannot give entries to others: refused before anything happens.
