@@ -68,7 +68,7 @@ func New(baseURL string, spec []byte) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	ref, err := readReference(spec)
+	ref, err := readReference(bytes.ReplaceAll(spec, []byte(exampleURL), []byte(baseURL)))
 	if err != nil {
 		return nil, err
 	}
