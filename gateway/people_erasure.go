@@ -69,7 +69,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 		}
 	}
 	return []ErasureLine{
-		{"profile", FateDeleted, int64(len(people)), "Name, e-mail address, role and how you are known at the identity provider."},
+		{"profile", FateDeleted, int64(len(people)), "Name, e-mail address, role, and the id at the identity provider."},
 		{"mappings", FateDeleted, n["mappings"], "The link to the Kaltura user. That user itself belongs to the hub's Kaltura account and stays there."},
 		{"grants", FateDeleted, n["grants"], "What apps were allowed; their tokens end at once."},
 		{"uploads", FateDeleted, n["uploads"], "The history of uploads. One that is not complete is cancelled; one that is on its way into Kaltura gets there first."},
@@ -80,7 +80,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 		{"audit", FatePseudonymised, n["audit"], "The audit log cannot be changed, which is its purpose: it proves who did what to the hub. It names people by an id that leads to nobody afterwards; lines about the link to Kaltura name the Kaltura user."},
 		{"deliveries", FateKept, -1, "Webhooks that were sent already: our log of them is forgotten after 7 days, their receivers keep what they were sent."},
 		{"entries", FateKept, -1, "Media in Kaltura, uploaded files included: they belong to the hub's Kaltura account. Delete them there, or ask the hub's admins."},
-		{"identity_provider", FateKept, -1, "The account where you sign in. Signing in again begins anew, with nothing of what was erased."},
+		{"identity_provider", FateKept, -1, "The account at the identity provider. Signing in again begins anew, with nothing of what was erased."},
 	}, nil
 }
 

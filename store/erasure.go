@@ -34,6 +34,7 @@ var personal = []struct {
 	{kind: "uploads", table: "uploads", column: "participant_id", forget: true},
 	{kind: "library_private", table: "library_items", column: "participant_id", where: "NOT shared", forget: true},
 	{kind: "library_shared", table: "library_items", column: "participant_id", where: "shared"},
+	{kind: "library_changes", table: "library_changes", column: "participant_id"}, // numbers and ids for the sync, trimmed
 	{kind: "jobs", table: "jobs", column: "participant_id", forget: true},
 	{kind: "events", table: "events", column: "participant_id", forget: true},
 	{kind: "erasures", table: "erasures", column: "participant_id"},

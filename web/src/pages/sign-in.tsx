@@ -88,8 +88,10 @@ export default function SignIn() {
                   href={to({ provider: p.id })}
                   onClick={() => remember(p.id)}
                 >
-                  Sign in with <bdi>{p.name}</bdi>
-                  {p.id === used && <span class="small"> (used last)</span>}
+                  <span>
+                    Sign in with <bdi>{p.name}</bdi>
+                    {p.id === used && <span class="small"> (used last)</span>}
+                  </span>
                 </a>
               </li>
             ))}
