@@ -83,30 +83,6 @@ func publicDocument(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// clientCORS lets the pages of registered clients call the endpoints of programs, without cookies.
-func (s *Server) clientCORS(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		origin := c.Request().Header.Get("Origin")
-		h := c.Response().Header()
-		h.Add("Vary", "Origin")
-		if origin == "" || origin == s.base.String() {
-			return next(c)
-		}
-		known, err := s.oauth.KnownOrigin(c.Request().Context(), origin)
-		if err != nil {
-			return err
-		}
-		if known {
-			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Allow-Methods", "POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, traceparent")
-			h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
-			h.Set("Access-Control-Max-Age", "600")
-		}
-		return next(c)
-	}
-}
-
 // guard stands before the library's handlers: parameters come in the body, each once, credentials in
 // the header or the body, by one way, never in the address, where they would be logged on the way.
 func (s *Server) guard(h http.Handler) echo.HandlerFunc {

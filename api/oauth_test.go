@@ -350,6 +350,20 @@ func TestCORS(t *testing.T) {
 			}
 		}
 	}
+	library := "/v1/hubs/" + h.hub["bio"] + "/library"
+	for origin, want := range map[string]string{"https://page.example": "https://page.example", "https://evil.example": ""} {
+		a := c.do("OPTIONS", library, nil, "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
+		if got := a.Header.Get("Access-Control-Allow-Origin"); a.StatusCode != 204 || got != want {
+			t.Errorf("API from %s: %d %q", origin, a.StatusCode, got)
+		}
+		// Also a refusal can be read, and a cookie opens nothing to another page.
+		if a := h.pat.want(200, "GET", library, nil, "Origin", origin); a.Header.Get("Access-Control-Allow-Origin") != want || a.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("API with a cookie from %s: %v", origin, a.Header)
+		}
+		if a := c.want(401, "GET", library, nil, "Origin", origin); a.Header.Get("Access-Control-Allow-Origin") != want {
+			t.Errorf("refusal from %s: %v", origin, a.Header)
+		}
+	}
 	p := newProof()
 	code := h.code(h.pat, h.browser, p)
 	if got := h.token(&h.browser, redeem(h.browser, code, p), "Origin", "https://evil.example"); got.Error != "invalid_client" {

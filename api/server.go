@@ -151,7 +151,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
 	}
-	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders, page(cfg.Web))
+	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders, s.apiCORS, page(cfg.Web))
 
 	if err := s.routeREST(); err != nil {
 		return nil, err
