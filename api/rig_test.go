@@ -50,6 +50,7 @@ type rig struct {
 	staging   *media.Staging
 	tickets   gateway.Tickets
 	library   *gateway.Library
+	mappings  *gateway.Mappings
 	tokens    *api.Tokens
 	keyring   *secrets.Keyring
 	kaltura   http.Handler
@@ -109,6 +110,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	keyring, err := secrets.OpenKeyring(dir, true)
 	must(err)
 	r.keyring = keyring
+	must(db.SealAudits(t.Context(), keyring))
 	disk, err := media.OpenDisk(dir, 0)
 	must(err)
 	r.staging = media.NewStaging(disk)
@@ -137,6 +139,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		}),
 	}
 	mappings := &gateway.Mappings{Store: db, Clock: clock, Integrations: connections, Events: r.events}
+	r.mappings = mappings
 	catalog := &gateway.Catalog{Integrations: connections, Mappings: mappings, Clock: clock, StaleAfter: time.Hour}
 	r.sphere = &gateway.Spherical{Catalog: catalog}
 	relay := &gateway.Relay{Store: db, Staging: r.staging, Integrations: connections, Mappings: mappings, Events: r.events}
@@ -160,7 +163,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
-			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Catalog: catalog,
+			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,
 			Library: r.library, Uploads: uploads,
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
