@@ -113,7 +113,7 @@ func TestPublicKeys(t *testing.T) {
 			t.Errorf("%s: %s %v", good, kept, err)
 		}
 	}
-	d := b64(ec.D.FillBytes(make([]byte, 32))) //nolint:staticcheck // the private half, to see it refused
+	d := b64(ec.D.FillBytes(make([]byte, 32))) // the private half, to see it refused
 	for _, private := range []string{
 		strings.Replace(goodEC, `"x"`, `"d":"`+d+`","x"`, 1),
 		strings.Replace(goodEd, `"x"`, `"d":"`+b64(edPrivate.Seed())+`","x"`, 1),
