@@ -29,14 +29,21 @@ func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) {
 	}
 	var out []Belonging
 	// Two first sign-ins at once may both try to insert the same hub or person: the loser looks again.
-	err := retryConflict(func() error {
-		out = nil
-		return h.Store.Tx(ctx, func(tx Tx) error {
-			var err error
-			out, err = h.signIn(ctx, tx, id)
-			return err
+	// A person with many tabs may lose several times.
+	var err error
+	for range 4 {
+		err = retryConflict(func() error {
+			out = nil
+			return h.Store.Tx(ctx, func(tx Tx) error {
+				var err error
+				out, err = h.signIn(ctx, tx, id)
+				return err
+			})
 		})
-	})
+		if CodeOf(err) != Conflict {
+			break
+		}
+	}
 	return out, err
 }
 
@@ -73,9 +80,11 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 			p.joined(id, m.Role, told)
 			err = tx.Participants().Insert(ctx, &p)
 		case p.hears(told):
-			back := p.SuspendedAt != nil && !p.Held
+			before, back := p, p.SuspendedAt != nil && !p.Held
 			p.joined(id, m.Role, told)
-			if err = tx.Participants().Update(ctx, &p); err == nil && back {
+			if p.same(before) { // many tabs at once: one of them writes it down
+				p = before
+			} else if err = tx.Participants().Update(ctx, &p); err == nil && back {
 				err = tellMember(ctx, tx, h.Events, p.actor(), p, "member.reinstated")
 			}
 		}

@@ -195,6 +195,17 @@ func (s *Mappings) write(ctx context.Context, have *Mapping, m Mapping, event st
 	row := m
 	err := s.Store.Tx(ctx, func(tx Tx) error {
 		row = m
+		event := event
+		if row.State == MappingActive {
+			taken, err := claimed(ctx, tx, row)
+			if err != nil {
+				return err
+			}
+			if taken {
+				row.Candidates, row.PlatformUserID, row.State = []string{row.PlatformUserID}, "", MappingConflict
+				event = "mapping.conflict"
+			}
+		}
 		put := tx.Mappings().Insert
 		if have != nil {
 			put = tx.Mappings().Update
@@ -211,6 +222,32 @@ func (s *Mappings) write(ctx context.Context, have *Mapping, m Mapping, event st
 		return s.Store.Mappings().ByParticipant(ctx, m.IntegrationID, m.ParticipantID)
 	}
 	return row, err
+}
+
+// claimed tells whether somebody else of the hub is the platform user already: two people with one
+// e-mail address, of whom an administrator has to say who is who. The lock lets one of two at once see the other.
+func claimed(ctx context.Context, tx Tx, m Mapping) (bool, error) {
+	in, err := tx.Integrations().Lock(ctx, m.IntegrationID)
+	if err != nil {
+		return false, err
+	}
+	all, err := tx.Mappings().OfUser(ctx, in, m.PlatformUserID)
+	if err != nil {
+		return false, err
+	}
+	for _, x := range all {
+		if x.HubID != m.HubID || x.ParticipantID == m.ParticipantID || x.State != MappingActive {
+			continue
+		}
+		p, err := tx.Participants().Get(ctx, Scope(x.HubID), x.ParticipantID)
+		if err == nil && p.ErasedAt == nil {
+			return true, nil
+		}
+		if err != nil && CodeOf(err) != NotFound {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func mappingData(m Mapping) map[string]any {

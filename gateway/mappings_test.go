@@ -272,3 +272,51 @@ func TestLastUseIsWrittenHourly(t *testing.T) {
 		t.Error("written twice:", m.LastUsedAt)
 	}
 }
+
+// Two people who claim one address are not both the Kaltura user that has it: the second waits for an
+// administrator, also when both come at once, and from any path an address that is not verified counts for nothing.
+func TestTwoPeopleWithOneAddress(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.connect(gateway.VisibilityShared)
+		hubs := &gateway.Hubs{Store: db, Clock: w.clock.Now}
+		join := func(subject string, verified bool) gateway.Actor {
+			t.Helper()
+			id := gatewaytest.Identity("twin", "north", gateway.PlanEnterprise, gateway.RoleParticipant)
+			id.Subject, id.EmailVerified = subject, verified
+			b, err := hubs.SignIn(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return gatewaytest.ActorIn(t, db, b[0].Participant)
+		}
+		resolve := func(a gateway.Actor) error {
+			o, err := w.integrations.OpenFor(t.Context(), a.HubID, true)
+			if err != nil {
+				return err
+			}
+			_, err = w.mappings.Resolve(t.Context(), a, o)
+			return err
+		}
+		gatewaytest.Want(t, resolve(join("sub-unverified", false)), gateway.Forbidden, "email_unverified")
+		one, two := join("sub-one", true), join("sub-two", true)
+		errs := make(chan error, 2)
+		for _, a := range []gateway.Actor{one, two} {
+			go func() { errs <- resolve(a) }()
+		}
+		good, conflicts := 0, 0
+		for range 2 {
+			switch err := <-errs; {
+			case err == nil:
+				good++
+			case gateway.IsReason(err, "mapping_conflict"):
+				conflicts++
+			default:
+				t.Error(err)
+			}
+		}
+		if good != 1 || conflicts != 1 {
+			t.Fatalf("%d are the user, %d wait", good, conflicts)
+		}
+	})
+}

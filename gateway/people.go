@@ -30,6 +30,13 @@ func (p *Participant) joined(id Identity, role Role, told time.Time) {
 	}
 }
 
+// same tells whether nothing changed that has to be written down: not even the time of the word, unless
+// by more than tokens, whose times are in whole seconds, can tell.
+func (p Participant) same(before Participant) bool {
+	return before.ToldAt != nil && p.ToldAt.Sub(*before.ToldAt) < time.Second && (p.SuspendedAt == nil) == (before.SuspendedAt == nil) &&
+		p.Email == before.Email && p.EmailVerified == before.EmailVerified && p.Name == before.Name && p.Role == before.Role
+}
+
 // left takes over that the person is no member any more, as the provider said at a time.
 func (p *Participant) left(now, told time.Time) {
 	if p.SuspendedAt == nil {
