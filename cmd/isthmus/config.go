@@ -41,6 +41,10 @@ type serveCommand struct {
 	OIDCName          string `help:"What people read on the sign-in page. Default: the issuer." name:"oidc-name"`
 	OIDCWebhookSecret string `help:"File with the secret (whsec_…) with which the spaces platform signs webhooks about its people." name:"oidc-webhook-secret-file" type:"existingfile"`
 
+	RateClient int `help:"Requests a minute of one app; 0 for the default, -1 for no limit." name:"rate-client"`
+	RateUser   int `help:"Requests a minute of one person; 0 for the default, -1 for no limit." name:"rate-user"`
+	RateHub    int `help:"Requests a minute of one hub; 0 for the default, -1 for no limit." name:"rate-hub"`
+
 	MaxUpload    int64         `help:"Largest upload in bytes." default:"1099511627776" name:"max-upload"`
 	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
 	Grace        time.Duration `help:"How long links stay readable after a hub's plan was downgraded." default:"720h"`

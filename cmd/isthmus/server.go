@@ -143,7 +143,8 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	}
 	s.api, err = api.New(api.Config{
 		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
-		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
+		Limits: api.RateLimits{Client: s.cfg.RateClient, User: s.cfg.RateUser, Hub: s.cfg.RateHub},
+		Ready:  s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
