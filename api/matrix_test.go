@@ -249,7 +249,7 @@ func TestEveryRouteHasItsPolicy(t *testing.T) {
 	// What is not described in openapi.yaml is named here, with the reason why it needs no policy.
 	elsewhere := []string{
 		"/oauth2/", "/.well-known/", // RFC 6749 and 8414 have their own rules
-		"/files",                                        // tusPolicy
+		"/files",                                         // tusPolicy
 		"/thumbs/", "/captions/", "/play/", "/download/", // the address is the right: a ticket
 		"/healthz", "/readyz", "/openapi.yaml", "/openapi.json", "/docs", "/embed", // public
 		"/kaltura", "/auth", "/demo-idp", // mounted, with their own sign-in

@@ -105,7 +105,8 @@ func (h tracedLog) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h tracedLog) WithAttrs(a []slog.Attr) slog.Handler { return tracedLog{h.Handler.WithAttrs(a)} }
-func (h tracedLog) WithGroup(name string) slog.Handler   { return tracedLog{h.Handler.WithGroup(name)} }
+
+func (h tracedLog) WithGroup(name string) slog.Handler { return tracedLog{h.Handler.WithGroup(name)} }
 
 // accessLog writes one line per request, with the route's template instead of the address, which
 // may hold secrets.
