@@ -2593,7 +2593,7 @@ export interface components {
          *           "kind": "profile",
          *           "fate": "deleted",
          *           "count": 1,
-         *           "text": "Name, e-mail address, role and how you are known at the identity provider."
+         *           "text": "Name, e-mail address, role, and the id at the identity provider."
          *         },
          *         {
          *           "kind": "entries",
@@ -4846,7 +4846,7 @@ export interface components {
          * @example {
          *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
          *       "seq": 4711,
-         *       "type": "library.share",
+         *       "type": "library.item_shared",
          *       "timestamp": "2026-11-21T10:00:00Z",
          *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
          *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
@@ -4887,7 +4887,7 @@ export interface components {
         };
         /**
          * @example {
-         *       "type": "library.share",
+         *       "type": "library.item_shared",
          *       "title": "Item shared",
          *       "description": "An item was shared with the whole hub.",
          *       "example": {
