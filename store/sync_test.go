@@ -40,7 +40,14 @@ func TestChangesAfterAnUpgrade(t *testing.T) {
 					hub, i, at, i == 0))
 			}
 		}
+		run("INSERT INTO webhook_endpoints (id, hub_id, version, created_at, updated_at, url, description, events, state, reason, last_status, last_text) VALUES ('whe_1', 'hub_a', 1, " + at + ", " + at +
+			`, 'https://h.example', '', '["library.share","upload.*"]', 'on', '', 0, '')`)
 		db := storetest.Open(t, o)
+		hook, err := db.Webhooks().Get(ctx, "hub_a", "whe_1")
+		must(t, err)
+		if fmt.Sprint(hook.Events) != "[library.item_shared upload.*]" {
+			t.Error(hook.Events)
+		}
 		seq, horizon, err := db.Sync().Clock(ctx, "hub_a")
 		must(t, err)
 		if seq != 3 || horizon != 0 {

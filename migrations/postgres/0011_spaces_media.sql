@@ -62,3 +62,8 @@ CREATE TABLE library_acks (
     PRIMARY KEY (item_id, client_id),
     FOREIGN KEY (item_id) REFERENCES library_items (id) ON DELETE CASCADE
 );
+
+-- Events of items have other names since there are more of them.
+UPDATE webhook_endpoints SET events = replace(replace(replace(events::text,
+    '"library.share"', '"library.item_shared"'), '"library.unshare"', '"library.item_unshared"'), '"library.remove"', '"library.item_removed"')::jsonb
+    WHERE events::text LIKE '%"library.%';
