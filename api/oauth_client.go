@@ -102,7 +102,7 @@ func (c oauthClient) GetID() string                       { return c.ID }
 func (c oauthClient) RedirectURIs() []string              { return c.Client.RedirectURIs }
 func (c oauthClient) PostLogoutRedirectURIs() []string    { return nil }
 func (c oauthClient) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (c oauthClient) AuthMethod() oidc.AuthMethod { return oidc.AuthMethod(c.Client.AuthMethod) }
+func (c oauthClient) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethod(c.Client.AuthMethod) }
 
 func (c oauthClient) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}

@@ -52,7 +52,7 @@ export function AskCard({
         <>
           <div>
             <p>It will be able to:</p>
-            <ul>
+            <ul class="bullets">
               {ask.scopes.map((s) => (
                 <li key={s.name}>{s.title}</li>
               ))}

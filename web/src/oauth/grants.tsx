@@ -60,7 +60,7 @@ function One({ g, take, again }: { g: Grant; take: () => void; again: () => void
         </dd>
         <dt>May</dt>
         <dd>
-          <ul>
+          <ul class="bullets">
             {g.scopes.map((s) => (
               <li key={s.name}>{s.title}</li>
             ))}
