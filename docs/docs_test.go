@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"isthmus/gateway"
@@ -14,9 +15,11 @@ import (
 
 const base = "https://media.example.com"
 
+var built = sync.OnceValues(func() (*Site, error) { return New(base, openapi.YAML) })
+
 func site(t *testing.T) *Site {
 	t.Helper()
-	s, err := New(base, openapi.YAML)
+	s, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
