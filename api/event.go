@@ -195,10 +195,11 @@ func (s *Server) ListEvents(ctx context.Context, r ListEventsRequestObject) (Lis
 	seq := gateway.FromBeginning
 	switch cursor := deref(r.Params.Cursor); {
 	case cursor != "":
-		raw, err := base64.RawURLEncoding.DecodeString(cursor)
-		digits, ok := strings.CutPrefix(string(raw), eventMark)
+		raw, garbled := base64.RawURLEncoding.DecodeString(cursor)
+		digits, ours := strings.CutPrefix(string(raw), eventMark)
+		var err error
 		seq, err = strconv.ParseInt(digits, 10, 64)
-		if err != nil || !ok || seq < 0 {
+		if garbled != nil || !ours || err != nil || seq < 0 {
 			return nil, gateway.E(gateway.Invalid, "bad_cursor", "The cursor is not one of ours.").At("cursor").
 				Next("Use next of the page before, or begin without a cursor.")
 		}

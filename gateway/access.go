@@ -27,8 +27,8 @@ const (
 // verifies what it signed.
 type SigningKey struct {
 	Row
-	Alg       string     `bun:"alg"`     // "EdDSA", "RS256", …
-	Private   Sealed     `bun:"private"` // PKCS #8 DER in base64, sealed
+	Alg       string     `bun:"alg"`        // "EdDSA", "RS256", …
+	Private   Sealed     `bun:"private"`    // PKCS #8 DER in base64, sealed
 	SignsFrom *time.Time `bun:"signs_from"` // not before: it is published first. Nil = at once
 	RetiredAt *time.Time `bun:"retired_at"` // when the next one signs
 }
