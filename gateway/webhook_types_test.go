@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"encoding/json"
 	"errors"
 	"go/ast"
 	"go/constant"
@@ -31,16 +30,7 @@ func TestEventTypesAreThoseThatHappen(t *testing.T) {
 	}
 	f.calls(sink, 4)
 	got := slices.Compact(slices.Sorted(slices.Values(f.found)))
-	var want []string
-	for _, e := range gateway.EventTypes {
-		want = append(want, e.Type)
-		if example, err := json.Marshal(e.Example); e.Title == "" || !strings.HasSuffix(e.Description, ".") || err != nil || example[0] != '{' {
-			t.Errorf("%s is not explained: %+v %v", e.Type, e, err)
-		}
-	}
-	if !slices.IsSorted(want) {
-		t.Error("the catalogue is not in order")
-	}
+	want := slices.Sorted(slices.Values(gateway.EventTypes))
 	for _, typ := range got {
 		if !slices.Contains(want, typ) {
 			t.Errorf("%q happens and cannot be asked for", typ)

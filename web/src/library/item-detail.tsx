@@ -2,14 +2,12 @@ import { useEffect, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, type LibraryItem, type Problem } from "../api";
 import { clock, when } from "../format";
-import { hub, may } from "../session";
+import { hub } from "../session";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Viewer } from "../viewer/viewer";
-import { Export } from "./export";
 import { ImportProgress } from "./import-progress";
-import { ChooseButton, choiceOfItem } from "./pick";
 
-/** One item: plays it, sends it to Kaltura, shares it, removes it. */
+/** One imported item: plays it, shares it, removes it. */
 export function ItemDetail(p: {
   hub: string;
   id: string;
@@ -51,21 +49,12 @@ export function ItemDetail(p: {
                   p.changed();
                 }}
                 show={() => {}}
-                restart={it.source === "kaltura" ? () => void again(p.hub, it).then(load.again) : undefined}
+                restart={() => void again(p.hub, it).then(load.again)}
               />
             )}
           </div>
           <div class="stack">
-            <ChooseButton of={choiceOfItem(it)} close={p.close} />
             <Facts it={it} />
-            <Export
-              hub={p.hub}
-              it={it}
-              changed={() => {
-                load.again();
-                p.changed();
-              }}
-            />
             <Manage
               it={it}
               {...p}
@@ -94,7 +83,7 @@ function Facts({ it }: { it: LibraryItem }) {
   return (
     <dl class="facts">
       <dt>Kept as</dt>
-      <dd>{it.source === "spaces" ? "Media of Spaces" : it.kind === "copy" ? "Copy in Spaces" : "Link to Kaltura"}</dd>
+      <dd>{it.kind === "copy" ? "Copy in Spaces" : "Link to Kaltura"}</dd>
       {it.duration_ms > 0 && (
         <>
           <dt>Length</dt>
@@ -103,32 +92,15 @@ function Facts({ it }: { it: LibraryItem }) {
       )}
       <dt>View</dt>
       <dd>{it.is_360 ? "360°" : "Flat"}</dd>
-      {it.source === "spaces" ? (
-        <>
-          <dt>Added</dt>
-          <dd>{when(it.created_at)}</dd>
-          {it.tags && (
-            <>
-              <dt>Tags</dt>
-              <dd>
-                <bdi>{it.tags.join(", ")}</bdi>
-              </dd>
-            </>
-          )}
-        </>
-      ) : (
-        <>
-          <dt>Imported</dt>
-          <dd>
-            {when(it.created_at)}
-            {it.mine ? " by you" : " by a colleague"}
-          </dd>
-          <dt>Kaltura id</dt>
-          <dd>
-            <code>{it.entry_id}</code>
-          </dd>
-        </>
-      )}
+      <dt>Imported</dt>
+      <dd>
+        {when(it.created_at)}
+        {it.mine ? " by you" : " by a colleague"}
+      </dd>
+      <dt>Kaltura id</dt>
+      <dd>
+        <code>{it.entry_id}</code>
+      </dd>
       <dt>Seen by</dt>
       <dd>{it.shared ? "Everybody in the hub" : "Only you"}</dd>
     </dl>
@@ -146,7 +118,7 @@ function Manage(p: {
   const [asking, setAsking] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   useEffect(() => setProblem(undefined), [it.etag]);
-  if ((!it.mine && hub.value?.role !== "admin") || !may("library:write")) return null;
+  if (!it.mine && hub.value?.role !== "admin") return null;
   const path = { hub: p.hub, id: it.id };
   const share = async () => {
     await call(
@@ -170,11 +142,9 @@ function Manage(p: {
       {asking ? (
         <Banner tone="warn">
           <p>
-            {it.source === "spaces"
-              ? "Its files here are deleted. What was sent to Kaltura stays there."
-              : it.kind === "copy"
-                ? "The copy and its files are deleted. The original in Kaltura stays."
-                : "The link is removed. The original in Kaltura stays."}
+            {it.kind === "copy"
+              ? "The copy and its files are deleted. The original in Kaltura stays."
+              : "The link is removed. The original in Kaltura stays."}
           </p>
           <div class="row">
             <Act small kind="danger" icon="trash" do={remove} failed={setProblem}>
