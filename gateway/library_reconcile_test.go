@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,13 +92,13 @@ func TestReconciliation(t *testing.T) {
 		l.world.ask("media", "update", map[string]any{"entryId": entries[3], "mediaEntry": map[string]any{
 			"objectType": "KalturaMediaEntry", "name": "a new name", "tags": "360, beach",
 		}}, &out)
-		var lists, gets int
+		var lists, gets atomic.Int64 // they come in parallel
 		l.meet(func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case strings.HasSuffix(r.URL.Path, "/media/action/list"):
-				lists++
+				lists.Add(1)
 			case strings.HasSuffix(r.URL.Path, "/media/action/get"):
-				gets++
+				gets.Add(1)
 			}
 			l.platform.ServeHTTP(w, r)
 		})
@@ -105,8 +106,8 @@ func TestReconciliation(t *testing.T) {
 		if r.Lost != 5 || r.Changed != 1 || r.Found != 0 || r.Unknown != 0 { // 3 links, 1 copy, 1 upload
 			t.Errorf("%+v", r)
 		}
-		if lists != 4 || gets != 5 { // 3 pages of items and one of uploads; each missing one is asked for by itself
-			t.Errorf("%d lists, %d gets", lists, gets)
+		if lists.Load() != 4 || gets.Load() != 5 { // 3 pages of items and one of uploads; each missing one is asked for by itself
+			t.Errorf("%d lists, %d gets", lists.Load(), gets.Load())
 		}
 		it := l.item(items[57])
 		if it.SourceLostAt == nil || it.State != gateway.ItemReady || it.Lost() == nil || it.Lost().NextStep == "" {
