@@ -60,6 +60,7 @@ export function Webhooks({ hub }: { hub: string }) {
             <label for="webhook-url">Address</label>
             <input
               id="webhook-url"
+              class="input"
               type="url"
               inputMode="url"
               placeholder="https://example.org/isthmus"
@@ -67,10 +68,10 @@ export function Webhooks({ hub }: { hub: string }) {
               onInput={(e) => setUrl(e.currentTarget.value)}
             />
           </div>
-          <fieldset class="stack-s">
-            <legend>Events</legend>
+          <fieldset class="bare stack-s">
+            <legend class="label">Events</legend>
             {groups.map(([name, words]) => (
-              <label key={name} class="row">
+              <label key={name} class="tick">
                 <input
                   type="checkbox"
                   checked={events.includes(name)}
