@@ -41,12 +41,13 @@ generate: web/node_modules/.installed ## write the generated code anew
 	cd web && npm run --silent generate
 
 .PHONY: lint
-lint: web/node_modules/.installed ## format, vet, staticcheck, errcheck; the front end's types, lint, unit tests and size
+lint: web/node_modules/.installed ## format, vet, staticcheck, errcheck; no break of the API; the front end's types, lint, unit tests and size
 	@unformatted=$$(go tool gofumpt -l $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.gen\.go$$')); \
 		[ -z "$$unformatted" ] || { echo "Not formatted (go tool gofumpt -w):"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 	go tool errcheck -ignoretests -exclude scripts/errcheck.txt ./...
+	scripts/api-changes
 	cd web && npm run --silent check
 
 .PHONY: check

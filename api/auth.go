@@ -36,6 +36,18 @@ func errSignIn() *gateway.Error {
 		Next("Sign in at /auth/login, or send a bearer token from /oauth2/token.")
 }
 
+// challenge is the WWW-Authenticate header of RFC 6750 and 9728. Reason and scope may be empty.
+func (s *Server) challenge(reason, scope string) string {
+	h := `Bearer realm="isthmus"`
+	if reason != "" {
+		h += `, error="` + reason + `"`
+	}
+	if scope != "" {
+		h += `, scope="` + scope + `"`
+	}
+	return h + `, resource_metadata="` + s.base.String() + resourcePath + `"`
+}
+
 // authenticate finds out who calls. It refuses a bad token and a cross-site use of the cookie, and
 // lets everybody else through: what they may do is the policy's question.
 func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
@@ -45,7 +57,6 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if h := r.Header.Get("Authorization"); h != "" {
 			scheme, token, _ := strings.Cut(h, " ")
 			if !strings.EqualFold(scheme, "bearer") {
-				c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
 				return gateway.E(gateway.Unauthenticated, "invalid_token", "Only bearer tokens are accepted here.").
 					Next("Get a token from /oauth2/token and send it as \"Authorization: Bearer …\".")
 			}
@@ -54,7 +65,6 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 			if err != nil {
-				c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus", error="invalid_token"`)
 				return gateway.E(gateway.Unauthenticated, "invalid_token", "The access token is wrong or has expired.").
 					Next("Get a new one from /oauth2/token.").Because(err)
 			}
@@ -92,6 +102,14 @@ func (s *Server) actorIn(ctx context.Context, who caller, hubID string, p policy
 				err = errors.New("nobody is in no hub")
 			}
 			return gateway.Actor{}, err
+		}
+		if err := s.access.Stands(ctx, who.token.Bearer()); err != nil {
+			return gateway.Actor{}, err
+		}
+		if who.token.ParticipantID != "" { // with the rights they have now, not those of when it was issued
+			a, err := s.hubs.ActorFor(ctx, hubID, who.token.ParticipantID)
+			a.ClientID, a.Scopes = who.token.ClientID, who.token.Scopes
+			return a, err
 		}
 		a := gateway.Actor{
 			HubID: hubID, ClientID: who.token.ClientID, Role: gateway.RoleParticipant, Scopes: who.token.Scopes,

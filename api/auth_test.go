@@ -178,9 +178,7 @@ func TestPoliciesHold(t *testing.T) {
 	ada.want(200, "GET", "/v1/hubs/"+r.hub["bio"]+"/members", nil)
 }
 
-var scopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
-}
+var scopes = gateway.AllScopes
 
 func TestBadTokens(t *testing.T) {
 	r := newRig(t)

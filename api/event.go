@@ -3,14 +3,17 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"isthmus/gateway"
+	"isthmus/openapi"
 )
 
 // keepAlive is how often a silent stream says that it lives; proxies cut what is silent for a minute.
@@ -80,13 +83,15 @@ func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 // mayStillListen tells whether a listener is who they were when the stream began: not signed out,
 // suspended or given another role since, and with a token that has not expired.
 func (s *Server) mayStillListen(ctx context.Context, who caller, a gateway.Actor) bool {
-	if who.token != nil {
-		return time.Now().Before(who.token.ExpiresAt)
+	var err error
+	if who.session != nil {
+		err = s.access.Still(ctx, *who.session)
+	} else if !time.Now().Before(who.token.ExpiresAt) {
+		return false
 	}
-	err := s.access.Still(ctx, *who.session)
 	if err == nil {
 		var now gateway.Actor
-		if now, err = s.hubs.ActorIn(ctx, *who.session, a.HubID); err == nil {
+		if now, err = s.actorIn(ctx, who, a.HubID, policies["streamEvents"]); err == nil {
 			return now.Role == a.Role
 		}
 	}
@@ -134,6 +139,10 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 			if b, err = eventText(m); err == nil {
 				_, err = w.Write(b)
 			}
+			// Somebody was suspended or signed out, perhaps this listener: not to wait for the next look.
+			if strings.HasPrefix(m.Type, "member.") && !e.may() {
+				return nil
+			}
 		case <-look.C:
 			if !e.may() {
 				return nil // a browser comes back by itself and is then told why not
@@ -147,14 +156,26 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	}
 }
 
+// eventMessage is one message as the stream and the list tell it.
+func eventMessage(m gateway.Live) (openapi.EventMessage, error) {
+	out := openapi.EventMessage{
+		ID: text(m.ID), Seq: some(m.Seq), Type: m.Type, Timestamp: someTime(m.At), HubID: text(m.HubID), Subject: m.Subject,
+	}
+	if len(m.Data) > 0 && string(m.Data) != "null" {
+		if err := json.Unmarshal(m.Data, &out.Data); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
 // eventText is one message in the form of server-sent events. JSON holds no line break.
 func eventText(m gateway.Live) ([]byte, error) {
-	data, err := json.Marshal(struct {
-		Seq     int64           `json:"seq,omitempty"`
-		Type    string          `json:"type"`
-		Subject string          `json:"subject"`
-		Data    json.RawMessage `json:"data,omitempty"`
-	}{m.Seq, m.Type, m.Subject, m.Data})
+	message, err := eventMessage(m)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(message)
 	if err != nil {
 		return nil, err
 	}
@@ -164,4 +185,70 @@ func eventText(m gateway.Live) ([]byte, error) {
 	}
 	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", m.Type, data)
 	return b.Bytes(), nil
+}
+
+// Cursors of the event log are the last number that was looked at, in a wrapping of their own.
+const eventMark = "e1:"
+
+// ListEvents gives the event log for catching up.
+func (s *Server) ListEvents(ctx context.Context, r ListEventsRequestObject) (ListEventsResponseObject, error) {
+	seq := gateway.FromBeginning
+	switch cursor := deref(r.Params.Cursor); {
+	case cursor != "":
+		raw, garbled := base64.RawURLEncoding.DecodeString(cursor)
+		digits, ours := strings.CutPrefix(string(raw), eventMark)
+		var err error
+		seq, err = strconv.ParseInt(digits, 10, 64)
+		if garbled != nil || !ours || err != nil || seq < 0 {
+			return nil, gateway.E(gateway.Invalid, "bad_cursor", "The cursor is not one of ours.").At("cursor").
+				Next("Use next of the page before, or begin without a cursor.")
+		}
+	case r.Params.From != nil:
+		seq = gateway.FromNow
+	}
+	n := defaultLimit
+	if r.Params.Limit != nil {
+		n = *r.Params.Limit
+	}
+	page, err := s.events.List(ctx, actorOf(ctx), seq, n)
+	if err != nil {
+		return nil, err
+	}
+	out := openapi.EventPage{Items: make([]openapi.EventMessage, 0, len(page.Events)), More: page.More}
+	for _, e := range page.Events {
+		m, err := eventMessage(e)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, m)
+	}
+	out.Next = base64.RawURLEncoding.EncodeToString([]byte(eventMark + strconv.FormatInt(page.Next, 10)))
+	var link *string
+	if page.More {
+		link = nextLink(ctx, &out.Next)
+	}
+	return ListEvents200JSONResponse{Body: out, Headers: ListEvents200ResponseHeaders{Link: link}}, nil
+}
+
+// eventTypes is the catalogue as it is answered; it never changes while the process runs.
+var eventTypes = sync.OnceValues(func() (openapi.EventTypeList, error) {
+	out := openapi.EventTypeList{}
+	for _, t := range gateway.EventTypes {
+		raw, err := json.Marshal(t.Example)
+		if err != nil {
+			return out, err
+		}
+		one := openapi.EventType{Type: t.Type, Title: t.Title, Description: t.Description}
+		if err := json.Unmarshal(raw, &one.Example); err != nil {
+			return out, err
+		}
+		out.Items = append(out.Items, one)
+	}
+	return out, nil
+})
+
+// ListEventTypes gives the catalogue of events.
+func (s *Server) ListEventTypes(context.Context, ListEventTypesRequestObject) (ListEventTypesResponseObject, error) {
+	list, err := eventTypes()
+	return ListEventTypes200JSONResponse(list), err
 }

@@ -24,9 +24,22 @@ const defaultThumbWidth, maxThumbWidth = 480, 1920
 // routeFiles mounts what is opened by address alone: pictures and playback of our own assets.
 func (s *Server) routeFiles() {
 	for _, add := range []func(string, echo.HandlerFunc, ...echo.MiddlewareFunc) *echo.Route{s.echo.GET, s.echo.HEAD} {
-		add("/thumbs/:ticket", s.thumbnail)
-		add("/captions/:ticket", s.caption)
-		add("/play/:ticket/*", s.play)
+		add("/thumbs/:ticket", s.thumbnail, shareable)
+		add("/captions/:ticket", s.caption, shareable)
+		add("/play/:ticket/*", s.play, shareable)
+		add("/download/:ticket", s.download, shareable)
+	}
+}
+
+// shareable lets pages of other origins show what they were given the address of: the ticket in it is
+// the permission, no cookie is looked at, and players fetch with scripts.
+func shareable(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		return next(c)
 	}
 }
 
@@ -142,7 +155,12 @@ func (s *Server) viewer(ctx context.Context, hub, subject string) (gateway.Actor
 	case "participant":
 		return s.hubs.ActorFor(ctx, hub, id)
 	case "client":
-		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: []string{gateway.ScopeMediaRead}}, nil
+		if err := s.access.Stands(ctx, gateway.Bearer{ClientID: id, HubID: hub}); gateway.CodeOf(err) == gateway.Unauthenticated {
+			return gateway.Actor{}, errNoPicture()
+		} else if err != nil {
+			return gateway.Actor{}, err
+		}
+		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: []string{gateway.ScopeMediaRead, gateway.ScopeLibraryRead}}, nil
 	}
 	return gateway.Actor{}, errNoPicture()
 }

@@ -382,35 +382,3 @@ func TestStopKeepsWhatArrived(t *testing.T) {
 		t.Errorf("the kept bytes differ: %v", err)
 	}
 }
-
-func TestIdempotencyKey(t *testing.T) {
-	r := newRig(t)
-	ada, hub := connected(t, r, "shared")
-	pat := r.signIn("pat@example.org")
-	body := map[string]any{"name": "a.mp4", "size": 1000}
-	first := pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "k1")
-	again := pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "k1")
-	if !bytes.Equal(first.body, again.body) || again.Header.Get("Location") != first.Header.Get("Location") || again.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("repeated: %s %v", again.body, again.Header)
-	}
-	other := pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "k2")
-	if bytes.Equal(first.body, other.body) {
-		t.Error("another key gave the same upload")
-	}
-	if p := pat.want(422, "POST", hub+"/uploads", map[string]any{"name": "b.mp4", "size": 1000}, "Idempotency-Key", "k1").problem(t); p.Code != "idempotency_key_reused" {
-		t.Errorf("another body: %s", p.Code)
-	}
-	if a := ada.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "k1"); bytes.Equal(a.body, first.body) {
-		t.Error("somebody else got the answer")
-	}
-	var page openapi.UploadPage
-	pat.want(200, "GET", hub+"/uploads", nil).into(t, &page)
-	if len(page.Items) != 2 {
-		t.Errorf("%d uploads", len(page.Items))
-	}
-	// A refusal is an answer, too.
-	refused := pat.want(400, "POST", hub+"/uploads", map[string]any{"name": "a.mp4"}, "Idempotency-Key", "k3")
-	if a := pat.want(400, "POST", hub+"/uploads", map[string]any{"name": "a.mp4"}, "Idempotency-Key", "k3"); !bytes.Equal(a.body, refused.body) {
-		t.Errorf("the refusal changed: %s", a.body)
-	}
-}

@@ -45,10 +45,7 @@ func (s *Server) ListMembers(ctx context.Context, r ListMembersRequestObject) (L
 	}
 	rows, next := cut(rows, w, size, func(p gateway.Participant) string { return p.ID })
 	items := each(rows, func(p gateway.Participant) openapi.Member {
-		return openapi.Member{
-			ID: p.ID, Name: p.Name, Email: p.Email, EmailVerified: p.EmailVerified, Role: openapi.Role(p.Role),
-			Suspended: p.SuspendedAt != nil, CreatedAt: p.CreatedAt,
-		}
+		return memberOf(p)
 	})
 	return ListMembers200JSONResponse{
 		Body:    openapi.MemberPage{Items: items, Next: next},

@@ -2,152 +2,147 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"io"
 	"net/http"
-	"sync"
-	"time"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
 	"isthmus/gateway"
 )
 
-// repeatable are the operations that create or start something and therefore take an Idempotency-Key.
-var repeatable = map[string]bool{"createInvite": true, "importMedia": true, "createUpload": true, "finishUpload": true}
-
-const (
-	keepAnswers    = 24 * time.Hour
-	maxAnswers     = 10_000 // the oldest go first
-	maxAnswerBytes = 64 << 10
-)
-
-// answers remembers what was answered to requests with an Idempotency-Key, so that a client that
-// lost an answer can ask again without creating twice. It is kept in this process only: after a
-// restart a repeated request is a new one. The zero value is ready; safe for concurrent use.
-type answers struct {
-	mu    sync.Mutex
-	byKey map[string]*answered
-	order []string
+// harmless are the POST operations that do the same when they run twice, so that one whose answer was
+// lost in a crash may simply run again. What creates something new either keeps its answer in the
+// transaction of the effect (keepAnswer) or is protected by gateway.MarkEffect.
+var harmless = map[string]bool{
+	"importMedia":         true, // the same entry of the same kind is the same item
+	"finishUpload":        true, // repeated with the same values it changes nothing
+	"extendUpload":        true,
+	"retryUpload":         true,
+	"verifyKaltura":       true, // only looks
+	"probeKaltura":        true,
+	"startReconciliation": true,
+	"searchUntagged360":   true,
+	"dismissUntagged360":  true,
+	"markMedia360":        true,
+	"redeliverWebhook":    true, // receivers know the message by its id
+	"replayWebhook":       true,
 }
 
-type answered struct {
-	request [sha256.Size]byte
-	at      time.Time
-	done    bool
-	status  int
-	header  http.Header
-	body    []byte
-}
+const maxKey = 255
 
-// begin gives the earlier answer, or nil after noting that this request is under way.
-func (a *answers) begin(key string, request [sha256.Size]byte, now time.Time) *answered {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.byKey == nil {
-		a.byKey = map[string]*answered{}
-	}
-	for len(a.order) > 0 {
-		oldest := a.byKey[a.order[0]]
-		if oldest != nil && len(a.order) <= maxAnswers && now.Sub(oldest.at) < keepAnswers {
-			break
-		}
-		delete(a.byKey, a.order[0])
-		a.order = a.order[1:]
-	}
-	if had := a.byKey[key]; had != nil {
-		same := *had
-		return &same
-	}
-	a.byKey[key] = &answered{request: request, at: now}
-	a.order = append(a.order, key)
-	return nil
-}
+// replayed are the header fields that belong to an answer; the rest is about the connection or the moment.
+var replayed = []string{"Content-Type", "Location", "ETag", "Link", "Preference-Applied"}
 
-// end keeps an answer, or forgets the request when it may well succeed next time.
-func (a *answers) end(key string, status int, header http.Header, body []byte) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	one := a.byKey[key]
-	if one == nil {
-		return
-	}
-	if status == 0 || status >= 500 || status == http.StatusTooManyRequests || len(body) > maxAnswerBytes {
-		delete(a.byKey, key) // its place in order goes when it is the oldest
-		return
-	}
-	one.done, one.status, one.header, one.body = true, status, header, body
-}
-
-// recorder copies what is answered.
-type recorder struct {
+// held keeps an answer back until it is stored: who has seen it can rely on it.
+type held struct {
 	http.ResponseWriter
-	body bytes.Buffer
+	status int
+	body   bytes.Buffer
 }
 
-func (r *recorder) Write(b []byte) (int, error) {
-	r.body.Write(b)
-	return r.ResponseWriter.Write(b)
+func (h *held) WriteHeader(status int) {
+	if h.status == 0 {
+		h.status = status
+	}
 }
 
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (h *held) Write(b []byte) (int, error) {
+	h.WriteHeader(http.StatusOK)
+	return h.body.Write(b)
+}
 
-// idempotent answers a repeated request as the first one was. Runs after the policy, so that a key
+// idempotent answers a repeated POST as the first one was. It runs after the policy, so that a key
 // belongs to one caller in one hub.
 func (s *Server) idempotent(operation string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
 			key := r.Header.Get("Idempotency-Key")
-			if key == "" || !repeatable[operation] {
+			if key == "" || r.Method != http.MethodPost || policies[operation].public {
 				return next(c)
+			}
+			if len(key) > maxKey {
+				return gateway.E(gateway.Invalid, reasonParameter, "The Idempotency-Key is too long.").
+					Next("Use at most %d characters, for example a random UUID.", maxKey).At("Idempotency-Key")
 			}
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return err
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			a := actorOf(r.Context())
-			key = a.HubID + " " + a.Subject() + " " + operation + " " + key
-			request := sha256.Sum256(append([]byte(r.URL.Path+"\n"), body...))
-			if had := s.answers.begin(key, request, time.Now()); had != nil {
-				return replay(c, had, request)
+			ctx, once, had, err := s.once.Begin(r.Context(), gateway.KeyedRequest{
+				HubID: actorOf(r.Context()).HubID, Caller: callerOf(r.Context()).name(), Operation: operation, Key: key,
+				Fingerprint: sha256.Sum256(append([]byte(r.URL.RequestURI()+"\n"), body...)), Natural: harmless[operation],
+			})
+			if err != nil {
+				return err
 			}
-			finished := false
-			defer func() {
-				if !finished { // a panic: the next try may do better
-					s.answers.end(key, 0, nil, nil)
+			if had != nil {
+				return replay(c, *had)
+			}
+			c.SetRequest(r.WithContext(ctx))
+			out := c.Response()
+			real := out.Writer
+			rec := &held{ResponseWriter: real}
+			out.Writer = rec
+			defer func() { // a panic leaves nothing behind: the next try may do better
+				if p := recover(); p != nil {
+					_ = once.End(context.WithoutCancel(ctx), gateway.KeptAnswer{})
+					out.Writer = real
+					panic(p)
 				}
 			}()
-			rec := &recorder{ResponseWriter: c.Response().Writer}
-			c.Response().Writer = rec
 			if err := next(c); err != nil {
-				c.Error(err)
+				s.renderError(err, c)
 			}
-			finished = true
-			s.answers.end(key, c.Response().Status, c.Response().Header().Clone(), rec.body.Bytes())
-			return nil
+			out.Writer = real
+			if err := once.End(context.WithoutCancel(ctx), gateway.KeptAnswer{Status: rec.status, Header: keptHeader(out.Header()), Body: rec.body.Bytes()}); err != nil {
+				s.log.WarnContext(ctx, "the answer to a request with an Idempotency-Key could not be kept", "error", err)
+			}
+			real.WriteHeader(rec.status)
+			_, err = real.Write(rec.body.Bytes())
+			return err
 		}
 	}
 }
 
-func replay(c echo.Context, had *answered, request [sha256.Size]byte) error {
-	switch {
-	case had.request != request:
-		return gateway.E(gateway.Invalid, reasonKeyReused, "This Idempotency-Key was used for another request.").
-			Next("Use a new key for a new request.").At("Idempotency-Key")
-	case !had.done:
-		return gateway.E(gateway.Conflict, "request_in_progress", "The first request with this Idempotency-Key is still under way.").
-			Next("Repeat it in a moment.").After(time.Second)
-	}
-	h := c.Response().Header()
-	for _, name := range []string{"Content-Type", "Location", "ETag"} {
-		if v := had.header.Get(name); v != "" {
-			h.Set(name, v)
+func keptHeader(h http.Header) map[string]string {
+	kept := map[string]string{}
+	for _, name := range replayed {
+		if v := h.Get(name); v != "" {
+			kept[name] = v
 		}
 	}
+	return kept
+}
+
+func replay(c echo.Context, a gateway.KeptAnswer) error {
+	h := c.Response().Header()
+	for name, v := range a.Header {
+		h.Set(name, v)
+	}
 	h.Set("Idempotency-Replayed", "true")
-	c.Response().WriteHeader(had.status)
-	_, err := c.Response().Write(had.body)
+	h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	c.Response().WriteHeader(a.Status)
+	_, err := c.Response().Write(a.Body)
 	return err
+}
+
+// keepAnswer says what the answer to a creating operation will be, given what its service makes, so
+// that the service can keep it in the transaction of the effect. header are pairs of name and value.
+func keepAnswer[T any](ctx context.Context, status int, render func(T) (body any, header []string)) {
+	gateway.AnswerWith(ctx, func(v T) (gateway.KeptAnswer, error) {
+		body, header := render(v)
+		a := gateway.KeptAnswer{Status: status, Header: map[string]string{"Content-Type": "application/json"}}
+		for i := 0; i+1 < len(header); i += 2 {
+			a.Header[header[i]] = header[i+1]
+		}
+		raw, err := json.Marshal(body)
+		a.Body = append(raw, '\n') // as the generated code writes it
+		return a, err
+	})
 }

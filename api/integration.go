@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -200,13 +201,15 @@ func (s *Server) GetDisconnectImpact(ctx context.Context, _ GetDisconnectImpactR
 
 // CreateInvite makes a link for a Kaltura administrator outside the hub.
 func (s *Server) CreateInvite(ctx context.Context, r CreateInviteRequestObject) (CreateInviteResponseObject, error) {
+	shown := func(inv gateway.Invite, secret string) openapi.Invite {
+		return openapi.Invite{URL: s.base.String() + "/connect/" + secret, Visibility: openapi.Visibility(inv.Visibility), ExpiresAt: inv.ExpiresAt}
+	}
+	keepAnswer(ctx, http.StatusCreated, func(n gateway.NewInvite) (any, []string) { return shown(n.Invite, n.New.Reveal()), nil })
 	secret, inv, err := s.integrations.NewInvite(ctx, actorOf(ctx), gateway.Visibility(r.Body.Visibility))
 	if err != nil {
 		return nil, err
 	}
-	return CreateInvite201JSONResponse{
-		URL: s.base.String() + "/connect/" + secret, Visibility: openapi.Visibility(inv.Visibility), ExpiresAt: inv.ExpiresAt,
-	}, nil
+	return CreateInvite201JSONResponse(shown(inv, secret)), nil
 }
 
 // GetInvite shows an invite to its reader, who is not signed in.

@@ -15,6 +15,10 @@ func jobOf(j gateway.Job) openapi.Job {
 	}
 }
 
+func jobOver(j gateway.Job) bool {
+	return j.State == gateway.JobDone || j.State == gateway.JobFailed || j.State == gateway.JobCancelled
+}
+
 // ListJobs lists the caller's long work.
 func (s *Server) ListJobs(ctx context.Context, r ListJobsRequestObject) (ListJobsResponseObject, error) {
 	w, size, err := window(r.Params.Cursor, r.Params.Limit)
@@ -34,7 +38,12 @@ func (s *Server) ListJobs(ctx context.Context, r ListJobsRequestObject) (ListJob
 
 // GetJob shows a job.
 func (s *Server) GetJob(ctx context.Context, r GetJobRequestObject) (GetJobResponseObject, error) {
-	j, err := s.jobs.Get(ctx, actorOf(ctx), r.ID)
+	a := actorOf(ctx)
+	var j gateway.Job
+	err := s.await(ctx, a, prefers(r.Params.Prefer), func(ctx context.Context) (over bool, err error) {
+		j, err = s.jobs.Get(ctx, a, r.ID)
+		return jobOver(j), err
+	})
 	if err != nil {
 		return nil, err
 	}

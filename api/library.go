@@ -23,8 +23,13 @@ func (s *Server) itemOf(a gateway.Actor, it gateway.LibraryItem) (openapi.Librar
 	if it.ThumbVersion != "" { // another picture has another address, or browsers would keep the old one
 		thumb += "?v=" + url.QueryEscape(it.ThumbVersion)
 	}
+	external := ""
+	if a.Machine() && a.ClientID == it.ClientID {
+		external = it.ExternalID
+	}
 	return openapi.LibraryItem{
-		ID: it.ID, Etag: etag(it.Version), Source: openapi.LibraryItemSourceKaltura, EntryID: it.EntryID, Kind: openapi.ItemKind(it.Kind),
+		ExternalID: text(external), Tags: someList(it.Tags), Export: exportOf(it.Export),
+		ID: it.ID, Etag: etag(it.Version), Source: openapi.LibraryItemSource(it.Source), EntryID: it.EntryID, Kind: openapi.ItemKind(it.Kind),
 		Rendition: text(it.RenditionID), Name: it.Name, Type: openapi.MediaType(it.Type), Is360: it.Is360, DurationMs: it.DurationMS,
 		State: openapi.ItemState(it.State), Shared: it.Shared, Mine: mine(a, it.ParticipantID, it.ClientID),
 		ParticipantID: text(it.ParticipantID), JobID: text(it.JobID), Error: itemError(it.ErrorCode, it.ErrorText, it.NextStep),
@@ -52,6 +57,9 @@ func (s *Server) ListLibrary(ctx context.Context, r ListLibraryRequestObject) (L
 		return nil, err
 	}
 	a := actorOf(ctx)
+	if r.Params.ExternalID != nil {
+		return s.listExternal(ctx, a, *r.Params.ExternalID)
+	}
 	rows, err := s.library.List(ctx, a, deref(r.Params.Q), strs[openapi.MediaType, gateway.MediaType](r.Params.Type), w)
 	if err != nil {
 		return nil, err
@@ -75,6 +83,15 @@ func (s *Server) ImportMedia(ctx context.Context, r ImportMediaRequestObject) (I
 	if err != nil {
 		return nil, err
 	}
+	over := false
+	if prefer := r.Params.Prefer; prefers(prefer).wait > 0 {
+		if it, over, err = s.awaitItem(ctx, a, prefer, it.ID); err == nil && job.ID != "" {
+			job, err = s.jobs.Get(ctx, a, job.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	item, err := s.itemOf(a, it)
 	if err != nil {
 		return nil, err
@@ -83,7 +100,7 @@ func (s *Server) ImportMedia(ctx context.Context, r ImportMediaRequestObject) (I
 	if job.ID != "" {
 		out.Job = ptr(jobOf(job))
 	}
-	if !created {
+	if !created || over {
 		return ImportMedia200JSONResponse(out), nil
 	}
 	where := "/v1/hubs/" + a.HubID + "/library/" + it.ID
@@ -93,10 +110,20 @@ func (s *Server) ImportMedia(ctx context.Context, r ImportMediaRequestObject) (I
 	return ImportMedia202JSONResponse{Body: out, Headers: ImportMedia202ResponseHeaders{Location: &where}}, nil
 }
 
+// awaitItem gives an item, when the caller prefers to wait only once its import is over.
+func (s *Server) awaitItem(ctx context.Context, a gateway.Actor, prefer *string, id string) (it gateway.LibraryItem, over bool, _ error) {
+	err := s.await(ctx, a, prefers(prefer), func(ctx context.Context) (_ bool, err error) {
+		it, err = s.library.Get(ctx, a, id)
+		over = it.State == gateway.ItemReady || it.State == gateway.ItemFailed || it.State == gateway.ItemCancelled
+		return over, err
+	})
+	return it, over, err
+}
+
 // GetLibraryItem shows an item.
 func (s *Server) GetLibraryItem(ctx context.Context, r GetLibraryItemRequestObject) (GetLibraryItemResponseObject, error) {
 	a := actorOf(ctx)
-	it, err := s.library.Get(ctx, a, r.ID)
+	it, _, err := s.awaitItem(ctx, a, r.Params.Prefer, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +134,7 @@ func (s *Server) GetLibraryItem(ctx context.Context, r GetLibraryItemRequestObje
 	return GetLibraryItem200JSONResponse{out}, nil
 }
 
-// ShareLibraryItem shares an item with the hub or takes that back. Without If-Match the newest version is meant.
+// ShareLibraryItem shares an item with the hub or takes that back, renames and retags. Without If-Match the newest version is meant.
 func (s *Server) ShareLibraryItem(ctx context.Context, r ShareLibraryItemRequestObject) (ShareLibraryItemResponseObject, error) {
 	a := actorOf(ctx)
 	it, err := s.library.Get(ctx, a, r.ID)
@@ -120,7 +147,7 @@ func (s *Server) ShareLibraryItem(ctx context.Context, r ShareLibraryItemRequest
 			return nil, err
 		}
 	}
-	it, err = s.library.Share(ctx, a, r.ID, version, r.Body.Shared)
+	it, err = s.library.Change(ctx, a, r.ID, version, gateway.ItemChange{Shared: r.Body.Shared, Name: r.Body.Name, Tags: r.Body.Tags, Is360: r.Body.Is360})
 	if err != nil {
 		return nil, stale(err)
 	}
@@ -133,7 +160,11 @@ func (s *Server) ShareLibraryItem(ctx context.Context, r ShareLibraryItemRequest
 
 // RemoveLibraryItem removes an item.
 func (s *Server) RemoveLibraryItem(ctx context.Context, r RemoveLibraryItemRequestObject) (RemoveLibraryItemResponseObject, error) {
-	if err := s.library.Remove(ctx, actorOf(ctx), r.ID); err != nil {
+	remove := s.library.Remove
+	if deref(r.Params.Entry) == openapi.RemoveLibraryItemParamsEntryDelete {
+		remove = s.library.RemoveWithEntry
+	}
+	if err := remove(ctx, actorOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return RemoveLibraryItem204Response{}, nil

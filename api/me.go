@@ -11,22 +11,29 @@ import (
 func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
 	who := callerOf(ctx)
 	if who.token != nil {
-		a := gateway.Actor{HubID: who.token.HubID, ClientID: who.token.ClientID, Scopes: who.token.Scopes}
+		a := actorOf(ctx)
 		h, err := s.hubs.Get(ctx, a)
 		if err != nil {
 			return nil, err
 		}
 		scopes := list(who.token.Scopes)
-		return GetMe200JSONResponse{
-			Kind: openapi.MeKindClient, ClientID: &who.token.ClientID, Scopes: &scopes, Hubs: []openapi.Hub{hubOf(h)},
-		}, nil
+		me := GetMe200JSONResponse{Kind: openapi.MeKindClient, ClientID: &a.ClientID, Scopes: &scopes, Hubs: []openapi.Hub{hubOf(h)}}
+		if !a.Machine() {
+			me.Kind, me.Name, me.Email = openapi.MeKindPerson, text(a.Name), text(a.Email)
+			me.Hubs[0] = hubFor(h, a.Role, a.ParticipantID)
+		}
+		return me, nil
 	}
 	in, err := s.hubs.Belongings(ctx, who.session.Issuer, who.session.Subject)
 	if err != nil {
 		return nil, err
 	}
+	op, err := s.operators.Of(ctx, *who.session)
+	if err != nil && gateway.CodeOf(err) != gateway.Forbidden {
+		return nil, err
+	}
 	return GetMe200JSONResponse{
-		Kind: openapi.MeKindPerson, Name: text(who.session.Name), Email: text(who.session.Email),
+		Kind: openapi.MeKindPerson, Name: text(who.session.Name), Email: text(who.session.Email), Operator: some(op.ID != ""),
 		Hubs: each(in, func(b gateway.Belonging) openapi.Hub {
 			return hubFor(b.Hub, b.Participant.Role, b.Participant.ID)
 		}),
@@ -38,15 +45,16 @@ func (s *Server) ListMyIntegrations(ctx context.Context, _ ListMyIntegrationsReq
 	who := callerOf(ctx)
 	out := ListMyIntegrations200JSONResponse{Items: []openapi.MyIntegration{}}
 	if who.token != nil {
-		a, err := s.actorIn(ctx, who, who.token.HubID, policy{})
-		if err != nil {
-			return nil, err
-		}
+		a := actorOf(ctx)
 		h, err := s.hubs.Get(ctx, a)
 		if err != nil {
 			return nil, err
 		}
-		one, err := s.myIntegration(ctx, a, h, hubOf(h))
+		shown := hubOf(h)
+		if !a.Machine() {
+			shown = hubFor(h, a.Role, a.ParticipantID)
+		}
+		one, err := s.myIntegration(ctx, a, h, shown)
 		if err != nil {
 			return nil, err
 		}

@@ -27,12 +27,14 @@ const (
 	traceKey contextKey = iota
 	callerKey
 	actorKey
+	operatorKey
 	tusFailureKey
 )
 
 // trace names one request in answers and logs.
 type trace struct {
 	trace, request string
+	span, flags    string // of this server's part (W3C Trace Context)
 	instance       string // the request's path, or nothing where it would hold a secret
 	url            *url.URL
 	address        string // of the caller
@@ -45,8 +47,17 @@ func traceOf(ctx context.Context) trace {
 
 var (
 	goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
-	traceparent   = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
+	traceparent   = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$`)
 )
+
+// parent reads a traceparent (W3C Trace Context). One of a later version is read as far as we know it.
+func parent(header string) (trace, flags string, ok bool) {
+	m := traceparent.FindStringSubmatch(header)
+	if m == nil || m[1] == "ff" || m[1] == "00" && m[5] != "" || strings.Trim(m[2], "0") == "" || strings.Trim(m[3], "0") == "" {
+		return "", "", false
+	}
+	return m[2], m[4], true
+}
 
 // identify gives every request a request id and a trace id, taken from the caller when well formed.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
@@ -56,18 +67,19 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if !goodRequestID.MatchString(t.request) {
 			t.request = gateway.NewID("req")
 		}
-		if m := traceparent.FindStringSubmatch(r.Header.Get("traceparent")); m != nil && m[1] != strings.Repeat("0", 32) {
-			t.trace = m[1]
-		} else {
-			var b [16]byte
-			_, _ = rand.Read(b[:]) // never fails since Go 1.24
-			t.trace = hex.EncodeToString(b[:])
+		var b [24]byte
+		_, _ = rand.Read(b[:]) // never fails since Go 1.24
+		t.span = hex.EncodeToString(b[16:])
+		var ok bool
+		if t.trace, t.flags, ok = parent(r.Header.Get("traceparent")); !ok {
+			t.trace, t.flags = hex.EncodeToString(b[:16]), "00" // nobody records it
 		}
 		if !secretPath(r.URL.Path) {
 			t.instance = r.URL.Path
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), traceKey, t)))
+		c.SetRequest(r.WithContext(gateway.WithRequestID(context.WithValue(r.Context(), traceKey, t), t.request)))
 		c.Response().Header().Set(echo.HeaderXRequestID, t.request)
+		c.Response().Header().Set("traceparent", "00-"+t.trace+"-"+t.span+"-"+t.flags)
 		return next(c)
 	}
 }
@@ -81,6 +93,20 @@ func secretPath(p string) bool {
 	}
 	return false
 }
+
+// tracedLog adds the ids of the request to every line that is written for it.
+type tracedLog struct{ slog.Handler }
+
+func (h tracedLog) Handle(ctx context.Context, r slog.Record) error {
+	if t := traceOf(ctx); t.trace != "" {
+		r.AddAttrs(slog.String("request_id", t.request), slog.String("trace_id", t.trace), slog.String("span_id", t.span))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h tracedLog) WithAttrs(a []slog.Attr) slog.Handler { return tracedLog{h.Handler.WithAttrs(a)} }
+
+func (h tracedLog) WithGroup(name string) slog.Handler { return tracedLog{h.Handler.WithGroup(name)} }
 
 // accessLog writes one line per request, with the route's template instead of the address, which
 // may hold secrets.
@@ -97,11 +123,10 @@ func (s *Server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			level = slog.LevelDebug
 		}
 		ctx := c.Request().Context()
-		t := traceOf(ctx)
 		args := []any{
 			"method", c.Request().Method, "route", route, "status", c.Response().Status,
 			"duration_ms", float64(time.Since(begin).Microseconds()) / 1000, "bytes", c.Response().Size,
-			"remote", c.RealIP(), "request_id", t.request, "trace_id", t.trace,
+			"remote", c.RealIP(),
 		}
 		if a, ok := ctx.Value(actorKey).(gateway.Actor); ok {
 			args = append(args, "hub", a.HubID, "actor", a.Subject())
@@ -129,9 +154,13 @@ func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // contentPolicy is the page's Content-Security-Policy. Players need blob: media and workers, the
-// checksum needs WebAssembly; scripts come from our own origin only.
-func contentPolicy(playbackHosts []string) string {
+// checksum needs WebAssembly; scripts come from our own origin only. Nobody frames it but the framers.
+func contentPolicy(playbackHosts []string, framers ...string) string {
 	hosts := strings.Join(playbackHosts, " ")
+	ancestors := "'none'"
+	if len(framers) > 0 {
+		ancestors = strings.Join(framers, " ")
+	}
 	return strings.Join([]string{
 		"default-src 'self'",
 		"script-src 'self' 'wasm-unsafe-eval'",
@@ -144,7 +173,7 @@ func contentPolicy(playbackHosts []string) string {
 		"object-src 'none'",
 		"base-uri 'none'",
 		"form-action 'self'",
-		"frame-ancestors 'none'",
+		"frame-ancestors " + ancestors,
 	}, "; ")
 }
 

@@ -3,9 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,38 +15,77 @@ import (
 	"isthmus/secrets"
 )
 
-// tokenLife is how long an access token works. It is short because a JWT cannot be called back.
-const tokenLife = 10 * time.Minute
+// tokenLife is how long an access token works. It is short because others may check it without
+// asking us; we ourselves look up what it rests on with every request.
+const tokenLife = gateway.AccessLife
 
 const (
-	tokenPath = "/oauth2/token"
-	keysPath  = "/oauth2/keys"
+	authorizePath  = "/oauth2/authorize"
+	tokenPath      = "/oauth2/token"
+	keysPath       = "/oauth2/keys"
+	revokePath     = "/oauth2/revoke"
+	introspectPath = "/oauth2/introspect"
+	devicePath     = "/oauth2/device_authorization"
+
+	serverPath   = "/.well-known/oauth-authorization-server"
+	resourcePath = "/.well-known/oauth-protected-resource"
+
+	consentPage = "/consent/" // of the front end; the request's id follows
+	devicePage  = "/device"
 )
 
-// routeOAuth mounts the token endpoint, the public keys and the metadata. The OpenID library
-// parses requests and renders errors as RFC 6749 wants; the tokens themselves are ours (RFC 9068),
-// because the library cannot set their type to at+jwt.
-func (s *Server) routeOAuth() {
-	issuer := &issuer{s: s}
-	h := op.RegisterServer(issuer, op.Endpoints{Token: op.NewEndpoint(tokenPath), JwksURI: op.NewEndpoint(keysPath)},
-		op.WithServerCORSOptions(nil), op.WithFallbackLogger(s.log))
-	public := func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "public, max-age=300")
-		h.ServeHTTP(c.Response(), c.Request())
-		return nil
-	}
-	s.echo.POST(tokenPath, s.token(h), noStore, s.bodyLimit(maxBody))
-	s.echo.GET(keysPath, public)
-	s.echo.GET(oidc.DiscoveryEndpoint, public)
-	s.echo.GET("/.well-known/oauth-authorization-server", func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "public, max-age=300")
-		return c.JSON(http.StatusOK, issuer.metadata())
-	})
+// Identities verifies tokens of the configured identity providers.
+type Identities interface {
+	// Verify gives the person of an ID token or a JWT access token. Unauthenticated when it is not
+	// valid or not meant for us, Unavailable when the provider's keys cannot be read.
+	Verify(ctx context.Context, token string, kind gateway.TokenKind) (gateway.Identity, error)
 }
 
-// token guards the library's handler: credentials come in the header or the body, by one of both,
-// never in the address, where they would be logged on the way.
-func (s *Server) token(h http.Handler) echo.HandlerFunc {
+// routeOAuth mounts the authorization server. The OpenID library parses the requests of programs and
+// renders errors as RFC 6749 wants. Ours are the tokens (RFC 9068: the library cannot set their type to
+// at+jwt), the authorization endpoint (the library knows neither mandatory PKCE nor `iss`, lets unknown
+// scopes pass and answers people in JSON) and what is stored.
+func (s *Server) routeOAuth() {
+	issuer := &issuer{s: s}
+	h := op.RegisterServer(issuer, op.Endpoints{
+		Token: op.NewEndpoint(tokenPath), JwksURI: op.NewEndpoint(keysPath), Revocation: op.NewEndpoint(revokePath),
+		Introspection: op.NewEndpoint(introspectPath), DeviceAuthorization: op.NewEndpoint(devicePath),
+	}, op.WithServerCORSOptions(nil), op.WithFallbackLogger(s.log))
+	for _, path := range []string{tokenPath, revokePath, devicePath} {
+		s.echo.POST(path, s.guard(h), noStore, s.bodyLimit(maxBody), s.clientCORS)
+		s.echo.OPTIONS(path, noContent, s.clientCORS)
+	}
+	s.echo.POST(introspectPath, s.guard(h), noStore, s.bodyLimit(maxBody))
+	s.echo.GET(authorizePath, s.authorize, noStore)
+	s.echo.POST(authorizePath, s.authorize, noStore, s.bodyLimit(maxBody))
+
+	public := func(path string, f echo.HandlerFunc) {
+		s.echo.GET(path, f, publicDocument)
+		s.echo.OPTIONS(path, noContent, publicDocument)
+	}
+	public(keysPath, echo.WrapHandler(h))
+	for _, path := range []string{oidc.DiscoveryEndpoint, serverPath} {
+		public(path, func(c echo.Context) error { return c.JSON(http.StatusOK, issuer.metadata()) })
+	}
+	public(resourcePath, func(c echo.Context) error { return c.JSON(http.StatusOK, issuer.resource()) })
+}
+
+func noContent(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
+
+// publicDocument lets everybody read and keep what is no secret and needs no credentials.
+func publicDocument(next echo.HandlerFunc) echo.HandlerFunc {
+	age := fmt.Sprintf("public, max-age=%d", int(keysAge.Seconds()))
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", age)
+		c.Response().Header().Set("Access-Control-Allow-Origin", "*")
+		c.Response().Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		return next(c)
+	}
+}
+
+// guard stands before the library's handlers: parameters come in the body, each once, credentials in
+// the header or the body, by one way, never in the address, where they would be logged on the way.
+func (s *Server) guard(h http.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		w := c.Response()
@@ -66,13 +104,26 @@ func (s *Server) token(h http.Handler) echo.HandlerFunc {
 				return refuse(oidc.ErrInvalidRequest().WithDescription("a parameter occurs twice"))
 			}
 		}
-		_, _, basic := r.BasicAuth()
-		if basic && r.PostForm.Has("client_secret") {
+		client, _, basic := r.BasicAuth()
+		ways := 0
+		for _, used := range []bool{basic, r.PostForm.Has("client_secret"), r.PostForm.Has("client_assertion")} {
+			if used {
+				ways++
+			}
+		}
+		if ways > 1 || (basic && r.PostForm.Has("client_id") && r.PostForm.Get("client_id") != client) {
 			return refuse(oidc.ErrInvalidRequest().WithDescription("use one way to authenticate, not two"))
 		}
-		client := r.PostForm.Get("client_id")
-		if basic {
-			client, _, _ = r.BasicAuth()
+		if !basic && r.Header.Get("Authorization") != "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="isthmus"`)
+			return c.JSON(http.StatusUnauthorized, map[string]string{"error": string(oidc.InvalidClient), "error_description": "only Basic is understood here"})
+		}
+		if !basic && !r.PostForm.Has("client_secret") { // nothing here that could be guessed
+			h.ServeHTTP(&challengeWriter{ResponseWriter: w}, r)
+			return nil
+		}
+		if !basic {
+			client = r.PostForm.Get("client_id")
 		}
 		done, err := s.attempts.Begin(client, c.RealIP())
 		if err != nil {
@@ -112,116 +163,108 @@ type issuer struct {
 // metadata is RFC 8414; it names only what works.
 type metadata struct {
 	Issuer                 string   `json:"issuer"`
+	AuthorizationEndpoint  string   `json:"authorization_endpoint"`
 	TokenEndpoint          string   `json:"token_endpoint"`
+	DeviceEndpoint         string   `json:"device_authorization_endpoint"`
+	RevocationEndpoint     string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint  string   `json:"introspection_endpoint"`
 	JWKSURI                string   `json:"jwks_uri"`
 	ScopesSupported        []string `json:"scopes_supported"`
 	ResponseTypesSupported []string `json:"response_types_supported"`
+	ResponseModesSupported []string `json:"response_modes_supported"`
 	GrantTypesSupported    []string `json:"grant_types_supported"`
+	ChallengeMethods       []string `json:"code_challenge_methods_supported"`
+	IssInAnswer            bool     `json:"authorization_response_iss_parameter_supported"`
 	AuthMethods            []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgs               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationMethods      []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs         []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionMethods   []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs      []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	ServiceDocumentation   string   `json:"service_documentation"`
 }
 
 func (i *issuer) metadata() metadata {
 	base := i.s.base.String()
+	keeping := []string{string(oidc.AuthMethodBasic), string(oidc.AuthMethodPost), string(oidc.AuthMethodPrivateKeyJWT)}
+	all := append([]string{string(oidc.AuthMethodNone)}, keeping...)
+	grants := []string{}
+	for _, g := range allGrants {
+		grants = append(grants, string(g))
+	}
 	return metadata{
-		Issuer: base, TokenEndpoint: base + tokenPath, JWKSURI: base + keysPath, ScopesSupported: allScopes,
-		ResponseTypesSupported: []string{}, GrantTypesSupported: []string{string(oidc.GrantTypeClientCredentials)},
-		AuthMethods:          []string{string(oidc.AuthMethodBasic), string(oidc.AuthMethodPost)},
-		ServiceDocumentation: base + "/openapi.yaml",
+		Issuer: base, AuthorizationEndpoint: base + authorizePath, TokenEndpoint: base + tokenPath, DeviceEndpoint: base + devicePath,
+		RevocationEndpoint: base + revokePath, IntrospectionEndpoint: base + introspectPath, JWKSURI: base + keysPath,
+		ScopesSupported: gateway.AllScopes, ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query"},
+		GrantTypesSupported: grants, ChallengeMethods: []string{"S256"}, IssInAnswer: true,
+		AuthMethods: all, AuthAlgs: secrets.AssertionAlgs, RevocationMethods: all, RevocationAlgs: secrets.AssertionAlgs,
+		IntrospectionMethods: keeping, IntrospectionAlgs: secrets.AssertionAlgs, ServiceDocumentation: base + "/docs",
 	}
 }
 
-var allScopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite, gateway.ScopeConnectionsAdmin,
-	gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
+// resourceMetadata is RFC 9728.
+type resourceMetadata struct {
+	Resource             string   `json:"resource"`
+	AuthorizationServers []string `json:"authorization_servers"`
+	JWKSURI              string   `json:"jwks_uri"`
+	ScopesSupported      []string `json:"scopes_supported"`
+	BearerMethods        []string `json:"bearer_methods_supported"`
+	Documentation        string   `json:"resource_documentation"`
+	Name                 string   `json:"resource_name"`
 }
 
-func (i *issuer) Discovery(context.Context, *op.Request[struct{}]) (*op.Response, error) {
-	return op.NewResponse(i.metadata()), nil
+func (i *issuer) resource() resourceMetadata {
+	base := i.s.base.String()
+	return resourceMetadata{
+		Resource: base, AuthorizationServers: []string{base}, JWKSURI: base + keysPath, ScopesSupported: gateway.AllScopes,
+		BearerMethods: []string{"header"}, Documentation: base + "/docs", Name: "Isthmus",
+	}
 }
 
-func (i *issuer) Keys(context.Context, *op.Request[struct{}]) (*op.Response, error) {
-	set, err := i.s.tokens.PublicKeys()
+func (i *issuer) Keys(ctx context.Context, _ *op.Request[struct{}]) (*op.Response, error) {
+	set, err := i.s.tokens.PublicKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return op.NewResponse(json.RawMessage(set)), nil
 }
 
-func (i *issuer) VerifyClient(ctx context.Context, r *op.Request[op.ClientCredentials]) (op.Client, error) {
-	if r.Data.ClientAssertion != "" || r.Data.ClientSecret == "" {
-		return nil, op.NewStatusError(oidc.ErrInvalidClient().WithDescription("send the client's id and secret"), http.StatusUnauthorized)
+// fail renders a domain error as RFC 6749 wants.
+func (i *issuer) fail(ctx context.Context, err error) error {
+	e := gateway.AsError(err)
+	text := e.Message
+	if e.NextStep != "" {
+		text += " " + e.NextStep
 	}
-	c, err := i.s.access.Client(ctx, r.Data.ClientID, gateway.Secret(r.Data.ClientSecret))
-	switch gateway.CodeOf(err) {
-	case "":
-		return oauthClient{c, r.Data.ClientID}, nil
-	case gateway.Unauthenticated, gateway.NotFound:
-		return nil, op.NewStatusError(oidc.ErrInvalidClient().WithDescription("the client's id or secret is wrong"), http.StatusUnauthorized)
+	switch e.Reason {
+	case gateway.OAuthInvalidGrant:
+		return oidc.ErrInvalidGrant().WithDescription("%s", text)
+	case gateway.OAuthInvalidScope:
+		return oidc.ErrInvalidScope().WithDescription("%s", text)
+	case gateway.OAuthBadRequest:
+		return oidc.ErrInvalidRequest().WithDescription("%s", text)
+	case gateway.OAuthPending:
+		return oidc.ErrAuthorizationPending().WithDescription("%s", text)
+	case gateway.OAuthSlowDown:
+		return oidc.ErrSlowDown().WithDescription("%s", text)
+	case gateway.OAuthDenied:
+		return oidc.ErrAccessDenied().WithDescription("%s", text)
+	case gateway.OAuthExpired:
+		return oidc.ErrExpiredDeviceCode().WithDescription("%s", text)
 	}
-	i.s.log.ErrorContext(ctx, "client not checked", "error", err)
-	return nil, op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusServiceUnavailable)
+	if e.Code == gateway.Unavailable {
+		return op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusServiceUnavailable)
+	}
+	i.s.log.ErrorContext(ctx, "token request failed", "error", err)
+	return op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusInternalServerError)
 }
 
-func (i *issuer) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequest[oidc.ClientCredentialsRequest]) (*op.Response, error) {
-	c := r.Client.(oauthClient)
-	scopes := c.Scopes
-	if asked := strings.Fields(r.PostForm.Get("scope")); len(asked) > 0 {
-		for _, sc := range asked {
-			if !slices.Contains(c.Scopes, sc) {
-				return nil, oidc.ErrInvalidScope().WithDescription("this client may not have the scope %q", sc)
-			}
-		}
-		slices.Sort(asked)
-		scopes = slices.Compact(asked)
-	}
-	for _, res := range r.PostForm["resource"] { // RFC 8707
-		if strings.TrimSuffix(res, "/") != i.s.base.String() {
-			e := oidc.ErrInvalidRequest().WithDescription("tokens are good for %s only", i.s.base)
-			e.ErrorType = "invalid_target"
-			return nil, e
-		}
-	}
-	t := secrets.Access{
-		ID: gateway.NewID("tok"), ClientID: c.ID, HubID: c.HubID, Scopes: scopes, ExpiresAt: i.s.tokens.clock().Add(tokenLife),
-	}
-	signed, err := i.s.tokens.Sign(t)
-	if err != nil {
-		i.s.log.ErrorContext(ctx, "token not signed", "error", err)
-		return nil, op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusInternalServerError)
-	}
-	return op.NewResponse(&oidc.AccessTokenResponse{
-		AccessToken: signed, TokenType: oidc.BearerToken, ExpiresIn: uint64(tokenLife.Seconds()), Scope: scopes,
-	}), nil
+// sign makes the access token of what a client got.
+func (i *issuer) sign(ctx context.Context, t gateway.Issued) (string, time.Time, error) {
+	until := i.s.tokens.clock().Add(tokenLife)
+	signed, err := i.s.tokens.Sign(ctx, secrets.Access{
+		ID: t.TokenID, ClientID: t.ClientID, HubID: t.HubID, ParticipantID: t.ParticipantID, GrantID: t.GrantID, FamilyID: t.FamilyID,
+		Scopes: t.Scopes, ExpiresAt: until,
+	})
+	return signed, until, err
 }
-
-// oauthClient is a client of ours as the library wants to see it.
-type oauthClient struct {
-	gateway.Client
-	id string
-}
-
-func (c oauthClient) GetID() string                       { return c.id }
-func (c oauthClient) RedirectURIs() []string              { return nil }
-func (c oauthClient) PostLogoutRedirectURIs() []string    { return nil }
-func (c oauthClient) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (c oauthClient) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
-func (c oauthClient) ResponseTypes() []oidc.ResponseType  { return nil }
-func (c oauthClient) GrantTypes() []oidc.GrantType {
-	return []oidc.GrantType{oidc.GrantTypeClientCredentials}
-}
-func (c oauthClient) LoginURL(string) string              { return "" }
-func (c oauthClient) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
-func (c oauthClient) IDTokenLifetime() time.Duration      { return 0 }
-func (c oauthClient) DevMode() bool                       { return false }
-func (c oauthClient) RestrictAdditionalIdTokenScopes() func([]string) []string {
-	return func(s []string) []string { return s }
-}
-
-func (c oauthClient) RestrictAdditionalAccessTokenScopes() func([]string) []string {
-	return func(s []string) []string { return s }
-}
-
-func (c oauthClient) IsScopeAllowed(scope string) bool     { return slices.Contains(c.Scopes, scope) }
-func (c oauthClient) IDTokenUserinfoClaimsAssertion() bool { return false }
-func (c oauthClient) ClockSkew() time.Duration             { return 0 }

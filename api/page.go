@@ -70,7 +70,8 @@ func ifMatch(h *string) (int64, error) {
 		return 0, gateway.E(gateway.Precondition, reasonIfMatch, "This change must say which version it was made from.").
 			Next("Read the resource and send its ETag as If-Match.")
 	}
-	digits, ok := strings.CutPrefix(strings.Trim(*h, `"`), "v")
+	version, _, _ := strings.Cut(strings.Trim(*h, `"`), "-") // what follows is about the bytes that were read, see conditional
+	digits, ok := strings.CutPrefix(version, "v")
 	v, err := strconv.ParseInt(digits, 10, 64)
 	if !ok || err != nil || v <= 0 {
 		return 0, gateway.E(gateway.Precondition, reasonStale, "The version in If-Match is not the saved one.").

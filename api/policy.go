@@ -11,10 +11,13 @@ import (
 
 // policy says who may use an operation. The zero value lets in any signed-in caller.
 type policy struct {
-	public bool   // no sign-in
-	hub    hubIn  // where the request names its hub
-	scope  string // a bearer token must carry it
-	admin  bool   // a person must be an admin of the hub
+	public  bool   // no sign-in
+	hub     hubIn  // where the request names its hub
+	scope   string // a bearer token must carry it
+	admin   bool   // a person must be an admin of the hub
+	session bool   // a signed-in browser only: no app decides for its person
+
+	operator bool // an operator of the installation, signed in with a browser: tokens never are
 }
 
 type hubIn int
@@ -30,6 +33,13 @@ const (
 var policies = map[string]policy{
 	"getMe":              {},
 	"listMyIntegrations": {},
+	"listMyGrants":       {session: true},
+	"revokeMyGrant":      {session: true},
+	"allowMyGrant":       {session: true},
+	"getConsent":         {session: true},
+	"decideConsent":      {session: true},
+	"getDevice":          {session: true},
+	"decideDevice":       {session: true},
 
 	"getHub":      {hub: hubInPath},
 	"listMembers": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
@@ -68,23 +78,92 @@ var policies = map[string]policy{
 	"deleteWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"testWebhook":           {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"listWebhookDeliveries": {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"rotateWebhookSecret":   {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
+	"replayWebhook":         {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 	"redeliverWebhook":      {hub: hubInPath, scope: gateway.ScopeWebhooksAdmin, admin: true},
 
-	"listMappings":  {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
-	"linkMapping":   {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
-	"unlinkMapping": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"listOAuthClients":        {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"createOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"getOAuthClient":          {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"updateOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"deleteOAuthClient":       {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+	"rotateOAuthClientSecret": {hub: hubInPath, scope: gateway.ScopeClientsAdmin, admin: true},
+
+	"listSignIns":      {public: true},
+	"exportMe":         {session: true},
+	"previewMyErasure": {session: true},
+	"eraseMe":          {session: true},
+
+	"getMember":              {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"updateMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"removeMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"suspendMember":          {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"reinstateMember":        {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"exportMember":           {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"previewErasure":         {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"eraseMember":            {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"getErasure":             {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
+	"receiveIdentityWebhook": {public: true},
+
+	"listIdentityProviders":     {operator: true},
+	"createIdentityProvider":    {operator: true},
+	"getIdentityProvider":       {operator: true},
+	"updateIdentityProvider":    {operator: true},
+	"deleteIdentityProvider":    {operator: true},
+	"verifyIdentityProvider":    {operator: true},
+	"tryClaims":                 {operator: true},
+	"makeIdentityWebhookSecret": {operator: true},
+
+	"beginSetup":                 {session: true}, // the code is what counts
+	"listOperators":              {operator: true},
+	"addOperator":                {operator: true},
+	"removeOperator":             {operator: true},
+	"listOperatorHubs":           {operator: true},
+	"createHub":                  {operator: true},
+	"getOperatorHub":             {operator: true},
+	"updateOperatorHub":          {operator: true},
+	"listOperatorClients":        {operator: true},
+	"createOperatorClient":       {operator: true},
+	"getOperatorClient":          {operator: true},
+	"updateOperatorClient":       {operator: true},
+	"deleteOperatorClient":       {operator: true},
+	"rotateOperatorClientSecret": {operator: true},
+
+	"listMappings":        {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"linkMapping":         {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"unlinkMapping":       {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"getMapping":          {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"exportMappings":      {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"dryRunMappings":      {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"previewMappingMerge": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"mergeMapping":        {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"listMappingRuns":     {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"getMappingRun":       {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"listMappingRunItems": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"undoMappingMerge":    {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"resumeMappingMerge":  {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+
+	"listAudit":   {hub: hubInPath, scope: gateway.ScopeAuditRead, admin: true},
+	"verifyAudit": {hub: hubInPath, scope: gateway.ScopeAuditRead, admin: true},
+	"exportAudit": {hub: hubInPath, scope: gateway.ScopeAuditRead, admin: true},
 
 	"listMedia":        {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"getMedia":         {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"getMediaPlayback": {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"markMedia360":     {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 
-	"listLibrary":        {hub: hubInPath, scope: gateway.ScopeMediaRead},
-	"importMedia":        {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"getLibraryItem":     {hub: hubInPath, scope: gateway.ScopeMediaRead},
-	"shareLibraryItem":   {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"removeLibraryItem":  {hub: hubInPath, scope: gateway.ScopeMediaImport},
-	"getLibraryPlayback": {hub: hubInPath, scope: gateway.ScopeMediaRead},
+	"listLibrary":            {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"importMedia":            {hub: hubInPath, scope: gateway.ScopeMediaImport},
+	"getLibraryItem":         {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"shareLibraryItem":       {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"removeLibraryItem":      {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"registerMedia":          {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"listLibraryChanges":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"pushLibraryChanges":     {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"exportLibraryItem":      {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"acknowledgeLibraryItem": {hub: hubInPath, scope: gateway.ScopeLibraryWrite},
+	"getLibraryAddress":      {hub: hubInPath, scope: gateway.ScopeLibraryRead},
+	"getLibraryPlayback":     {hub: hubInPath, scope: gateway.ScopeLibraryRead},
 
 	"listUploads":  {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 	"createUpload": {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
@@ -98,7 +177,9 @@ var policies = map[string]policy{
 	"getJob":    {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"cancelJob": {hub: hubInPath, scope: gateway.ScopeMediaImport},
 
-	"streamEvents": {hub: hubInQuery, scope: gateway.ScopeEventsRead},
+	"listEvents":     {hub: hubInPath, scope: gateway.ScopeEventsRead},
+	"listEventTypes": {public: true},
+	"streamEvents":   {hub: hubInQuery, scope: gateway.ScopeEventsRead},
 }
 
 // tusPolicy is that of /files, which is no operation of openapi.yaml.
@@ -118,21 +199,36 @@ func (s *Server) enforce(operation string) echo.MiddlewareFunc {
 				return next(c)
 			}
 			if who.session == nil && who.token == nil {
-				c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
 				return errSignIn()
 			}
-			if p.hub == noHub {
+			if (p.session || p.operator) && who.session == nil {
+				return gateway.E(gateway.Forbidden, "session_required", "Only the person themselves may do this, not an app for them.").
+					Next("Sign in with a browser and use the page.")
+			}
+			if p.operator {
+				op, err := s.operators.Of(r.Context(), *who.session)
+				if err != nil {
+					return err
+				}
+				c.SetRequest(r.WithContext(context.WithValue(r.Context(), operatorKey, op)))
 				return next(c)
 			}
-			hub := c.Param("hub")
-			if p.hub == hubInQuery {
+			hub := ""
+			switch {
+			case p.hub == hubInPath:
+				hub = c.Param("hub")
+			case p.hub == hubInQuery:
 				hub = c.QueryParam("hub")
+			case who.token == nil:
+				return next(c)
+			default:
+				hub = who.token.HubID // a token is of one hub always, and has to stand
 			}
 			a, err := s.actorIn(r.Context(), who, hub, p)
 			if err != nil {
 				return err
 			}
-			if err := allowed(c, a, p); err != nil {
+			if err := s.allowed(c, a, p); err != nil {
 				return err
 			}
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), actorKey, a)))
@@ -141,9 +237,9 @@ func (s *Server) enforce(operation string) echo.MiddlewareFunc {
 	}
 }
 
-func allowed(c echo.Context, a gateway.Actor, p policy) error {
+func (s *Server) allowed(c echo.Context, a gateway.Actor, p policy) error {
 	if p.scope != "" && !a.Has(p.scope) {
-		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus", error="insufficient_scope", scope="`+p.scope+`"`)
+		c.Response().Header().Set("WWW-Authenticate", s.challenge("insufficient_scope", p.scope))
 		return gateway.E(gateway.Forbidden, "missing_scope", "The access token lacks the scope "+p.scope+".").
 			Next("Ask for a token with the scope %s; the client must be allowed to have it.", p.scope)
 	}

@@ -24,8 +24,10 @@ const (
 	reasonIfMatch   = "if_match_required"
 	reasonStale     = "stale"
 
+	reasonToken      = "invalid_token"
 	reasonTusVersion = "tus_version"
 	reasonKeyReused  = "idempotency_key_reused"
+	reasonGone       = "events_gone"
 	reasonBody       = "bad_body"
 	reasonParameter  = "bad_parameter"
 )
@@ -50,6 +52,10 @@ func statusOf(e *gateway.Error) int {
 		return http.StatusUnprocessableEntity
 	case reasonIfMatch:
 		return http.StatusPreconditionRequired
+	case "setup_done", "setup_code_expired":
+		return http.StatusGone
+	case reasonGone:
+		return http.StatusGone
 	}
 	switch e.Code {
 	case gateway.Invalid:
@@ -140,9 +146,9 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	status := statusOf(e)
 	t := traceOf(r.Context())
 	if status >= 500 && !errors.Is(err, context.Canceled) { // mostly the client's going away
-		s.log.ErrorContext(r.Context(), "request failed", "error", e.Error(), "trace_id", t.trace, "request_id", t.request)
+		s.log.ErrorContext(r.Context(), "request failed", "error", e.Error())
 	} else if e.Err != nil {
-		s.log.DebugContext(r.Context(), "request refused", "error", e.Error(), "trace_id", t.trace, "request_id", t.request)
+		s.log.DebugContext(r.Context(), "request refused", "error", e.Error())
 	}
 	code := e.Reason
 	if code == "" {
@@ -169,6 +175,13 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 		h.Set("Retry-After", e.RetryAfter())
 	} else if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "5")
+	}
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		reason := ""
+		if e.Reason == reasonToken {
+			reason = reasonToken
+		}
+		h.Set("WWW-Authenticate", s.challenge(reason, ""))
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -35,23 +35,29 @@ import (
 // rig is a whole server on a real socket: real database, real staging, embedded Kaltura, demo
 // identity provider. No workers run: what jobs do is not the API's business.
 type rig struct {
-	t       testing.TB
-	base    string
-	db      *store.DB
-	api     *api.Server
-	access  *gateway.Access
-	hubs    *gateway.Hubs
-	events  *gateway.Events
-	blobs   *media.Blobs
-	staging *media.Staging
-	tickets gateway.Tickets
-	tokens  *api.Tokens
-	keyring *secrets.Keyring
-	kaltura http.Handler
-	sphere  *gateway.Spherical
-	hooks   *gateway.Webhooks
-	log     *lockedBuffer
-	hub     map[string]string // our ids by the demo's: "bio" (university), "free", "other"
+	t         testing.TB
+	base      string
+	db        *store.DB
+	api       *api.Server
+	access    *gateway.Access
+	operators *gateway.Operators
+	hubs      *gateway.Hubs
+	people    *gateway.People
+	providers *gateway.IdentityProviders
+	verifier  *spaces.Verifier
+	events    *gateway.Events
+	blobs     *media.Blobs
+	staging   *media.Staging
+	tickets   gateway.Tickets
+	library   *gateway.Library
+	mappings  *gateway.Mappings
+	tokens    *api.Tokens
+	keyring   *secrets.Keyring
+	kaltura   http.Handler
+	sphere    *gateway.Spherical
+	hooks     *gateway.Webhooks
+	log       *lockedBuffer
+	hub       map[string]string // our ids by the demo's: "bio" (university), "free", "other"
 }
 
 type lockedBuffer struct {
@@ -77,12 +83,16 @@ var people = []demo.Person{
 	{Email: "ada@example.org", Password: "ada-pass", Name: "Ada Admin", Roles: map[string]gateway.Role{"bio": gateway.RoleAdmin, "free": gateway.RoleAdmin}},
 	{Email: "pat@example.org", Password: "pat-pass", Name: "Pat Participant", Roles: map[string]gateway.Role{"bio": gateway.RoleParticipant}},
 	{Email: "eve@example.org", Password: "eve-pass", Name: "Eve Elsewhere", Roles: map[string]gateway.Role{"other": gateway.RoleAdmin}},
+	{Email: "otto@example.org", Password: "otto-pass", Name: "Otto Other", Roles: map[string]gateway.Role{"other": gateway.RoleParticipant}},
 	{Email: "uma@example.org", Password: "uma-pass", Name: "Uma Unverified", Unverified: true, Roles: map[string]gateway.Role{"bio": gateway.RoleParticipant}},
 }
 
 func newRig(t testing.TB) *rig { return newRigOn(t, storetest.SQLite(t)) }
 
-func newRigOn(t testing.TB, db *store.DB) *rig {
+func newRigOn(t testing.TB, db *store.DB) *rig { return newRigLimited(t, db, api.RateLimits{}) }
+
+// newRigLimited is a rig with its own limits.
+func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	t.Helper()
 	r := &rig{t: t, db: db, log: &lockedBuffer{}, hub: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -100,6 +110,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	keyring, err := secrets.OpenKeyring(dir, true)
 	must(err)
 	r.keyring = keyring
+	must(db.SealAudits(t.Context(), keyring))
 	disk, err := media.OpenDisk(dir, 0)
 	must(err)
 	r.staging = media.NewStaging(disk)
@@ -111,8 +122,12 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	must(err)
 	r.events = &gateway.Events{Store: db, Clock: clock}
 	assets := &gateway.Assets{Store: db, Clock: clock, Staging: r.staging, Blobs: r.blobs, Pipeline: pipeline, Events: r.events}
-	r.hubs = &gateway.Hubs{Store: db, Clock: clock}
+	r.hubs = &gateway.Hubs{Store: db, Clock: clock, Events: r.events}
+	r.providers = &gateway.IdentityProviders{Store: db, Clock: clock, Sealer: keyring}
+	r.verifier = &spaces.Verifier{Providers: r.providers, HTTP: http.DefaultClient, Local: map[string]*http.Client{}, Clock: clock}
+	r.people = &gateway.People{Store: db, Clock: clock, Events: r.events}
 	r.access = &gateway.Access{Store: db, Clock: clock}
+	r.operators = &gateway.Operators{Store: db, Clock: clock}
 	kaltura := platform.New(platform.Config{
 		BaseURL: r.base + "/kaltura", Records: db, Staging: r.staging, Blobs: r.blobs, Assets: assets, Sealer: keyring, Clock: clock, Log: log,
 	})
@@ -124,6 +139,7 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 		}),
 	}
 	mappings := &gateway.Mappings{Store: db, Clock: clock, Integrations: connections, Events: r.events}
+	r.mappings = mappings
 	catalog := &gateway.Catalog{Integrations: connections, Mappings: mappings, Clock: clock, StaleAfter: time.Hour}
 	r.sphere = &gateway.Spherical{Catalog: catalog}
 	relay := &gateway.Relay{Store: db, Staging: r.staging, Integrations: connections, Mappings: mappings, Events: r.events}
@@ -133,18 +149,25 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	}
 	r.tokens, err = api.NewTokens(t.Context(), db, keyring, r.base, clock)
 	must(err)
+	r.library = &gateway.Library{
+		Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events,
+		Fetcher: outbound.NewSource(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), Sealer: keyring, BaseURL: r.base,
+	}
+	uploads := &gateway.Uploads{
+		Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
+		Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30, Blobs: r.blobs,
+	}
+	r.library.Uploads = uploads
+	r.people.Uploads, r.people.Library = uploads, r.library
 	r.api, err = api.New(api.Config{
-		BaseURL: r.base, Tokens: r.tokens, Tickets: r.tickets, Blobs: r.blobs, Log: log,
+		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
-			Hubs: r.hubs, Access: r.access, Integrations: connections, Mappings: mappings, Catalog: catalog,
-			Library: &gateway.Library{Store: db, Clock: clock, Catalog: catalog, Tickets: r.tickets, Assets: assets, Events: r.events},
-			Uploads: &gateway.Uploads{
-				Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
-				Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30,
-			},
+			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,
+			Library: r.library, Uploads: uploads,
 			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
+			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},
 		},
 	})
 	must(err)
@@ -156,10 +179,11 @@ func newRigOn(t testing.TB, db *store.DB) *rig {
 	r.api.Mount("/demo-idp/", idp)
 	mux := http.NewServeMux()
 	mux.Handle("/demo-idp/", idp)
-	signIn, err := spaces.New(spaces.Config{
-		BaseURL: r.base, Issuer: r.base + "/demo-idp", ClientID: "isthmus", ClientSecret: "demo-secret", Log: log,
-		HTTP: &http.Client{Transport: integrations.NewLocal(mux)}, SignIn: r.api.SignIn, SignOut: r.api.SignOut,
-	})
+	must(r.providers.Fix(gateway.OpenedProvider{Secret: "demo-secret", IdentityProvider: gateway.IdentityProvider{
+		Row: gateway.Row{ID: gateway.ProviderIDDemo}, Issuer: r.base + "/demo-idp", ClientID: "isthmus", Name: "Demo", Source: gateway.ProviderDemo,
+	}}))
+	r.verifier.Local[r.base+"/demo-idp"] = &http.Client{Transport: integrations.NewLocal(mux)}
+	signIn, err := spaces.New(spaces.Config{BaseURL: r.base, Verifier: r.verifier, People: r.people, SignIn: r.api.SignIn, SignOut: r.api.SignOut, Log: log})
 	must(err)
 	r.api.Mount("/auth/", signIn)
 	handler = r.api
@@ -266,6 +290,7 @@ func (c *caller) do(method, path string, body any, header ...string) answer {
 	if err != nil {
 		c.r.t.Fatal(err)
 	}
+	kept(c.r.t, req, resp, raw)
 	return answer{resp, raw}
 }
 

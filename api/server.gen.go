@@ -25,15 +25,54 @@ type ServerInterface interface {
 	// AcceptInvite Connect the inviting hub; uses the invite up
 	// (POST /v1/connect/{secret})
 	AcceptInvite(ctx echo.Context, secret string) error
+	// ListEventTypes The kinds of events there are, each with an example
+	// (GET /v1/event-types)
+	ListEventTypes(ctx echo.Context) error
 	// StreamEvents Live events of one hub as server-sent events
 	// (GET /v1/events)
 	StreamEvents(ctx echo.Context, params StreamEventsParams) error
+	// ReceiveIdentityWebhook For the spaces platform, to tell who left
+	// (POST /v1/hooks/identity/{id})
+	ReceiveIdentityWebhook(ctx echo.Context, id IDPath, params ReceiveIdentityWebhookParams) error
 	// ReceiveKalturaNotification Kaltura's HTTP notification; signed, no sign-in
 	// (POST /v1/hooks/kaltura/{id})
 	ReceiveKalturaNotification(ctx echo.Context, id string, params ReceiveKalturaNotificationParams) error
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx echo.Context, hub HubPath) error
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	// (GET /v1/hubs/{hub}/audit)
+	ListAudit(ctx echo.Context, hub HubPath, params ListAuditParams) error
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	// (GET /v1/hubs/{hub}/audit/export)
+	ExportAudit(ctx echo.Context, hub HubPath, params ExportAuditParams) error
+	// VerifyAudit Whether the audit log is as it was written
+	// (GET /v1/hubs/{hub}/audit/verify)
+	VerifyAudit(ctx echo.Context, hub HubPath, params VerifyAuditParams) error
+	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
+	// (GET /v1/hubs/{hub}/clients)
+	ListOAuthClients(ctx echo.Context, hub HubPath, params ListOAuthClientsParams) error
+	// CreateOAuthClient Register an app; the answer holds its secret, this once
+	// (POST /v1/hubs/{hub}/clients)
+	CreateOAuthClient(ctx echo.Context, hub HubPath, params CreateOAuthClientParams) error
+	// DeleteOAuthClient Remove an app with all that people allowed it; its tokens stop working at once
+	// (DELETE /v1/hubs/{hub}/clients/{id})
+	DeleteOAuthClient(ctx echo.Context, hub HubPath, id IDPath) error
+	// GetOAuthClient One app
+	// (GET /v1/hubs/{hub}/clients/{id})
+	GetOAuthClient(ctx echo.Context, hub HubPath, id IDPath) error
+	// UpdateOAuthClient Change an app, switch it off or on again
+	// (PATCH /v1/hubs/{hub}/clients/{id})
+	UpdateOAuthClient(ctx echo.Context, hub HubPath, id IDPath, params UpdateOAuthClientParams) error
+	// RotateOAuthClientSecret Another secret; the one before goes on working for a while
+	// (POST /v1/hubs/{hub}/clients/{id}/secret)
+	RotateOAuthClientSecret(ctx echo.Context, hub HubPath, id IDPath, params RotateOAuthClientSecretParams) error
+	// GetErasure How far an erasure is
+	// (GET /v1/hubs/{hub}/erasures/{id})
+	GetErasure(ctx echo.Context, hub HubPath, id IDPath) error
+	// ListEvents What happened in the hub, oldest first, for catching up
+	// (GET /v1/hubs/{hub}/events)
+	ListEvents(ctx echo.Context, hub HubPath, params ListEventsParams) error
 	// DisconnectKaltura Disconnect and forget the secret; `impact` says beforehand what breaks
 	// (DELETE /v1/hubs/{hub}/integrations/kaltura)
 	DisconnectKaltura(ctx echo.Context, hub HubPath, params DisconnectKalturaParams) error
@@ -66,16 +105,16 @@ type ServerInterface interface {
 	GetKalturaNotifications(ctx echo.Context, hub HubPath) error
 	// MakeKalturaNotificationSecret Make the signing secret of notifications, or another one in its place
 	// (POST /v1/hubs/{hub}/integrations/kaltura/notifications)
-	MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath) error
+	MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath, params MakeKalturaNotificationSecretParams) error
 	// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
 	// (POST /v1/hubs/{hub}/integrations/kaltura/probe)
-	ProbeKaltura(ctx echo.Context, hub HubPath) error
+	ProbeKaltura(ctx echo.Context, hub HubPath, params ProbeKalturaParams) error
 	// GetReconciliation What the last comparison of the library with Kaltura found
 	// (GET /v1/hubs/{hub}/integrations/kaltura/reconciliation)
 	GetReconciliation(ctx echo.Context, hub HubPath) error
 	// StartReconciliation Compare the library with Kaltura now
 	// (POST /v1/hubs/{hub}/integrations/kaltura/reconciliation)
-	StartReconciliation(ctx echo.Context, hub HubPath) error
+	StartReconciliation(ctx echo.Context, hub HubPath, params StartReconciliationParams) error
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	// (GET /v1/hubs/{hub}/integrations/kaltura/token-request)
 	GetTokenRequest(ctx echo.Context, hub HubPath, params GetTokenRequestParams) error
@@ -87,7 +126,7 @@ type ServerInterface interface {
 	UpdateUntagged360(ctx echo.Context, hub HubPath) error
 	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
 	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss)
-	DismissUntagged360(ctx echo.Context, hub HubPath) error
+	DismissUntagged360(ctx echo.Context, hub HubPath, params DismissUntagged360Params) error
 	// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
 	// (GET /v1/hubs/{hub}/integrations/kaltura/untagged-360/entries)
 	ListUntagged360(ctx echo.Context, hub HubPath, params ListUntagged360Params) error
@@ -96,13 +135,13 @@ type ServerInterface interface {
 	MarkUntagged360(ctx echo.Context, hub HubPath, params MarkUntagged360Params) error
 	// SearchUntagged360 Search the whole account now
 	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search)
-	SearchUntagged360(ctx echo.Context, hub HubPath) error
+	SearchUntagged360(ctx echo.Context, hub HubPath, params SearchUntagged360Params) error
 	// UndoUntagged360 Take back the tag of entries or of a whole job; a tag that was there before stays
 	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/undo)
 	UndoUntagged360(ctx echo.Context, hub HubPath, params UndoUntagged360Params) error
 	// VerifyKaltura Diagnose a credential, privilege by privilege, without saving it
 	// (POST /v1/hubs/{hub}/integrations/kaltura/verify)
-	VerifyKaltura(ctx echo.Context, hub HubPath) error
+	VerifyKaltura(ctx echo.Context, hub HubPath, params VerifyKalturaParams) error
 	// ListJobs The caller's long work, newest first
 	// (GET /v1/hubs/{hub}/jobs)
 	ListJobs(ctx echo.Context, hub HubPath, params ListJobsParams) error
@@ -111,34 +150,82 @@ type ServerInterface interface {
 	CancelJob(ctx echo.Context, hub HubPath, id IDPath) error
 
 	// (GET /v1/hubs/{hub}/jobs/{id})
-	GetJob(ctx echo.Context, hub HubPath, id IDPath) error
+	GetJob(ctx echo.Context, hub HubPath, id IDPath, params GetJobParams) error
 	// ListLibrary Items the caller may see, newest first
 	// (GET /v1/hubs/{hub}/library)
 	ListLibrary(ctx echo.Context, hub HubPath, params ListLibraryParams) error
 	// ImportMedia Import an entry as a link or a copy
 	// (POST /v1/hubs/{hub}/library)
 	ImportMedia(ctx echo.Context, hub HubPath, params ImportMediaParams) error
+	// ListLibraryChanges What changed in the library since a cursor, as the caller may see it
+	// (GET /v1/hubs/{hub}/library/changes)
+	ListLibraryChanges(ctx echo.Context, hub HubPath, params ListLibraryChangesParams) error
+	// PushLibraryChanges Say how up to 500 media of the spaces platform are now, or that they are gone
+	// (PUT /v1/hubs/{hub}/library/changes)
+	PushLibraryChanges(ctx echo.Context, hub HubPath) error
+	// RegisterMedia Register a medium of the spaces platform, so that the Spaces tab shows it
+	// (POST /v1/hubs/{hub}/library/register)
+	RegisterMedia(ctx echo.Context, hub HubPath, params RegisterMediaParams) error
 	// RemoveLibraryItem Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 	// (DELETE /v1/hubs/{hub}/library/{id})
-	RemoveLibraryItem(ctx echo.Context, hub HubPath, id IDPath) error
+	RemoveLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params RemoveLibraryItemParams) error
 
 	// (GET /v1/hubs/{hub}/library/{id})
-	GetLibraryItem(ctx echo.Context, hub HubPath, id IDPath) error
-	// ShareLibraryItem Share with the hub, or take that back
+	GetLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params GetLibraryItemParams) error
+	// ShareLibraryItem Share with the hub or take that back; rename and retag the spaces platform's own media
 	// (PATCH /v1/hubs/{hub}/library/{id})
 	ShareLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params ShareLibraryItemParams) error
+	// AcknowledgeLibraryItem Say that the calling client has taken an item over
+	// (POST /v1/hubs/{hub}/library/{id}/acknowledge)
+	AcknowledgeLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params AcknowledgeLibraryItemParams) error
+	// GetLibraryAddress A fresh address of an item's original bytes, good for an hour
+	// (GET /v1/hubs/{hub}/library/{id}/address)
+	GetLibraryAddress(ctx echo.Context, hub HubPath, id IDPath) error
+	// ExportLibraryItem Send the spaces platform's own medium to Kaltura
+	// (POST /v1/hubs/{hub}/library/{id}/export)
+	ExportLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params ExportLibraryItemParams) error
 
 	// (GET /v1/hubs/{hub}/library/{id}/playback)
 	GetLibraryPlayback(ctx echo.Context, hub HubPath, id IDPath) error
+	// ListMappingRuns Dry runs and merges, newest first
+	// (GET /v1/hubs/{hub}/mapping-runs)
+	ListMappingRuns(ctx echo.Context, hub HubPath, params ListMappingRunsParams) error
+	// GetMappingRun One run, with how many of its items came to what
+	// (GET /v1/hubs/{hub}/mapping-runs/{id})
+	GetMappingRun(ctx echo.Context, hub HubPath, id IDPath) error
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	// (GET /v1/hubs/{hub}/mapping-runs/{id}/items)
+	ListMappingRunItems(ctx echo.Context, hub HubPath, id IDPath, params ListMappingRunItemsParams) error
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/resume)
+	ResumeMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params ResumeMappingMergeParams) error
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/undo)
+	UndoMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params UndoMappingMergeParams) error
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	// (GET /v1/hubs/{hub}/mappings)
 	ListMappings(ctx echo.Context, hub HubPath, params ListMappingsParams) error
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	// (POST /v1/hubs/{hub}/mappings/dry-run)
+	DryRunMappings(ctx echo.Context, hub HubPath, params DryRunMappingsParams) error
+	// ExportMappings All mappings as CSV; noted in the audit log
+	// (GET /v1/hubs/{hub}/mappings/export)
+	ExportMappings(ctx echo.Context, hub HubPath, params ExportMappingsParams) error
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	// (DELETE /v1/hubs/{hub}/mappings/{id})
 	UnlinkMapping(ctx echo.Context, hub HubPath, id IDPath, params UnlinkMappingParams) error
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	// (GET /v1/hubs/{hub}/mappings/{id})
+	GetMapping(ctx echo.Context, hub HubPath, id IDPath) error
 	// LinkMapping Link by hand, resolve a conflict, or approve
 	// (PATCH /v1/hubs/{hub}/mappings/{id})
 	LinkMapping(ctx echo.Context, hub HubPath, id IDPath, params LinkMappingParams) error
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	// (GET /v1/hubs/{hub}/mappings/{id}/merge)
+	PreviewMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params PreviewMappingMergeParams) error
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	// (POST /v1/hubs/{hub}/mappings/{id}/merge)
+	MergeMapping(ctx echo.Context, hub HubPath, id IDPath, params MergeMappingParams) error
 	// ListMedia Browse what the caller may see on the media platform
 	// (GET /v1/hubs/{hub}/media)
 	ListMedia(ctx echo.Context, hub HubPath, params ListMediaParams) error
@@ -147,13 +234,37 @@ type ServerInterface interface {
 	GetMedia(ctx echo.Context, hub HubPath, id IDPath) error
 	// MarkMedia360 Add the tag 360
 	// (POST /v1/hubs/{hub}/media/{id}/mark-360)
-	MarkMedia360(ctx echo.Context, hub HubPath, id IDPath) error
+	MarkMedia360(ctx echo.Context, hub HubPath, id IDPath, params MarkMedia360Params) error
 	// GetMediaPlayback Short-lived addresses to play an entry
 	// (GET /v1/hubs/{hub}/media/{id}/playback)
 	GetMediaPlayback(ctx echo.Context, hub HubPath, id IDPath) error
 	// ListMembers The hub's participants (admins)
 	// (GET /v1/hubs/{hub}/members)
 	ListMembers(ctx echo.Context, hub HubPath, params ListMembersParams) error
+	// ReinstateMember Let a suspended member in again, named as the identity provider knows them
+	// (POST /v1/hubs/{hub}/members/reinstate)
+	ReinstateMember(ctx echo.Context, hub HubPath, params ReinstateMemberParams) error
+	// SuspendMember Suspend a member, named as the identity provider knows them
+	// (POST /v1/hubs/{hub}/members/suspend)
+	SuspendMember(ctx echo.Context, hub HubPath, params SuspendMemberParams) error
+	// RemoveMember The member has left the hub
+	// (DELETE /v1/hubs/{hub}/members/{id})
+	RemoveMember(ctx echo.Context, hub HubPath, id IDPath) error
+	// GetMember One member
+	// (GET /v1/hubs/{hub}/members/{id})
+	GetMember(ctx echo.Context, hub HubPath, id IDPath) error
+	// UpdateMember Suspend a member until further notice, or reinstate them
+	// (PATCH /v1/hubs/{hub}/members/{id})
+	UpdateMember(ctx echo.Context, hub HubPath, id IDPath) error
+	// PreviewErasure What erasing a member would delete, what stays, and why
+	// (GET /v1/hubs/{hub}/members/{id}/erasure)
+	PreviewErasure(ctx echo.Context, hub HubPath, id IDPath) error
+	// EraseMember Erase a member's data on their request
+	// (POST /v1/hubs/{hub}/members/{id}/erasure)
+	EraseMember(ctx echo.Context, hub HubPath, id IDPath, params EraseMemberParams) error
+	// ExportMember All that the hub keeps about a member, as a file
+	// (GET /v1/hubs/{hub}/members/{id}/export)
+	ExportMember(ctx echo.Context, hub HubPath, id IDPath) error
 	// ListUploads The caller's uploads from any device, newest first
 	// (GET /v1/hubs/{hub}/uploads)
 	ListUploads(ctx echo.Context, hub HubPath, params ListUploadsParams) error
@@ -165,25 +276,25 @@ type ServerInterface interface {
 	CancelUpload(ctx echo.Context, hub HubPath, id IDPath) error
 
 	// (GET /v1/hubs/{hub}/uploads/{id})
-	GetUpload(ctx echo.Context, hub HubPath, id IDPath) error
+	GetUpload(ctx echo.Context, hub HubPath, id IDPath, params GetUploadParams) error
 	// ExtendUpload Move the expiry to the full time from now
 	// (POST /v1/hubs/{hub}/uploads/{id}/extend)
-	ExtendUpload(ctx echo.Context, hub HubPath, id IDPath) error
+	ExtendUpload(ctx echo.Context, hub HubPath, id IDPath, params ExtendUploadParams) error
 	// FinishUpload Say that this is the whole file; repeating it with the same values is harmless
 	// (POST /v1/hubs/{hub}/uploads/{id}/finish)
 	FinishUpload(ctx echo.Context, hub HubPath, id IDPath, params FinishUploadParams) error
 	// RetryUpload Take up a failed upload whose bytes are still here
 	// (POST /v1/hubs/{hub}/uploads/{id}/retry)
-	RetryUpload(ctx echo.Context, hub HubPath, id IDPath) error
+	RetryUpload(ctx echo.Context, hub HubPath, id IDPath, params RetryUploadParams) error
 	// ListWebhooks The endpoints that get the hub's events (admins)
 	// (GET /v1/hubs/{hub}/webhooks)
 	ListWebhooks(ctx echo.Context, hub HubPath) error
 	// CreateWebhook Add an endpoint; the answer holds its secret, this once
 	// (POST /v1/hubs/{hub}/webhooks)
-	CreateWebhook(ctx echo.Context, hub HubPath) error
+	CreateWebhook(ctx echo.Context, hub HubPath, params CreateWebhookParams) error
 	// DeleteWebhook Remove an endpoint with its log
 	// (DELETE /v1/hubs/{hub}/webhooks/{id})
-	DeleteWebhook(ctx echo.Context, hub HubPath, id IDPath) error
+	DeleteWebhook(ctx echo.Context, hub HubPath, id IDPath, params DeleteWebhookParams) error
 	// GetWebhook One endpoint and how it answered last
 	// (GET /v1/hubs/{hub}/webhooks/{id})
 	GetWebhook(ctx echo.Context, hub HubPath, id IDPath) error
@@ -195,16 +306,121 @@ type ServerInterface interface {
 	ListWebhookDeliveries(ctx echo.Context, hub HubPath, id IDPath, params ListWebhookDeliveriesParams) error
 	// RedeliverWebhook Send a delivery again, with the same webhook-id
 	// (POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver)
-	RedeliverWebhook(ctx echo.Context, hub HubPath, id IDPath, delivery string) error
+	RedeliverWebhook(ctx echo.Context, hub HubPath, id IDPath, delivery string, params RedeliverWebhookParams) error
+	// ReplayWebhook Send what happened in a time and did not arrive, also while the endpoint was switched off
+	// (POST /v1/hubs/{hub}/webhooks/{id}/replay)
+	ReplayWebhook(ctx echo.Context, hub HubPath, id IDPath, params ReplayWebhookParams) error
+	// RotateWebhookSecret Give an endpoint another secret; the answer holds it, this once
+	// (POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret)
+	RotateWebhookSecret(ctx echo.Context, hub HubPath, id IDPath, params RotateWebhookSecretParams) error
 	// TestWebhook Send an event of the type webhook.test now
 	// (POST /v1/hubs/{hub}/webhooks/{id}/test)
-	TestWebhook(ctx echo.Context, hub HubPath, id IDPath) error
+	TestWebhook(ctx echo.Context, hub HubPath, id IDPath, params TestWebhookParams) error
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// GetConsent What an app asks me for
+	// (GET /v1/me/consents/{id})
+	GetConsent(ctx echo.Context, id string) error
+	// DecideConsent Allow or refuse what an app asks for
+	// (POST /v1/me/consents/{id})
+	DecideConsent(ctx echo.Context, id string, params DecideConsentParams) error
+	// GetDevice What a device asks me for
+	// (GET /v1/me/devices/{user_code})
+	GetDevice(ctx echo.Context, userCode string) error
+	// DecideDevice Allow or refuse what a device asks for
+	// (POST /v1/me/devices/{user_code})
+	DecideDevice(ctx echo.Context, userCode string, params DecideDeviceParams) error
+	// PreviewMyErasure What erasing my data would delete, what stays, and why
+	// (GET /v1/me/erasure)
+	PreviewMyErasure(ctx echo.Context) error
+	// EraseMe Erase my data in all my hubs and sign me out
+	// (POST /v1/me/erasure)
+	EraseMe(ctx echo.Context, params EraseMeParams) error
+	// ExportMe All that is kept about me, in all my hubs, as a file
+	// (GET /v1/me/export)
+	ExportMe(ctx echo.Context) error
+	// ListMyGrants Apps that may act for me, in all my hubs
+	// (GET /v1/me/grants)
+	ListMyGrants(ctx echo.Context) error
+	// RevokeMyGrant Take an app's access back
+	// (DELETE /v1/me/grants/{grant})
+	RevokeMyGrant(ctx echo.Context, grant GrantPath) error
+	// AllowMyGrant Allow an app of my hub's platform again
+	// (POST /v1/me/grants/{grant}/allow)
+	AllowMyGrant(ctx echo.Context, grant GrantPath, params AllowMyGrantParams) error
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	// (GET /v1/me/integrations)
 	ListMyIntegrations(ctx echo.Context) error
+	// ListOperatorClients The apps of all hubs, and those that serve all
+	// (GET /v1/operator/clients)
+	ListOperatorClients(ctx echo.Context, params ListOperatorClientsParams) error
+	// CreateOperatorClient Register an app of a hub, or one that serves all hubs
+	// (POST /v1/operator/clients)
+	CreateOperatorClient(ctx echo.Context, params CreateOperatorClientParams) error
+	// DeleteOperatorClient Remove an app with all that people allowed it
+	// (DELETE /v1/operator/clients/{id})
+	DeleteOperatorClient(ctx echo.Context, id IDPath) error
+	// GetOperatorClient One app
+	// (GET /v1/operator/clients/{id})
+	GetOperatorClient(ctx echo.Context, id IDPath) error
+	// UpdateOperatorClient Change an app, switch it off or on again
+	// (PATCH /v1/operator/clients/{id})
+	UpdateOperatorClient(ctx echo.Context, id IDPath, params UpdateOperatorClientParams) error
+	// RotateOperatorClientSecret Another secret; the one before goes on working for a while
+	// (POST /v1/operator/clients/{id}/secret)
+	RotateOperatorClientSecret(ctx echo.Context, id IDPath, params RotateOperatorClientSecretParams) error
+	// ListOperatorHubs All hubs of this installation with their plans
+	// (GET /v1/operator/hubs)
+	ListOperatorHubs(ctx echo.Context, params ListOperatorHubsParams) error
+	// CreateHub Make a hub before anybody of it has signed in
+	// (POST /v1/operator/hubs)
+	CreateHub(ctx echo.Context, params CreateHubParams) error
+	// GetOperatorHub One hub with its plan
+	// (GET /v1/operator/hubs/{id})
+	GetOperatorHub(ctx echo.Context, id IDPath) error
+	// UpdateOperatorHub Set a hub's plan and quota
+	// (PATCH /v1/operator/hubs/{id})
+	UpdateOperatorHub(ctx echo.Context, id IDPath, params UpdateOperatorHubParams) error
+	// ListIdentityProviders Where people can sign in, with settings
+	// (GET /v1/operator/identity-providers)
+	ListIdentityProviders(ctx echo.Context) error
+	// CreateIdentityProvider Connect a spaces platform's identity provider by its issuer
+	// (POST /v1/operator/identity-providers)
+	CreateIdentityProvider(ctx echo.Context, params CreateIdentityProviderParams) error
+	// DeleteIdentityProvider Remove; its people can no longer sign in, what they made stays
+	// (DELETE /v1/operator/identity-providers/{id})
+	DeleteIdentityProvider(ctx echo.Context, id IDPath) error
+	// GetIdentityProvider One identity provider
+	// (GET /v1/operator/identity-providers/{id})
+	GetIdentityProvider(ctx echo.Context, id IDPath) error
+	// UpdateIdentityProvider Change, switch off or on
+	// (PATCH /v1/operator/identity-providers/{id})
+	UpdateIdentityProvider(ctx echo.Context, id IDPath, params UpdateIdentityProviderParams) error
+	// TryClaims Dry run: which hubs, roles and plans claims give
+	// (POST /v1/operator/identity-providers/{id}/try-claims)
+	TryClaims(ctx echo.Context, id IDPath, params TryClaimsParams) error
+	// VerifyIdentityProvider Ask the provider step by step whether people can sign in there
+	// (POST /v1/operator/identity-providers/{id}/verify)
+	VerifyIdentityProvider(ctx echo.Context, id IDPath, params VerifyIdentityProviderParams) error
+	// MakeIdentityWebhookSecret Make the secret with which the platform signs its webhooks, in place of the former one
+	// (POST /v1/operator/identity-providers/{id}/webhook-secret)
+	MakeIdentityWebhookSecret(ctx echo.Context, id IDPath, params MakeIdentityWebhookSecretParams) error
+	// ListOperators Who runs this installation
+	// (GET /v1/operator/operators)
+	ListOperators(ctx echo.Context) error
+	// AddOperator Name a further operator
+	// (POST /v1/operator/operators)
+	AddOperator(ctx echo.Context, params AddOperatorParams) error
+	// RemoveOperator End somebody's being an operator; 409 `last_operator` for the only one
+	// (DELETE /v1/operator/operators/{id})
+	RemoveOperator(ctx echo.Context, id IDPath) error
+	// BeginSetup Become the first operator with the code that `isthmus setup` printed
+	// (POST /v1/operator/setup)
+	BeginSetup(ctx echo.Context, params BeginSetupParams) error
+	// ListSignIns Where people can sign in
+	// (GET /v1/sign-in)
+	ListSignIns(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -241,6 +457,15 @@ func (w *ServerInterfaceWrapper) AcceptInvite(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AcceptInvite(ctx, secret)
+	return err
+}
+
+// ListEventTypes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEventTypes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEventTypes(ctx)
 	return err
 }
 
@@ -283,6 +508,72 @@ func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StreamEvents(ctx, params)
+	return err
+}
+
+// ReceiveIdentityWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveIdentityWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveIdentityWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "webhook-id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("webhook-id")]; found {
+		var WebhookID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for webhook-id, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "webhook-id", valueList[0], &WebhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook-id: %s", err))
+		}
+
+		params.WebhookID = &WebhookID
+	}
+	// ------------- Optional header parameter "webhook-timestamp" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("webhook-timestamp")]; found {
+		var WebhookTimestamp string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for webhook-timestamp, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "webhook-timestamp", valueList[0], &WebhookTimestamp, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook-timestamp: %s", err))
+		}
+
+		params.WebhookTimestamp = &WebhookTimestamp
+	}
+	// ------------- Optional header parameter "webhook-signature" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("webhook-signature")]; found {
+		var WebhookSignature string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for webhook-signature, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "webhook-signature", valueList[0], &WebhookSignature, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook-signature: %s", err))
+		}
+
+		params.WebhookSignature = &WebhookSignature
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveIdentityWebhook(ctx, id, params)
 	return err
 }
 
@@ -350,6 +641,425 @@ func (w *ServerInterfaceWrapper) GetHub(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHub(ctx, hub)
+	return err
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, hub, params)
+	return err
+}
+
+// ExportAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAuditParams
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportAudit(ctx, hub, params)
+	return err
+}
+
+// VerifyAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifyAudit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyAuditParams
+	// ------------- Optional query parameter "checkpoint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "checkpoint", ctx.QueryParams(), &params.Checkpoint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter checkpoint: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifyAudit(ctx, hub, params)
+	return err
+}
+
+// ListOAuthClients converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOAuthClients(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOAuthClientsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOAuthClients(ctx, hub, params)
+	return err
+}
+
+// CreateOAuthClient converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateOAuthClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateOAuthClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateOAuthClient(ctx, hub, params)
+	return err
+}
+
+// DeleteOAuthClient converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteOAuthClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteOAuthClient(ctx, hub, id)
+	return err
+}
+
+// GetOAuthClient converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOAuthClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOAuthClient(ctx, hub, id)
+	return err
+}
+
+// UpdateOAuthClient converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOAuthClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateOAuthClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOAuthClient(ctx, hub, id, params)
+	return err
+}
+
+// RotateOAuthClientSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateOAuthClientSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateOAuthClientSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateOAuthClientSecret(ctx, hub, id, params)
+	return err
+}
+
+// GetErasure converts echo context to params.
+func (w *ServerInterfaceWrapper) GetErasure(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetErasure(ctx, hub, id)
+	return err
+}
+
+// ListEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEvents(ctx, hub, params)
 	return err
 }
 
@@ -620,8 +1330,28 @@ func (w *ServerInterfaceWrapper) MakeKalturaNotificationSecret(ctx echo.Context)
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MakeKalturaNotificationSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.MakeKalturaNotificationSecret(ctx, hub)
+	err = w.Handler.MakeKalturaNotificationSecret(ctx, hub, params)
 	return err
 }
 
@@ -636,8 +1366,28 @@ func (w *ServerInterfaceWrapper) ProbeKaltura(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProbeKalturaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ProbeKaltura(ctx, hub)
+	err = w.Handler.ProbeKaltura(ctx, hub, params)
 	return err
 }
 
@@ -668,8 +1418,28 @@ func (w *ServerInterfaceWrapper) StartReconciliation(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StartReconciliationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.StartReconciliation(ctx, hub)
+	err = w.Handler.StartReconciliation(ctx, hub, params)
 	return err
 }
 
@@ -769,8 +1539,28 @@ func (w *ServerInterfaceWrapper) DismissUntagged360(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DismissUntagged360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DismissUntagged360(ctx, hub)
+	err = w.Handler.DismissUntagged360(ctx, hub, params)
 	return err
 }
 
@@ -867,8 +1657,28 @@ func (w *ServerInterfaceWrapper) SearchUntagged360(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchUntagged360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.SearchUntagged360(ctx, hub)
+	err = w.Handler.SearchUntagged360(ctx, hub, params)
 	return err
 }
 
@@ -919,8 +1729,28 @@ func (w *ServerInterfaceWrapper) VerifyKaltura(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyKalturaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.VerifyKaltura(ctx, hub)
+	err = w.Handler.VerifyKaltura(ctx, hub, params)
 	return err
 }
 
@@ -999,8 +1829,28 @@ func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetJob(ctx, hub, id)
+	err = w.Handler.GetJob(ctx, hub, id, params)
 	return err
 }
 
@@ -1029,6 +1879,13 @@ func (w *ServerInterfaceWrapper) ListLibrary(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "external_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "external_id", ctx.QueryParams(), &params.ExternalID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter external_id: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -1065,6 +1922,21 @@ func (w *ServerInterfaceWrapper) ImportMedia(ctx echo.Context) error {
 	var params ImportMediaParams
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
 		var IdempotencyKey IdempotencyKey
@@ -1083,6 +1955,112 @@ func (w *ServerInterfaceWrapper) ImportMedia(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ImportMedia(ctx, hub, params)
+	return err
+}
+
+// ListLibraryChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLibraryChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLibraryChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", ctx.QueryParams(), &params.Wait, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLibraryChanges(ctx, hub, params)
+	return err
+}
+
+// PushLibraryChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) PushLibraryChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PushLibraryChanges(ctx, hub)
+	return err
+}
+
+// RegisterMedia converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterMedia(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RegisterMediaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterMedia(ctx, hub, params)
 	return err
 }
 
@@ -1105,8 +2083,17 @@ func (w *ServerInterfaceWrapper) RemoveLibraryItem(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveLibraryItemParams
+	// ------------- Optional query parameter "entry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entry", ctx.QueryParams(), &params.Entry, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveLibraryItem(ctx, hub, id)
+	err = w.Handler.RemoveLibraryItem(ctx, hub, id, params)
 	return err
 }
 
@@ -1129,8 +2116,28 @@ func (w *ServerInterfaceWrapper) GetLibraryItem(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLibraryItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetLibraryItem(ctx, hub, id)
+	err = w.Handler.GetLibraryItem(ctx, hub, id, params)
 	return err
 }
 
@@ -1178,6 +2185,118 @@ func (w *ServerInterfaceWrapper) ShareLibraryItem(ctx echo.Context) error {
 	return err
 }
 
+// AcknowledgeLibraryItem converts echo context to params.
+func (w *ServerInterfaceWrapper) AcknowledgeLibraryItem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AcknowledgeLibraryItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AcknowledgeLibraryItem(ctx, hub, id, params)
+	return err
+}
+
+// GetLibraryAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLibraryAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLibraryAddress(ctx, hub, id)
+	return err
+}
+
+// ExportLibraryItem converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportLibraryItem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportLibraryItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportLibraryItem(ctx, hub, id, params)
+	return err
+}
+
 // GetLibraryPlayback converts echo context to params.
 func (w *ServerInterfaceWrapper) GetLibraryPlayback(ctx echo.Context) error {
 	var err error
@@ -1202,6 +2321,211 @@ func (w *ServerInterfaceWrapper) GetLibraryPlayback(ctx echo.Context) error {
 	return err
 }
 
+// ListMappingRuns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMappingRuns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMappingRunsParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "mapping" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mapping", ctx.QueryParams(), &params.Mapping, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mapping: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMappingRuns(ctx, hub, params)
+	return err
+}
+
+// GetMappingRun converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMappingRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMappingRun(ctx, hub, id)
+	return err
+}
+
+// ListMappingRunItems converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMappingRunItems(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMappingRunItemsParams
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMappingRunItems(ctx, hub, id, params)
+	return err
+}
+
+// ResumeMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeMappingMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeMappingMerge(ctx, hub, id, params)
+	return err
+}
+
+// UndoMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoMappingMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoMappingMerge(ctx, hub, id, params)
+	return err
+}
+
 // ListMappings converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 	var err error
@@ -1215,11 +2539,25 @@ func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListMappingsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// ------------- Optional query parameter "state" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "how" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "how", ctx.QueryParams(), &params.How, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter how: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -1238,6 +2576,81 @@ func (w *ServerInterfaceWrapper) ListMappings(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMappings(ctx, hub, params)
+	return err
+}
+
+// DryRunMappings converts echo context to params.
+func (w *ServerInterfaceWrapper) DryRunMappings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DryRunMappingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DryRunMappings(ctx, hub, params)
+	return err
+}
+
+// ExportMappings converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportMappings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportMappingsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "how" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "how", ctx.QueryParams(), &params.How, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter how: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportMappings(ctx, hub, params)
 	return err
 }
 
@@ -1285,6 +2698,30 @@ func (w *ServerInterfaceWrapper) UnlinkMapping(ctx echo.Context) error {
 	return err
 }
 
+// GetMapping converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMapping(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMapping(ctx, hub, id)
+	return err
+}
+
 // LinkMapping converts echo context to params.
 func (w *ServerInterfaceWrapper) LinkMapping(ctx echo.Context) error {
 	var err error
@@ -1326,6 +2763,98 @@ func (w *ServerInterfaceWrapper) LinkMapping(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.LinkMapping(ctx, hub, id, params)
+	return err
+}
+
+// PreviewMappingMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewMappingMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewMappingMergeParams
+	// ------------- Required query parameter "platform_user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "platform_user_id", ctx.QueryParams(), &params.PlatformUserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter platform_user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewMappingMerge(ctx, hub, id, params)
+	return err
+}
+
+// MergeMapping converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeMapping(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeMappingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeMapping(ctx, hub, id, params)
 	return err
 }
 
@@ -1474,8 +3003,28 @@ func (w *ServerInterfaceWrapper) MarkMedia360(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MarkMedia360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.MarkMedia360(ctx, hub, id)
+	err = w.Handler.MarkMedia360(ctx, hub, id, params)
 	return err
 }
 
@@ -1532,6 +3081,242 @@ func (w *ServerInterfaceWrapper) ListMembers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMembers(ctx, hub, params)
+	return err
+}
+
+// ReinstateMember converts echo context to params.
+func (w *ServerInterfaceWrapper) ReinstateMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReinstateMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReinstateMember(ctx, hub, params)
+	return err
+}
+
+// SuspendMember converts echo context to params.
+func (w *ServerInterfaceWrapper) SuspendMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SuspendMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SuspendMember(ctx, hub, params)
+	return err
+}
+
+// RemoveMember converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveMember(ctx, hub, id)
+	return err
+}
+
+// GetMember converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMember(ctx, hub, id)
+	return err
+}
+
+// UpdateMember converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateMember(ctx, hub, id)
+	return err
+}
+
+// PreviewErasure converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewErasure(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewErasure(ctx, hub, id)
+	return err
+}
+
+// EraseMember converts echo context to params.
+func (w *ServerInterfaceWrapper) EraseMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EraseMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EraseMember(ctx, hub, id, params)
+	return err
+}
+
+// ExportMember converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportMember(ctx, hub, id)
 	return err
 }
 
@@ -1653,8 +3438,28 @@ func (w *ServerInterfaceWrapper) GetUpload(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUploadParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetUpload(ctx, hub, id)
+	err = w.Handler.GetUpload(ctx, hub, id, params)
 	return err
 }
 
@@ -1677,8 +3482,28 @@ func (w *ServerInterfaceWrapper) ExtendUpload(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendUploadParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ExtendUpload(ctx, hub, id)
+	err = w.Handler.ExtendUpload(ctx, hub, id, params)
 	return err
 }
 
@@ -1705,6 +3530,21 @@ func (w *ServerInterfaceWrapper) FinishUpload(ctx echo.Context) error {
 	var params FinishUploadParams
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
 		var IdempotencyKey IdempotencyKey
@@ -1745,8 +3585,43 @@ func (w *ServerInterfaceWrapper) RetryUpload(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryUploadParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RetryUpload(ctx, hub, id)
+	err = w.Handler.RetryUpload(ctx, hub, id, params)
 	return err
 }
 
@@ -1777,8 +3652,28 @@ func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateWebhook(ctx, hub)
+	err = w.Handler.CreateWebhook(ctx, hub, params)
 	return err
 }
 
@@ -1801,8 +3696,28 @@ func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DeleteWebhook(ctx, hub, id)
+	err = w.Handler.DeleteWebhook(ctx, hub, id, params)
 	return err
 }
 
@@ -1941,8 +3856,131 @@ func (w *ServerInterfaceWrapper) RedeliverWebhook(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter delivery: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RedeliverWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RedeliverWebhook(ctx, hub, id, delivery)
+	err = w.Handler.RedeliverWebhook(ctx, hub, id, delivery, params)
+	return err
+}
+
+// ReplayWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplayWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReplayWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplayWebhook(ctx, hub, id, params)
+	return err
+}
+
+// RotateWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateWebhookSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateWebhookSecret(ctx, hub, id, params)
 	return err
 }
 
@@ -1965,8 +4003,28 @@ func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestWebhookParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.TestWebhook(ctx, hub, id)
+	err = w.Handler.TestWebhook(ctx, hub, id, params)
 	return err
 }
 
@@ -1979,12 +4037,808 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 	return err
 }
 
+// GetConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) GetConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetConsent(ctx, id)
+	return err
+}
+
+// DecideConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideConsentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideConsent(ctx, id, params)
+	return err
+}
+
+// GetDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDevice(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_code" -------------
+	var userCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_code", ctx.Param("user_code"), &userCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_code: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDevice(ctx, userCode)
+	return err
+}
+
+// DecideDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideDevice(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_code" -------------
+	var userCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_code", ctx.Param("user_code"), &userCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_code: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideDeviceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideDevice(ctx, userCode, params)
+	return err
+}
+
+// PreviewMyErasure converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewMyErasure(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewMyErasure(ctx)
+	return err
+}
+
+// EraseMe converts echo context to params.
+func (w *ServerInterfaceWrapper) EraseMe(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EraseMeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EraseMe(ctx, params)
+	return err
+}
+
+// ExportMe converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportMe(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportMe(ctx)
+	return err
+}
+
+// ListMyGrants converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMyGrants(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMyGrants(ctx)
+	return err
+}
+
+// RevokeMyGrant converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeMyGrant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "grant" -------------
+	var grant GrantPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grant", ctx.Param("grant"), &grant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeMyGrant(ctx, grant)
+	return err
+}
+
+// AllowMyGrant converts echo context to params.
+func (w *ServerInterfaceWrapper) AllowMyGrant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "grant" -------------
+	var grant GrantPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grant", ctx.Param("grant"), &grant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AllowMyGrantParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AllowMyGrant(ctx, grant, params)
+	return err
+}
+
 // ListMyIntegrations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMyIntegrations(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMyIntegrations(ctx)
+	return err
+}
+
+// ListOperatorClients converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOperatorClients(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOperatorClientsParams
+	// ------------- Optional query parameter "hub" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "hub", ctx.QueryParams(), &params.Hub, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOperatorClients(ctx, params)
+	return err
+}
+
+// CreateOperatorClient converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateOperatorClient(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateOperatorClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateOperatorClient(ctx, params)
+	return err
+}
+
+// DeleteOperatorClient converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteOperatorClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteOperatorClient(ctx, id)
+	return err
+}
+
+// GetOperatorClient converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOperatorClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOperatorClient(ctx, id)
+	return err
+}
+
+// UpdateOperatorClient converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOperatorClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateOperatorClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOperatorClient(ctx, id, params)
+	return err
+}
+
+// RotateOperatorClientSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateOperatorClientSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateOperatorClientSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateOperatorClientSecret(ctx, id, params)
+	return err
+}
+
+// ListOperatorHubs converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOperatorHubs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOperatorHubsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOperatorHubs(ctx, params)
+	return err
+}
+
+// CreateHub converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateHub(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateHubParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateHub(ctx, params)
+	return err
+}
+
+// GetOperatorHub converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOperatorHub(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOperatorHub(ctx, id)
+	return err
+}
+
+// UpdateOperatorHub converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOperatorHub(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateOperatorHubParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOperatorHub(ctx, id, params)
+	return err
+}
+
+// ListIdentityProviders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListIdentityProviders(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListIdentityProviders(ctx)
+	return err
+}
+
+// CreateIdentityProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateIdentityProvider(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateIdentityProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateIdentityProvider(ctx, params)
+	return err
+}
+
+// DeleteIdentityProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteIdentityProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteIdentityProvider(ctx, id)
+	return err
+}
+
+// GetIdentityProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) GetIdentityProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetIdentityProvider(ctx, id)
+	return err
+}
+
+// UpdateIdentityProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateIdentityProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateIdentityProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateIdentityProvider(ctx, id, params)
+	return err
+}
+
+// TryClaims converts echo context to params.
+func (w *ServerInterfaceWrapper) TryClaims(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TryClaimsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TryClaims(ctx, id, params)
+	return err
+}
+
+// VerifyIdentityProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifyIdentityProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyIdentityProviderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifyIdentityProvider(ctx, id, params)
+	return err
+}
+
+// MakeIdentityWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) MakeIdentityWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MakeIdentityWebhookSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MakeIdentityWebhookSecret(ctx, id, params)
+	return err
+}
+
+// ListOperators converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOperators(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOperators(ctx)
+	return err
+}
+
+// AddOperator converts echo context to params.
+func (w *ServerInterfaceWrapper) AddOperator(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddOperatorParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddOperator(ctx, params)
+	return err
+}
+
+// RemoveOperator converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveOperator(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveOperator(ctx, id)
+	return err
+}
+
+// BeginSetup converts echo context to params.
+func (w *ServerInterfaceWrapper) BeginSetup(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BeginSetupParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BeginSetup(ctx, params)
+	return err
+}
+
+// ListSignIns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSignIns(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSignIns(ctx)
 	return err
 }
 
@@ -2037,6 +4891,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.GET(options.BaseURL+"/v1/me/integrations", wrapper.ListMyIntegrations, options.OperationMiddlewares["listMyIntegrations"]...)
+	router.GET(options.BaseURL+"/v1/me/grants", wrapper.ListMyGrants, options.OperationMiddlewares["listMyGrants"]...)
+	router.DELETE(options.BaseURL+"/v1/me/grants/:grant", wrapper.RevokeMyGrant, options.OperationMiddlewares["revokeMyGrant"]...)
+	router.POST(options.BaseURL+"/v1/me/grants/:grant/allow", wrapper.AllowMyGrant, options.OperationMiddlewares["allowMyGrant"]...)
+	router.GET(options.BaseURL+"/v1/me/consents/:id", wrapper.GetConsent, options.OperationMiddlewares["getConsent"]...)
+	router.POST(options.BaseURL+"/v1/me/consents/:id", wrapper.DecideConsent, options.OperationMiddlewares["decideConsent"]...)
+	router.GET(options.BaseURL+"/v1/me/devices/:user_code", wrapper.GetDevice, options.OperationMiddlewares["getDevice"]...)
+	router.POST(options.BaseURL+"/v1/me/devices/:user_code", wrapper.DecideDevice, options.OperationMiddlewares["decideDevice"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub", wrapper.GetHub, options.OperationMiddlewares["getHub"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.DisconnectKaltura, options.OperationMiddlewares["disconnectKaltura"]...)
@@ -2071,17 +4932,44 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/rotate-secret", wrapper.RotateWebhookSecret, options.OperationMiddlewares["rotateWebhookSecret"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/replay", wrapper.ReplayWebhook, options.OperationMiddlewares["replayWebhook"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries", wrapper.ListWebhookDeliveries, options.OperationMiddlewares["listWebhookDeliveries"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries/:delivery/redeliver", wrapper.RedeliverWebhook, options.OperationMiddlewares["redeliverWebhook"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/clients", wrapper.ListOAuthClients, options.OperationMiddlewares["listOAuthClients"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/clients", wrapper.CreateOAuthClient, options.OperationMiddlewares["createOAuthClient"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.DeleteOAuthClient, options.OperationMiddlewares["deleteOAuthClient"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.GetOAuthClient, options.OperationMiddlewares["getOAuthClient"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.UpdateOAuthClient, options.OperationMiddlewares["updateOAuthClient"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/clients/:id/secret", wrapper.RotateOAuthClientSecret, options.OperationMiddlewares["rotateOAuthClientSecret"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings", wrapper.ListMappings, options.OperationMiddlewares["listMappings"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/export", wrapper.ExportMappings, options.OperationMiddlewares["exportMappings"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/dry-run", wrapper.DryRunMappings, options.OperationMiddlewares["dryRunMappings"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.UnlinkMapping, options.OperationMiddlewares["unlinkMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.GetMapping, options.OperationMiddlewares["getMapping"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.LinkMapping, options.OperationMiddlewares["linkMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.PreviewMappingMerge, options.OperationMiddlewares["previewMappingMerge"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.MergeMapping, options.OperationMiddlewares["mergeMapping"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs", wrapper.ListMappingRuns, options.OperationMiddlewares["listMappingRuns"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id", wrapper.GetMappingRun, options.OperationMiddlewares["getMappingRun"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/items", wrapper.ListMappingRunItems, options.OperationMiddlewares["listMappingRunItems"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/undo", wrapper.UndoMappingMerge, options.OperationMiddlewares["undoMappingMerge"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/resume", wrapper.ResumeMappingMerge, options.OperationMiddlewares["resumeMappingMerge"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/verify", wrapper.VerifyAudit, options.OperationMiddlewares["verifyAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/export", wrapper.ExportAudit, options.OperationMiddlewares["exportAudit"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media", wrapper.ListMedia, options.OperationMiddlewares["listMedia"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id", wrapper.GetMedia, options.OperationMiddlewares["getMedia"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id/playback", wrapper.GetMediaPlayback, options.OperationMiddlewares["getMediaPlayback"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/media/:id/mark-360", wrapper.MarkMedia360, options.OperationMiddlewares["markMedia360"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ListLibrary, options.OperationMiddlewares["listLibrary"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ImportMedia, options.OperationMiddlewares["importMedia"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/register", wrapper.RegisterMedia, options.OperationMiddlewares["registerMedia"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.ListLibraryChanges, options.OperationMiddlewares["listLibraryChanges"]...)
+	router.PUT(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.PushLibraryChanges, options.OperationMiddlewares["pushLibraryChanges"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/export", wrapper.ExportLibraryItem, options.OperationMiddlewares["exportLibraryItem"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/acknowledge", wrapper.AcknowledgeLibraryItem, options.OperationMiddlewares["acknowledgeLibraryItem"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id/address", wrapper.GetLibraryAddress, options.OperationMiddlewares["getLibraryAddress"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.RemoveLibraryItem, options.OperationMiddlewares["removeLibraryItem"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.GetLibraryItem, options.OperationMiddlewares["getLibraryItem"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.ShareLibraryItem, options.OperationMiddlewares["shareLibraryItem"]...)
@@ -2096,8 +4984,57 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/v1/event-types", wrapper.ListEventTypes, options.OperationMiddlewares["listEventTypes"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
+	router.POST(options.BaseURL+"/v1/operator/setup", wrapper.BeginSetup, options.OperationMiddlewares["beginSetup"]...)
+	router.GET(options.BaseURL+"/v1/operator/operators", wrapper.ListOperators, options.OperationMiddlewares["listOperators"]...)
+	router.POST(options.BaseURL+"/v1/operator/operators", wrapper.AddOperator, options.OperationMiddlewares["addOperator"]...)
+	router.DELETE(options.BaseURL+"/v1/operator/operators/:id", wrapper.RemoveOperator, options.OperationMiddlewares["removeOperator"]...)
+	router.GET(options.BaseURL+"/v1/operator/hubs", wrapper.ListOperatorHubs, options.OperationMiddlewares["listOperatorHubs"]...)
+	router.POST(options.BaseURL+"/v1/operator/hubs", wrapper.CreateHub, options.OperationMiddlewares["createHub"]...)
+	router.GET(options.BaseURL+"/v1/operator/hubs/:id", wrapper.GetOperatorHub, options.OperationMiddlewares["getOperatorHub"]...)
+	router.PATCH(options.BaseURL+"/v1/operator/hubs/:id", wrapper.UpdateOperatorHub, options.OperationMiddlewares["updateOperatorHub"]...)
+	router.GET(options.BaseURL+"/v1/operator/clients", wrapper.ListOperatorClients, options.OperationMiddlewares["listOperatorClients"]...)
+	router.POST(options.BaseURL+"/v1/operator/clients", wrapper.CreateOperatorClient, options.OperationMiddlewares["createOperatorClient"]...)
+	router.DELETE(options.BaseURL+"/v1/operator/clients/:id", wrapper.DeleteOperatorClient, options.OperationMiddlewares["deleteOperatorClient"]...)
+	router.GET(options.BaseURL+"/v1/operator/clients/:id", wrapper.GetOperatorClient, options.OperationMiddlewares["getOperatorClient"]...)
+	router.PATCH(options.BaseURL+"/v1/operator/clients/:id", wrapper.UpdateOperatorClient, options.OperationMiddlewares["updateOperatorClient"]...)
+	router.POST(options.BaseURL+"/v1/operator/clients/:id/secret", wrapper.RotateOperatorClientSecret, options.OperationMiddlewares["rotateOperatorClientSecret"]...)
+	router.GET(options.BaseURL+"/v1/sign-in", wrapper.ListSignIns, options.OperationMiddlewares["listSignIns"]...)
+	router.GET(options.BaseURL+"/v1/me/export", wrapper.ExportMe, options.OperationMiddlewares["exportMe"]...)
+	router.GET(options.BaseURL+"/v1/me/erasure", wrapper.PreviewMyErasure, options.OperationMiddlewares["previewMyErasure"]...)
+	router.POST(options.BaseURL+"/v1/me/erasure", wrapper.EraseMe, options.OperationMiddlewares["eraseMe"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/suspend", wrapper.SuspendMember, options.OperationMiddlewares["suspendMember"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/reinstate", wrapper.ReinstateMember, options.OperationMiddlewares["reinstateMember"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.GetMember, options.OperationMiddlewares["getMember"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.UpdateMember, options.OperationMiddlewares["updateMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/export", wrapper.ExportMember, options.OperationMiddlewares["exportMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.PreviewErasure, options.OperationMiddlewares["previewErasure"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.EraseMember, options.OperationMiddlewares["eraseMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
+	router.POST(options.BaseURL+"/v1/hooks/identity/:id", wrapper.ReceiveIdentityWebhook, options.OperationMiddlewares["receiveIdentityWebhook"]...)
+	router.GET(options.BaseURL+"/v1/operator/identity-providers", wrapper.ListIdentityProviders, options.OperationMiddlewares["listIdentityProviders"]...)
+	router.POST(options.BaseURL+"/v1/operator/identity-providers", wrapper.CreateIdentityProvider, options.OperationMiddlewares["createIdentityProvider"]...)
+	router.DELETE(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.DeleteIdentityProvider, options.OperationMiddlewares["deleteIdentityProvider"]...)
+	router.GET(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.GetIdentityProvider, options.OperationMiddlewares["getIdentityProvider"]...)
+	router.PATCH(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.UpdateIdentityProvider, options.OperationMiddlewares["updateIdentityProvider"]...)
+	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/verify", wrapper.VerifyIdentityProvider, options.OperationMiddlewares["verifyIdentityProvider"]...)
+	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/try-claims", wrapper.TryClaims, options.OperationMiddlewares["tryClaims"]...)
+	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/webhook-secret", wrapper.MakeIdentityWebhookSecret, options.OperationMiddlewares["makeIdentityWebhookSecret"]...)
 
+}
+
+type ConsentAskJSONResponse ConsentAsk
+
+type IdentityProviderResponseHeaders struct {
+	ETag *string
+}
+type IdentityProviderJSONResponse struct {
+	Body IdentityProvider
+
+	Headers IdentityProviderResponseHeaders
 }
 
 type IntegrationResponseHeaders struct {
@@ -2127,6 +5064,51 @@ type MappingJSONResponse struct {
 	Body Mapping
 
 	Headers MappingResponseHeaders
+}
+
+type MappingRunResponseHeaders struct {
+	Location *string
+}
+type MappingRunJSONResponse struct {
+	Body MappingRun
+
+	Headers MappingRunResponseHeaders
+}
+
+type OAuthClientResponseHeaders struct {
+	ETag *string
+}
+type OAuthClientJSONResponse struct {
+	Body OAuthClient
+
+	Headers OAuthClientResponseHeaders
+}
+
+type OAuthClientSecretResponseHeaders struct {
+	ETag *string
+}
+type OAuthClientSecretJSONResponse struct {
+	Body OAuthClientSecret
+
+	Headers OAuthClientSecretResponseHeaders
+}
+
+type OperatorHubResponseHeaders struct {
+	ETag *string
+}
+type OperatorHubJSONResponse struct {
+	Body OperatorHub
+
+	Headers OperatorHubResponseHeaders
+}
+
+type PersonExportResponseHeaders struct {
+	ContentDisposition *string
+}
+type PersonExportJSONResponse struct {
+	Body PersonExport
+
+	Headers PersonExportResponseHeaders
 }
 
 type PlaybackJSONResponse Playback
@@ -2236,6 +5218,44 @@ func (response AcceptInvitedefaultApplicationProblemPlusJSONResponse) VisitAccep
 	return err
 }
 
+type ListEventTypesRequestObject struct {
+}
+
+type ListEventTypesResponseObject interface {
+	VisitListEventTypesResponse(w http.ResponseWriter) error
+}
+
+type ListEventTypes200JSONResponse EventTypeList
+
+func (response ListEventTypes200JSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventTypesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEventTypesdefaultApplicationProblemPlusJSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamEventsRequestObject struct {
 	Params StreamEventsParams
 }
@@ -2293,6 +5313,42 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveIdentityWebhookRequestObject struct {
+	ID          IDPath `json:"id"`
+	Params      ReceiveIdentityWebhookParams
+	ContentType string
+	Body        io.Reader
+}
+
+type ReceiveIdentityWebhookResponseObject interface {
+	VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error
+}
+
+type ReceiveIdentityWebhook204Response struct {
+}
+
+func (response ReceiveIdentityWebhook204Response) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2368,6 +5424,548 @@ type GetHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHubdefaultApplicationProblemPlusJSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200ResponseHeaders struct {
+	Link *string
+}
+
+type ListAudit200JSONResponse struct {
+	Body    AuditPage
+	Headers ListAudit200ResponseHeaders
+}
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ExportAuditParams
+}
+
+type ExportAuditResponseObject interface {
+	VisitExportAuditResponse(w http.ResponseWriter) error
+}
+
+type ExportAudit200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportAudit200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	Headers       ExportAudit200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportAudit200ApplicationJsonlResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportAudit200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ExportAudit200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportAudit200TextCsvResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportAuditdefaultApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyAuditRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params VerifyAuditParams
+}
+
+type VerifyAuditResponseObject interface {
+	VisitVerifyAuditResponse(w http.ResponseWriter) error
+}
+
+type VerifyAudit200JSONResponse AuditCheck
+
+func (response VerifyAudit200JSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VerifyAuditdefaultApplicationProblemPlusJSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOAuthClientsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListOAuthClientsParams
+}
+
+type ListOAuthClientsResponseObject interface {
+	VisitListOAuthClientsResponse(w http.ResponseWriter) error
+}
+
+type ListOAuthClients200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOAuthClients200JSONResponse struct {
+	Body    OAuthClientPage
+	Headers ListOAuthClients200ResponseHeaders
+}
+
+func (response ListOAuthClients200JSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOAuthClientsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOAuthClientsdefaultApplicationProblemPlusJSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOAuthClientRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params CreateOAuthClientParams
+	Body   *CreateOAuthClientJSONRequestBody
+}
+
+type CreateOAuthClientResponseObject interface {
+	VisitCreateOAuthClientResponse(w http.ResponseWriter) error
+}
+
+type CreateOAuthClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
+
+func (response CreateOAuthClient201JSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteOAuthClientRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type DeleteOAuthClientResponseObject interface {
+	VisitDeleteOAuthClientResponse(w http.ResponseWriter) error
+}
+
+type DeleteOAuthClient204Response struct {
+}
+
+func (response DeleteOAuthClient204Response) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthClientRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetOAuthClientResponseObject interface {
+	VisitGetOAuthClientResponse(w http.ResponseWriter) error
+}
+
+type GetOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
+
+func (response GetOAuthClient200JSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOAuthClientRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UpdateOAuthClientParams
+	Body   *UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateOAuthClientResponseObject interface {
+	VisitUpdateOAuthClientResponse(w http.ResponseWriter) error
+}
+
+type UpdateOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
+
+func (response UpdateOAuthClient200JSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateOAuthClientSecretRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RotateOAuthClientSecretParams
+	Body   *RotateOAuthClientSecretJSONRequestBody
+}
+
+type RotateOAuthClientSecretResponseObject interface {
+	VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateOAuthClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
+
+func (response RotateOAuthClientSecret200JSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetErasureRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetErasureResponseObject interface {
+	VisitGetErasureResponse(w http.ResponseWriter) error
+}
+
+type GetErasure200JSONResponse Erasure
+
+func (response GetErasure200JSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetErasuredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetErasuredefaultApplicationProblemPlusJSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200ResponseHeaders struct {
+	Link *string
+}
+
+type ListEvents200JSONResponse struct {
+	Body    EventPage
+	Headers ListEvents200ResponseHeaders
+}
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEventsdefaultApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2785,7 +6383,8 @@ func (response GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse)
 }
 
 type MakeKalturaNotificationSecretRequestObject struct {
-	Hub HubPath `json:"hub"`
+	Hub    HubPath `json:"hub"`
+	Params MakeKalturaNotificationSecretParams
 }
 
 type MakeKalturaNotificationSecretResponseObject interface {
@@ -2824,7 +6423,8 @@ func (response MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONRes
 }
 
 type ProbeKalturaRequestObject struct {
-	Hub HubPath `json:"hub"`
+	Hub    HubPath `json:"hub"`
+	Params ProbeKalturaParams
 }
 
 type ProbeKalturaResponseObject interface {
@@ -2905,7 +6505,8 @@ func (response GetReconciliationdefaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type StartReconciliationRequestObject struct {
-	Hub HubPath `json:"hub"`
+	Hub    HubPath `json:"hub"`
+	Params StartReconciliationParams
 }
 
 type StartReconciliationResponseObject interface {
@@ -3063,8 +6664,9 @@ func (response UpdateUntagged360defaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type DismissUntagged360RequestObject struct {
-	Hub  HubPath `json:"hub"`
-	Body *DismissUntagged360JSONRequestBody
+	Hub    HubPath `json:"hub"`
+	Params DismissUntagged360Params
+	Body   *DismissUntagged360JSONRequestBody
 }
 
 type DismissUntagged360ResponseObject interface {
@@ -3197,7 +6799,8 @@ func (response MarkUntagged360defaultApplicationProblemPlusJSONResponse) VisitMa
 }
 
 type SearchUntagged360RequestObject struct {
-	Hub HubPath `json:"hub"`
+	Hub    HubPath `json:"hub"`
+	Params SearchUntagged360Params
 }
 
 type SearchUntagged360ResponseObject interface {
@@ -3280,8 +6883,9 @@ func (response UndoUntagged360defaultApplicationProblemPlusJSONResponse) VisitUn
 }
 
 type VerifyKalturaRequestObject struct {
-	Hub  HubPath `json:"hub"`
-	Body *VerifyKalturaJSONRequestBody
+	Hub    HubPath `json:"hub"`
+	Params VerifyKalturaParams
+	Body   *VerifyKalturaJSONRequestBody
 }
 
 type VerifyKalturaResponseObject interface {
@@ -3410,8 +7014,9 @@ func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJo
 }
 
 type GetJobRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params GetJobParams
 }
 
 type GetJobResponseObject interface {
@@ -3564,9 +7169,155 @@ func (response ImportMediadefaultApplicationProblemPlusJSONResponse) VisitImport
 	return err
 }
 
+type ListLibraryChangesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListLibraryChangesParams
+}
+
+type ListLibraryChangesResponseObject interface {
+	VisitListLibraryChangesResponse(w http.ResponseWriter) error
+}
+
+type ListLibraryChanges200JSONResponse LibraryChangePage
+
+func (response ListLibraryChanges200JSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushLibraryChangesRequestObject struct {
+	Hub  HubPath `json:"hub"`
+	Body *PushLibraryChangesJSONRequestBody
+}
+
+type PushLibraryChangesResponseObject interface {
+	VisitPushLibraryChangesResponse(w http.ResponseWriter) error
+}
+
+type PushLibraryChanges200JSONResponse LibraryPushResult
+
+func (response PushLibraryChanges200JSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PushLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterMediaRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params RegisterMediaParams
+	Body   *RegisterMediaJSONRequestBody
+}
+
+type RegisterMediaResponseObject interface {
+	VisitRegisterMediaResponse(w http.ResponseWriter) error
+}
+
+type RegisterMedia200JSONResponse Import
+
+func (response RegisterMedia200JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterMedia202ResponseHeaders struct {
+	Location *string
+}
+
+type RegisterMedia202JSONResponse struct {
+	Body    Import
+	Headers RegisterMedia202ResponseHeaders
+}
+
+func (response RegisterMedia202JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterMediadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RegisterMediadefaultApplicationProblemPlusJSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RemoveLibraryItemRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RemoveLibraryItemParams
 }
 
 type RemoveLibraryItemResponseObject interface {
@@ -3599,8 +7350,9 @@ func (response RemoveLibraryItemdefaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type GetLibraryItemRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params GetLibraryItemParams
 }
 
 type GetLibraryItemResponseObject interface {
@@ -3686,6 +7438,146 @@ func (response ShareLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitS
 	return err
 }
 
+type AcknowledgeLibraryItemRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params AcknowledgeLibraryItemParams
+}
+
+type AcknowledgeLibraryItemResponseObject interface {
+	VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error
+}
+
+type AcknowledgeLibraryItem204Response struct {
+}
+
+func (response AcknowledgeLibraryItem204Response) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLibraryAddressRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetLibraryAddressResponseObject interface {
+	VisitGetLibraryAddressResponse(w http.ResponseWriter) error
+}
+
+type GetLibraryAddress200JSONResponse LibraryAddress
+
+func (response GetLibraryAddress200JSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLibraryAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLibraryAddressdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLibraryItemRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ExportLibraryItemParams
+}
+
+type ExportLibraryItemResponseObject interface {
+	VisitExportLibraryItemResponse(w http.ResponseWriter) error
+}
+
+type ExportLibraryItem200JSONResponse LibraryExportResult
+
+func (response ExportLibraryItem200JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLibraryItem202ResponseHeaders struct {
+	Location *string
+}
+
+type ExportLibraryItem202JSONResponse struct {
+	Body    LibraryExportResult
+	Headers ExportLibraryItem202ResponseHeaders
+}
+
+func (response ExportLibraryItem202JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetLibraryPlaybackRequestObject struct {
 	Hub HubPath `json:"hub"`
 	ID  IDPath  `json:"id"`
@@ -3715,6 +7607,238 @@ type GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryPlaybackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListMappingRunsParams
+}
+
+type ListMappingRunsResponseObject interface {
+	VisitListMappingRunsResponse(w http.ResponseWriter) error
+}
+
+type ListMappingRuns200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMappingRuns200JSONResponse struct {
+	Body    MappingRunPage
+	Headers ListMappingRuns200ResponseHeaders
+}
+
+func (response ListMappingRuns200JSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMappingRunsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingRunRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetMappingRunResponseObject interface {
+	VisitGetMappingRunResponse(w http.ResponseWriter) error
+}
+
+type GetMappingRun200JSONResponse struct{ MappingRunJSONResponse }
+
+func (response GetMappingRun200JSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingRundefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMappingRundefaultApplicationProblemPlusJSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunItemsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListMappingRunItemsParams
+}
+
+type ListMappingRunItemsResponseObject interface {
+	VisitListMappingRunItemsResponse(w http.ResponseWriter) error
+}
+
+type ListMappingRunItems200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMappingRunItems200JSONResponse struct {
+	Body    MappingRunItemPage
+	Headers ListMappingRunItems200ResponseHeaders
+}
+
+func (response ListMappingRunItems200JSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ResumeMappingMergeParams
+}
+
+type ResumeMappingMergeResponseObject interface {
+	VisitResumeMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type ResumeMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response ResumeMappingMerge202JSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeMappingMergedefaultApplicationProblemPlusJSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UndoMappingMergeParams
+}
+
+type UndoMappingMergeResponseObject interface {
+	VisitUndoMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type UndoMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response UndoMappingMerge202JSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UndoMappingMergedefaultApplicationProblemPlusJSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3776,6 +7900,104 @@ func (response ListMappingsdefaultApplicationProblemPlusJSONResponse) VisitListM
 	return err
 }
 
+type DryRunMappingsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params DryRunMappingsParams
+	Body   *DryRunMappingsJSONRequestBody
+}
+
+type DryRunMappingsResponseObject interface {
+	VisitDryRunMappingsResponse(w http.ResponseWriter) error
+}
+
+type DryRunMappings202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response DryRunMappings202JSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DryRunMappingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DryRunMappingsdefaultApplicationProblemPlusJSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMappingsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ExportMappingsParams
+}
+
+type ExportMappingsResponseObject interface {
+	VisitExportMappingsResponse(w http.ResponseWriter) error
+}
+
+type ExportMappings200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportMappings200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ExportMappings200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportMappings200TextCsvResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportMappingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportMappingsdefaultApplicationProblemPlusJSONResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlinkMappingRequestObject struct {
 	Hub    HubPath `json:"hub"`
 	ID     IDPath  `json:"id"`
@@ -3809,6 +8031,56 @@ type UnlinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnlinkMappingdefaultApplicationProblemPlusJSONResponse) VisitUnlinkMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetMappingResponseObject interface {
+	VisitGetMappingResponse(w http.ResponseWriter) error
+}
+
+type GetMapping200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMapping200JSONResponse struct {
+	Body    MappingDetail
+	Headers GetMapping200ResponseHeaders
+}
+
+func (response GetMapping200JSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMappingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMappingdefaultApplicationProblemPlusJSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3854,6 +8126,92 @@ type LinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LinkMappingdefaultApplicationProblemPlusJSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMappingMergeRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params PreviewMappingMergeParams
+}
+
+type PreviewMappingMergeResponseObject interface {
+	VisitPreviewMappingMergeResponse(w http.ResponseWriter) error
+}
+
+type PreviewMappingMerge200JSONResponse MergePreview
+
+func (response PreviewMappingMerge200JSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMappingMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewMappingMergedefaultApplicationProblemPlusJSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeMappingRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params MergeMappingParams
+	Body   *MergeMappingJSONRequestBody
+}
+
+type MergeMappingResponseObject interface {
+	VisitMergeMappingResponse(w http.ResponseWriter) error
+}
+
+type MergeMapping202JSONResponse struct{ MappingRunJSONResponse }
+
+func (response MergeMapping202JSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeMappingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MergeMappingdefaultApplicationProblemPlusJSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3956,8 +8314,9 @@ func (response GetMediadefaultApplicationProblemPlusJSONResponse) VisitGetMediaR
 }
 
 type MarkMedia360RequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params MarkMedia360Params
 }
 
 type MarkMedia360ResponseObject interface {
@@ -4074,6 +8433,328 @@ type ListMembersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMembersdefaultApplicationProblemPlusJSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReinstateMemberRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ReinstateMemberParams
+	Body   *ReinstateMemberJSONRequestBody
+}
+
+type ReinstateMemberResponseObject interface {
+	VisitReinstateMemberResponse(w http.ResponseWriter) error
+}
+
+type ReinstateMember200JSONResponse Member
+
+func (response ReinstateMember200JSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReinstateMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReinstateMemberdefaultApplicationProblemPlusJSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendMemberRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params SuspendMemberParams
+	Body   *SuspendMemberJSONRequestBody
+}
+
+type SuspendMemberResponseObject interface {
+	VisitSuspendMemberResponse(w http.ResponseWriter) error
+}
+
+type SuspendMember200JSONResponse Member
+
+func (response SuspendMember200JSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SuspendMemberdefaultApplicationProblemPlusJSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveMemberRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type RemoveMemberResponseObject interface {
+	VisitRemoveMemberResponse(w http.ResponseWriter) error
+}
+
+type RemoveMember204Response struct {
+}
+
+func (response RemoveMember204Response) VisitRemoveMemberResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveMemberdefaultApplicationProblemPlusJSONResponse) VisitRemoveMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetMemberResponseObject interface {
+	VisitGetMemberResponse(w http.ResponseWriter) error
+}
+
+type GetMember200JSONResponse Member
+
+func (response GetMember200JSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMemberdefaultApplicationProblemPlusJSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberRequestObject struct {
+	Hub  HubPath `json:"hub"`
+	ID   IDPath  `json:"id"`
+	Body *UpdateMemberApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateMemberResponseObject interface {
+	VisitUpdateMemberResponse(w http.ResponseWriter) error
+}
+
+type UpdateMember200JSONResponse Member
+
+func (response UpdateMember200JSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateMemberdefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewErasureRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type PreviewErasureResponseObject interface {
+	VisitPreviewErasureResponse(w http.ResponseWriter) error
+}
+
+type PreviewErasure200JSONResponse ErasurePreview
+
+func (response PreviewErasure200JSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewErasuredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EraseMemberRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params EraseMemberParams
+	Body   *EraseMemberJSONRequestBody
+}
+
+type EraseMemberResponseObject interface {
+	VisitEraseMemberResponse(w http.ResponseWriter) error
+}
+
+type EraseMember202JSONResponse Erasure
+
+func (response EraseMember202JSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EraseMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EraseMemberdefaultApplicationProblemPlusJSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMemberRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type ExportMemberResponseObject interface {
+	VisitExportMemberResponse(w http.ResponseWriter) error
+}
+
+type ExportMember200JSONResponse struct{ PersonExportJSONResponse }
+
+func (response ExportMember200JSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportMemberdefaultApplicationProblemPlusJSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4227,8 +8908,9 @@ func (response CancelUploaddefaultApplicationProblemPlusJSONResponse) VisitCance
 }
 
 type GetUploadRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params GetUploadParams
 }
 
 type GetUploadResponseObject interface {
@@ -4267,8 +8949,9 @@ func (response GetUploaddefaultApplicationProblemPlusJSONResponse) VisitGetUploa
 }
 
 type ExtendUploadRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ExtendUploadParams
 }
 
 type ExtendUploadResponseObject interface {
@@ -4349,8 +9032,9 @@ func (response FinishUploaddefaultApplicationProblemPlusJSONResponse) VisitFinis
 }
 
 type RetryUploadRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RetryUploadParams
 }
 
 type RetryUploadResponseObject interface {
@@ -4428,8 +9112,9 @@ func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListW
 }
 
 type CreateWebhookRequestObject struct {
-	Hub  HubPath `json:"hub"`
-	Body *CreateWebhookJSONRequestBody
+	Hub    HubPath `json:"hub"`
+	Params CreateWebhookParams
+	Body   *CreateWebhookJSONRequestBody
 }
 
 type CreateWebhookResponseObject interface {
@@ -4468,8 +9153,9 @@ func (response CreateWebhookdefaultApplicationProblemPlusJSONResponse) VisitCrea
 }
 
 type DeleteWebhookRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params DeleteWebhookParams
 }
 
 type DeleteWebhookResponseObject interface {
@@ -4644,6 +9330,7 @@ type RedeliverWebhookRequestObject struct {
 	Hub      HubPath `json:"hub"`
 	ID       IDPath  `json:"id"`
 	Delivery string  `json:"delivery"`
+	Params   RedeliverWebhookParams
 }
 
 type RedeliverWebhookResponseObject interface {
@@ -4681,9 +9368,94 @@ func (response RedeliverWebhookdefaultApplicationProblemPlusJSONResponse) VisitR
 	return err
 }
 
+type ReplayWebhookRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ReplayWebhookParams
+	Body   *ReplayWebhookJSONRequestBody
+}
+
+type ReplayWebhookResponseObject interface {
+	VisitReplayWebhookResponse(w http.ResponseWriter) error
+}
+
+type ReplayWebhook202JSONResponse WebhookReplayed
+
+func (response ReplayWebhook202JSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplayWebhookdefaultApplicationProblemPlusJSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateWebhookSecretRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RotateWebhookSecretParams
+	Body   *RotateWebhookSecretJSONRequestBody
+}
+
+type RotateWebhookSecretResponseObject interface {
+	VisitRotateWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateWebhookSecret200JSONResponse WebhookCreated
+
+func (response RotateWebhookSecret200JSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TestWebhookRequestObject struct {
-	Hub HubPath `json:"hub"`
-	ID  IDPath  `json:"id"`
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params TestWebhookParams
 }
 
 type TestWebhookResponseObject interface {
@@ -4759,6 +9531,386 @@ func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeRespons
 	return err
 }
 
+type GetConsentRequestObject struct {
+	ID string `json:"id"`
+}
+
+type GetConsentResponseObject interface {
+	VisitGetConsentResponse(w http.ResponseWriter) error
+}
+
+type GetConsent200JSONResponse struct{ ConsentAskJSONResponse }
+
+func (response GetConsent200JSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetConsentdefaultApplicationProblemPlusJSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideConsentRequestObject struct {
+	ID     string `json:"id"`
+	Params DecideConsentParams
+	Body   *DecideConsentJSONRequestBody
+}
+
+type DecideConsentResponseObject interface {
+	VisitDecideConsentResponse(w http.ResponseWriter) error
+}
+
+type DecideConsent200JSONResponse struct {
+	RedirectTo string `json:"redirect_to"`
+}
+
+func (response DecideConsent200JSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideConsentdefaultApplicationProblemPlusJSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRequestObject struct {
+	UserCode string `json:"user_code"`
+}
+
+type GetDeviceResponseObject interface {
+	VisitGetDeviceResponse(w http.ResponseWriter) error
+}
+
+type GetDevice200JSONResponse struct{ ConsentAskJSONResponse }
+
+func (response GetDevice200JSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDevicedefaultApplicationProblemPlusJSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideDeviceRequestObject struct {
+	UserCode string `json:"user_code"`
+	Params   DecideDeviceParams
+	Body     *DecideDeviceJSONRequestBody
+}
+
+type DecideDeviceResponseObject interface {
+	VisitDecideDeviceResponse(w http.ResponseWriter) error
+}
+
+type DecideDevice204Response struct {
+}
+
+func (response DecideDevice204Response) VisitDecideDeviceResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecideDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMyErasureRequestObject struct {
+}
+
+type PreviewMyErasureResponseObject interface {
+	VisitPreviewMyErasureResponse(w http.ResponseWriter) error
+}
+
+type PreviewMyErasure200JSONResponse ErasurePreview
+
+func (response PreviewMyErasure200JSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMyErasuredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewMyErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EraseMeRequestObject struct {
+	Params EraseMeParams
+	Body   *EraseMeJSONRequestBody
+}
+
+type EraseMeResponseObject interface {
+	VisitEraseMeResponse(w http.ResponseWriter) error
+}
+
+type EraseMe202JSONResponse Erasures
+
+func (response EraseMe202JSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EraseMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EraseMedefaultApplicationProblemPlusJSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMeRequestObject struct {
+}
+
+type ExportMeResponseObject interface {
+	VisitExportMeResponse(w http.ResponseWriter) error
+}
+
+type ExportMe200JSONResponse struct{ PersonExportJSONResponse }
+
+func (response ExportMe200JSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportMedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyGrantsRequestObject struct {
+}
+
+type ListMyGrantsResponseObject interface {
+	VisitListMyGrantsResponse(w http.ResponseWriter) error
+}
+
+type ListMyGrants200JSONResponse AppGrants
+
+func (response ListMyGrants200JSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyGrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMyGrantsdefaultApplicationProblemPlusJSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeMyGrantRequestObject struct {
+	Grant GrantPath `json:"grant"`
+}
+
+type RevokeMyGrantResponseObject interface {
+	VisitRevokeMyGrantResponse(w http.ResponseWriter) error
+}
+
+type RevokeMyGrant204Response struct {
+}
+
+func (response RevokeMyGrant204Response) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeMyGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeMyGrantdefaultApplicationProblemPlusJSONResponse) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AllowMyGrantRequestObject struct {
+	Grant  GrantPath `json:"grant"`
+	Params AllowMyGrantParams
+}
+
+type AllowMyGrantResponseObject interface {
+	VisitAllowMyGrantResponse(w http.ResponseWriter) error
+}
+
+type AllowMyGrant204Response struct {
+}
+
+func (response AllowMyGrant204Response) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AllowMyGrantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMyIntegrationsRequestObject struct {
 }
 
@@ -4797,6 +9949,971 @@ func (response ListMyIntegrationsdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ListOperatorClientsRequestObject struct {
+	Params ListOperatorClientsParams
+}
+
+type ListOperatorClientsResponseObject interface {
+	VisitListOperatorClientsResponse(w http.ResponseWriter) error
+}
+
+type ListOperatorClients200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOperatorClients200JSONResponse struct {
+	Body    OAuthClientPage
+	Headers ListOperatorClients200ResponseHeaders
+}
+
+func (response ListOperatorClients200JSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOperatorClientsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOperatorClientsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOperatorClientRequestObject struct {
+	Params CreateOperatorClientParams
+	Body   *CreateOperatorClientJSONRequestBody
+}
+
+type CreateOperatorClientResponseObject interface {
+	VisitCreateOperatorClientResponse(w http.ResponseWriter) error
+}
+
+type CreateOperatorClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
+
+func (response CreateOperatorClient201JSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteOperatorClientRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type DeleteOperatorClientResponseObject interface {
+	VisitDeleteOperatorClientResponse(w http.ResponseWriter) error
+}
+
+type DeleteOperatorClient204Response struct {
+}
+
+func (response DeleteOperatorClient204Response) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOperatorClientRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type GetOperatorClientResponseObject interface {
+	VisitGetOperatorClientResponse(w http.ResponseWriter) error
+}
+
+type GetOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
+
+func (response GetOperatorClient200JSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOperatorClientRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params UpdateOperatorClientParams
+	Body   *UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateOperatorClientResponseObject interface {
+	VisitUpdateOperatorClientResponse(w http.ResponseWriter) error
+}
+
+type UpdateOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
+
+func (response UpdateOperatorClient200JSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateOperatorClientSecretRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params RotateOperatorClientSecretParams
+	Body   *RotateOperatorClientSecretJSONRequestBody
+}
+
+type RotateOperatorClientSecretResponseObject interface {
+	VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateOperatorClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
+
+func (response RotateOperatorClientSecret200JSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOperatorHubsRequestObject struct {
+	Params ListOperatorHubsParams
+}
+
+type ListOperatorHubsResponseObject interface {
+	VisitListOperatorHubsResponse(w http.ResponseWriter) error
+}
+
+type ListOperatorHubs200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOperatorHubs200JSONResponse struct {
+	Body    OperatorHubPage
+	Headers ListOperatorHubs200ResponseHeaders
+}
+
+func (response ListOperatorHubs200JSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOperatorHubsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOperatorHubsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateHubRequestObject struct {
+	Params CreateHubParams
+	Body   *CreateHubJSONRequestBody
+}
+
+type CreateHubResponseObject interface {
+	VisitCreateHubResponse(w http.ResponseWriter) error
+}
+
+type CreateHub201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateHub201JSONResponse struct {
+	Body    OperatorHub
+	Headers CreateHub201ResponseHeaders
+}
+
+func (response CreateHub201JSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateHubdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateHubdefaultApplicationProblemPlusJSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOperatorHubRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type GetOperatorHubResponseObject interface {
+	VisitGetOperatorHubResponse(w http.ResponseWriter) error
+}
+
+type GetOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
+
+func (response GetOperatorHub200JSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOperatorHubRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params UpdateOperatorHubParams
+	Body   *UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateOperatorHubResponseObject interface {
+	VisitUpdateOperatorHubResponse(w http.ResponseWriter) error
+}
+
+type UpdateOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
+
+func (response UpdateOperatorHub200JSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentityProvidersRequestObject struct {
+}
+
+type ListIdentityProvidersResponseObject interface {
+	VisitListIdentityProvidersResponse(w http.ResponseWriter) error
+}
+
+type ListIdentityProviders200JSONResponse IdentityProviders
+
+func (response ListIdentityProviders200JSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateIdentityProviderRequestObject struct {
+	Params CreateIdentityProviderParams
+	Body   *CreateIdentityProviderJSONRequestBody
+}
+
+type CreateIdentityProviderResponseObject interface {
+	VisitCreateIdentityProviderResponse(w http.ResponseWriter) error
+}
+
+type CreateIdentityProvider201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateIdentityProvider201JSONResponse struct {
+	Body    IdentityProvider
+	Headers CreateIdentityProvider201ResponseHeaders
+}
+
+func (response CreateIdentityProvider201JSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentityProviderRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type DeleteIdentityProviderResponseObject interface {
+	VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error
+}
+
+type DeleteIdentityProvider204Response struct {
+}
+
+func (response DeleteIdentityProvider204Response) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIdentityProviderRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type GetIdentityProviderResponseObject interface {
+	VisitGetIdentityProviderResponse(w http.ResponseWriter) error
+}
+
+type GetIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
+
+func (response GetIdentityProvider200JSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateIdentityProviderRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params UpdateIdentityProviderParams
+	Body   *UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateIdentityProviderResponseObject interface {
+	VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error
+}
+
+type UpdateIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
+
+func (response UpdateIdentityProvider200JSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryClaimsRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params TryClaimsParams
+	Body   *TryClaimsJSONRequestBody
+}
+
+type TryClaimsResponseObject interface {
+	VisitTryClaimsResponse(w http.ResponseWriter) error
+}
+
+type TryClaims200JSONResponse ClaimsResult
+
+func (response TryClaims200JSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryClaimsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TryClaimsdefaultApplicationProblemPlusJSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyIdentityProviderRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params VerifyIdentityProviderParams
+}
+
+type VerifyIdentityProviderResponseObject interface {
+	VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error
+}
+
+type VerifyIdentityProvider200JSONResponse IdentityProviderDiagnosis
+
+func (response VerifyIdentityProvider200JSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeIdentityWebhookSecretRequestObject struct {
+	ID     IDPath `json:"id"`
+	Params MakeIdentityWebhookSecretParams
+}
+
+type MakeIdentityWebhookSecretResponseObject interface {
+	VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type MakeIdentityWebhookSecret201JSONResponse IdentityWebhookSecret
+
+func (response MakeIdentityWebhookSecret201JSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOperatorsRequestObject struct {
+}
+
+type ListOperatorsResponseObject interface {
+	VisitListOperatorsResponse(w http.ResponseWriter) error
+}
+
+type ListOperators200JSONResponse OperatorList
+
+func (response ListOperators200JSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOperatorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOperatorsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddOperatorRequestObject struct {
+	Params AddOperatorParams
+	Body   *AddOperatorJSONRequestBody
+}
+
+type AddOperatorResponseObject interface {
+	VisitAddOperatorResponse(w http.ResponseWriter) error
+}
+
+type AddOperator201JSONResponse Operator
+
+func (response AddOperator201JSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddOperatordefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddOperatordefaultApplicationProblemPlusJSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveOperatorRequestObject struct {
+	ID IDPath `json:"id"`
+}
+
+type RemoveOperatorResponseObject interface {
+	VisitRemoveOperatorResponse(w http.ResponseWriter) error
+}
+
+type RemoveOperator204Response struct {
+}
+
+func (response RemoveOperator204Response) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveOperatordefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveOperatordefaultApplicationProblemPlusJSONResponse) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginSetupRequestObject struct {
+	Params BeginSetupParams
+	Body   *BeginSetupJSONRequestBody
+}
+
+type BeginSetupResponseObject interface {
+	VisitBeginSetupResponse(w http.ResponseWriter) error
+}
+
+type BeginSetup201JSONResponse Operator
+
+func (response BeginSetup201JSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginSetupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginSetupdefaultApplicationProblemPlusJSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSignInsRequestObject struct {
+}
+
+type ListSignInsResponseObject interface {
+	VisitListSignInsResponse(w http.ResponseWriter) error
+}
+
+type ListSignIns200JSONResponse SignIns
+
+func (response ListSignIns200JSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSignInsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSignInsdefaultApplicationProblemPlusJSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetInvite What the invited Kaltura administrator sees; no sign-in
@@ -4805,15 +10922,54 @@ type StrictServerInterface interface {
 	// AcceptInvite Connect the inviting hub; uses the invite up
 	// (POST /v1/connect/{secret})
 	AcceptInvite(ctx context.Context, request AcceptInviteRequestObject) (AcceptInviteResponseObject, error)
+	// ListEventTypes The kinds of events there are, each with an example
+	// (GET /v1/event-types)
+	ListEventTypes(ctx context.Context, request ListEventTypesRequestObject) (ListEventTypesResponseObject, error)
 	// StreamEvents Live events of one hub as server-sent events
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// ReceiveIdentityWebhook For the spaces platform, to tell who left
+	// (POST /v1/hooks/identity/{id})
+	ReceiveIdentityWebhook(ctx context.Context, request ReceiveIdentityWebhookRequestObject) (ReceiveIdentityWebhookResponseObject, error)
 	// ReceiveKalturaNotification Kaltura's HTTP notification; signed, no sign-in
 	// (POST /v1/hooks/kaltura/{id})
 	ReceiveKalturaNotification(ctx context.Context, request ReceiveKalturaNotificationRequestObject) (ReceiveKalturaNotificationResponseObject, error)
 
 	// (GET /v1/hubs/{hub})
 	GetHub(ctx context.Context, request GetHubRequestObject) (GetHubResponseObject, error)
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	// (GET /v1/hubs/{hub}/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	// (GET /v1/hubs/{hub}/audit/export)
+	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
+	// VerifyAudit Whether the audit log is as it was written
+	// (GET /v1/hubs/{hub}/audit/verify)
+	VerifyAudit(ctx context.Context, request VerifyAuditRequestObject) (VerifyAuditResponseObject, error)
+	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
+	// (GET /v1/hubs/{hub}/clients)
+	ListOAuthClients(ctx context.Context, request ListOAuthClientsRequestObject) (ListOAuthClientsResponseObject, error)
+	// CreateOAuthClient Register an app; the answer holds its secret, this once
+	// (POST /v1/hubs/{hub}/clients)
+	CreateOAuthClient(ctx context.Context, request CreateOAuthClientRequestObject) (CreateOAuthClientResponseObject, error)
+	// DeleteOAuthClient Remove an app with all that people allowed it; its tokens stop working at once
+	// (DELETE /v1/hubs/{hub}/clients/{id})
+	DeleteOAuthClient(ctx context.Context, request DeleteOAuthClientRequestObject) (DeleteOAuthClientResponseObject, error)
+	// GetOAuthClient One app
+	// (GET /v1/hubs/{hub}/clients/{id})
+	GetOAuthClient(ctx context.Context, request GetOAuthClientRequestObject) (GetOAuthClientResponseObject, error)
+	// UpdateOAuthClient Change an app, switch it off or on again
+	// (PATCH /v1/hubs/{hub}/clients/{id})
+	UpdateOAuthClient(ctx context.Context, request UpdateOAuthClientRequestObject) (UpdateOAuthClientResponseObject, error)
+	// RotateOAuthClientSecret Another secret; the one before goes on working for a while
+	// (POST /v1/hubs/{hub}/clients/{id}/secret)
+	RotateOAuthClientSecret(ctx context.Context, request RotateOAuthClientSecretRequestObject) (RotateOAuthClientSecretResponseObject, error)
+	// GetErasure How far an erasure is
+	// (GET /v1/hubs/{hub}/erasures/{id})
+	GetErasure(ctx context.Context, request GetErasureRequestObject) (GetErasureResponseObject, error)
+	// ListEvents What happened in the hub, oldest first, for catching up
+	// (GET /v1/hubs/{hub}/events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// DisconnectKaltura Disconnect and forget the secret; `impact` says beforehand what breaks
 	// (DELETE /v1/hubs/{hub}/integrations/kaltura)
 	DisconnectKaltura(ctx context.Context, request DisconnectKalturaRequestObject) (DisconnectKalturaResponseObject, error)
@@ -4898,27 +11054,75 @@ type StrictServerInterface interface {
 	// ImportMedia Import an entry as a link or a copy
 	// (POST /v1/hubs/{hub}/library)
 	ImportMedia(ctx context.Context, request ImportMediaRequestObject) (ImportMediaResponseObject, error)
+	// ListLibraryChanges What changed in the library since a cursor, as the caller may see it
+	// (GET /v1/hubs/{hub}/library/changes)
+	ListLibraryChanges(ctx context.Context, request ListLibraryChangesRequestObject) (ListLibraryChangesResponseObject, error)
+	// PushLibraryChanges Say how up to 500 media of the spaces platform are now, or that they are gone
+	// (PUT /v1/hubs/{hub}/library/changes)
+	PushLibraryChanges(ctx context.Context, request PushLibraryChangesRequestObject) (PushLibraryChangesResponseObject, error)
+	// RegisterMedia Register a medium of the spaces platform, so that the Spaces tab shows it
+	// (POST /v1/hubs/{hub}/library/register)
+	RegisterMedia(ctx context.Context, request RegisterMediaRequestObject) (RegisterMediaResponseObject, error)
 	// RemoveLibraryItem Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 	// (DELETE /v1/hubs/{hub}/library/{id})
 	RemoveLibraryItem(ctx context.Context, request RemoveLibraryItemRequestObject) (RemoveLibraryItemResponseObject, error)
 
 	// (GET /v1/hubs/{hub}/library/{id})
 	GetLibraryItem(ctx context.Context, request GetLibraryItemRequestObject) (GetLibraryItemResponseObject, error)
-	// ShareLibraryItem Share with the hub, or take that back
+	// ShareLibraryItem Share with the hub or take that back; rename and retag the spaces platform's own media
 	// (PATCH /v1/hubs/{hub}/library/{id})
 	ShareLibraryItem(ctx context.Context, request ShareLibraryItemRequestObject) (ShareLibraryItemResponseObject, error)
+	// AcknowledgeLibraryItem Say that the calling client has taken an item over
+	// (POST /v1/hubs/{hub}/library/{id}/acknowledge)
+	AcknowledgeLibraryItem(ctx context.Context, request AcknowledgeLibraryItemRequestObject) (AcknowledgeLibraryItemResponseObject, error)
+	// GetLibraryAddress A fresh address of an item's original bytes, good for an hour
+	// (GET /v1/hubs/{hub}/library/{id}/address)
+	GetLibraryAddress(ctx context.Context, request GetLibraryAddressRequestObject) (GetLibraryAddressResponseObject, error)
+	// ExportLibraryItem Send the spaces platform's own medium to Kaltura
+	// (POST /v1/hubs/{hub}/library/{id}/export)
+	ExportLibraryItem(ctx context.Context, request ExportLibraryItemRequestObject) (ExportLibraryItemResponseObject, error)
 
 	// (GET /v1/hubs/{hub}/library/{id}/playback)
 	GetLibraryPlayback(ctx context.Context, request GetLibraryPlaybackRequestObject) (GetLibraryPlaybackResponseObject, error)
+	// ListMappingRuns Dry runs and merges, newest first
+	// (GET /v1/hubs/{hub}/mapping-runs)
+	ListMappingRuns(ctx context.Context, request ListMappingRunsRequestObject) (ListMappingRunsResponseObject, error)
+	// GetMappingRun One run, with how many of its items came to what
+	// (GET /v1/hubs/{hub}/mapping-runs/{id})
+	GetMappingRun(ctx context.Context, request GetMappingRunRequestObject) (GetMappingRunResponseObject, error)
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	// (GET /v1/hubs/{hub}/mapping-runs/{id}/items)
+	ListMappingRunItems(ctx context.Context, request ListMappingRunItemsRequestObject) (ListMappingRunItemsResponseObject, error)
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/resume)
+	ResumeMappingMerge(ctx context.Context, request ResumeMappingMergeRequestObject) (ResumeMappingMergeResponseObject, error)
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	// (POST /v1/hubs/{hub}/mapping-runs/{id}/undo)
+	UndoMappingMerge(ctx context.Context, request UndoMappingMergeRequestObject) (UndoMappingMergeResponseObject, error)
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	// (GET /v1/hubs/{hub}/mappings)
 	ListMappings(ctx context.Context, request ListMappingsRequestObject) (ListMappingsResponseObject, error)
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	// (POST /v1/hubs/{hub}/mappings/dry-run)
+	DryRunMappings(ctx context.Context, request DryRunMappingsRequestObject) (DryRunMappingsResponseObject, error)
+	// ExportMappings All mappings as CSV; noted in the audit log
+	// (GET /v1/hubs/{hub}/mappings/export)
+	ExportMappings(ctx context.Context, request ExportMappingsRequestObject) (ExportMappingsResponseObject, error)
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	// (DELETE /v1/hubs/{hub}/mappings/{id})
 	UnlinkMapping(ctx context.Context, request UnlinkMappingRequestObject) (UnlinkMappingResponseObject, error)
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	// (GET /v1/hubs/{hub}/mappings/{id})
+	GetMapping(ctx context.Context, request GetMappingRequestObject) (GetMappingResponseObject, error)
 	// LinkMapping Link by hand, resolve a conflict, or approve
 	// (PATCH /v1/hubs/{hub}/mappings/{id})
 	LinkMapping(ctx context.Context, request LinkMappingRequestObject) (LinkMappingResponseObject, error)
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	// (GET /v1/hubs/{hub}/mappings/{id}/merge)
+	PreviewMappingMerge(ctx context.Context, request PreviewMappingMergeRequestObject) (PreviewMappingMergeResponseObject, error)
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	// (POST /v1/hubs/{hub}/mappings/{id}/merge)
+	MergeMapping(ctx context.Context, request MergeMappingRequestObject) (MergeMappingResponseObject, error)
 	// ListMedia Browse what the caller may see on the media platform
 	// (GET /v1/hubs/{hub}/media)
 	ListMedia(ctx context.Context, request ListMediaRequestObject) (ListMediaResponseObject, error)
@@ -4934,6 +11138,30 @@ type StrictServerInterface interface {
 	// ListMembers The hub's participants (admins)
 	// (GET /v1/hubs/{hub}/members)
 	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
+	// ReinstateMember Let a suspended member in again, named as the identity provider knows them
+	// (POST /v1/hubs/{hub}/members/reinstate)
+	ReinstateMember(ctx context.Context, request ReinstateMemberRequestObject) (ReinstateMemberResponseObject, error)
+	// SuspendMember Suspend a member, named as the identity provider knows them
+	// (POST /v1/hubs/{hub}/members/suspend)
+	SuspendMember(ctx context.Context, request SuspendMemberRequestObject) (SuspendMemberResponseObject, error)
+	// RemoveMember The member has left the hub
+	// (DELETE /v1/hubs/{hub}/members/{id})
+	RemoveMember(ctx context.Context, request RemoveMemberRequestObject) (RemoveMemberResponseObject, error)
+	// GetMember One member
+	// (GET /v1/hubs/{hub}/members/{id})
+	GetMember(ctx context.Context, request GetMemberRequestObject) (GetMemberResponseObject, error)
+	// UpdateMember Suspend a member until further notice, or reinstate them
+	// (PATCH /v1/hubs/{hub}/members/{id})
+	UpdateMember(ctx context.Context, request UpdateMemberRequestObject) (UpdateMemberResponseObject, error)
+	// PreviewErasure What erasing a member would delete, what stays, and why
+	// (GET /v1/hubs/{hub}/members/{id}/erasure)
+	PreviewErasure(ctx context.Context, request PreviewErasureRequestObject) (PreviewErasureResponseObject, error)
+	// EraseMember Erase a member's data on their request
+	// (POST /v1/hubs/{hub}/members/{id}/erasure)
+	EraseMember(ctx context.Context, request EraseMemberRequestObject) (EraseMemberResponseObject, error)
+	// ExportMember All that the hub keeps about a member, as a file
+	// (GET /v1/hubs/{hub}/members/{id}/export)
+	ExportMember(ctx context.Context, request ExportMemberRequestObject) (ExportMemberResponseObject, error)
 	// ListUploads The caller's uploads from any device, newest first
 	// (GET /v1/hubs/{hub}/uploads)
 	ListUploads(ctx context.Context, request ListUploadsRequestObject) (ListUploadsResponseObject, error)
@@ -4976,15 +11204,120 @@ type StrictServerInterface interface {
 	// RedeliverWebhook Send a delivery again, with the same webhook-id
 	// (POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver)
 	RedeliverWebhook(ctx context.Context, request RedeliverWebhookRequestObject) (RedeliverWebhookResponseObject, error)
+	// ReplayWebhook Send what happened in a time and did not arrive, also while the endpoint was switched off
+	// (POST /v1/hubs/{hub}/webhooks/{id}/replay)
+	ReplayWebhook(ctx context.Context, request ReplayWebhookRequestObject) (ReplayWebhookResponseObject, error)
+	// RotateWebhookSecret Give an endpoint another secret; the answer holds it, this once
+	// (POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret)
+	RotateWebhookSecret(ctx context.Context, request RotateWebhookSecretRequestObject) (RotateWebhookSecretResponseObject, error)
 	// TestWebhook Send an event of the type webhook.test now
 	// (POST /v1/hubs/{hub}/webhooks/{id}/test)
 	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// GetConsent What an app asks me for
+	// (GET /v1/me/consents/{id})
+	GetConsent(ctx context.Context, request GetConsentRequestObject) (GetConsentResponseObject, error)
+	// DecideConsent Allow or refuse what an app asks for
+	// (POST /v1/me/consents/{id})
+	DecideConsent(ctx context.Context, request DecideConsentRequestObject) (DecideConsentResponseObject, error)
+	// GetDevice What a device asks me for
+	// (GET /v1/me/devices/{user_code})
+	GetDevice(ctx context.Context, request GetDeviceRequestObject) (GetDeviceResponseObject, error)
+	// DecideDevice Allow or refuse what a device asks for
+	// (POST /v1/me/devices/{user_code})
+	DecideDevice(ctx context.Context, request DecideDeviceRequestObject) (DecideDeviceResponseObject, error)
+	// PreviewMyErasure What erasing my data would delete, what stays, and why
+	// (GET /v1/me/erasure)
+	PreviewMyErasure(ctx context.Context, request PreviewMyErasureRequestObject) (PreviewMyErasureResponseObject, error)
+	// EraseMe Erase my data in all my hubs and sign me out
+	// (POST /v1/me/erasure)
+	EraseMe(ctx context.Context, request EraseMeRequestObject) (EraseMeResponseObject, error)
+	// ExportMe All that is kept about me, in all my hubs, as a file
+	// (GET /v1/me/export)
+	ExportMe(ctx context.Context, request ExportMeRequestObject) (ExportMeResponseObject, error)
+	// ListMyGrants Apps that may act for me, in all my hubs
+	// (GET /v1/me/grants)
+	ListMyGrants(ctx context.Context, request ListMyGrantsRequestObject) (ListMyGrantsResponseObject, error)
+	// RevokeMyGrant Take an app's access back
+	// (DELETE /v1/me/grants/{grant})
+	RevokeMyGrant(ctx context.Context, request RevokeMyGrantRequestObject) (RevokeMyGrantResponseObject, error)
+	// AllowMyGrant Allow an app of my hub's platform again
+	// (POST /v1/me/grants/{grant}/allow)
+	AllowMyGrant(ctx context.Context, request AllowMyGrantRequestObject) (AllowMyGrantResponseObject, error)
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	// (GET /v1/me/integrations)
 	ListMyIntegrations(ctx context.Context, request ListMyIntegrationsRequestObject) (ListMyIntegrationsResponseObject, error)
+	// ListOperatorClients The apps of all hubs, and those that serve all
+	// (GET /v1/operator/clients)
+	ListOperatorClients(ctx context.Context, request ListOperatorClientsRequestObject) (ListOperatorClientsResponseObject, error)
+	// CreateOperatorClient Register an app of a hub, or one that serves all hubs
+	// (POST /v1/operator/clients)
+	CreateOperatorClient(ctx context.Context, request CreateOperatorClientRequestObject) (CreateOperatorClientResponseObject, error)
+	// DeleteOperatorClient Remove an app with all that people allowed it
+	// (DELETE /v1/operator/clients/{id})
+	DeleteOperatorClient(ctx context.Context, request DeleteOperatorClientRequestObject) (DeleteOperatorClientResponseObject, error)
+	// GetOperatorClient One app
+	// (GET /v1/operator/clients/{id})
+	GetOperatorClient(ctx context.Context, request GetOperatorClientRequestObject) (GetOperatorClientResponseObject, error)
+	// UpdateOperatorClient Change an app, switch it off or on again
+	// (PATCH /v1/operator/clients/{id})
+	UpdateOperatorClient(ctx context.Context, request UpdateOperatorClientRequestObject) (UpdateOperatorClientResponseObject, error)
+	// RotateOperatorClientSecret Another secret; the one before goes on working for a while
+	// (POST /v1/operator/clients/{id}/secret)
+	RotateOperatorClientSecret(ctx context.Context, request RotateOperatorClientSecretRequestObject) (RotateOperatorClientSecretResponseObject, error)
+	// ListOperatorHubs All hubs of this installation with their plans
+	// (GET /v1/operator/hubs)
+	ListOperatorHubs(ctx context.Context, request ListOperatorHubsRequestObject) (ListOperatorHubsResponseObject, error)
+	// CreateHub Make a hub before anybody of it has signed in
+	// (POST /v1/operator/hubs)
+	CreateHub(ctx context.Context, request CreateHubRequestObject) (CreateHubResponseObject, error)
+	// GetOperatorHub One hub with its plan
+	// (GET /v1/operator/hubs/{id})
+	GetOperatorHub(ctx context.Context, request GetOperatorHubRequestObject) (GetOperatorHubResponseObject, error)
+	// UpdateOperatorHub Set a hub's plan and quota
+	// (PATCH /v1/operator/hubs/{id})
+	UpdateOperatorHub(ctx context.Context, request UpdateOperatorHubRequestObject) (UpdateOperatorHubResponseObject, error)
+	// ListIdentityProviders Where people can sign in, with settings
+	// (GET /v1/operator/identity-providers)
+	ListIdentityProviders(ctx context.Context, request ListIdentityProvidersRequestObject) (ListIdentityProvidersResponseObject, error)
+	// CreateIdentityProvider Connect a spaces platform's identity provider by its issuer
+	// (POST /v1/operator/identity-providers)
+	CreateIdentityProvider(ctx context.Context, request CreateIdentityProviderRequestObject) (CreateIdentityProviderResponseObject, error)
+	// DeleteIdentityProvider Remove; its people can no longer sign in, what they made stays
+	// (DELETE /v1/operator/identity-providers/{id})
+	DeleteIdentityProvider(ctx context.Context, request DeleteIdentityProviderRequestObject) (DeleteIdentityProviderResponseObject, error)
+	// GetIdentityProvider One identity provider
+	// (GET /v1/operator/identity-providers/{id})
+	GetIdentityProvider(ctx context.Context, request GetIdentityProviderRequestObject) (GetIdentityProviderResponseObject, error)
+	// UpdateIdentityProvider Change, switch off or on
+	// (PATCH /v1/operator/identity-providers/{id})
+	UpdateIdentityProvider(ctx context.Context, request UpdateIdentityProviderRequestObject) (UpdateIdentityProviderResponseObject, error)
+	// TryClaims Dry run: which hubs, roles and plans claims give
+	// (POST /v1/operator/identity-providers/{id}/try-claims)
+	TryClaims(ctx context.Context, request TryClaimsRequestObject) (TryClaimsResponseObject, error)
+	// VerifyIdentityProvider Ask the provider step by step whether people can sign in there
+	// (POST /v1/operator/identity-providers/{id}/verify)
+	VerifyIdentityProvider(ctx context.Context, request VerifyIdentityProviderRequestObject) (VerifyIdentityProviderResponseObject, error)
+	// MakeIdentityWebhookSecret Make the secret with which the platform signs its webhooks, in place of the former one
+	// (POST /v1/operator/identity-providers/{id}/webhook-secret)
+	MakeIdentityWebhookSecret(ctx context.Context, request MakeIdentityWebhookSecretRequestObject) (MakeIdentityWebhookSecretResponseObject, error)
+	// ListOperators Who runs this installation
+	// (GET /v1/operator/operators)
+	ListOperators(ctx context.Context, request ListOperatorsRequestObject) (ListOperatorsResponseObject, error)
+	// AddOperator Name a further operator
+	// (POST /v1/operator/operators)
+	AddOperator(ctx context.Context, request AddOperatorRequestObject) (AddOperatorResponseObject, error)
+	// RemoveOperator End somebody's being an operator; 409 `last_operator` for the only one
+	// (DELETE /v1/operator/operators/{id})
+	RemoveOperator(ctx context.Context, request RemoveOperatorRequestObject) (RemoveOperatorResponseObject, error)
+	// BeginSetup Become the first operator with the code that `isthmus setup` printed
+	// (POST /v1/operator/setup)
+	BeginSetup(ctx context.Context, request BeginSetupRequestObject) (BeginSetupResponseObject, error)
+	// ListSignIns Where people can sign in
+	// (GET /v1/sign-in)
+	ListSignIns(ctx context.Context, request ListSignInsRequestObject) (ListSignInsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -5072,6 +11405,29 @@ func (sh *strictHandler) AcceptInvite(ctx echo.Context, secret string) error {
 	return nil
 }
 
+// ListEventTypes operation middleware
+func (sh *strictHandler) ListEventTypes(ctx echo.Context) error {
+	var request ListEventTypesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEventTypes(ctx.Request().Context(), request.(ListEventTypesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEventTypes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventTypesResponseObject); ok {
+		return validResponse.VisitListEventTypesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StreamEvents operation middleware
 func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParams) error {
 	var request StreamEventsRequestObject
@@ -5091,6 +11447,35 @@ func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParam
 		return err
 	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
 		return validResponse.VisitStreamEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceiveIdentityWebhook operation middleware
+func (sh *strictHandler) ReceiveIdentityWebhook(ctx echo.Context, id IDPath, params ReceiveIdentityWebhookParams) error {
+	var request ReceiveIdentityWebhookRequestObject
+
+	request.ID = id
+	request.Params = params
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveIdentityWebhook(ctx.Request().Context(), request.(ReceiveIdentityWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveIdentityWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveIdentityWebhookResponseObject); ok {
+		return validResponse.VisitReceiveIdentityWebhookResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5145,6 +11530,363 @@ func (sh *strictHandler) GetHub(ctx echo.Context, hub HubPath) error {
 		return err
 	} else if validResponse, ok := response.(GetHubResponseObject); ok {
 		return validResponse.VisitGetHubResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, hub HubPath, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportAudit operation middleware
+func (sh *strictHandler) ExportAudit(ctx echo.Context, hub HubPath, params ExportAuditParams) error {
+	var request ExportAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportAudit(ctx.Request().Context(), request.(ExportAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportAuditResponseObject); ok {
+		return validResponse.VisitExportAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifyAudit operation middleware
+func (sh *strictHandler) VerifyAudit(ctx echo.Context, hub HubPath, params VerifyAuditParams) error {
+	var request VerifyAuditRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyAudit(ctx.Request().Context(), request.(VerifyAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifyAuditResponseObject); ok {
+		return validResponse.VisitVerifyAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOAuthClients operation middleware
+func (sh *strictHandler) ListOAuthClients(ctx echo.Context, hub HubPath, params ListOAuthClientsParams) error {
+	var request ListOAuthClientsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOAuthClients(ctx.Request().Context(), request.(ListOAuthClientsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOAuthClients")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOAuthClientsResponseObject); ok {
+		return validResponse.VisitListOAuthClientsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateOAuthClient operation middleware
+func (sh *strictHandler) CreateOAuthClient(ctx echo.Context, hub HubPath, params CreateOAuthClientParams) error {
+	var request CreateOAuthClientRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body CreateOAuthClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateOAuthClient(ctx.Request().Context(), request.(CreateOAuthClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateOAuthClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateOAuthClientResponseObject); ok {
+		return validResponse.VisitCreateOAuthClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteOAuthClient operation middleware
+func (sh *strictHandler) DeleteOAuthClient(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request DeleteOAuthClientRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteOAuthClient(ctx.Request().Context(), request.(DeleteOAuthClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteOAuthClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteOAuthClientResponseObject); ok {
+		return validResponse.VisitDeleteOAuthClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOAuthClient operation middleware
+func (sh *strictHandler) GetOAuthClient(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetOAuthClientRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOAuthClient(ctx.Request().Context(), request.(GetOAuthClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOAuthClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOAuthClientResponseObject); ok {
+		return validResponse.VisitGetOAuthClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateOAuthClient operation middleware
+func (sh *strictHandler) UpdateOAuthClient(ctx echo.Context, hub HubPath, id IDPath, params UpdateOAuthClientParams) error {
+	var request UpdateOAuthClientRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOAuthClient(ctx.Request().Context(), request.(UpdateOAuthClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOAuthClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOAuthClientResponseObject); ok {
+		return validResponse.VisitUpdateOAuthClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateOAuthClientSecret operation middleware
+func (sh *strictHandler) RotateOAuthClientSecret(ctx echo.Context, hub HubPath, id IDPath, params RotateOAuthClientSecretParams) error {
+	var request RotateOAuthClientSecretRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body RotateOAuthClientSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateOAuthClientSecret(ctx.Request().Context(), request.(RotateOAuthClientSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateOAuthClientSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateOAuthClientSecretResponseObject); ok {
+		return validResponse.VisitRotateOAuthClientSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetErasure operation middleware
+func (sh *strictHandler) GetErasure(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetErasureRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetErasure(ctx.Request().Context(), request.(GetErasureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetErasure")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetErasureResponseObject); ok {
+		return validResponse.VisitGetErasureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(ctx echo.Context, hub HubPath, params ListEventsParams) error {
+	var request ListEventsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx.Request().Context(), request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		return validResponse.VisitListEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5476,10 +12218,11 @@ func (sh *strictHandler) GetKalturaNotifications(ctx echo.Context, hub HubPath) 
 }
 
 // MakeKalturaNotificationSecret operation middleware
-func (sh *strictHandler) MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) MakeKalturaNotificationSecret(ctx echo.Context, hub HubPath, params MakeKalturaNotificationSecretParams) error {
 	var request MakeKalturaNotificationSecretRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.MakeKalturaNotificationSecret(ctx.Request().Context(), request.(MakeKalturaNotificationSecretRequestObject))
@@ -5501,10 +12244,11 @@ func (sh *strictHandler) MakeKalturaNotificationSecret(ctx echo.Context, hub Hub
 }
 
 // ProbeKaltura operation middleware
-func (sh *strictHandler) ProbeKaltura(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) ProbeKaltura(ctx echo.Context, hub HubPath, params ProbeKalturaParams) error {
 	var request ProbeKalturaRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ProbeKaltura(ctx.Request().Context(), request.(ProbeKalturaRequestObject))
@@ -5551,10 +12295,11 @@ func (sh *strictHandler) GetReconciliation(ctx echo.Context, hub HubPath) error 
 }
 
 // StartReconciliation operation middleware
-func (sh *strictHandler) StartReconciliation(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) StartReconciliation(ctx echo.Context, hub HubPath, params StartReconciliationParams) error {
 	var request StartReconciliationRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.StartReconciliation(ctx.Request().Context(), request.(StartReconciliationRequestObject))
@@ -5675,10 +12420,11 @@ func (sh *strictHandler) UpdateUntagged360(ctx echo.Context, hub HubPath) error 
 }
 
 // DismissUntagged360 operation middleware
-func (sh *strictHandler) DismissUntagged360(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) DismissUntagged360(ctx echo.Context, hub HubPath, params DismissUntagged360Params) error {
 	var request DismissUntagged360RequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	var body DismissUntagged360JSONRequestBody
 	var err error
@@ -5798,10 +12544,11 @@ func (sh *strictHandler) MarkUntagged360(ctx echo.Context, hub HubPath, params M
 }
 
 // SearchUntagged360 operation middleware
-func (sh *strictHandler) SearchUntagged360(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) SearchUntagged360(ctx echo.Context, hub HubPath, params SearchUntagged360Params) error {
 	var request SearchUntagged360RequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.SearchUntagged360(ctx.Request().Context(), request.(SearchUntagged360RequestObject))
@@ -5872,10 +12619,11 @@ func (sh *strictHandler) UndoUntagged360(ctx echo.Context, hub HubPath, params U
 }
 
 // VerifyKaltura operation middleware
-func (sh *strictHandler) VerifyKaltura(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) VerifyKaltura(ctx echo.Context, hub HubPath, params VerifyKalturaParams) error {
 	var request VerifyKalturaRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	var body VerifyKalturaJSONRequestBody
 	var err error
@@ -5972,11 +12720,12 @@ func (sh *strictHandler) CancelJob(ctx echo.Context, hub HubPath, id IDPath) err
 }
 
 // GetJob operation middleware
-func (sh *strictHandler) GetJob(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) GetJob(ctx echo.Context, hub HubPath, id IDPath, params GetJobParams) error {
 	var request GetJobRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetJob(ctx.Request().Context(), request.(GetJobRequestObject))
@@ -6072,12 +12821,136 @@ func (sh *strictHandler) ImportMedia(ctx echo.Context, hub HubPath, params Impor
 	return nil
 }
 
+// ListLibraryChanges operation middleware
+func (sh *strictHandler) ListLibraryChanges(ctx echo.Context, hub HubPath, params ListLibraryChangesParams) error {
+	var request ListLibraryChangesRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLibraryChanges(ctx.Request().Context(), request.(ListLibraryChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLibraryChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLibraryChangesResponseObject); ok {
+		return validResponse.VisitListLibraryChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PushLibraryChanges operation middleware
+func (sh *strictHandler) PushLibraryChanges(ctx echo.Context, hub HubPath) error {
+	var request PushLibraryChangesRequestObject
+
+	request.Hub = hub
+
+	var body PushLibraryChangesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PushLibraryChanges(ctx.Request().Context(), request.(PushLibraryChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PushLibraryChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PushLibraryChangesResponseObject); ok {
+		return validResponse.VisitPushLibraryChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterMedia operation middleware
+func (sh *strictHandler) RegisterMedia(ctx echo.Context, hub HubPath, params RegisterMediaParams) error {
+	var request RegisterMediaRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body RegisterMediaJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterMedia(ctx.Request().Context(), request.(RegisterMediaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterMedia")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterMediaResponseObject); ok {
+		return validResponse.VisitRegisterMediaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RemoveLibraryItem operation middleware
-func (sh *strictHandler) RemoveLibraryItem(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) RemoveLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params RemoveLibraryItemParams) error {
 	var request RemoveLibraryItemRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RemoveLibraryItem(ctx.Request().Context(), request.(RemoveLibraryItemRequestObject))
@@ -6099,11 +12972,12 @@ func (sh *strictHandler) RemoveLibraryItem(ctx echo.Context, hub HubPath, id IDP
 }
 
 // GetLibraryItem operation middleware
-func (sh *strictHandler) GetLibraryItem(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) GetLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params GetLibraryItemParams) error {
 	var request GetLibraryItemRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetLibraryItem(ctx.Request().Context(), request.(GetLibraryItemRequestObject))
@@ -6174,6 +13048,86 @@ func (sh *strictHandler) ShareLibraryItem(ctx echo.Context, hub HubPath, id IDPa
 	return nil
 }
 
+// AcknowledgeLibraryItem operation middleware
+func (sh *strictHandler) AcknowledgeLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params AcknowledgeLibraryItemParams) error {
+	var request AcknowledgeLibraryItemRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AcknowledgeLibraryItem(ctx.Request().Context(), request.(AcknowledgeLibraryItemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcknowledgeLibraryItem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AcknowledgeLibraryItemResponseObject); ok {
+		return validResponse.VisitAcknowledgeLibraryItemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLibraryAddress operation middleware
+func (sh *strictHandler) GetLibraryAddress(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetLibraryAddressRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLibraryAddress(ctx.Request().Context(), request.(GetLibraryAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLibraryAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLibraryAddressResponseObject); ok {
+		return validResponse.VisitGetLibraryAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportLibraryItem operation middleware
+func (sh *strictHandler) ExportLibraryItem(ctx echo.Context, hub HubPath, id IDPath, params ExportLibraryItemParams) error {
+	var request ExportLibraryItemRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportLibraryItem(ctx.Request().Context(), request.(ExportLibraryItemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportLibraryItem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportLibraryItemResponseObject); ok {
+		return validResponse.VisitExportLibraryItemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetLibraryPlayback operation middleware
 func (sh *strictHandler) GetLibraryPlayback(ctx echo.Context, hub HubPath, id IDPath) error {
 	var request GetLibraryPlaybackRequestObject
@@ -6194,6 +13148,139 @@ func (sh *strictHandler) GetLibraryPlayback(ctx echo.Context, hub HubPath, id ID
 		return err
 	} else if validResponse, ok := response.(GetLibraryPlaybackResponseObject); ok {
 		return validResponse.VisitGetLibraryPlaybackResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMappingRuns operation middleware
+func (sh *strictHandler) ListMappingRuns(ctx echo.Context, hub HubPath, params ListMappingRunsParams) error {
+	var request ListMappingRunsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMappingRuns(ctx.Request().Context(), request.(ListMappingRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMappingRuns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMappingRunsResponseObject); ok {
+		return validResponse.VisitListMappingRunsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMappingRun operation middleware
+func (sh *strictHandler) GetMappingRun(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetMappingRunRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMappingRun(ctx.Request().Context(), request.(GetMappingRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMappingRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMappingRunResponseObject); ok {
+		return validResponse.VisitGetMappingRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMappingRunItems operation middleware
+func (sh *strictHandler) ListMappingRunItems(ctx echo.Context, hub HubPath, id IDPath, params ListMappingRunItemsParams) error {
+	var request ListMappingRunItemsRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMappingRunItems(ctx.Request().Context(), request.(ListMappingRunItemsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMappingRunItems")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMappingRunItemsResponseObject); ok {
+		return validResponse.VisitListMappingRunItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeMappingMerge operation middleware
+func (sh *strictHandler) ResumeMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params ResumeMappingMergeParams) error {
+	var request ResumeMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeMappingMerge(ctx.Request().Context(), request.(ResumeMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeMappingMergeResponseObject); ok {
+		return validResponse.VisitResumeMappingMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoMappingMerge operation middleware
+func (sh *strictHandler) UndoMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params UndoMappingMergeParams) error {
+	var request UndoMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoMappingMerge(ctx.Request().Context(), request.(UndoMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoMappingMergeResponseObject); ok {
+		return validResponse.VisitUndoMappingMergeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6226,6 +13313,81 @@ func (sh *strictHandler) ListMappings(ctx echo.Context, hub HubPath, params List
 	return nil
 }
 
+// DryRunMappings operation middleware
+func (sh *strictHandler) DryRunMappings(ctx echo.Context, hub HubPath, params DryRunMappingsParams) error {
+	var request DryRunMappingsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body DryRunMappingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DryRunMappings(ctx.Request().Context(), request.(DryRunMappingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DryRunMappings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DryRunMappingsResponseObject); ok {
+		return validResponse.VisitDryRunMappingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportMappings operation middleware
+func (sh *strictHandler) ExportMappings(ctx echo.Context, hub HubPath, params ExportMappingsParams) error {
+	var request ExportMappingsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportMappings(ctx.Request().Context(), request.(ExportMappingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportMappings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportMappingsResponseObject); ok {
+		return validResponse.VisitExportMappingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlinkMapping operation middleware
 func (sh *strictHandler) UnlinkMapping(ctx echo.Context, hub HubPath, id IDPath, params UnlinkMappingParams) error {
 	var request UnlinkMappingRequestObject
@@ -6247,6 +13409,32 @@ func (sh *strictHandler) UnlinkMapping(ctx echo.Context, hub HubPath, id IDPath,
 		return err
 	} else if validResponse, ok := response.(UnlinkMappingResponseObject); ok {
 		return validResponse.VisitUnlinkMappingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMapping operation middleware
+func (sh *strictHandler) GetMapping(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetMappingRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMapping(ctx.Request().Context(), request.(GetMappingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMapping")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMappingResponseObject); ok {
+		return validResponse.VisitGetMappingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6297,6 +13485,83 @@ func (sh *strictHandler) LinkMapping(ctx echo.Context, hub HubPath, id IDPath, p
 		return err
 	} else if validResponse, ok := response.(LinkMappingResponseObject); ok {
 		return validResponse.VisitLinkMappingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewMappingMerge operation middleware
+func (sh *strictHandler) PreviewMappingMerge(ctx echo.Context, hub HubPath, id IDPath, params PreviewMappingMergeParams) error {
+	var request PreviewMappingMergeRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewMappingMerge(ctx.Request().Context(), request.(PreviewMappingMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewMappingMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewMappingMergeResponseObject); ok {
+		return validResponse.VisitPreviewMappingMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeMapping operation middleware
+func (sh *strictHandler) MergeMapping(ctx echo.Context, hub HubPath, id IDPath, params MergeMappingParams) error {
+	var request MergeMappingRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body MergeMappingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeMapping(ctx.Request().Context(), request.(MergeMappingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeMapping")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeMappingResponseObject); ok {
+		return validResponse.VisitMergeMappingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6356,11 +13621,12 @@ func (sh *strictHandler) GetMedia(ctx echo.Context, hub HubPath, id IDPath) erro
 }
 
 // MarkMedia360 operation middleware
-func (sh *strictHandler) MarkMedia360(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) MarkMedia360(ctx echo.Context, hub HubPath, id IDPath, params MarkMedia360Params) error {
 	var request MarkMedia360RequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.MarkMedia360(ctx.Request().Context(), request.(MarkMedia360RequestObject))
@@ -6427,6 +13693,307 @@ func (sh *strictHandler) ListMembers(ctx echo.Context, hub HubPath, params ListM
 		return err
 	} else if validResponse, ok := response.(ListMembersResponseObject); ok {
 		return validResponse.VisitListMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReinstateMember operation middleware
+func (sh *strictHandler) ReinstateMember(ctx echo.Context, hub HubPath, params ReinstateMemberParams) error {
+	var request ReinstateMemberRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body ReinstateMemberJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReinstateMember(ctx.Request().Context(), request.(ReinstateMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReinstateMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReinstateMemberResponseObject); ok {
+		return validResponse.VisitReinstateMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SuspendMember operation middleware
+func (sh *strictHandler) SuspendMember(ctx echo.Context, hub HubPath, params SuspendMemberParams) error {
+	var request SuspendMemberRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body SuspendMemberJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SuspendMember(ctx.Request().Context(), request.(SuspendMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuspendMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuspendMemberResponseObject); ok {
+		return validResponse.VisitSuspendMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveMember operation middleware
+func (sh *strictHandler) RemoveMember(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request RemoveMemberRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveMember(ctx.Request().Context(), request.(RemoveMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveMemberResponseObject); ok {
+		return validResponse.VisitRemoveMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMember operation middleware
+func (sh *strictHandler) GetMember(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetMemberRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMember(ctx.Request().Context(), request.(GetMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberResponseObject); ok {
+		return validResponse.VisitGetMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateMember operation middleware
+func (sh *strictHandler) UpdateMember(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request UpdateMemberRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	var body UpdateMemberApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateMember(ctx.Request().Context(), request.(UpdateMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateMemberResponseObject); ok {
+		return validResponse.VisitUpdateMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewErasure operation middleware
+func (sh *strictHandler) PreviewErasure(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request PreviewErasureRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewErasure(ctx.Request().Context(), request.(PreviewErasureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewErasure")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewErasureResponseObject); ok {
+		return validResponse.VisitPreviewErasureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EraseMember operation middleware
+func (sh *strictHandler) EraseMember(ctx echo.Context, hub HubPath, id IDPath, params EraseMemberParams) error {
+	var request EraseMemberRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body EraseMemberJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EraseMember(ctx.Request().Context(), request.(EraseMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EraseMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EraseMemberResponseObject); ok {
+		return validResponse.VisitEraseMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportMember operation middleware
+func (sh *strictHandler) ExportMember(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request ExportMemberRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportMember(ctx.Request().Context(), request.(ExportMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportMemberResponseObject); ok {
+		return validResponse.VisitExportMemberResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6535,11 +14102,12 @@ func (sh *strictHandler) CancelUpload(ctx echo.Context, hub HubPath, id IDPath) 
 }
 
 // GetUpload operation middleware
-func (sh *strictHandler) GetUpload(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) GetUpload(ctx echo.Context, hub HubPath, id IDPath, params GetUploadParams) error {
 	var request GetUploadRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetUpload(ctx.Request().Context(), request.(GetUploadRequestObject))
@@ -6561,11 +14129,12 @@ func (sh *strictHandler) GetUpload(ctx echo.Context, hub HubPath, id IDPath) err
 }
 
 // ExtendUpload operation middleware
-func (sh *strictHandler) ExtendUpload(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) ExtendUpload(ctx echo.Context, hub HubPath, id IDPath, params ExtendUploadParams) error {
 	var request ExtendUploadRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ExtendUpload(ctx.Request().Context(), request.(ExtendUploadRequestObject))
@@ -6637,11 +14206,12 @@ func (sh *strictHandler) FinishUpload(ctx echo.Context, hub HubPath, id IDPath, 
 }
 
 // RetryUpload operation middleware
-func (sh *strictHandler) RetryUpload(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) RetryUpload(ctx echo.Context, hub HubPath, id IDPath, params RetryUploadParams) error {
 	var request RetryUploadRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RetryUpload(ctx.Request().Context(), request.(RetryUploadRequestObject))
@@ -6688,10 +14258,11 @@ func (sh *strictHandler) ListWebhooks(ctx echo.Context, hub HubPath) error {
 }
 
 // CreateWebhook operation middleware
-func (sh *strictHandler) CreateWebhook(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) CreateWebhook(ctx echo.Context, hub HubPath, params CreateWebhookParams) error {
 	var request CreateWebhookRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	var body CreateWebhookJSONRequestBody
 	var err error
@@ -6736,11 +14307,12 @@ func (sh *strictHandler) CreateWebhook(ctx echo.Context, hub HubPath) error {
 }
 
 // DeleteWebhook operation middleware
-func (sh *strictHandler) DeleteWebhook(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, hub HubPath, id IDPath, params DeleteWebhookParams) error {
 	var request DeleteWebhookRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
@@ -6865,12 +14437,13 @@ func (sh *strictHandler) ListWebhookDeliveries(ctx echo.Context, hub HubPath, id
 }
 
 // RedeliverWebhook operation middleware
-func (sh *strictHandler) RedeliverWebhook(ctx echo.Context, hub HubPath, id IDPath, delivery string) error {
+func (sh *strictHandler) RedeliverWebhook(ctx echo.Context, hub HubPath, id IDPath, delivery string, params RedeliverWebhookParams) error {
 	var request RedeliverWebhookRequestObject
 
 	request.Hub = hub
 	request.ID = id
 	request.Delivery = delivery
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RedeliverWebhook(ctx.Request().Context(), request.(RedeliverWebhookRequestObject))
@@ -6891,12 +14464,113 @@ func (sh *strictHandler) RedeliverWebhook(ctx echo.Context, hub HubPath, id IDPa
 	return nil
 }
 
+// ReplayWebhook operation middleware
+func (sh *strictHandler) ReplayWebhook(ctx echo.Context, hub HubPath, id IDPath, params ReplayWebhookParams) error {
+	var request ReplayWebhookRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body ReplayWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplayWebhook(ctx.Request().Context(), request.(ReplayWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplayWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplayWebhookResponseObject); ok {
+		return validResponse.VisitReplayWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateWebhookSecret operation middleware
+func (sh *strictHandler) RotateWebhookSecret(ctx echo.Context, hub HubPath, id IDPath, params RotateWebhookSecretParams) error {
+	var request RotateWebhookSecretRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body RotateWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateWebhookSecret(ctx.Request().Context(), request.(RotateWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateWebhookSecretResponseObject); ok {
+		return validResponse.VisitRotateWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // TestWebhook operation middleware
-func (sh *strictHandler) TestWebhook(ctx echo.Context, hub HubPath, id IDPath) error {
+func (sh *strictHandler) TestWebhook(ctx echo.Context, hub HubPath, id IDPath, params TestWebhookParams) error {
 	var request TestWebhookRequestObject
 
 	request.Hub = hub
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
@@ -6940,6 +14614,322 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 	return nil
 }
 
+// GetConsent operation middleware
+func (sh *strictHandler) GetConsent(ctx echo.Context, id string) error {
+	var request GetConsentRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetConsent(ctx.Request().Context(), request.(GetConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetConsentResponseObject); ok {
+		return validResponse.VisitGetConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideConsent operation middleware
+func (sh *strictHandler) DecideConsent(ctx echo.Context, id string, params DecideConsentParams) error {
+	var request DecideConsentRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body DecideConsentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideConsent(ctx.Request().Context(), request.(DecideConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideConsentResponseObject); ok {
+		return validResponse.VisitDecideConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDevice operation middleware
+func (sh *strictHandler) GetDevice(ctx echo.Context, userCode string) error {
+	var request GetDeviceRequestObject
+
+	request.UserCode = userCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDevice(ctx.Request().Context(), request.(GetDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeviceResponseObject); ok {
+		return validResponse.VisitGetDeviceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideDevice operation middleware
+func (sh *strictHandler) DecideDevice(ctx echo.Context, userCode string, params DecideDeviceParams) error {
+	var request DecideDeviceRequestObject
+
+	request.UserCode = userCode
+	request.Params = params
+
+	var body DecideDeviceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideDevice(ctx.Request().Context(), request.(DecideDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideDeviceResponseObject); ok {
+		return validResponse.VisitDecideDeviceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewMyErasure operation middleware
+func (sh *strictHandler) PreviewMyErasure(ctx echo.Context) error {
+	var request PreviewMyErasureRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewMyErasure(ctx.Request().Context(), request.(PreviewMyErasureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewMyErasure")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewMyErasureResponseObject); ok {
+		return validResponse.VisitPreviewMyErasureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EraseMe operation middleware
+func (sh *strictHandler) EraseMe(ctx echo.Context, params EraseMeParams) error {
+	var request EraseMeRequestObject
+
+	request.Params = params
+
+	var body EraseMeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EraseMe(ctx.Request().Context(), request.(EraseMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EraseMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EraseMeResponseObject); ok {
+		return validResponse.VisitEraseMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportMe operation middleware
+func (sh *strictHandler) ExportMe(ctx echo.Context) error {
+	var request ExportMeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportMe(ctx.Request().Context(), request.(ExportMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportMeResponseObject); ok {
+		return validResponse.VisitExportMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMyGrants operation middleware
+func (sh *strictHandler) ListMyGrants(ctx echo.Context) error {
+	var request ListMyGrantsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMyGrants(ctx.Request().Context(), request.(ListMyGrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMyGrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMyGrantsResponseObject); ok {
+		return validResponse.VisitListMyGrantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeMyGrant operation middleware
+func (sh *strictHandler) RevokeMyGrant(ctx echo.Context, grant GrantPath) error {
+	var request RevokeMyGrantRequestObject
+
+	request.Grant = grant
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeMyGrant(ctx.Request().Context(), request.(RevokeMyGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeMyGrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeMyGrantResponseObject); ok {
+		return validResponse.VisitRevokeMyGrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AllowMyGrant operation middleware
+func (sh *strictHandler) AllowMyGrant(ctx echo.Context, grant GrantPath, params AllowMyGrantParams) error {
+	var request AllowMyGrantRequestObject
+
+	request.Grant = grant
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AllowMyGrant(ctx.Request().Context(), request.(AllowMyGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AllowMyGrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AllowMyGrantResponseObject); ok {
+		return validResponse.VisitAllowMyGrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMyIntegrations operation middleware
 func (sh *strictHandler) ListMyIntegrations(ctx echo.Context) error {
 	var request ListMyIntegrationsRequestObject
@@ -6957,6 +14947,812 @@ func (sh *strictHandler) ListMyIntegrations(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListMyIntegrationsResponseObject); ok {
 		return validResponse.VisitListMyIntegrationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOperatorClients operation middleware
+func (sh *strictHandler) ListOperatorClients(ctx echo.Context, params ListOperatorClientsParams) error {
+	var request ListOperatorClientsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOperatorClients(ctx.Request().Context(), request.(ListOperatorClientsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOperatorClients")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOperatorClientsResponseObject); ok {
+		return validResponse.VisitListOperatorClientsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateOperatorClient operation middleware
+func (sh *strictHandler) CreateOperatorClient(ctx echo.Context, params CreateOperatorClientParams) error {
+	var request CreateOperatorClientRequestObject
+
+	request.Params = params
+
+	var body CreateOperatorClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateOperatorClient(ctx.Request().Context(), request.(CreateOperatorClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateOperatorClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateOperatorClientResponseObject); ok {
+		return validResponse.VisitCreateOperatorClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteOperatorClient operation middleware
+func (sh *strictHandler) DeleteOperatorClient(ctx echo.Context, id IDPath) error {
+	var request DeleteOperatorClientRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteOperatorClient(ctx.Request().Context(), request.(DeleteOperatorClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteOperatorClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteOperatorClientResponseObject); ok {
+		return validResponse.VisitDeleteOperatorClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOperatorClient operation middleware
+func (sh *strictHandler) GetOperatorClient(ctx echo.Context, id IDPath) error {
+	var request GetOperatorClientRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOperatorClient(ctx.Request().Context(), request.(GetOperatorClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOperatorClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOperatorClientResponseObject); ok {
+		return validResponse.VisitGetOperatorClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateOperatorClient operation middleware
+func (sh *strictHandler) UpdateOperatorClient(ctx echo.Context, id IDPath, params UpdateOperatorClientParams) error {
+	var request UpdateOperatorClientRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOperatorClient(ctx.Request().Context(), request.(UpdateOperatorClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOperatorClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOperatorClientResponseObject); ok {
+		return validResponse.VisitUpdateOperatorClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateOperatorClientSecret operation middleware
+func (sh *strictHandler) RotateOperatorClientSecret(ctx echo.Context, id IDPath, params RotateOperatorClientSecretParams) error {
+	var request RotateOperatorClientSecretRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body RotateOperatorClientSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateOperatorClientSecret(ctx.Request().Context(), request.(RotateOperatorClientSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateOperatorClientSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateOperatorClientSecretResponseObject); ok {
+		return validResponse.VisitRotateOperatorClientSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOperatorHubs operation middleware
+func (sh *strictHandler) ListOperatorHubs(ctx echo.Context, params ListOperatorHubsParams) error {
+	var request ListOperatorHubsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOperatorHubs(ctx.Request().Context(), request.(ListOperatorHubsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOperatorHubs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOperatorHubsResponseObject); ok {
+		return validResponse.VisitListOperatorHubsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateHub operation middleware
+func (sh *strictHandler) CreateHub(ctx echo.Context, params CreateHubParams) error {
+	var request CreateHubRequestObject
+
+	request.Params = params
+
+	var body CreateHubJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateHub(ctx.Request().Context(), request.(CreateHubRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateHub")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateHubResponseObject); ok {
+		return validResponse.VisitCreateHubResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOperatorHub operation middleware
+func (sh *strictHandler) GetOperatorHub(ctx echo.Context, id IDPath) error {
+	var request GetOperatorHubRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOperatorHub(ctx.Request().Context(), request.(GetOperatorHubRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOperatorHub")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOperatorHubResponseObject); ok {
+		return validResponse.VisitGetOperatorHubResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateOperatorHub operation middleware
+func (sh *strictHandler) UpdateOperatorHub(ctx echo.Context, id IDPath, params UpdateOperatorHubParams) error {
+	var request UpdateOperatorHubRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOperatorHub(ctx.Request().Context(), request.(UpdateOperatorHubRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOperatorHub")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOperatorHubResponseObject); ok {
+		return validResponse.VisitUpdateOperatorHubResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListIdentityProviders operation middleware
+func (sh *strictHandler) ListIdentityProviders(ctx echo.Context) error {
+	var request ListIdentityProvidersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentityProviders(ctx.Request().Context(), request.(ListIdentityProvidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentityProviders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListIdentityProvidersResponseObject); ok {
+		return validResponse.VisitListIdentityProvidersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateIdentityProvider operation middleware
+func (sh *strictHandler) CreateIdentityProvider(ctx echo.Context, params CreateIdentityProviderParams) error {
+	var request CreateIdentityProviderRequestObject
+
+	request.Params = params
+
+	var body CreateIdentityProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateIdentityProvider(ctx.Request().Context(), request.(CreateIdentityProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateIdentityProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateIdentityProviderResponseObject); ok {
+		return validResponse.VisitCreateIdentityProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteIdentityProvider operation middleware
+func (sh *strictHandler) DeleteIdentityProvider(ctx echo.Context, id IDPath) error {
+	var request DeleteIdentityProviderRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteIdentityProvider(ctx.Request().Context(), request.(DeleteIdentityProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteIdentityProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteIdentityProviderResponseObject); ok {
+		return validResponse.VisitDeleteIdentityProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetIdentityProvider operation middleware
+func (sh *strictHandler) GetIdentityProvider(ctx echo.Context, id IDPath) error {
+	var request GetIdentityProviderRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIdentityProvider(ctx.Request().Context(), request.(GetIdentityProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIdentityProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetIdentityProviderResponseObject); ok {
+		return validResponse.VisitGetIdentityProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateIdentityProvider operation middleware
+func (sh *strictHandler) UpdateIdentityProvider(ctx echo.Context, id IDPath, params UpdateIdentityProviderParams) error {
+	var request UpdateIdentityProviderRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateIdentityProvider(ctx.Request().Context(), request.(UpdateIdentityProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateIdentityProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateIdentityProviderResponseObject); ok {
+		return validResponse.VisitUpdateIdentityProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TryClaims operation middleware
+func (sh *strictHandler) TryClaims(ctx echo.Context, id IDPath, params TryClaimsParams) error {
+	var request TryClaimsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body TryClaimsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TryClaims(ctx.Request().Context(), request.(TryClaimsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TryClaims")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TryClaimsResponseObject); ok {
+		return validResponse.VisitTryClaimsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifyIdentityProvider operation middleware
+func (sh *strictHandler) VerifyIdentityProvider(ctx echo.Context, id IDPath, params VerifyIdentityProviderParams) error {
+	var request VerifyIdentityProviderRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyIdentityProvider(ctx.Request().Context(), request.(VerifyIdentityProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyIdentityProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifyIdentityProviderResponseObject); ok {
+		return validResponse.VisitVerifyIdentityProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MakeIdentityWebhookSecret operation middleware
+func (sh *strictHandler) MakeIdentityWebhookSecret(ctx echo.Context, id IDPath, params MakeIdentityWebhookSecretParams) error {
+	var request MakeIdentityWebhookSecretRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeIdentityWebhookSecret(ctx.Request().Context(), request.(MakeIdentityWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeIdentityWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MakeIdentityWebhookSecretResponseObject); ok {
+		return validResponse.VisitMakeIdentityWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOperators operation middleware
+func (sh *strictHandler) ListOperators(ctx echo.Context) error {
+	var request ListOperatorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOperators(ctx.Request().Context(), request.(ListOperatorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOperators")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOperatorsResponseObject); ok {
+		return validResponse.VisitListOperatorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddOperator operation middleware
+func (sh *strictHandler) AddOperator(ctx echo.Context, params AddOperatorParams) error {
+	var request AddOperatorRequestObject
+
+	request.Params = params
+
+	var body AddOperatorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddOperator(ctx.Request().Context(), request.(AddOperatorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddOperator")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddOperatorResponseObject); ok {
+		return validResponse.VisitAddOperatorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveOperator operation middleware
+func (sh *strictHandler) RemoveOperator(ctx echo.Context, id IDPath) error {
+	var request RemoveOperatorRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveOperator(ctx.Request().Context(), request.(RemoveOperatorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveOperator")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveOperatorResponseObject); ok {
+		return validResponse.VisitRemoveOperatorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BeginSetup operation middleware
+func (sh *strictHandler) BeginSetup(ctx echo.Context, params BeginSetupParams) error {
+	var request BeginSetupRequestObject
+
+	request.Params = params
+
+	var body BeginSetupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginSetup(ctx.Request().Context(), request.(BeginSetupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginSetup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BeginSetupResponseObject); ok {
+		return validResponse.VisitBeginSetupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSignIns operation middleware
+func (sh *strictHandler) ListSignIns(ctx echo.Context) error {
+	var request ListSignInsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSignIns(ctx.Request().Context(), request.(ListSignInsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSignIns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSignInsResponseObject); ok {
+		return validResponse.VisitListSignInsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

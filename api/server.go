@@ -15,21 +15,28 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"isthmus/gateway"
-	"isthmus/openapi"
 )
 
 // Services are what the API translates to.
 type Services struct {
 	Hubs         *gateway.Hubs
+	Operators    *gateway.Operators
+	Providers    *gateway.IdentityProviders
+	People       *gateway.People
+	Clients      *gateway.Clients
 	Access       *gateway.Access
+	OAuth        *gateway.OAuth
 	Integrations *gateway.Integrations
 	Mappings     *gateway.Mappings
+	Audits       *gateway.Audits
 	Catalog      *gateway.Catalog
 	Library      *gateway.Library
 	Uploads      *gateway.Uploads
 	Jobs         *gateway.Jobs
 	Events       *gateway.Events
 	Webhooks     *gateway.Webhooks
+	Idempotency  *gateway.Idempotency
+	Limits       *gateway.Limits
 	Spherical    *gateway.Spherical
 }
 
@@ -38,21 +45,33 @@ type Config struct {
 	BaseURL       string // as browsers and clients see this server, e.g. "https://isthmus.example.org"; no path
 	Services      Services
 	Tokens        *Tokens
+	Identities    Identities // nil: tokens of identity providers are not exchanged
 	Tickets       gateway.Tickets
+	Protocol      IdentityProtocol
 	Blobs         gateway.Blobs
 	Web           http.Handler                // the page; takes every GET that nothing else does
+	Picker        []byte                      // the page that other sites may frame; nil: there is none
+	Docs          http.Handler                // everything below /docs; nil: there is none
 	Ready         func(context.Context) error // nil: always ready
 	PlaybackHosts []string                    // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
 	TrustProxies  []*net.IPNet                // whose X-Forwarded-For is believed; nil: nobody's
-	Log           *slog.Logger                // nil: slog.Default()
+	Limits        RateLimits
+	Log           *slog.Logger // nil: slog.Default()
 }
 
 // Server is the HTTP front. It is an http.Handler; safe for concurrent use.
 type Server struct {
 	hubs         *gateway.Hubs
+	operators    *gateway.Operators
+	providers    *gateway.IdentityProviders
+	people       *gateway.People
+	protocol     IdentityProtocol
+	clients      *gateway.Clients
 	access       *gateway.Access
+	oauth        *gateway.OAuth
 	integrations *gateway.Integrations
 	mappings     *gateway.Mappings
+	audits       *gateway.Audits
 	catalog      *gateway.Catalog
 	library      *gateway.Library
 	uploads      *gateway.Uploads
@@ -64,15 +83,19 @@ type Server struct {
 	base          *url.URL
 	https         bool
 	tokens        *Tokens
+	identities    Identities
 	tickets       gateway.Tickets
 	blobs         gateway.Blobs
 	playbackHosts []string
+	picker        []byte
 	ready         func(context.Context) error
 	cookieName    string
 	cookieSecure  bool
 	sameOrigin    *http.CrossOriginProtection
 	thumbTickets  ticketCache
-	answers       answers
+	once          *gateway.Idempotency
+	limits        *gateway.Limits
+	rates         rates
 	attempts      *gateway.Attempts
 	recheck       atomic.Int64 // a time.Duration: how often the rights of a listener are looked at again
 	playing       permits
@@ -96,17 +119,19 @@ func New(cfg Config) (*Server, error) {
 	base.Path = ""
 	sv := cfg.Services
 	s := &Server{
-		hubs: sv.Hubs, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, catalog: sv.Catalog,
+		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, audits: sv.Audits, catalog: sv.Catalog,
 		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
-		playbackHosts: cfg.PlaybackHosts, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
-		attempts: &gateway.Attempts{Clock: gateway.SystemClock},
+		playbackHosts: cfg.PlaybackHosts, picker: cfg.Picker, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
+		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, once: sv.Idempotency, limits: sv.Limits, rates: cfg.Limits.rates(),
 	}
+	s.oauth, s.identities = sv.OAuth, cfg.Identities
 	s.recheck.Store(int64(time.Minute))
 	s.bodyTime.Store(int64(30 * time.Second))
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.log = slog.New(tracedLog{s.log.Handler()})
 	s.cookieName, s.cookieSecure = sessionCookie(base)
 	if err := s.sameOrigin.AddTrustedOrigin(base.String()); err != nil {
 		return nil, err
@@ -126,7 +151,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
 	}
-	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders, page(cfg.Web))
+	e.Use(s.identify, s.accessLog, s.recoverPanics, s.secureHeaders, s.apiCORS, page(cfg.Web))
 
 	if err := s.routeREST(); err != nil {
 		return nil, err
@@ -136,11 +161,12 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.routeFiles()
+	s.routeEmbed()
+	if err := s.routeDocs(cfg.Docs); err != nil {
+		return nil, err
+	}
 	e.GET("/healthz", s.healthz)
 	e.GET("/readyz", s.readyz)
-	e.GET("/openapi.yaml", func(c echo.Context) error {
-		return c.Blob(http.StatusOK, "application/yaml", openapi.YAML)
-	})
 	return s, nil
 }
 
@@ -178,7 +204,15 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range ops {
 		per[op.OperationID] = []echo.MiddlewareFunc{
-			noStore, s.bodyLimit(maxBody), s.authenticate, s.enforce(op.OperationID), s.idempotent(op.OperationID), validate(doc, op),
+			noStore, s.bodyLimit(maxBody), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
+			conditional, prefer(op), s.idempotent(op.OperationID), validate(doc, op),
+		}
+		announce, err := deprecated(op)
+		if err != nil {
+			return err
+		}
+		if announce != nil {
+			per[op.OperationID] = append([]echo.MiddlewareFunc{announce}, per[op.OperationID]...)
 		}
 	}
 	RegisterHandlersWithOptions(s.echo, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: per})

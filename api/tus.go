@@ -94,7 +94,6 @@ func (s *Server) enforceTus(next echo.HandlerFunc) echo.HandlerFunc {
 				hubs = append(hubs, b.Hub.ID)
 			}
 		default:
-			c.Response().Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
 			return errSignIn()
 		}
 		for _, hub := range hubs {
@@ -102,7 +101,7 @@ func (s *Server) enforceTus(next echo.HandlerFunc) echo.HandlerFunc {
 			if err != nil {
 				return err
 			}
-			if err := allowed(c, a, tusPolicy); err != nil {
+			if err := s.allowed(c, a, tusPolicy); err != nil {
 				return err
 			}
 			u, err := s.uploads.Get(r.Context(), a, c.Param("id"))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -10,7 +11,7 @@ import (
 func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
 	return openapi.Upload{
 		ID: u.ID, Name: u.Name, Title: u.Title, Description: text(u.Description), Tags: list(u.Tags), ContentType: text(u.ContentType),
-		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), State: openapi.UploadState(u.State), Progress: u.Progress,
+		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), Target: targetOf(u.Target), ItemID: text(u.ItemID), State: openapi.UploadState(u.State), Progress: u.Progress,
 		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
 		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,
 		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep), Waiting: uploadWaitOf(u),
@@ -42,21 +43,35 @@ func (s *Server) ListUploads(ctx context.Context, r ListUploadsRequestObject) (L
 // CreateUpload announces a file.
 func (s *Server) CreateUpload(ctx context.Context, r CreateUploadRequestObject) (CreateUploadResponseObject, error) {
 	a, b := actorOf(ctx), r.Body
+	keepAnswer(ctx, http.StatusCreated, func(u gateway.Upload) (any, []string) {
+		return s.uploadOf(a, u), []string{"Location", uploadPath(u)}
+	})
 	u, err := s.uploads.Create(ctx, a, gateway.NewUpload{
 		Name: b.Name, Title: deref(b.Title), Description: deref(b.Description), Tags: deref(b.Tags),
-		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint),
+		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint), Target: wantedTarget(b.Target),
 	})
 	if err != nil {
 		return nil, err
 	}
-	where := "/v1/hubs/" + a.HubID + "/uploads/" + u.ID
+	where := uploadPath(u)
 	return CreateUpload201JSONResponse{Body: s.uploadOf(a, u), Headers: CreateUpload201ResponseHeaders{Location: &where}}, nil
+}
+
+func uploadPath(u gateway.Upload) string { return "/v1/hubs/" + u.HubID + "/uploads/" + u.ID }
+
+// awaitUpload gives an upload, when the caller prefers to wait only once nothing more happens to it.
+func (s *Server) awaitUpload(ctx context.Context, a gateway.Actor, prefer *string, id string) (u gateway.Upload, _ error) {
+	err := s.await(ctx, a, prefers(prefer), func(ctx context.Context) (over bool, err error) {
+		u, err = s.uploads.Get(ctx, a, id)
+		return u.State != gateway.UploadReceiving && u.State != gateway.UploadIngesting && u.State != gateway.UploadProcessing, err
+	})
+	return u, err
 }
 
 // GetUpload shows an upload.
 func (s *Server) GetUpload(ctx context.Context, r GetUploadRequestObject) (GetUploadResponseObject, error) {
 	a := actorOf(ctx)
-	u, err := s.uploads.Get(ctx, a, r.ID)
+	u, err := s.awaitUpload(ctx, a, r.Params.Prefer, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +92,9 @@ func (s *Server) CancelUpload(ctx context.Context, r CancelUploadRequestObject) 
 func (s *Server) FinishUpload(ctx context.Context, r FinishUploadRequestObject) (FinishUploadResponseObject, error) {
 	a := actorOf(ctx)
 	u, err := s.uploads.Finish(ctx, a, r.ID, r.Body.Size, deref(r.Body.Sha256))
+	if err == nil && prefers(r.Params.Prefer).wait > 0 {
+		u, err = s.awaitUpload(ctx, a, r.Params.Prefer, u.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +115,25 @@ func (s *Server) ExtendUpload(ctx context.Context, r ExtendUploadRequestObject) 
 func (s *Server) RetryUpload(ctx context.Context, r RetryUploadRequestObject) (RetryUploadResponseObject, error) {
 	a := actorOf(ctx)
 	u, err := s.uploads.Retry(ctx, a, r.ID)
+	if err == nil && prefers(r.Params.Prefer).wait > 0 {
+		u, err = s.awaitUpload(ctx, a, r.Params.Prefer, u.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return RetryUpload202JSONResponse{UploadJSONResponse(s.uploadOf(a, u))}, nil
+}
+
+func targetOf(t string) *openapi.UploadTarget {
+	if t == gateway.TargetKaltura {
+		return ptr(openapi.UploadTargetKaltura)
+	}
+	return ptr(openapi.UploadTarget(t))
+}
+
+func wantedTarget(t *openapi.UploadInputTarget) string {
+	if t == nil || *t == openapi.UploadInputTargetKaltura {
+		return gateway.TargetKaltura
+	}
+	return string(*t)
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"net/http"
+	"time"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -10,7 +12,7 @@ import (
 func webhookOf(w gateway.WebhookEndpoint) openapi.Webhook {
 	return openapi.Webhook{
 		ID: w.ID, Etag: etag(w.Version), URL: w.URL, Description: w.Description, Events: list(w.Events), State: openapi.WebhookState(w.State),
-		Reason: text(w.Reason), FailingSince: w.FailingSince, LastAt: w.LastAt, LastStatus: some(int(w.LastStatus)), LastText: text(w.LastText),
+		OldSecretUntil: w.OldUntil, Reason: text(w.Reason), FailingSince: w.FailingSince, LastAt: w.LastAt, LastStatus: some(int(w.LastStatus)), LastText: text(w.LastText),
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 	}
 }
@@ -23,7 +25,7 @@ func webhookResponse(w gateway.WebhookEndpoint) WebhookJSONResponse {
 func deliveryOf(d gateway.WebhookDelivery) openapi.WebhookDelivery {
 	return openapi.WebhookDelivery{
 		ID: d.ID, EventType: d.EventType, State: openapi.WebhookDeliveryState(d.State), Attempts: d.Attempts, Status: some(int(d.Status)),
-		Text: text(d.Text), LastTryAt: d.LastTryAt, NextTryAt: d.NextTryAt, CreatedAt: d.CreatedAt,
+		Text: text(d.Text), Excerpt: text(d.Excerpt), DurationMs: some(d.DurationMS), EventID: text(d.EventID), LastTryAt: d.LastTryAt, NextTryAt: d.NextTryAt, CreatedAt: d.CreatedAt,
 	}
 }
 
@@ -38,11 +40,43 @@ func (s *Server) ListWebhooks(ctx context.Context, _ ListWebhooksRequestObject) 
 
 // CreateWebhook adds an endpoint.
 func (s *Server) CreateWebhook(ctx context.Context, r CreateWebhookRequestObject) (CreateWebhookResponseObject, error) {
+	keepAnswer(ctx, http.StatusCreated, webhookCreated)
 	w, secret, err := s.webhooks.Create(ctx, actorOf(ctx), gateway.NewWebhook{URL: &r.Body.URL, Description: r.Body.Description, Events: r.Body.Events})
 	if err != nil {
 		return nil, err
 	}
 	return CreateWebhook201JSONResponse{Webhook: webhookOf(w), Secret: secret.Reveal()}, nil
+}
+
+func webhookCreated(w gateway.WebhookWithSecret) (any, []string) {
+	return openapi.WebhookCreated{Webhook: webhookOf(w.WebhookEndpoint), Secret: w.New.Reveal()}, nil
+}
+
+// RotateWebhookSecret gives an endpoint another secret.
+func (s *Server) RotateWebhookSecret(ctx context.Context, r RotateWebhookSecretRequestObject) (RotateWebhookSecretResponseObject, error) {
+	version, err := ifMatch(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	hours := 24
+	if r.Body.OverlapHours != nil {
+		hours = *r.Body.OverlapHours
+	}
+	keepAnswer(ctx, http.StatusOK, webhookCreated)
+	w, secret, err := s.webhooks.Rotate(ctx, actorOf(ctx), r.ID, version, time.Duration(hours)*time.Hour)
+	if err != nil {
+		return nil, stale(err)
+	}
+	return RotateWebhookSecret200JSONResponse{Webhook: webhookOf(w), Secret: secret.Reveal()}, nil
+}
+
+// ReplayWebhook sends what happened in a time.
+func (s *Server) ReplayWebhook(ctx context.Context, r ReplayWebhookRequestObject) (ReplayWebhookResponseObject, error) {
+	done, err := s.webhooks.Replay(ctx, actorOf(ctx), r.ID, r.Body.From, r.Body.To, deref(r.Body.All))
+	if err != nil {
+		return nil, err
+	}
+	return ReplayWebhook202JSONResponse{Queued: done.Queued, NextFrom: done.Next}, nil
 }
 
 // GetWebhook shows an endpoint.
@@ -70,14 +104,19 @@ func (s *Server) UpdateWebhook(ctx context.Context, r UpdateWebhookRequestObject
 
 // DeleteWebhook removes an endpoint.
 func (s *Server) DeleteWebhook(ctx context.Context, r DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error) {
-	if err := s.webhooks.Delete(ctx, actorOf(ctx), r.ID); err != nil {
+	version, err := ifMatch(r.Params.IfMatch)
+	if err != nil {
 		return nil, err
+	}
+	if err := s.webhooks.Delete(ctx, actorOf(ctx), r.ID, version); err != nil {
+		return nil, stale(err)
 	}
 	return DeleteWebhook204Response{}, nil
 }
 
 // TestWebhook sends a test event.
 func (s *Server) TestWebhook(ctx context.Context, r TestWebhookRequestObject) (TestWebhookResponseObject, error) {
+	keepAnswer(ctx, http.StatusAccepted, func(d gateway.WebhookDelivery) (any, []string) { return deliveryOf(d), nil })
 	d, err := s.webhooks.Test(ctx, actorOf(ctx), r.ID)
 	if err != nil {
 		return nil, err

@@ -106,7 +106,9 @@ func TestWebhooks(t *testing.T) {
 			{"POST", "/test", nil, nil},
 			{"GET", "/deliveries", nil, nil},
 			{"POST", "/deliveries/" + d.ID + "/redeliver", nil, nil},
-			{"DELETE", "", nil, nil},
+			{"POST", "/rotate-secret", map[string]any{}, []string{"If-Match", w.Etag}},
+			{"POST", "/replay", map[string]any{"from": "2026-01-01T00:00:00Z", "to": "2126-01-01T00:00:00Z"}, nil},
+			{"DELETE", "", nil, []string{"If-Match", w.Etag}},
 		}
 		var other openapi.WebhookCreated
 		eve.want(201, "POST", theirs, body).into(t, &other)
@@ -123,10 +125,48 @@ func TestWebhooks(t *testing.T) {
 		pat.want(403, "POST", hooks, body)
 		r.client(r.hub["bio"], gateway.ScopeMediaRead).want(403, "GET", hooks, nil)
 
-		ada.want(204, "DELETE", one, nil)
-		ada.want(404, "DELETE", one, nil)
+		// Another secret: for the overlap both sign, afterwards the new one alone.
+		ada.want(200, "GET", one, nil).into(t, &w)
+		ada.want(428, "POST", one+"/rotate-secret", map[string]any{})
+		var turned openapi.WebhookCreated
+		a := ada.want(200, "POST", one+"/rotate-secret", map[string]any{"overlap_hours": 1}, "If-Match", w.Etag, "Idempotency-Key", "turn")
+		if a.into(t, &turned); turned.Secret == made.Secret || turned.Webhook.OldSecretUntil == nil {
+			t.Errorf("%+v", turned.Webhook)
+		}
+		if b := ada.want(200, "POST", one+"/rotate-secret", map[string]any{"overlap_hours": 1}, "If-Match", w.Etag, "Idempotency-Key", "turn"); string(b.body) != string(a.body) {
+			t.Error("a repeated request turned it again")
+		}
+		newer, err := standardwebhooks.NewWebhook(turned.Secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func() message {
+			t.Helper()
+			ada.want(202, "POST", one+"/test", nil).into(t, &d)
+			if err := r.hooks.RunDelivery(t.Context(), d.ID); err != nil {
+				t.Fatal(err)
+			}
+			return <-got
+		}
+		if m := send(); check.Verify(m.body, m.header) != nil || newer.Verify(m.body, m.header) != nil {
+			t.Error("one of the secrets does not verify", m.header)
+		}
+		ada.want(200, "POST", one+"/rotate-secret", map[string]any{"overlap_hours": 0}, "If-Match", turned.Webhook.Etag).into(t, &turned)
+		newest, err := standardwebhooks.NewWebhook(turned.Secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := send(); newest.Verify(m.body, m.header) != nil || newer.Verify(m.body, m.header) == nil || check.Verify(m.body, m.header) == nil {
+			t.Error("the wrong secrets verify", m.header)
+		}
+
+		ada.want(428, "DELETE", one, nil)
+		ada.want(412, "DELETE", one, nil, "If-Match", w.Etag)
+		ada.want(200, "GET", one, nil).into(t, &w)
+		ada.want(204, "DELETE", one, nil, "If-Match", w.Etag)
+		ada.want(404, "DELETE", one, nil, "If-Match", w.Etag)
 		ada.want(404, "GET", one, nil)
-		if log := r.log.String(); strings.Contains(log, made.Secret) || strings.Contains(log, "canary") {
+		if log := r.log.String(); strings.Contains(log, made.Secret) || strings.Contains(log, turned.Secret) || strings.Contains(log, "canary") {
 			t.Error("a secret is in the log")
 		}
 	})

@@ -11,7 +11,7 @@ export const test = plain.extend<object, { server: Server; files: Files }>({
   server: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright wants the pattern
     async ({}, use) => {
-      const s = await Server.start();
+      const s = await Server.start("--allow-webhook-networks", "127.0.0.0/8"); // receivers of tests
       await use(s);
       await s.stop();
     },

@@ -27,7 +27,7 @@ export interface Demo {
   };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((good, bad) => {
     const s = createServer();
     s.once("error", bad);
@@ -54,6 +54,12 @@ export class Server {
 
   get demo(): Demo {
     return JSON.parse(readFileSync(join(this.data, "demo.json"), "utf8")) as Demo;
+  }
+
+  /** The arguments of another command on the same data. */
+  command(...words: string[]): string[] {
+    const args = [...words, "--data", this.data];
+    return process.env.ISTHMUS_TEST_POSTGRES ? [...args, "--db", process.env.ISTHMUS_TEST_POSTGRES] : args;
   }
 
   /** Starts the process and waits until it says that it is ready. */

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"time"
 )
@@ -20,6 +19,7 @@ type Tickets interface {
 const (
 	TicketThumbnail = "thumbnail" // subject "hub/participant-or-client/media:ID" or ".../item:ID"
 	TicketCaption   = "caption"   // subject as of a thumbnail, and ":CAPTION"
+	TicketDownload  = "download"  // subject "hub/viewer/ITEM"; the viewer "hub:" is everybody in the hub
 	TicketPlay      = "play"      // subject "hub/participant-or-client/ITEM/" and the blob key prefix
 )
 
@@ -27,9 +27,10 @@ const (
 // verifies what it signed.
 type SigningKey struct {
 	Row
-	Alg       string     `bun:"alg"`     // "EdDSA", "RS256", …
-	Private   Sealed     `bun:"private"` // PKCS #8 DER in base64, sealed
-	RetiredAt *time.Time `bun:"retired_at"`
+	Alg       string     `bun:"alg"`        // "EdDSA", "RS256", …
+	Private   Sealed     `bun:"private"`    // PKCS #8 DER in base64, sealed
+	SignsFrom *time.Time `bun:"signs_from"` // not before: it is published first. Nil = at once
+	RetiredAt *time.Time `bun:"retired_at"` // when the next one signs
 }
 
 // Place is where the private key is sealed.
@@ -50,7 +51,7 @@ func (s *Access) StartSession(ctx context.Context, id Identity) (token string, _
 	token = NewToken()
 	ses := Session{
 		Row: Row{ID: hashToken(token)}, Issuer: id.Issuer, Subject: id.Subject,
-		Email: id.Email, Name: id.Name, ExpiresAt: s.Clock().Add(SessionLife),
+		Email: id.Email, Name: id.Name, SID: id.SessionID, ExpiresAt: s.Clock().Add(SessionLife),
 	}
 	if err := s.Store.Sessions().Insert(ctx, &ses); err != nil {
 		return "", Session{}, err
@@ -86,7 +87,10 @@ func (s *Access) EndSession(ctx context.Context, token string) error {
 // NewClient registers an OAuth client of a hub and gives its secret, which is not kept.
 func (s *Access) NewClient(ctx context.Context, hubID, name string, scopes []string) (Client, Secret, error) {
 	secret := NewToken()
-	c := Client{Row: Row{ID: NewID("cli"), HubID: hubID}, Name: name, SecretHash: sum(secret), Scopes: scopes}
+	c := Client{
+		Row: Row{ID: NewID("cli"), HubID: hubID}, Name: name, SecretHash: sum(secret), Scopes: scopes,
+		Type: ClientMachine, AuthMethod: AuthSecret,
+	}
 	if err := s.Store.Clients().Insert(ctx, &c); err != nil {
 		return Client{}, "", err
 	}
@@ -100,12 +104,21 @@ func (s *Access) Client(ctx context.Context, id string, secret Secret) (Client, 
 	if err != nil && CodeOf(err) != NotFound {
 		return Client{}, err
 	}
-	right := subtle.ConstantTimeCompare(sum(secret.Reveal()), c.SecretHash) == 1 // an unknown client has no hash and never matches
-	if err != nil || !right {
+	if !c.accepts(secret, s.Clock()) || err != nil || c.DisabledAt != nil || c.AuthMethod != AuthSecret {
 		return Client{}, E(Unauthenticated, "invalid_client", "The client id or secret is wrong.").
 			Next("Check both; a lost secret cannot be shown again, make a new client instead.")
 	}
 	return c, nil
+}
+
+// Stands refuses a token when what it rests on was taken back: its client disabled, the person's
+// grant or its family revoked, or itself. Unauthenticated then.
+func (s *Access) Stands(ctx context.Context, b Bearer) error {
+	ok, err := s.Store.Grants().Stands(ctx, b)
+	if err == nil && !ok {
+		err = E(Unauthenticated, "invalid_token", "The access token was revoked.").Next("Ask the person for access again.")
+	}
+	return err
 }
 
 // hashToken is how unguessable texts (sessions, invites) are kept: with 256 random bits a plain hash is enough.

@@ -18,6 +18,7 @@ type Actor struct {
 	HubID         string
 	ParticipantID string
 	ClientID      string
+	OperatorID    string // an operator, who is nobody in the hub and may do only what is open to operators
 	Role          Role
 	Email         string
 	EmailVerified bool
@@ -47,7 +48,12 @@ func (a Actor) self() string {
 
 // Subject names the actor in the audit log.
 func (a Actor) Subject() string {
-	if a.Machine() {
+	switch {
+	case a.OperatorID != "":
+		return "operator:" + a.OperatorID
+	case a.Machine() && a.ClientID == "":
+		return "system"
+	case a.Machine():
 		return "client:" + a.ClientID
 	}
 	return "participant:" + a.ParticipantID
@@ -57,12 +63,55 @@ func (a Actor) Subject() string {
 const (
 	ScopeMediaRead        = "media:read"
 	ScopeMediaImport      = "media:import"
+	ScopeLibraryRead      = "library:read"
+	ScopeLibraryWrite     = "library:write"
 	ScopeUploadsWrite     = "uploads:write"
-	ScopeConnectionsAdmin = "connections:admin"
+	ScopeTransfersRead    = "transfers:read"
+	ScopeTransfersAdmin   = "transfers:admin"
+	ScopeDropFoldersRead  = "dropfolders:read"
+	ScopeDropFoldersWrite = "dropfolders:write"
 	ScopeMappingsAdmin    = "mappings:admin"
-	ScopeEventsRead       = "events:read"
+	ScopeConnectionsAdmin = "connections:admin"
 	ScopeWebhooksAdmin    = "webhooks:admin"
+	ScopeClientsAdmin     = "clients:admin"
+	ScopeMembersAdmin     = "members:admin"
+	ScopeAuditRead        = "audit:read"
+	ScopeHubAdmin         = "hub:admin"
+	ScopeEventsRead       = "events:read"
 )
+
+// ScopeInfo is a scope in plain words, as consent pages and documentation show it.
+type ScopeInfo struct{ Name, Title string }
+
+// Scopes are all that there are.
+var Scopes = []ScopeInfo{
+	{ScopeMediaRead, "See media in Kaltura"},
+	{ScopeMediaImport, "Import media from Kaltura into the library"},
+	{ScopeLibraryRead, "See and play the media library"},
+	{ScopeLibraryWrite, "Add, share, rename and remove items of the media library"},
+	{ScopeUploadsWrite, "Upload media"},
+	{ScopeTransfersRead, "See running transfers and their speed"},
+	{ScopeTransfersAdmin, "Change the hub's bandwidth and transfer policy"},
+	{ScopeDropFoldersRead, "See drop folders and their files"},
+	{ScopeDropFoldersWrite, "Set up drop folders and retry their files"},
+	{ScopeMappingsAdmin, "Link the hub's people to Kaltura users"},
+	{ScopeConnectionsAdmin, "Change the hub's connection to Kaltura"},
+	{ScopeWebhooksAdmin, "Set up where the hub's events are sent"},
+	{ScopeClientsAdmin, "Register apps of the hub"},
+	{ScopeMembersAdmin, "Manage the people of the hub"},
+	{ScopeAuditRead, "Read the hub's audit log"},
+	{ScopeHubAdmin, "Change the hub's settings"},
+	{ScopeEventsRead, "Follow what happens to your media"},
+}
+
+// AllScopes are the names of all scopes, in their usual order.
+var AllScopes = func() []string {
+	names := make([]string, len(Scopes))
+	for i, s := range Scopes {
+		names[i] = s.Name
+	}
+	return names
+}()
 
 // adminOnly lets pass who may administer the hub: a person who is an admin (and, when they came
 // with a token, whose token carries the scope) or a machine client that was given the scope.

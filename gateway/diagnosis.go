@@ -184,6 +184,9 @@ func (s *Integrations) Check(ctx context.Context, a Actor) (Integration, error) 
 	if err := s.found(ctx, in, d); err != nil {
 		return Integration{}, err
 	}
+	if err := s.Store.Tx(ctx, func(tx Tx) error { return audit(ctx, tx, a, "integration.check", in.ID, map[string]any{}) }); err != nil {
+		return Integration{}, err
+	}
 	return s.saved(ctx, a.HubID)
 }
 

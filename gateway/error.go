@@ -18,6 +18,7 @@ const (
 	Forbidden       Code = "forbidden"
 	NotFound        Code = "not_found"
 	Conflict        Code = "conflict"
+	Gone            Code = "gone" // was there and will not come back
 	TooLarge        Code = "too_large"
 	Precondition    Code = "precondition"
 	RateLimited     Code = "rate_limited"

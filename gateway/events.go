@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -39,7 +40,7 @@ func (s *Events) Append(ctx context.Context, tx Tx, hubID, audience, typ, subjec
 	if err != nil {
 		return E(Internal, "", "An event could not be written.").Because(err)
 	}
-	e := Event{HubID: hubID, Audience: audience, Type: typ, Subject: subject, Data: raw, At: s.Clock()}
+	e := Event{ID: NewID("evt"), HubID: hubID, Audience: audience, Type: typ, Subject: subject, Data: raw, At: s.Clock()}
 	if err := tx.Events().Append(ctx, &e); err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (s *Events) Progress(hubID, audience, typ, subject string, data any) {
 			}
 		}
 		select {
-		case l.progress <- Live{Type: typ, Subject: subject, Data: raw}:
+		case l.progress <- Live{HubID: hubID, Type: typ, Subject: subject, At: s.Clock(), Data: raw}:
 		default: // a slow reader misses progress, never an event
 		}
 	})
@@ -82,15 +83,28 @@ const AudienceAdmins = "admins"
 // client: what a client does for itself is no news for the whole hub.
 func audienceOf(participantID, clientID string) string { return cmp.Or(participantID, clientID) }
 
-// Live is one message to a listener. Seq is 0 for progress.
+// Live is one message to a listener. Seq is 0 and ID is empty for progress.
 type Live struct {
-	Seq           int64
-	Type, Subject string
-	Data          json.RawMessage
+	Seq                      int64
+	ID, HubID, Type, Subject string
+	At                       time.Time
+	Data                     json.RawMessage
 }
 
-// FromNow asks Listen for what happens from now on only.
-const FromNow int64 = -1
+// message is how an event is told, wherever it is told: server-sent, listed or in a webhook.
+func (e Event) message() Live {
+	id := e.ID
+	if id == "" {
+		id = "evt_" + strconv.FormatInt(e.Seq, 10)
+	}
+	return Live{e.Seq, id, e.HubID, e.Type, e.Subject, e.At, e.Data}
+}
+
+// FromNow asks Listen and List for what happens from now on only, FromBeginning List for all that is kept.
+const (
+	FromNow       int64 = -1
+	FromBeginning int64 = -2
+)
 
 // Listen streams what the actor may see after seq (FromNow, or the last one seen, 0 = from the
 // beginning of the log) until ctx ends, then closes the channel. A reader may be as slow as it
@@ -121,6 +135,51 @@ func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, e
 		s.serve(ctx, l, seq, out)
 	}()
 	return out, nil
+}
+
+// EventsPage is a window of the event log for catching up.
+type EventsPage struct {
+	Events []Live // oldest first
+	Next   int64  // ask after this the next time: it is past what others may see and the caller may not
+	More   bool   // there is more now
+}
+
+// List gives what the actor may see after seq (as Listen), n at most. Gone events are noticed: NotFound
+// with reason "events_gone" when the log no longer reaches back to seq.
+func (s *Events) List(ctx context.Context, a Actor, seq int64, n int) (EventsPage, error) {
+	last, err := s.Store.Events().Last(ctx) // before the rows: what comes in between is in the next page
+	if err != nil {
+		return EventsPage{}, err
+	}
+	switch seq {
+	case FromNow:
+		return EventsPage{Next: last}, nil
+	case FromBeginning:
+		seq = 0
+	default:
+		first, err := s.Store.Events().First(ctx)
+		if err != nil {
+			return EventsPage{}, err
+		}
+		if first > seq+1 {
+			return EventsPage{}, E(NotFound, "events_gone", "The event log no longer reaches back that far.").
+				Next("Read the state of what you follow anew, then begin without a cursor.")
+		}
+	}
+	rows, err := s.Store.Events().Since(ctx, a, seq, n+1)
+	if err != nil {
+		return EventsPage{}, err
+	}
+	p := EventsPage{More: len(rows) > n, Next: max(seq, last)}
+	for _, e := range rows[:min(n, len(rows))] {
+		p.Events = append(p.Events, e.message())
+		if p.More {
+			p.Next = e.Seq
+		} else {
+			p.Next = max(p.Next, e.Seq)
+		}
+	}
+	return p, nil
 }
 
 // eventLife is how long events can be heard again: far longer than anybody's page stays closed.
@@ -154,7 +213,7 @@ func (s *Events) serve(ctx context.Context, l *listener, seq int64, out chan<- L
 				continue
 			}
 			for _, e := range batch {
-				if !send(ctx, out, Live{Seq: e.Seq, Type: e.Type, Subject: e.Subject, Data: e.Data}) {
+				if !send(ctx, out, e.message()) {
 					return
 				}
 				seq = e.Seq

@@ -184,7 +184,7 @@ func TestMachinesWorkIsNoNewsForTheHub(t *testing.T) {
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		s := newSite(t, db, siteOptions{})
 		ctx := t.Context()
-		robot := gatewaytest.Machine(s.house.Hub, gateway.ScopeMediaImport)
+		robot := gatewaytest.Machine(s.house.Hub, gateway.ScopeMediaImport, gateway.ScopeLibraryWrite)
 		other := robot
 		other.ClientID = "cli_other"
 		it := gateway.LibraryItem{

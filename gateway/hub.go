@@ -21,8 +21,11 @@ type Hub struct {
 	Issuer       string     `bun:"issuer"`      // identity provider that named the hub
 	ExternalID   string     `bun:"external_id"` // the provider's id of the hub
 	Name         string     `bun:"name"`
-	Plan         Plan       `bun:"plan"`
+	Plan         Plan       `bun:"plan"`          // what counts: see settle
+	ProviderPlan Plan       `bun:"provider_plan"` // what the identity provider said last; empty = nothing yet
+	OperatorPlan Plan       `bun:"operator_plan"` // what an operator decided; empty = as the provider says
 	DowngradedAt *time.Time `bun:"downgraded_at"` // when the plan last stopped allowing integrations; starts the grace time
+	ToldAt       *time.Time `bun:"told_at"`       // of the identity provider's word that its plan and name are from
 	QuotaBytes   int64      `bun:"quota_bytes"`   // bytes that uploads of the hub may reserve together; 0 = no limit
 }
 
@@ -36,19 +39,27 @@ type Participant struct {
 	Name          string     `bun:"name"`
 	Role          Role       `bun:"role"`
 	SuspendedAt   *time.Time `bun:"suspended_at"`
+	Held          bool       `bun:"held"`      // suspended by an admin or the platform until somebody lifts it, whatever tokens say
+	ToldAt        *time.Time `bun:"told_at"`   // of the newest word of the identity provider; older ones change nothing
+	ErasedAt      *time.Time `bun:"erased_at"` // nobody any more: what is left goes with the erasure
 }
 
-// Identity is what a verified ID token says about a person: who they are and the hubs they are in.
+// Identity is what a verified token says about a person: who they are and the hubs they are in.
 type Identity struct {
 	Issuer, Subject, Email, Name string
 	EmailVerified                bool
 	Memberships                  []Membership
+
+	Partial   bool      // the memberships are not all: a hub that is missing tells nothing
+	Anonymous bool      // e-mail and name were not told: what is known stays
+	IssuedAt  time.Time // of the token; zero: now
+	SessionID string    // of the provider's own session, for its log-out
 }
 
 // Membership is one hub claim of an Identity.
 type Membership struct {
 	HubExternalID, HubName string
-	Plan                   Plan
+	Plan                   Plan // empty: not told, the hub keeps its plan
 	Role                   Role
 }
 
@@ -60,15 +71,8 @@ type Session struct {
 	Subject   string    `bun:"subject"`
 	Email     string    `bun:"email"`
 	Name      string    `bun:"name"`
+	SID       string    `bun:"sid"` // of the identity provider's session; empty when it has not told
 	ExpiresAt time.Time `bun:"expires_at"`
-}
-
-// Client is an OAuth client of a hub. Only a hash of its secret is kept.
-type Client struct {
-	Row
-	Name       string   `bun:"name"`
-	SecretHash []byte   `bun:"secret_hash"` // SHA-256 of a 256-bit random secret
-	Scopes     []string `bun:"scopes"`      // stored as JSON
 }
 
 // planGate says whether a hub may use integrations now. Reading stays possible for the grace time

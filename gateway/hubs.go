@@ -2,13 +2,14 @@ package gateway
 
 import (
 	"context"
-	"slices"
+	"time"
 )
 
 // Hubs signs people in and tells who is in which hub.
 type Hubs struct {
-	Store Store
-	Clock Clock
+	Store  Store
+	Clock  Clock
+	Events *Events // nil: nobody hears of who comes and goes
 }
 
 // Belonging is one hub a person is in.
@@ -18,8 +19,9 @@ type Belonging struct {
 }
 
 // SignIn brings hubs and participants up to date with a verified identity: roles and plans that
-// changed at the provider change here, hubs the identity no longer names suspend the person there.
-// An unverified e-mail is kept but marked. It gives the hubs the person is in now.
+// changed at the provider change here, hubs the identity no longer names suspend the person there
+// (unless it is partial). A token that is older than what the provider said last changes nothing. An
+// unverified e-mail is kept but marked. It gives the hubs the person is in now.
 func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) {
 	if id.Issuer == "" || id.Subject == "" {
 		return nil, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
@@ -27,14 +29,21 @@ func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) {
 	}
 	var out []Belonging
 	// Two first sign-ins at once may both try to insert the same hub or person: the loser looks again.
-	err := retryConflict(func() error {
-		out = nil
-		return h.Store.Tx(ctx, func(tx Tx) error {
-			var err error
-			out, err = h.signIn(ctx, tx, id)
-			return err
+	// A person with many tabs may lose several times.
+	var err error
+	for range 4 {
+		err = retryConflict(func() error {
+			out = nil
+			return h.Store.Tx(ctx, func(tx Tx) error {
+				var err error
+				out, err = h.signIn(ctx, tx, id)
+				return err
+			})
 		})
-	})
+		if CodeOf(err) != Conflict {
+			break
+		}
+	}
 	return out, err
 }
 
@@ -47,52 +56,69 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 	for _, p := range people {
 		known[p.HubID] = p
 	}
+	now := h.Clock()
+	told := now
+	if !id.IssuedAt.IsZero() && id.IssuedAt.Before(now) {
+		told = id.IssuedAt
+	}
 	out := []Belonging{}
+	seen := map[string]bool{}
 	for _, m := range id.Memberships {
-		if m.HubExternalID == "" {
+		if m.HubExternalID == "" || seen[m.HubExternalID] { // the same hub named twice: the first word counts
 			continue
 		}
-		hub, err := h.upsertHub(ctx, tx, id.Issuer, m)
+		seen[m.HubExternalID] = true
+		hub, err := h.upsertHub(ctx, tx, id.Issuer, m, told)
 		if err != nil {
 			return nil, err
-		}
-		if slices.ContainsFunc(out, func(b Belonging) bool { return b.Hub.ID == hub.ID }) {
-			continue // the same hub named twice: the first word counts
 		}
 		p, exists := known[hub.ID]
 		delete(known, hub.ID)
-		if !exists {
-			p = Participant{Row: Row{ID: NewID("par"), HubID: hub.ID}, Issuer: id.Issuer, Subject: id.Subject}
-		}
-		before := p
-		p.Email, p.EmailVerified, p.Name, p.Role, p.SuspendedAt = id.Email, id.EmailVerified, id.Name, knownRole(m.Role), nil
 		switch {
 		case !exists:
+			p = Participant{Row: Row{ID: NewID("par"), HubID: hub.ID}, Issuer: id.Issuer, Subject: id.Subject}
+			p.joined(id, m.Role, told)
 			err = tx.Participants().Insert(ctx, &p)
-		case before.SuspendedAt != nil || before.Email != p.Email || before.EmailVerified != p.EmailVerified ||
-			before.Name != p.Name || before.Role != p.Role:
-			err = tx.Participants().Update(ctx, &p)
+		case p.hears(told):
+			before, back := p, p.SuspendedAt != nil && !p.Held
+			p.joined(id, m.Role, told)
+			if p.same(before) { // many tabs at once: one of them writes it down
+				p = before
+			} else if err = tx.Participants().Update(ctx, &p); err == nil && back {
+				err = tellMember(ctx, tx, h.Events, p.actor(), p, "member.reinstated")
+			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Belonging{hub, p})
+		if p.SuspendedAt == nil {
+			out = append(out, Belonging{hub, p})
+		}
 	}
 	for _, p := range known {
-		if p.SuspendedAt != nil {
+		switch {
+		case p.SuspendedAt != nil:
+			continue
+		case id.Partial || !p.hears(told): // a member still, as far as we know
+			hub, err := tx.Hubs().Get(ctx, Scope(p.HubID), p.HubID)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Belonging{hub, p})
 			continue
 		}
-		now := h.Clock()
-		p.SuspendedAt = &now
+		p.left(now, told)
 		if err := tx.Participants().Update(ctx, &p); err != nil {
+			return nil, err
+		}
+		if err := tellMember(ctx, tx, h.Events, p.actor(), p, "member.left"); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership) (Hub, error) {
-	plan := knownPlan(m.Plan)
+func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership, told time.Time) (Hub, error) {
 	hub, err := tx.Hubs().ByExternal(ctx, issuer, m.HubExternalID)
 	if CodeOf(err) == NotFound {
 		id := NewID("hub")
@@ -100,23 +126,28 @@ func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership
 		if name == "" {
 			name = m.HubExternalID
 		}
-		hub = Hub{Row: Row{ID: id, HubID: id}, Issuer: issuer, ExternalID: m.HubExternalID, Name: name, Plan: plan}
+		hub = Hub{Row: Row{ID: id, HubID: id}, Issuer: issuer, ExternalID: m.HubExternalID, Name: name, Plan: PlanFree, ToldAt: &told}
+		if m.Plan != "" {
+			hub.ProviderPlan = knownPlan(m.Plan)
+		}
+		hub.settle(h.Clock())
 		return hub, tx.Hubs().Insert(ctx, &hub)
 	}
-	if err != nil {
-		return Hub{}, err
+	if err != nil || hub.ToldAt != nil && told.Before(*hub.ToldAt) { // an old token brings no old plan back
+		return hub, err
 	}
 	changed := false
 	if m.HubName != "" && m.HubName != hub.Name {
 		hub.Name, changed = m.HubName, true
 	}
-	if plan != hub.Plan {
-		hub.DowngradedAt = downgraded(hub, plan, h.Clock())
-		hub.Plan, changed = plan, true
+	if plan := knownPlan(m.Plan); m.Plan != "" && plan != hub.ProviderPlan {
+		hub.ProviderPlan, changed = plan, true
+		hub.settle(h.Clock())
 	}
 	if !changed {
 		return hub, nil
 	}
+	hub.ToldAt = &told
 	return hub, tx.Hubs().Update(ctx, &hub)
 }
 
@@ -169,7 +200,7 @@ func (h *Hubs) Get(ctx context.Context, a Actor) (Hub, error) {
 
 // Members lists the participants of the actor's hub, for admins.
 func (h *Hubs) Members(ctx context.Context, a Actor, w Slice) ([]Participant, error) {
-	if err := adminOnly(a, ScopeMappingsAdmin); err != nil {
+	if err := membersAdmin(a); err != nil {
 		return nil, err
 	}
 	return h.Store.Participants().List(ctx, Scope(a.HubID), w)

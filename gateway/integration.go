@@ -164,6 +164,7 @@ type Mapping struct {
 	How            MappingHow   `bun:"how"`
 	State          MappingState `bun:"state"`
 	Candidates     []string     `bun:"candidates"` // user ids in conflict; stored as JSON
+	LinkedAt       time.Time    `bun:"linked_at"`  // since when it names this user
 	LastUsedAt     time.Time    `bun:"last_used_at"`
 }
 

@@ -9,6 +9,12 @@ import (
 // InviteLife is how long an invite's link works.
 const InviteLife = 7 * 24 * time.Hour
 
+// NewInvite is an invite with the secret of its link, for the one answer that shows it.
+type NewInvite struct {
+	Invite
+	New Secret
+}
+
 // NewInvite makes a link secret with which somebody outside the hub can paste the App Token; valid for seven days, used once.
 func (s *Integrations) NewInvite(ctx context.Context, a Actor, v Visibility) (secret string, _ Invite, _ error) {
 	if _, err := s.adminGate(ctx, a); err != nil {
@@ -24,7 +30,10 @@ func (s *Integrations) NewInvite(ctx context.Context, a Actor, v Visibility) (se
 		if err := tx.Invites().Insert(ctx, &inv); err != nil {
 			return err
 		}
-		return audit(ctx, tx, a, "integration.invite", a.HubID, map[string]any{"visibility": v, "expires_at": inv.ExpiresAt})
+		if err := audit(ctx, tx, a, "integration.invite", a.HubID, map[string]any{"visibility": v, "expires_at": inv.ExpiresAt}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, NewInvite{inv, Secret(secret)})
 	})
 	return secret, inv, err
 }

@@ -107,11 +107,19 @@ type (
 	MarkSpherical struct {
 		JobID string `json:"job_id"`
 	}
+	// RunMapping does the work of a dry run or a merge of mappings.
+	RunMapping struct {
+		JobID string `json:"job_id"`
+	}
 	// ProbeIntegration asks one connection that does not work again and again; ChangeID is the row of
 	// the history that it is to end.
 	ProbeIntegration struct {
 		IntegrationID string `json:"integration_id"`
 		ChangeID      string `json:"change_id"`
+	}
+	// ErasePerson forgets a participant.
+	ErasePerson struct {
+		ErasureID string `json:"erasure_id"`
 	}
 	// DeliverWebhook sends an event to one endpoint.
 	DeliverWebhook struct {
@@ -141,7 +149,9 @@ func (ReconcileLibrary) Kind() string    { return "reconcile_library" }
 func (LookAtEntry) Kind() string         { return "look_at_entry" }
 func (ScanSpherical) Kind() string       { return "scan_spherical" }
 func (MarkSpherical) Kind() string       { return "mark_spherical" }
+func (RunMapping) Kind() string          { return "run_mapping" }
 func (ProbeIntegration) Kind() string    { return "probe_integration" }
+func (ErasePerson) Kind() string         { return "erase_person" }
 func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
 
@@ -171,7 +181,7 @@ func QueueOf(kind string) string {
 	case DeliverWebhook{}.Kind():
 		return QueueWebhook
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
-		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind():
+		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

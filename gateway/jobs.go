@@ -64,6 +64,9 @@ func (s *Jobs) Cancel(ctx context.Context, a Actor, id string) (Job, error) {
 		if j.over() {
 			return E(Conflict, "job_over", "The job has ended already.").Next("Look at the item; remove it if you do not want it.")
 		}
+		if err := audit(ctx, tx, a, "job.cancel", j.ID, map[string]any{"kind": j.Kind, "subject": j.Subject}); err != nil {
+			return err
+		}
 		it, err := tx.Library().Get(ctx, AnyHub, j.Subject)
 		found := err == nil && it.JobID == id
 		if err != nil && CodeOf(err) != NotFound {

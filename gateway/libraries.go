@@ -20,6 +20,13 @@ type Library struct {
 	Events  *Events
 	Lanes   *Lanes // one for all services; nil = no limits
 
+	Uploads     *Uploads // carries own items to Kaltura
+	Fetcher     Fetcher
+	Sealer      Sealer
+	BaseURL     string        // as clients see this server
+	MaxSize     int64         // bytes of one fetched file; 0 = no limit
+	RemovalLife time.Duration // how long removals are told; 0 = 90 days
+
 	mu      sync.Mutex
 	running map[string]bool // imports running in this process, by item
 }
@@ -58,7 +65,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 		return LibraryItem{}, Job{}, false, err
 	}
 	want := LibraryItem{
-		Row: Row{HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID, EntryID: m.ID, Kind: kind,
+		Row: Row{HubID: a.HubID}, Source: SourceKaltura, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID, EntryID: m.ID, Kind: kind,
 		RenditionID: rendition, Name: m.Name, Type: m.Type, Is360: m.Is360(), DurationMS: m.DurationMS, ThumbVersion: m.ThumbVersion,
 	}
 	if a.Machine() {
@@ -70,7 +77,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 	err = retryConflict(func() error { // two imports of one entry at once: the second finds the first
 		return s.Store.Tx(ctx, func(tx Tx) error {
 			var err error
-			it, job, oldAsset, created, err = s.ask(ctx, tx, want, asked && m.Status == MediaReady)
+			it, job, oldAsset, created, err = s.ask(ctx, tx, a, want, asked && m.Status == MediaReady)
 			return err
 		})
 	})
@@ -89,7 +96,7 @@ func (s *Library) Import(ctx context.Context, a Actor, entryID string, kind Item
 }
 
 // ask finds the item or makes it, with a job, in one transaction.
-func (s *Library) ask(ctx context.Context, tx Tx, want LibraryItem, ready bool) (it LibraryItem, job Job, oldAsset string, created bool, err error) {
+func (s *Library) ask(ctx context.Context, tx Tx, a Actor, want LibraryItem, ready bool) (it LibraryItem, job Job, oldAsset string, created bool, err error) {
 	it, err = tx.Library().Find(ctx, want)
 	switch {
 	case CodeOf(err) == NotFound:
@@ -127,6 +134,9 @@ func (s *Library) ask(ctx context.Context, tx Tx, want LibraryItem, ready bool) 
 		err = tx.Library().Update(ctx, &it)
 	}
 	if err != nil {
+		return it, job, "", false, err
+	}
+	if err = audit(ctx, tx, a, "library.import", it.ID, itemFacts(it)); err != nil {
 		return it, job, "", false, err
 	}
 	return it, job, oldAsset, created, s.tell(ctx, tx, it, job, typ)
@@ -195,41 +205,19 @@ func (s *Library) own(ctx context.Context, a Actor, id string) (LibraryItem, err
 	return it, nil
 }
 
-// Share makes an item visible to the hub or takes that back: the importer or an admin, audited.
-func (s *Library) Share(ctx context.Context, a Actor, id string, version int64, shared bool) (LibraryItem, error) {
-	if err := needScope(a, ScopeMediaImport); err != nil {
-		return LibraryItem{}, err
-	}
-	if _, err := s.own(ctx, a, id); err != nil {
-		return LibraryItem{}, err
-	}
-	it, err := s.change(ctx, id, func(tx Tx, it *LibraryItem) error {
-		if it.Version != version {
-			return E(Precondition, "stale", "The item was changed in the meantime.").Next("Look at it again and repeat.")
-		}
-		if it.Shared == shared {
-			return errUnchanged
-		}
-		it.Shared = shared
-		action := "library.share"
-		if !shared {
-			action = "library.unshare"
-		}
-		if err := audit(ctx, tx, a, action, it.ID, itemFacts(*it)); err != nil {
-			return err
-		}
-		// Everybody hears of it: to them the item appears or goes away.
-		return s.Events.Append(ctx, tx, it.HubID, "", action, it.ID, struct {
-			ID     string `json:"id"`
-			Shared bool   `json:"shared"`
-		}{it.ID, shared})
-	})
-	return it, err
-}
-
 // Remove deletes an item and, for a copy, its bytes; the entry on the platform stays.
 func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
-	if err := needScope(a, ScopeMediaImport); err != nil {
+	return s.remove(ctx, a, id, false)
+}
+
+// RemoveWithEntry also deletes the entry in Kaltura that an own item was sent to: only whoever sent it
+// or an admin may. An entry that an item was imported from is never deleted.
+func (s *Library) RemoveWithEntry(ctx context.Context, a Actor, id string) error {
+	return s.remove(ctx, a, id, true)
+}
+
+func (s *Library) remove(ctx context.Context, a Actor, id string, entry bool) error {
+	if err := needScope(a, ScopeLibraryWrite); err != nil {
 		return err
 	}
 	it, err := s.own(ctx, a, id)
@@ -256,9 +244,10 @@ func (s *Library) Remove(ctx context.Context, a Actor, id string) error {
 			if err = audit(ctx, tx, a, "library.remove", it.ID, itemFacts(it)); err != nil {
 				return err
 			}
-			return s.Events.Append(ctx, tx, it.HubID, it.audience(), "library.remove", it.ID, struct {
-				ID string `json:"id"`
-			}{it.ID})
+			if err = s.stopExport(ctx, tx, a, it, entry); err != nil {
+				return err
+			}
+			return s.Events.Append(ctx, tx, it.HubID, it.audience(), "library.item_removed", it.ID, GoneNews{it.ID})
 		})
 	})
 	if err != nil {
@@ -368,6 +357,8 @@ func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 		return r, "image/jpeg", err
 	case err != nil && CodeOf(err) != NotFound:
 		return nil, "", err
+	case it.Source == SourceSpaces:
+		return nil, "", E(NotFound, "no_thumbnail", "This item has no picture.").Next("Show its name instead.")
 	}
 	if err = s.sameAccount(ctx, it); err != nil {
 		return nil, "", err
@@ -378,6 +369,9 @@ func (s *Library) Thumbnail(ctx context.Context, a Actor, id string, width int) 
 // Caption gives a text track of a linked entry as WebVTT (visibility is asked again).
 func (s *Library) Caption(ctx context.Context, a Actor, id, caption string) ([]byte, error) {
 	it, err := s.Get(ctx, a, id)
+	if err == nil && it.Source == SourceSpaces {
+		err = E(NotFound, "no_caption", "This item has no captions.").Next("Load the item again.")
+	}
 	if err == nil {
 		err = s.sameAccount(ctx, it)
 	}
@@ -389,6 +383,9 @@ func (s *Library) Caption(ctx context.Context, a Actor, id, caption string) ([]b
 
 // itemFacts is what the audit log keeps of an item.
 func itemFacts(it LibraryItem) map[string]any {
+	if it.Source == SourceSpaces {
+		return map[string]any{"source": it.Source, "external_id": it.ExternalID, "name": it.Name, "owner": it.ParticipantID, "shared": it.Shared}
+	}
 	return map[string]any{"entry_id": it.EntryID, "kind": it.Kind}
 }
 
@@ -430,5 +427,9 @@ func (it LibraryItem) audience() string {
 
 // tell writes the event of an item for those who may see the item.
 func (s *Library) tell(ctx context.Context, tx Tx, it LibraryItem, j Job, typ string) error {
-	return s.Events.Append(ctx, tx, it.HubID, it.audience(), typ, it.ID, it.News(j))
+	if err := s.Events.Append(ctx, tx, it.HubID, it.audience(), typ, it.ID, it.News(j)); err != nil || typ != "import.ready" || it.Source != SourceKaltura {
+		return err
+	}
+	// Imports are the spaces platform's to take over.
+	return s.Events.Append(ctx, tx, it.HubID, it.audience(), "library.item_imported", it.ID, s.announcement(ctx, tx, it, j))
 }

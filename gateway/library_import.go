@@ -130,6 +130,9 @@ func (s *Library) run(ctx context.Context, it LibraryItem, job Job, total *sizeB
 			return err
 		}
 	}
+	if it.Source == SourceSpaces {
+		return s.acquire(ctx, it, job, assetID, total)
+	}
 	a, err := actorOf(ctx, s.Store, it.HubID, it.ParticipantID, it.ClientID)
 	if err == nil {
 		err = s.sameAccount(ctx, it)
@@ -263,6 +266,9 @@ func (s *Library) fetch(ctx context.Context, staged string, start int64, open fu
 	if err == nil {
 		_, err = s.Assets.Staging.WriteAt(ctx, staged, start, &stoppable{ctx, r})
 	}
+	if IsReason(err, "source_too_large") {
+		return 0, err
+	}
 	if CodeOf(err) == Conflict || CodeOf(err) == TooLarge {
 		// It is not the file that an earlier attempt began with: what is staged is worthless.
 		if err := s.Assets.Staging.Remove(ctx, staged); err != nil {
@@ -311,6 +317,9 @@ func (s *Library) adopted(ctx context.Context, it LibraryItem, assetID string, s
 			return err
 		}
 		row.State, row.AssetID = ItemProcessing, assetID
+		if row.Source == SourceSpaces { // the address has done its work, and the content is known for certain
+			row.SourceURL, row.ContentKey = nil, contentMarks{readMarks(row.ContentKey).url, sum}.String()
+		}
 		row.ErrorCode, row.ErrorText, row.NextStep = "", "", ""
 		job.Progress, job.ErrorCode, job.ErrorText = 1, "", ""
 		if err = tx.Jobs().Update(ctx, &job); err != nil {
@@ -472,12 +481,16 @@ func (s *Library) AssetChanged(ctx context.Context, as Asset) error {
 		if as.State == AssetFailed {
 			it.State, it.ErrorCode, it.ErrorText = ItemFailed, as.ErrorCode, as.ErrorText
 			it.NextStep = "Import another rendition, or import it as a link."
+			if it.Source == SourceSpaces {
+				it.NextStep = "Register it again with a file that plays."
+			}
 			j.State, j.ErrorCode, j.ErrorText = JobFailed, as.ErrorCode, as.ErrorText
 			return nil
 		}
 		it.State = ItemReady
 		it.Type, it.DurationMS = as.Inspection.Type, as.Inspection.DurationMS
-		it.Is360 = it.Is360 || as.Inspection.Is360()
+		it.Detected360 = as.Inspection.Is360()
+		it.Is360 = it.Is360 || it.Detected360
 		j.State, j.Progress = JobDone, 1
 		return nil
 	})

@@ -328,6 +328,9 @@ func (s *Library) settleUpload(ctx context.Context, u Upload, v verdict, r *Reco
 		if news == "" {
 			return nil
 		}
+		if err := s.Uploads.noteExport(ctx, tx, *u); err != nil {
+			return err
+		}
 		return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.entry_"+news, u.ID, u.News())
 	})
 	count(r, err, news, false)
@@ -393,6 +396,9 @@ func (s *Library) Reconcile(ctx context.Context, a Actor) (ReconcileReport, erro
 	u, err := ins.changeUpkeep(ctx, in.ID, func(tx Tx, u *Upkeep) error {
 		if u.Report.StartedAt.IsZero() == u.Report.EndedAt.IsZero() { // none is under way
 			u.Report = ReconcileReport{AskedAt: s.Clock()}
+			if err := audit(ctx, tx, a, "integration.reconcile", in.ID, map[string]any{}); err != nil {
+				return err
+			}
 		}
 		return tx.Enqueue(ctx, ReconcileLibrary{in.ID}, Sooner(s.Clock()))
 	})

@@ -107,7 +107,7 @@ func TestImportLinkAndCopy(t *testing.T) {
 		if j := l.job(it.JobID); j.State != gateway.JobDone || j.Progress != 1 {
 			t.Errorf("%+v", j)
 		}
-		if got := l.types(id); !slices.Equal(got, []string{"import.requested", "import.started", "import.copied", "import.ready"}) {
+		if got := l.types(id); !slices.Equal(got, []string{"import.requested", "import.started", "import.copied", "import.ready", "library.item_imported"}) {
 			t.Error(got)
 		}
 		_, p, err := l.library.Playback(ctx, l.house.Bob, id)
@@ -186,7 +186,7 @@ func TestImportLinkAndCopy(t *testing.T) {
 		if len(l.entries(l.referenceOf(entry))) != 1 {
 			t.Error("removing a copy removed the entry")
 		}
-		log, err := l.db.Audit().List(ctx, gateway.Scope(l.house.Hub.ID), gateway.Slice{})
+		log, err := l.db.Audit().List(ctx, gateway.Scope(l.house.Hub.ID), gateway.AuditFilter{}, gateway.Slice{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -191,8 +191,14 @@ func (l *live) forgetMemory() {
 	o := l.uploads
 	l.uploads = &gateway.Uploads{
 		Store: o.Store, Clock: o.Clock, Staging: o.Staging, Pipeline: o.Pipeline, Integrations: o.Integrations, Mappings: o.Mappings,
-		Events: o.Events, Relay: l.relay, Replica: o.Replica, Life: o.Life, MaxSize: o.MaxSize,
+		Events: o.Events, Relay: l.relay, Replica: o.Replica, Life: o.Life, MaxSize: o.MaxSize, Blobs: o.Blobs,
 	}
+	k := l.library
+	l.library = &gateway.Library{
+		Store: k.Store, Clock: k.Clock, Catalog: k.Catalog, Tickets: k.Tickets, Assets: k.Assets, Events: k.Events,
+		Uploads: l.uploads, Fetcher: k.Fetcher, Sealer: k.Sealer, BaseURL: k.BaseURL, MaxSize: k.MaxSize,
+	}
+	l.assets.Settled[gateway.OwnerLibraryItem] = l.library.AssetChanged
 }
 
 func asSnooze(err error, z **gateway.Snooze) bool { return errors.As(err, z) }

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -15,8 +13,11 @@ type Mappings struct {
 	Integrations *Integrations
 	Events       *Events
 
+	Lanes *Lanes // nil = no limit
+
 	mu     sync.Mutex
 	flying map[string]*flight
+	uses   map[string]time.Time // when the use of a mapping was noted last, by its id
 }
 
 // flight is one first use under way; those who come meanwhile wait for it.
@@ -56,12 +57,40 @@ func (s *Mappings) Resolve(ctx context.Context, a Actor, o Opened) (Actor, error
 	if err := usable(m); err != nil {
 		return a, err
 	}
-	if now := s.Clock(); now.Sub(m.LastUsedAt) >= time.Hour {
-		m.LastUsedAt = now
-		_ = s.Store.Mappings().Update(ctx, &m) // a hint for admins; whoever was first wrote the same
-	}
+	s.used(ctx, m)
 	a.PlatformUserID = m.PlatformUserID
 	return a, nil
+}
+
+// Use is noted for admins, at most once in this time per person.
+const useEvery = time.Hour
+
+// used notes that a mapping is used: seldom, by one of the requests that come together, and never
+// for long, because a request waits for it.
+func (s *Mappings) used(ctx context.Context, m Mapping) {
+	now := s.Clock()
+	if now.Sub(m.LastUsedAt) < useEvery {
+		return
+	}
+	s.mu.Lock()
+	noted := now.Sub(s.uses[m.ID]) < useEvery
+	if !noted {
+		if s.uses == nil || len(s.uses) >= 10_000 {
+			s.uses = map[string]time.Time{}
+		}
+		s.uses[m.ID] = now
+	}
+	s.mu.Unlock()
+	if noted {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.Store.Mappings().SetUsed(ctx, m.ID, now, now.Add(-useEvery)) != nil {
+		s.mu.Lock()
+		delete(s.uses, m.ID) // the next one tries again
+		s.mu.Unlock()
+	}
 }
 
 // usable says why a mapping may not be used.
@@ -149,7 +178,7 @@ func (s *Mappings) establish(ctx context.Context, a Actor, o Opened, have *Mappi
 	if have != nil {
 		m = *have
 	}
-	m.PlatformUserID, m.How, m.State, m.Candidates, m.LastUsedAt = f.userID, f.how, MappingActive, f.candidates, s.Clock()
+	m.PlatformUserID, m.How, m.State, m.Candidates, m.LinkedAt = f.userID, f.how, MappingActive, f.candidates, s.Clock()
 	event := "mapping.created"
 	if f.userID == "" {
 		m.State, event = MappingConflict, "mapping.conflict"
@@ -158,7 +187,7 @@ func (s *Mappings) establish(ctx context.Context, a Actor, o Opened, have *Mappi
 }
 
 func (s *Mappings) blank(a Actor, in Integration) Mapping {
-	return Mapping{Row: Row{ID: NewID("map"), HubID: in.HubID}, IntegrationID: in.ID, ParticipantID: a.ParticipantID, LastUsedAt: s.Clock()}
+	return Mapping{Row: Row{ID: NewID("map"), HubID: in.HubID}, IntegrationID: in.ID, ParticipantID: a.ParticipantID, LinkedAt: s.Clock(), LastUsedAt: s.Clock()}
 }
 
 // write inserts m, or updates have to m, with its event; when somebody else was first, theirs is given.
@@ -166,6 +195,17 @@ func (s *Mappings) write(ctx context.Context, have *Mapping, m Mapping, event st
 	row := m
 	err := s.Store.Tx(ctx, func(tx Tx) error {
 		row = m
+		event := event
+		if row.State == MappingActive {
+			taken, err := claimed(ctx, tx, row)
+			if err != nil {
+				return err
+			}
+			if taken {
+				row.Candidates, row.PlatformUserID, row.State = []string{row.PlatformUserID}, "", MappingConflict
+				event = "mapping.conflict"
+			}
+		}
 		put := tx.Mappings().Insert
 		if have != nil {
 			put = tx.Mappings().Update
@@ -184,6 +224,32 @@ func (s *Mappings) write(ctx context.Context, have *Mapping, m Mapping, event st
 	return row, err
 }
 
+// claimed tells whether somebody else of the hub is the platform user already: two people with one
+// e-mail address, of whom an administrator has to say who is who. The lock lets one of two at once see the other.
+func claimed(ctx context.Context, tx Tx, m Mapping) (bool, error) {
+	in, err := tx.Integrations().Lock(ctx, m.IntegrationID)
+	if err != nil {
+		return false, err
+	}
+	all, err := tx.Mappings().OfUser(ctx, in, m.PlatformUserID)
+	if err != nil {
+		return false, err
+	}
+	for _, x := range all {
+		if x.HubID != m.HubID || x.ParticipantID == m.ParticipantID || x.State != MappingActive {
+			continue
+		}
+		p, err := tx.Participants().Get(ctx, Scope(x.HubID), x.ParticipantID)
+		if err == nil && p.ErasedAt == nil {
+			return true, nil
+		}
+		if err != nil && CodeOf(err) != NotFound {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 func mappingData(m Mapping) map[string]any {
 	return map[string]any{"state": m.State, "how": m.How, "platform_user_id": m.PlatformUserID, "participant_id": m.ParticipantID}
 }
@@ -198,239 +264,4 @@ func (s *Mappings) Mine(ctx context.Context, a Actor, integrationID string) (Map
 		return Mapping{}, mappingNotFound()
 	}
 	return m, err
-}
-
-// List shows an admin the hub's mappings, newest first; when state is empty, conflicts before all others.
-func (s *Mappings) List(ctx context.Context, a Actor, state MappingState, w Slice) ([]Mapping, error) {
-	if err := adminOnly(a, ScopeMappingsAdmin); err != nil {
-		return nil, err
-	}
-	scope, table := Scope(a.HubID), s.Store.Mappings()
-	if state != "" {
-		return table.List(ctx, scope, state, w)
-	}
-	if w.Limit <= 0 || w.Limit > 500 {
-		w.Limit = 100
-	}
-	inConflicts := w.After == ""
-	if !inConflicts {
-		last, err := table.Get(ctx, scope, w.After)
-		if err != nil && CodeOf(err) != NotFound {
-			return nil, err
-		}
-		inConflicts = err == nil && last.State == MappingConflict
-	}
-	out := []Mapping{}
-	if inConflicts {
-		page, err := table.List(ctx, scope, MappingConflict, w)
-		if err != nil || len(page) == w.Limit {
-			return page, err
-		}
-		out, w.After = append(out, page...), ""
-	}
-	for {
-		page, err := table.List(ctx, scope, "", w)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range page {
-			if m.State != MappingConflict {
-				if out = append(out, m); len(out) == w.Limit {
-					return out, nil
-				}
-			}
-		}
-		if len(page) < w.Limit {
-			return out, nil
-		}
-		w.After = page[len(page)-1].ID
-	}
-}
-
-// Link sets a mapping by hand, which also resolves a conflict. On a pending mapping the proposed
-// user id (or an empty one) approves it: the user is then found or made as on first use. Version as
-// in Integrations.Save.
-func (s *Mappings) Link(ctx context.Context, a Actor, id string, version int64, platformUserID string) (Mapping, error) {
-	m, err := s.forAdmin(ctx, a, id, version)
-	if err != nil {
-		return Mapping{}, err
-	}
-	platformUserID = strings.TrimSpace(platformUserID)
-	if m.State == MappingPending && (platformUserID == "" || platformUserID == m.PlatformUserID) {
-		return s.approve(ctx, a, m)
-	}
-	if !validUserID(platformUserID) {
-		return Mapping{}, E(Invalid, "platform_user_id", "This cannot be a Kaltura user id.").At("/platform_user_id").
-			Next("Copy the user id from the KMC under Administration → Users, at most %d characters.", maxUserID)
-	}
-	if platformUserID, err = s.existing(ctx, a, platformUserID); err != nil {
-		return Mapping{}, err
-	}
-	from := m.PlatformUserID
-	m.PlatformUserID, m.How, m.State, m.Candidates = platformUserID, MappedManual, MappingActive, nil
-	return s.change(ctx, a, m, "mapping.linked", map[string]any{"from": from, "to": platformUserID})
-}
-
-// existing gives a platform user's id as the platform writes it, or refuses one that does not exist or
-// is blocked: a typing error would otherwise give somebody an empty account or, later, another person's.
-func (s *Mappings) existing(ctx context.Context, a Actor, id string) (string, error) {
-	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
-	if err != nil {
-		return "", err
-	}
-	prov, can := o.Platform.(Provisioner)
-	if !can {
-		return id, nil
-	}
-	u, err := prov.User(ctx, id)
-	switch {
-	case CodeOf(err) == NotFound:
-		return "", E(Invalid, "platform_user_unknown", "The Kaltura account has no user with this id.").At("/platform_user_id").
-			Next("Copy the user id from the KMC under Administration → Users, or create the user there first.")
-	case CodeOf(err) == Forbidden:
-		return id, nil // a USER-type App Token cannot ask; the admin knows
-	case err == nil && !u.Active:
-		return "", E(Invalid, "platform_user_blocked", "This Kaltura user is blocked or deleted.").At("/platform_user_id").
-			Next("Activate the user in the KMC, or choose another one.")
-	case err != nil:
-		return "", err
-	}
-	return u.ID, nil
-}
-
-func (s *Mappings) approve(ctx context.Context, a Actor, m Mapping) (Mapping, error) {
-	p, err := s.Store.Participants().Get(ctx, Scope(a.HubID), m.ParticipantID)
-	if err != nil {
-		return Mapping{}, err
-	}
-	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
-	if err != nil {
-		return Mapping{}, err
-	}
-	if o.Integration.ID != m.IntegrationID {
-		return Mapping{}, mappingNotFound()
-	}
-	m, err = s.establish(ctx, p.actor(), o, &m)
-	if err != nil {
-		return Mapping{}, err
-	}
-	return m, s.Store.Tx(ctx, func(tx Tx) error { return audit(ctx, tx, a, "mapping.approved", m.ID, mappingData(m)) })
-}
-
-// Unlink cuts a mapping; it is not made anew by itself.
-func (s *Mappings) Unlink(ctx context.Context, a Actor, id string, version int64) (Mapping, error) {
-	m, err := s.forAdmin(ctx, a, id, version)
-	if err != nil {
-		return Mapping{}, err
-	}
-	m.State = MappingUnlinked
-	return s.change(ctx, a, m, "mapping.unlinked", map[string]any{"from": m.PlatformUserID})
-}
-
-func (s *Mappings) forAdmin(ctx context.Context, a Actor, id string, version int64) (Mapping, error) {
-	if err := adminOnly(a, ScopeMappingsAdmin); err != nil {
-		return Mapping{}, err
-	}
-	m, err := s.Store.Mappings().Get(ctx, Scope(a.HubID), id)
-	if CodeOf(err) == NotFound {
-		return Mapping{}, mappingNotFound()
-	}
-	if err == nil && m.Version != version {
-		return Mapping{}, stale()
-	}
-	return m, err
-}
-
-func (s *Mappings) change(ctx context.Context, a Actor, m Mapping, event string, data map[string]any) (Mapping, error) {
-	row := m
-	err := s.Store.Tx(ctx, func(tx Tx) error {
-		row = m
-		if err := tx.Mappings().Update(ctx, &row); err != nil {
-			if CodeOf(err) == Conflict {
-				return stale()
-			}
-			return err
-		}
-		if err := audit(ctx, tx, a, event, row.ID, data); err != nil {
-			return err
-		}
-		return s.Events.Append(ctx, tx, row.HubID, row.ParticipantID, event, row.ID, mappingData(row))
-	})
-	return row, err
-}
-
-func mappingNotFound() *Error {
-	return E(NotFound, "mapping_not_found", "There is no such mapping.").Next("Load the list again.")
-}
-
-// found is who somebody is on a platform; an empty userID means that it is not certain.
-type found struct {
-	userID     string
-	how        MappingHow
-	candidates []string
-}
-
-// findUser finds or makes the platform user of a person with a verified e-mail.
-func findUser(ctx context.Context, o Opened, a Actor) (found, error) {
-	email := strings.TrimSpace(a.Email)
-	prov, can := o.Platform.(Provisioner)
-	if o.Integration.MatchBy == MatchUserID {
-		return findByID(ctx, prov, email)
-	}
-	if !can {
-		return found{}, E(Internal, "no_provisioner", "This platform cannot look up users.").Next("Ask an administrator to match people by user id.")
-	}
-	users, err := prov.FindUsers(ctx, email)
-	if err != nil {
-		return found{}, err
-	}
-	switch len(users) {
-	case 0:
-		return makeUser(ctx, prov, email, a.Name)
-	case 1:
-		return found{userID: users[0].ID, how: MappedMatched}, nil
-	}
-	f := found{how: MappedMatched}
-	for _, u := range users {
-		f.candidates = append(f.candidates, u.ID)
-	}
-	slices.Sort(f.candidates)
-	return f, nil
-}
-
-// findByID takes the e-mail as the user id. Whether it exists can only be asked with a token that
-// may look up users; else the platform makes the user with their first upload.
-func findByID(ctx context.Context, prov Provisioner, email string) (found, error) {
-	if prov != nil {
-		users, err := prov.FindUsers(ctx, email)
-		if c := CodeOf(err); c == Unavailable || c == RateLimited {
-			return found{}, err
-		}
-		for _, u := range users {
-			if strings.EqualFold(u.ID, email) {
-				return found{userID: u.ID, how: MappedMatched}, nil
-			}
-		}
-	}
-	if !validUserID(email) {
-		return found{how: MappedMatched}, nil // an administrator links them
-	}
-	return found{userID: strings.ToLower(email), how: MappedProvisioned}, nil
-}
-
-// makeUser makes a user. One with the same id may exist although the search by e-mail did not give
-// it: without an e-mail, not indexed yet, blocked, or somebody else's.
-func makeUser(ctx context.Context, prov Provisioner, email, name string) (found, error) {
-	first, last := splitName(name, email)
-	u, created, err := prov.CreateUser(ctx, PlatformUser{ID: userIDFor(email), Email: email, FirstName: first, LastName: last, Active: true})
-	switch {
-	case err != nil:
-		return found{}, err
-	case created:
-		return found{userID: u.ID, how: MappedProvisioned}, nil
-	case !u.Active, u.Email != "" && !strings.EqualFold(u.Email, email):
-		return found{how: MappedMatched, candidates: []string{u.ID}}, nil
-	default:
-		return found{userID: u.ID, how: MappedMatched}, nil
-	}
 }

@@ -61,7 +61,7 @@ func TestFirstUseRaces(t *testing.T) {
 		if n := len(w.users()); n != before+1 {
 			t.Errorf("%d users were made", n-before)
 		}
-		all, err := w.mappings.List(t.Context(), w.hub.Admin, "", gateway.Slice{Limit: 50})
+		all, err := w.mappings.List(t.Context(), w.hub.Admin, gateway.MappingFilter{}, gateway.Slice{Limit: 50})
 		if err != nil || len(all) != 1 || all[0].How != gateway.MappedProvisioned && all[0].How != gateway.MappedMatched {
 			t.Errorf("%+v, %v", all, err)
 		}
@@ -128,19 +128,19 @@ func TestResolveOutcomes(t *testing.T) {
 	// Conflicts come first in the list, also across pages.
 	var states []gateway.MappingState
 	for after := ""; ; {
-		page, err := w.mappings.List(ctx, w.hub.Admin, "", gateway.Slice{After: after, Limit: 1})
+		page, err := w.mappings.List(ctx, w.hub.Admin, gateway.MappingFilter{}, gateway.Slice{After: after, Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(page) == 0 {
 			break
 		}
-		states, after = append(states, page[0].State), page[0].ID
+		states, after = append(states, page[0].State), page[0].Cursor()
 	}
 	if !slices.Equal(states, []gateway.MappingState{gateway.MappingConflict, gateway.MappingConflict, gateway.MappingActive}) {
 		t.Error(states)
 	}
-	_, err = w.mappings.List(ctx, w.hub.Ada, "", gateway.Slice{Limit: 1})
+	_, err = w.mappings.List(ctx, w.hub.Ada, gateway.MappingFilter{}, gateway.Slice{Limit: 1})
 	gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
 
 	// An admin resolves it, with the version they saw.
@@ -201,7 +201,7 @@ func TestMappingModes(t *testing.T) {
 	if len(w.users()) != users {
 		t.Error("a user was made before the approval")
 	}
-	wait, err := w.mappings.List(ctx, w.hub.Admin, gateway.MappingPending, gateway.Slice{Limit: 10})
+	wait, err := w.mappings.List(ctx, w.hub.Admin, gateway.MappingFilter{States: []gateway.MappingState{gateway.MappingPending}}, gateway.Slice{Limit: 10})
 	if err != nil || len(wait) != 1 || wait[0].PlatformUserID != "ada@example.org" {
 		t.Fatal(wait, err)
 	}
@@ -254,13 +254,69 @@ func TestLastUseIsWrittenHourly(t *testing.T) {
 		}
 		return m
 	}
+	use()
 	first := use()
 	w.clock.Add(59 * time.Minute)
-	if m := use(); m.Version != first.Version {
+	if m := use(); !m.LastUsedAt.Equal(first.LastUsedAt) {
 		t.Error("written too often")
 	}
 	w.clock.Add(time.Minute)
-	if m := use(); !m.LastUsedAt.Equal(w.clock.Now()) {
-		t.Error("not written:", m.LastUsedAt)
+	if m := use(); !m.LastUsedAt.Equal(w.clock.Now()) || m.Version != first.Version {
+		t.Error("not written, or an admin's version is worth nothing any more:", m.LastUsedAt, m.Version)
 	}
+	// Another process that read the mapping before does not write it again.
+	if err := w.db.Mappings().SetUsed(t.Context(), first.ID, w.clock.Now().Add(time.Second), w.clock.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if m := use(); !m.LastUsedAt.Equal(w.clock.Now()) {
+		t.Error("written twice:", m.LastUsedAt)
+	}
+}
+
+// Two people who claim one address are not both the Kaltura user that has it: the second waits for an
+// administrator, also when both come at once, and from any path an address that is not verified counts for nothing.
+func TestTwoPeopleWithOneAddress(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.connect(gateway.VisibilityShared)
+		hubs := &gateway.Hubs{Store: db, Clock: w.clock.Now}
+		join := func(subject string, verified bool) gateway.Actor {
+			t.Helper()
+			id := gatewaytest.Identity("twin", "north", gateway.PlanEnterprise, gateway.RoleParticipant)
+			id.Subject, id.EmailVerified = subject, verified
+			b, err := hubs.SignIn(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return gatewaytest.ActorIn(t, db, b[0].Participant)
+		}
+		resolve := func(a gateway.Actor) error {
+			o, err := w.integrations.OpenFor(t.Context(), a.HubID, true)
+			if err != nil {
+				return err
+			}
+			_, err = w.mappings.Resolve(t.Context(), a, o)
+			return err
+		}
+		gatewaytest.Want(t, resolve(join("sub-unverified", false)), gateway.Forbidden, "email_unverified")
+		one, two := join("sub-one", true), join("sub-two", true)
+		errs := make(chan error, 2)
+		for _, a := range []gateway.Actor{one, two} {
+			go func() { errs <- resolve(a) }()
+		}
+		good, conflicts := 0, 0
+		for range 2 {
+			switch err := <-errs; {
+			case err == nil:
+				good++
+			case gateway.IsReason(err, "mapping_conflict"):
+				conflicts++
+			default:
+				t.Error(err)
+			}
+		}
+		if good != 1 || conflicts != 1 {
+			t.Fatalf("%d are the user, %d wait", good, conflicts)
+		}
+	})
 }

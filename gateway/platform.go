@@ -109,6 +109,17 @@ type Looker interface {
 	Look(ctx context.Context, ids []string) ([]Media, error)
 }
 
+// Reowner is a platform whose entries can be given to another user. It needs an administrator's
+// right: Forbidden without.
+type Reowner interface {
+	// OwnedBy gives a page of the ids of the entries that a user owns, in whatever state, and how many
+	// there are; cursor "" = the first page, next "" = the last. New entries may be listed late.
+	OwnedBy(ctx context.Context, userID, cursor string) (ids []string, next string, total int, err error)
+	// Reown gives an entry of one user to another, who must exist. Harmless when it is the other's
+	// already. Conflict with reason "owner_changed" when it belongs to somebody else by now.
+	Reown(ctx context.Context, id, from, to string) error
+}
+
 // Account is an integration with its secret in clear, for the adapter only.
 type Account struct {
 	// SavedAt says when these values were saved; zero for a trial of values that are not. Of the saved

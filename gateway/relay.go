@@ -253,7 +253,7 @@ func (r *Relay) round(ctx context.Context, s *sender) error {
 		return errRelayOver
 	case err != nil:
 		return err
-	case u.State != UploadReceiving && u.State != UploadIngesting, u.Replica != r.replica:
+	case u.State != UploadReceiving && u.State != UploadIngesting, u.Replica != r.replica, u.Target == TargetLibrary:
 		return errRelayOver
 	}
 	return r.send(ctx, s, &u, false)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"isthmus/gateway/gatewaytest"
 	"isthmus/integrations"
 	"isthmus/media"
+	"isthmus/outbound"
 	"isthmus/secrets"
 	"isthmus/store"
 )
@@ -101,6 +103,9 @@ func newSite(t testing.TB, db *store.DB, o siteOptions) *site {
 		Store: db, Clock: now, Tickets: tickets, Assets: s.assets, Events: s.events,
 		Catalog: &gateway.Catalog{Integrations: s.ins, Mappings: maps, Clock: now},
 	}
+	s.library.Uploads, s.uploads.Blobs, s.library.Sealer = s.uploads, s.blobs, s.keys
+	s.library.Fetcher = outbound.NewSource(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	s.library.BaseURL = "https://isthmus.example"
 	s.assets.Settled = map[string]func(context.Context, gateway.Asset) error{gateway.OwnerLibraryItem: s.library.AssetChanged}
 	s.jobs = &gateway.Jobs{Store: db, Clock: now, Events: s.events, Assets: s.assets}
 	s.house = gatewaytest.NewHouse(t, db, now, "north", o.Plan)

@@ -79,6 +79,9 @@ func (s *Spherical) Scan(ctx context.Context, a Actor) (SphericalState, error) {
 		}
 		if !u.Scan.underWay() { // else it waits for the platform: asked for, it goes on at once
 			u.Scan = SphericalScan{AskedAt: s.ins().Clock()}
+			if err := audit(ctx, tx, a, "spherical.scan", in.ID, map[string]any{}); err != nil {
+				return err
+			}
 		}
 		return tx.Enqueue(ctx, ScanSpherical{in.ID}, Sooner(s.ins().Clock()))
 	})

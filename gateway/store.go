@@ -44,8 +44,19 @@ type Slice struct {
 type Tables interface {
 	Hubs() HubTable
 	Participants() ParticipantTable
-	Sessions() ExpiringRows[Session]
-	Clients() Rows[Client]
+	Sessions() SessionTable
+	IdentityProviders() IdentityProviderTable
+	Erasures() ErasureTable
+	Operators() OperatorTable
+	Setups() Rows[Setup]
+	Clients() ClientTable
+	Grants() GrantTable
+	AuthorizationRequests() ExpiringRows[AuthorizationRequest]
+	AuthorizationCodes() ExpiringRows[AuthorizationCode]
+	TokenFamilies() ExpiringRows[TokenFamily]
+	RefreshTokens() ExpiringRows[RefreshToken]
+	DeviceCodes() DeviceTable
+	SpentTokens() ExpiringRows[SpentToken]
 	Keys() KeyTable
 	Integrations() IntegrationTable
 	Health() HealthTable
@@ -53,14 +64,19 @@ type Tables interface {
 	Deliveries() DeliveryTable
 	Invites() ExpiringRows[Invite]
 	Mappings() MappingTable
+	MappingRuns() MappingRunTable
 	Uploads() UploadTable
 	Library() LibraryTable
+	Spaces() SpacesTable
+	Sync() SyncTable
 	Assets() AssetTable
 	Jobs() JobTable
 	Events() EventTable
 	Audit() AuditTable
 	Upkeeps() UpkeepTable
 	Spherical() SphericalTable
+	IdempotencyKeys() IdempotencyTable
+	Limits() LimitTable
 }
 
 // Store is the database. Safe for concurrent use.
@@ -116,6 +132,8 @@ type KeyTable interface {
 type HubTable interface {
 	Rows[Hub]
 	ByExternal(ctx context.Context, issuer, externalID string) (Hub, error)
+	// List gives the hubs of the installation; text searches the name and the external id.
+	List(ctx context.Context, text string, w Slice) ([]Hub, error)
 	// ReserveUpload locks the hub's row for the rest of the transaction and gives the bytes that
 	// its unfinished uploads have reserved, so that two creators cannot both take the last of the quota.
 	ReserveUpload(ctx context.Context, hubID string) (reserved int64, err error)
@@ -126,6 +144,35 @@ type ParticipantTable interface {
 	Rows[Participant]
 	BySubject(ctx context.Context, s Scope, issuer, subject string) ([]Participant, error)
 	List(ctx context.Context, s Scope, w Slice) ([]Participant, error)
+}
+
+// SessionTable holds signed-in browsers.
+type SessionTable interface {
+	ExpiringRows[Session]
+	OfPerson(ctx context.Context, issuer, subject string) ([]Session, error)
+	// Subjects gives whose sessions belong to a session of the identity provider.
+	Subjects(ctx context.Context, issuer, sid string) ([]string, error)
+	// End deletes a person's sessions; with a sid only those of that session of the identity provider.
+	End(ctx context.Context, issuer, subject, sid string) error
+}
+
+// IdentityProviderTable holds the identity providers that operators added.
+type IdentityProviderTable interface {
+	Rows[IdentityProvider]
+	All(ctx context.Context) ([]IdentityProvider, error)
+	// ByIssuer gives NotFound when there is none.
+	ByIssuer(ctx context.Context, issuer string) (IdentityProvider, error)
+}
+
+// ErasureTable holds what was asked to be erased.
+type ErasureTable interface {
+	Rows[Erasure]
+	// Unfinished gives those of all hubs that are not done.
+	Unfinished(ctx context.Context, w Slice) ([]Erasure, error)
+	// Count tells how many rows of each kind name a participant.
+	Count(ctx context.Context, hubID, participantID string) (map[string]int64, error)
+	// Forget deletes what names a participant and does not go with their row, and tells how many.
+	Forget(ctx context.Context, hubID, participantID string) (map[string]int64, error)
 }
 
 // IntegrationTable holds integrations.
@@ -181,10 +228,21 @@ type DeliveryTable interface {
 	List(ctx context.Context, endpointID string, w Slice) ([]WebhookDelivery, error)
 	// Unfinished gives those of all hubs that are to be tried, perhaps again.
 	Unfinished(ctx context.Context, w Slice) ([]WebhookDelivery, error)
+	// OfEvents gives those of an endpoint that are about one of the events, the newest 500.
+	OfEvents(ctx context.Context, endpointID string, eventIDs []string) ([]WebhookDelivery, error)
 	// Waiting gives those of an endpoint that are to be tried, the newest 500.
 	Waiting(ctx context.Context, endpointID string) ([]WebhookDelivery, error)
 	// Trim deletes what was made before a time and tells how many.
 	Trim(ctx context.Context, before time.Time) (int64, error)
+}
+
+// IdempotencyTable holds the requests with an Idempotency-Key. Update writes all columns.
+type IdempotencyTable interface {
+	ExpiringRows[IdempotencyKey]
+	// Prolong moves busy_until of an owner's row, whatever the version.
+	Prolong(ctx context.Context, id, owner string, until time.Time) error
+	// Release deletes an owner's row. Harmless when it is somebody else's by now.
+	Release(ctx context.Context, id, owner string) error
 }
 
 // HealthTable is the history of the connections' health.
@@ -200,11 +258,38 @@ type HealthTable interface {
 	Trim(ctx context.Context, before time.Time) (int64, error)
 }
 
-// MappingTable holds mappings.
+// MappingTable holds mappings. Own setter: last_used_at.
 type MappingTable interface {
 	Rows[Mapping]
 	ByParticipant(ctx context.Context, integrationID, participantID string) (Mapping, error)
-	List(ctx context.Context, s Scope, state MappingState, w Slice) ([]Mapping, error)
+	// List gives mappings with their people, conflicts first, then newest first. Slice.After is a
+	// MappedPerson.Cursor().
+	List(ctx context.Context, s Scope, f MappingFilter, w Slice) ([]MappedPerson, error)
+	// SetUsed notes when a mapping was used, whatever the version; not when that was noted since.
+	SetUsed(ctx context.Context, id string, at, unlessSince time.Time) error
+	// OfUser gives the mappings of an account that name a user, in whichever hub.
+	OfUser(ctx context.Context, in Integration, platformUserID string) ([]Mapping, error)
+	// People gives those of the participants that are in the scope.
+	People(ctx context.Context, s Scope, ids []string) (map[string]Participant, error)
+}
+
+// MappingRunTable holds long work on mappings.
+type MappingRunTable interface {
+	Rows[MappingRun]
+	// List gives those of a hub, or of one mapping, newest first.
+	List(ctx context.Context, s Scope, kind MappingRunKind, mappingID string, w Slice) ([]MappingRun, error)
+	// Add adds an item unless the run has one of the same subject.
+	Add(ctx context.Context, it *MappingRunItem) error
+	// Items gives a run's items by outcome (all when none is given), in the order of their ids.
+	Items(ctx context.Context, runID string, outcomes []string, w Slice) ([]MappingRunItem, error)
+	// Settle writes an item's outcome.
+	Settle(ctx context.Context, it *MappingRunItem) error
+	// Counts counts a run's items by outcome.
+	Counts(ctx context.Context, runID string) (map[string]int, error)
+	// Unfinished gives those of all hubs that are not over.
+	Unfinished(ctx context.Context, w Slice) ([]MappingRun, error)
+	// Trim deletes the dry runs from before a time.
+	Trim(ctx context.Context, before time.Time) error
 }
 
 // UploadTable holds uploads.
@@ -243,6 +328,18 @@ type LibraryTable interface {
 	List(ctx context.Context, a Actor, text string, types []MediaType, w Slice) ([]LibraryItem, error)
 }
 
+// SpacesTable holds what there is of the spaces platform's own media beside the items.
+type SpacesTable interface {
+	// ByExternal gives the item that a client registered under its own id. NotFound otherwise.
+	ByExternal(ctx context.Context, hubID, clientID, externalID string) (LibraryItem, error)
+	// SetMark notes what the bytes at an item's address are known by, whatever the version.
+	SetMark(ctx context.Context, id, mark string) error
+	// Acknowledge notes that a client has taken an item over; the first time counts.
+	Acknowledge(ctx context.Context, it LibraryItem, clientID string, at time.Time) error
+	// Acknowledged tells when a client acknowledged which of the items.
+	Acknowledged(ctx context.Context, clientID string, itemIDs []string) (map[string]time.Time, error)
+}
+
 // AssetTable holds assets.
 type AssetTable interface {
 	Rows[Asset]
@@ -271,17 +368,15 @@ type EventTable interface {
 	// Since gives events after seq that the actor may see (see MaySee), oldest first. An event is seen only
 	// when all lower seqs of committed events are, so that a listener that remembers the last seq misses none.
 	Since(ctx context.Context, a Actor, seq int64, limit int) ([]Event, error)
+	// Between gives a hub's events of a time after seq, oldest first.
+	Between(ctx context.Context, hubID string, from, to time.Time, seq int64, limit int) ([]Event, error)
+	// First gives the lowest seq that is still kept, 0 when empty.
+	First(ctx context.Context) (int64, error)
 	// Trim deletes the oldest events from before a time, n at most, and tells how many. The newest one
 	// always stays, so that Last goes on from there.
 	Trim(ctx context.Context, before time.Time, n int) (int64, error)
 	// Last gives the highest seq, 0 when empty.
 	Last(ctx context.Context) (int64, error)
-}
-
-// AuditTable is the audit log.
-type AuditTable interface {
-	Insert(ctx context.Context, r *AuditRecord) error
-	List(ctx context.Context, s Scope, w Slice) ([]AuditRecord, error)
 }
 
 // retryConflict runs f again when somebody else was first, which a second look settles.

@@ -26,6 +26,12 @@ func (u *Upload) clear() {
 	u.ErrorCode, u.ErrorText, u.NextStep, u.WaitingSince = "", "", "", nil
 }
 
+// Where a file goes.
+const (
+	TargetKaltura = ""
+	TargetLibrary = "library" // to wait here until the spaces platform registers it
+)
+
 // Upload is one file on its way in, whatever the path.
 type Upload struct {
 	Row
@@ -38,6 +44,8 @@ type Upload struct {
 	Tags          []string    `bun:"tags"` // stored as JSON
 	ContentType   string      `bun:"content_type"`
 	Size          int64       `bun:"size"`
+	Target        string      `bun:"target"`
+	ItemID        string      `bun:"item_id"`     // own library item that it became (TargetLibrary) or carries to Kaltura
 	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`
 	Received      int64       `bun:"received"` // contiguous durable bytes when last looked at; Staging is the truth

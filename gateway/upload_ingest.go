@@ -69,6 +69,11 @@ func (s *Uploads) leave(id string) {
 }
 
 func (s *Uploads) ingest(ctx context.Context, u Upload) error {
+	if u.fromItem() {
+		if err := s.stageItem(ctx, u); err != nil {
+			return err
+		}
+	}
 	if u.Inspection.Type == "" {
 		in, err := s.Pipeline.Inspect(ctx, Source{Staged: u.ID}, u.Name)
 		if err != nil {
@@ -352,8 +357,8 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 	}
 	age := s.Clock().Sub(u.UpdatedAt)
 	found := false
-	if u.SHA256 != "" { // finished: the entry was or is being made
-		found, err = s.removeEntry(ctx, u, "")
+	if u.SHA256 != "" && u.Target == TargetKaltura { // finished: the entry was or is being made
+		found, err = s.removeEntry(ctx, u, u.EntryID)
 	}
 	if err == nil {
 		err = s.Relay.Abandon(ctx, u)
@@ -372,7 +377,7 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 		slog.InfoContext(ctx, "upload left behind on the platform", "upload", id, "error", err)
 		return nil
 	}
-	if err == nil && u.SHA256 != "" && !found && age < indexLag {
+	if err == nil && u.SHA256 != "" && u.Target == TargetKaltura && !found && age < indexLag {
 		return &Snooze{grown(age, 5*time.Second, indexLag)}
 	}
 	return err
@@ -439,7 +444,7 @@ func (s *Uploads) sweepStaged(ctx context.Context) error {
 		if err != nil && CodeOf(err) != NotFound {
 			return err
 		}
-		if err == nil && (!u.State.Done() || u.State == UploadFailed && now.Before(u.ExpiresAt)) {
+		if err == nil && (!u.State.Done() || (u.State == UploadFailed || u.Target == TargetLibrary && u.State == UploadReady) && now.Before(u.ExpiresAt)) {
 			continue
 		}
 		if err = s.Staging.Remove(ctx, id); err != nil {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +22,7 @@ const (
 	lookEvery     = 250 * time.Millisecond
 	progressEvery = 500 * time.Millisecond
 	receivedEvery = time.Second
+	outEvery      = time.Second // how long somebody who was suspended can go on sending
 )
 
 // begin lets one writer in. Two at once would write the same range and waste each other's bytes.
@@ -103,17 +105,41 @@ func (s *Uploads) Write(ctx context.Context, a Actor, id string, offset int64, r
 			Next("Ask for the offset and go on from there.")
 	}
 	// A long body becomes durable step by step; the relay and the listeners hear of it on the way.
+	wctx, shut := context.WithCancelCause(wctx)
+	defer shut(nil)
+	looked := time.Now()
 	stop := every(wctx, lookEvery, func(ctx context.Context) bool {
 		s.arrived(ctx, u)
+		if time.Since(looked) >= outEvery {
+			looked = time.Now()
+			if s.out(ctx, u) {
+				shut(errOut)
+			}
+		}
 		return true
 	})
 	n, err := s.Staging.WriteAt(wctx, id, offset, &stoppable{wctx, r})
 	stop()
+	if err != nil && context.Cause(wctx) == errOut {
+		return n, hubNotFound() // what arrived is kept: reinstated, the person goes on from there
+	}
 	s.arrived(context.WithoutCancel(ctx), u)
 	if err != nil && wctx.Err() != nil && ctx.Err() == nil { // stopped by Cancel, not by the client
 		return n, E(Conflict, "upload_cancelled", "The upload was cancelled; its bytes are gone.").Next("Start the upload again.")
 	}
 	return n, err
+}
+
+// errOut ends a write of somebody who was suspended meanwhile.
+var errOut = errors.New("suspended")
+
+// out tells whether the upload's person may no longer send.
+func (s *Uploads) out(ctx context.Context, u Upload) bool {
+	if u.ParticipantID == "" {
+		return false
+	}
+	p, err := s.Store.Participants().Get(ctx, Scope(u.HubID), u.ParticipantID)
+	return CodeOf(err) == NotFound || err == nil && p.SuspendedAt != nil
 }
 
 // stoppable ends a reader when its context does.
@@ -126,7 +152,11 @@ func (s *stoppable) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.r.Read(p)
+	n, err := s.r.Read(p)
+	if cerr := s.ctx.Err(); cerr != nil { // what came after the end is not taken
+		return 0, cerr
+	}
+	return n, err
 }
 
 // arrived passes on how far an upload is: to the relay always, to row and listeners seldom.
@@ -213,8 +243,15 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 			return err
 		}
 		now := s.Clock()
+		if u.Target == TargetLibrary { // that is all: it waits to be registered
+			u.State, u.SHA256, u.FinishedAt, u.Progress, u.ExpiresAt = UploadReady, have, &now, 1, now.Add(s.Life)
+			return s.tell(ctx, tx, *u, "upload.ready")
+		}
 		u.State, u.SHA256, u.FinishedAt, u.Progress = UploadIngesting, have, &now, 0
 		if err := tx.Enqueue(ctx, IngestUpload{UploadID: id}); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, a, "upload.finish", id, map[string]any{"size": u.Size, "sha256": have}); err != nil {
 			return err
 		}
 		return s.tell(ctx, tx, *u, "upload.finished")

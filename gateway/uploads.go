@@ -17,6 +17,7 @@ type Uploads struct {
 	Mappings     *Mappings
 	Events       *Events
 	Relay        *Relay
+	Blobs        Blobs  // where own items lie that are sent to Kaltura
 	Lanes        *Lanes // one for all services; nil = no limits
 	Replica      string
 	Life         time.Duration                 // 30 days
@@ -42,6 +43,7 @@ type NewUpload struct {
 	ContentType              string
 	Size                     int64
 	Fingerprint              string
+	Target                   string
 }
 
 // Create checks name, type, size, plan, mapping and quota, reserves the bytes and makes the upload.
@@ -53,20 +55,18 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 	if err != nil {
 		return Upload{}, err
 	}
-	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
+	var o Opened // stays empty for a file that does not go to Kaltura
+	if n.Target == TargetLibrary {
+		err = registrar(a)
+	} else {
+		o, err = s.admit(ctx, a)
+	}
 	if err != nil {
-		return Upload{}, err
-	}
-	if a.Machine() && o.Integration.Visibility == VisibilityOwn {
-		return Upload{}, E(Forbidden, "machine_own", "The hub shows each person only their own media, and this client acts for no person.").
-			Next("Exchange the client's token for one that acts for a person.")
-	}
-	if err = s.mapped(ctx, a, o); err != nil {
 		return Upload{}, err
 	}
 	u := Upload{
 		Row: Row{ID: NewID("upl"), HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID,
-		Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
+		Target: n.Target, Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
 		ContentType: n.ContentType, Size: n.Size, Fingerprint: n.Fingerprint,
 		State: UploadReceiving, Replica: s.Replica, ExpiresAt: s.Clock().Add(s.Life),
 	}
@@ -90,7 +90,7 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 			return err
 		}
 		u = row
-		return nil
+		return answered(ctx, tx, row)
 	})
 	if err != nil {
 		_ = s.Staging.Remove(context.WithoutCancel(ctx), u.ID) // else the sweep does it
@@ -128,6 +128,8 @@ func (s *Uploads) check(a Actor, n NewUpload) (tags []string, err error) {
 		return nil, err
 	}
 	switch {
+	case n.Target != TargetKaltura && n.Target != TargetLibrary:
+		return nil, E(Invalid, "target_invalid", "The target of an upload is kaltura or library.").Next("Choose one of them.").At("/target")
 	case n.Size == 0:
 		return nil, E(Invalid, "empty_file", "The file is empty.").Next("Choose a file that has content.").At("/size")
 	case n.Size < 0:
@@ -251,7 +253,9 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 		switch {
 		case u.State == UploadCancelled:
 			return errUnchanged
-		case u.EntryID != "" || u.State == UploadReady:
+		case u.Target == TargetLibrary && u.ItemID != "":
+			return E(Conflict, "upload_used", "This upload has become an item of the library.").Next("Remove the item if you do not want it.")
+		case u.Target != TargetLibrary && (u.EntryID != "" || u.State == UploadReady):
 			return E(Conflict, "already_sent", "The file is in the media platform already.").
 				Next("Delete the entry there if you do not want it.")
 		case u.State == UploadExpired:
@@ -260,6 +264,9 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 		u.State = UploadCancelled
 		u.clear()
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, a, "upload.cancel", id, map[string]any{"size": u.Size}); err != nil {
 			return err
 		}
 		return s.tell(ctx, tx, *u, "upload.cancelled")
@@ -321,6 +328,9 @@ func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error)
 		}
 		moved = u.IntegrationID != o.Integration.ID && u.EntryID == ""
 		u.clear()
+		if err := audit(ctx, tx, a, "upload.retry", id, map[string]any{"size": u.Size}); err != nil {
+			return err
+		}
 		if u.EntryID != "" {
 			u.State = UploadProcessing
 			if err := tx.Enqueue(ctx, WatchUpload{UploadID: id}); err != nil {
@@ -328,7 +338,7 @@ func (s *Uploads) Retry(ctx context.Context, a Actor, id string) (Upload, error)
 			}
 			return s.tell(ctx, tx, *u, "upload.retried")
 		}
-		if !d.Covers(0, u.Size) {
+		if !d.Covers(0, u.Size) && !u.fromItem() {
 			return E(Conflict, "bytes_gone", "The bytes of this upload are no longer here.").Next("Upload the file again.")
 		}
 		u.State, u.IntegrationID = UploadIngesting, o.Integration.ID
@@ -384,6 +394,9 @@ func (u Upload) News() UploadNews {
 }
 
 func (s *Uploads) tell(ctx context.Context, tx Tx, u Upload, typ string) error {
+	if err := s.noteExport(ctx, tx, u); err != nil {
+		return err
+	}
 	return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), typ, u.ID, u.News())
 }
 

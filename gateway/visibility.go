@@ -45,8 +45,12 @@ func DecideItem(a Actor, it LibraryItem) Decision {
 		return Decision{false, "other_hub", "This item belongs to another hub."}
 	case it.Shared:
 		return Decision{true, "shared_item", "It was shared with the hub."}
+	case !a.Machine() && a.ParticipantID == it.ParticipantID && it.Source == SourceSpaces:
+		return Decision{true, "owner", "It is yours in the spaces platform."}
 	case !a.Machine() && a.ParticipantID == it.ParticipantID:
 		return Decision{true, "importer", "You imported it."}
+	case a.Machine() && a.ClientID != "" && a.ClientID == it.ClientID && it.Source == SourceSpaces:
+		return Decision{true, "registrar", "This client registered it."}
 	case a.Machine() && a.ClientID != "" && a.ClientID == it.ClientID && it.ParticipantID == "":
 		return Decision{true, "importer", "This client imported it."}
 	default:

@@ -59,6 +59,11 @@ func TestDecideItem(t *testing.T) {
 	item := func(par, cli string, shared bool) LibraryItem {
 		return LibraryItem{Row: Row{HubID: "hub_1"}, ParticipantID: par, ClientID: cli, Shared: shared}
 	}
+	registered := func(par string, shared bool) LibraryItem {
+		it := item(par, "cli_1", shared)
+		it.Source = SourceSpaces
+		return it
+	}
 	for _, c := range []struct {
 		name   string
 		a      Actor
@@ -77,6 +82,12 @@ func TestDecideItem(t *testing.T) {
 		{"machine, a person's", machine, item("par_ada", "", false), false, "not_importer"},
 		{"machine, what it imported for a person", machine, item("par_ada", "cli_1", false), false, "not_importer"},
 		{"person, a machine's", ada, item("", "cli_1", false), false, "not_importer"},
+		{"registered, its owner", ada, registered("par_ada", false), true, "owner"},
+		{"registered, its client", machine, registered("par_ada", false), true, "registrar"},
+		{"registered, another client", other, registered("par_ada", false), false, "not_importer"},
+		{"registered, another person", admin, registered("par_ada", false), false, "not_importer"},
+		{"registered, shared", admin, registered("par_ada", true), true, "shared_item"},
+		{"registered, nobody at all", Actor{HubID: "hub_1"}, registered("", false), false, "not_importer"},
 		{"nobody at all", Actor{HubID: "hub_1"}, item("par_ada", "", false), false, "not_importer"},
 	} {
 		d := DecideItem(c.a, c.it)

@@ -28,8 +28,10 @@ type WebhookEndpoint struct {
 	Row
 	URL          string       `bun:"url"` // normalised; may hold a secret: for admins of the hub and for the call only
 	Description  string       `bun:"description"`
-	Events       []string     `bun:"events"` // "*", "upload.*" or a type; stored as JSON
-	Secret       Sealed       `bun:"secret"` // "whsec_…"
+	Events       []string     `bun:"events"`           // "*", "upload.*" or a type; stored as JSON
+	Secret       Sealed       `bun:"secret"`           // "whsec_…"
+	OldSecret    Sealed       `bun:"old_secret"`       // signs as well …
+	OldUntil     *time.Time   `bun:"old_secret_until"` // … until then
 	State        WebhookState `bun:"state"`
 	Reason       string       `bun:"reason"` // why it is disabled, one sentence
 	FailingSince *time.Time   `bun:"failing_since"`
@@ -41,6 +43,9 @@ type WebhookEndpoint struct {
 // Place is where the endpoint's secret is sealed.
 func (w WebhookEndpoint) Place() string { return "webhook_endpoints.secret/" + w.ID }
 
+// OldPlace is where the secret before is.
+func (w WebhookEndpoint) OldPlace() string { return "webhook_endpoints.old_secret/" + w.ID }
+
 // Host is where the endpoint is, for others than the hub's admins: path and query are often its secret.
 func (w WebhookEndpoint) Host() string {
 	u, err := url.Parse(w.URL)
@@ -51,30 +56,21 @@ func (w WebhookEndpoint) Host() string {
 }
 
 // wants tells whether an event is sent there.
-func (w WebhookEndpoint) wants(typ string) bool {
-	noun, _, _ := strings.Cut(typ, ".")
-	return slices.Contains(w.Events, "*") || slices.Contains(w.Events, typ) || slices.Contains(w.Events, noun+".*")
-}
-
-// EventTypes are the events that can be asked for.
-var EventTypes = []string{
-	"import.cancelled", "import.copied", "import.failed", "import.ready", "import.requested", "import.started", "import.waiting",
-	"integration.changed", "integration.connected", "integration.degraded", "integration.disconnected", "integration.expiring",
-	"integration.privilege_lost", "integration.privilege_regained", "integration.recovered",
-	"job.cancelled", "job.cancelling", "job.done", "job.failed",
-	"library.changed", "library.remove", "library.share", "library.source_found", "library.source_lost", "library.unshare",
-	"mapping.conflict", "mapping.created", "mapping.linked", "mapping.pending", "mapping.unlinked", "media.tagged",
-	"upload.cancelled", "upload.created", "upload.entry_created", "upload.entry_found", "upload.entry_lost", "upload.expired",
-	"upload.failed", "upload.finished", "upload.ready", "upload.retried", "upload.waiting", "webhook.disabled",
-}
+func (w WebhookEndpoint) wants(typ string) bool { return asksFor(w.Events, typ) }
 
 // Poster calls the receivers of webhooks. Safe for concurrent use.
 type Poster interface {
 	// Check gives an address's normal form, or Invalid when it may not be called.
 	Check(url string) (string, error)
-	// Post sends a body and gives the answer's status, and how long the receiver wants to be left
-	// alone. An error means that nobody answered; its text holds no address.
-	Post(ctx context.Context, url string, header map[string]string, body []byte) (status int, retry time.Duration, _ error)
+	// Post sends a body. An error means that nobody answered; its text holds no address.
+	Post(ctx context.Context, url string, header map[string]string, body []byte) (Posted, error)
+}
+
+// Posted is what a receiver answered.
+type Posted struct {
+	Status int
+	Retry  time.Duration // how long it wants to be left alone; never negative
+	Body   []byte        // its beginning
 }
 
 // Webhooks sends a hub's events to the addresses that its admins name. Use by pointer; safe for
@@ -108,9 +104,7 @@ func (s *Webhooks) Create(ctx context.Context, a Actor, n NewWebhook) (WebhookEn
 	if err := adminOnly(a, ScopeWebhooksAdmin); err != nil {
 		return WebhookEndpoint{}, "", err
 	}
-	var key [32]byte
-	_, _ = rand.Read(key[:]) // never fails
-	secret := Secret(whsec + base64.StdEncoding.EncodeToString(key[:]))
+	secret := newWebhookSecret()
 	w := WebhookEndpoint{Row: Row{ID: NewID("whe"), HubID: a.HubID}, State: WebhookEnabled}
 	if err := s.apply(&w, n); err != nil {
 		return WebhookEndpoint{}, "", err
@@ -132,7 +126,72 @@ func (s *Webhooks) Create(ctx context.Context, a Actor, n NewWebhook) (WebhookEn
 		if err := tx.Webhooks().Insert(ctx, &row); err != nil {
 			return err
 		}
-		return audit(ctx, tx, a, "webhook.create", row.ID, map[string]any{"host": row.Host(), "events": row.Events})
+		if err := audit(ctx, tx, a, "webhook.create", row.ID, map[string]any{"host": row.Host(), "events": row.Events}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, WebhookWithSecret{row, secret})
+	})
+	return row, secret, err
+}
+
+// WebhookWithSecret is an endpoint together with its new secret, for the one answer that shows it.
+type WebhookWithSecret struct {
+	WebhookEndpoint
+	New Secret
+}
+
+func newWebhookSecret() Secret {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return Secret(whsec + base64.StdEncoding.EncodeToString(key[:]))
+}
+
+// maxOverlap is how long the secret before may go on signing: long enough for the slowest roll-out,
+// not for ever.
+const maxOverlap = 7 * 24 * time.Hour
+
+// Rotate gives an endpoint another secret. For the overlap messages are signed with both, so that the
+// receiver can change over without losing one. A secret from before that is dropped; version as in Update.
+func (s *Webhooks) Rotate(ctx context.Context, a Actor, id string, version int64, overlap time.Duration) (WebhookEndpoint, Secret, error) {
+	w, err := s.Get(ctx, a, id)
+	if err != nil {
+		return WebhookEndpoint{}, "", err
+	}
+	if w.Version != version {
+		return WebhookEndpoint{}, "", stale()
+	}
+	if overlap < 0 || overlap > maxOverlap {
+		return WebhookEndpoint{}, "", E(Invalid, "overlap", "The old secret may go on for at most seven days.").Next("Name 0 to 168 hours.").At("/overlap_hours")
+	}
+	secret := newWebhookSecret()
+	old, err := s.Sealer.Open(w.Secret, w.Place())
+	if err != nil {
+		return WebhookEndpoint{}, "", err
+	}
+	w.OldSecret, w.OldUntil = nil, nil
+	if overlap > 0 {
+		until := s.Clock().Add(overlap)
+		w.OldUntil = &until
+		if w.OldSecret, err = s.Sealer.Seal(old, w.OldPlace()); err != nil {
+			return WebhookEndpoint{}, "", AsError(err)
+		}
+	}
+	if w.Secret, err = s.Sealer.Seal(secret, w.Place()); err != nil {
+		return WebhookEndpoint{}, "", AsError(err)
+	}
+	row := w
+	err = s.Store.Tx(ctx, func(tx Tx) error {
+		row = w
+		if err := tx.Webhooks().Update(ctx, &row); err != nil {
+			if CodeOf(err) == Conflict {
+				return stale()
+			}
+			return err
+		}
+		if err := audit(ctx, tx, a, "webhook.rotate", row.ID, map[string]any{"host": row.Host(), "old_until": row.OldUntil}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, WebhookWithSecret{row, secret})
 	})
 	return row, secret, err
 }
@@ -153,9 +212,8 @@ func (s *Webhooks) apply(w *WebhookEndpoint, n NewWebhook) error {
 	}
 	if n.Events != nil {
 		for _, e := range n.Events {
-			noun, star := strings.CutSuffix(e, ".*")
-			if e != "*" && !slices.Contains(EventTypes, e) && !(star && slices.ContainsFunc(EventTypes, func(t string) bool { return strings.HasPrefix(t, noun+".") })) {
-				return E(Invalid, "event_unknown", "There is no such event.").Next("Use one of %s, a group such as upload.*, or *.", strings.Join(EventTypes, ", ")).At("/events")
+			if !knownFilter(e) {
+				return E(Invalid, "event_unknown", "There is no such event.").Next("Use one of %s, a group such as upload.*, or *.", eventTypeNames()).At("/events")
 			}
 		}
 		w.Events = slices.Compact(slices.Sorted(slices.Values(n.Events)))
@@ -227,10 +285,14 @@ func (s *Webhooks) Update(ctx context.Context, a Actor, id string, version int64
 	return w, err
 }
 
-// Delete removes an endpoint with its log; NotFound with reason "webhook_not_found".
-func (s *Webhooks) Delete(ctx context.Context, a Actor, id string) error {
-	if _, err := s.Get(ctx, a, id); err != nil {
+// Delete removes an endpoint with its log; version as in Update. NotFound with reason "webhook_not_found".
+func (s *Webhooks) Delete(ctx context.Context, a Actor, id string, version int64) error {
+	w, err := s.Get(ctx, a, id)
+	if err != nil {
 		return err
+	}
+	if w.Version != version {
+		return stale()
 	}
 	return s.Store.Tx(ctx, func(tx Tx) error {
 		if err := tx.Webhooks().Delete(ctx, Scope(a.HubID), id); err != nil {
@@ -242,13 +304,30 @@ func (s *Webhooks) Delete(ctx context.Context, a Actor, id string) error {
 
 const whsec = "whsec_"
 
-// sign makes the header webhook-signature of a message (Standard Webhooks, v1).
-func sign(secret Secret, id string, at time.Time, body string) (string, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret.Reveal(), whsec))
+// signatures makes the header webhook-signature of a message (Standard Webhooks, v1), with all secrets
+// that are good at the time.
+func (s *Webhooks) signatures(w WebhookEndpoint, id string, at time.Time, body string) (header string, secrets []string, _ error) {
+	secret, err := s.Sealer.Open(w.Secret, w.Place())
 	if err != nil {
-		return "", AsError(err)
+		return "", nil, err
 	}
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "." + body))
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)), nil
+	secrets = []string{secret.Reveal()}
+	if w.OldUntil != nil && at.Before(*w.OldUntil) {
+		old, err := s.Sealer.Open(w.OldSecret, w.OldPlace())
+		if err != nil {
+			return "", nil, err
+		}
+		secrets = append(secrets, old.Reveal())
+	}
+	signed := make([]string, 0, len(secrets))
+	for _, text := range secrets {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, whsec))
+		if err != nil {
+			return "", nil, AsError(err)
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "." + body))
+		signed = append(signed, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
+	return strings.Join(signed, " "), secrets, nil
 }

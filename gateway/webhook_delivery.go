@@ -22,12 +22,15 @@ const (
 type WebhookDelivery struct {
 	Row
 	EndpointID string        `bun:"endpoint_id"`
+	EventID    string        `bun:"event_id"` // empty of a test
 	EventType  string        `bun:"event_type"`
 	Body       string        `bun:"body"` // what is sent, byte by byte
 	State      DeliveryState `bun:"state"`
 	Attempts   int64         `bun:"attempts"`
-	Status     int64         `bun:"status"` // HTTP status of the last attempt, 0 when nobody answered
-	Text       string        `bun:"text"`   // what went wrong last
+	Status     int64         `bun:"status"`      // HTTP status of the last attempt, 0 when nobody answered
+	Text       string        `bun:"text"`        // what went wrong last
+	Excerpt    string        `bun:"excerpt"`     // how the last answer began, without what may be a secret
+	DurationMS int64         `bun:"duration_ms"` // how long the last attempt took
 	NextTryAt  *time.Time    `bun:"next_try_at"`
 	LastTryAt  *time.Time    `bun:"last_try_at"`
 }
@@ -37,16 +40,25 @@ var deliveryPauses = []time.Duration{
 	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 }
 
+// maxRetryAfter is how long a receiver may ask to be left alone.
+const maxRetryAfter = 24 * time.Hour
+
 // deliveryTime is how long a receiver may take to answer.
 const deliveryTime = 15 * time.Second
 
-// message is what a receiver gets.
+// maxMessage is the size of a body: data that would make it larger are left out, the receiver can ask for them.
+const maxMessage = 64 << 10
+
+// message is what a receiver gets. There is no order among messages: they are sent at the same time and
+// again when one fails; their timestamps tell what was first.
 type message struct {
+	ID        string          `json:"id,omitempty"` // of the event, the same for every endpoint and in the event log
 	Type      string          `json:"type"`
 	Timestamp time.Time       `json:"timestamp"`
 	HubID     string          `json:"hub_id"`
 	Subject   string          `json:"subject"`
 	Data      json.RawMessage `json:"data"`
+	Truncated bool            `json:"data_truncated,omitempty"`
 }
 
 // fanOut queues an event for the endpoints that want it, in the event's transaction.
@@ -66,12 +78,17 @@ func fanOut(ctx context.Context, tx Tx, e Event) error {
 }
 
 func deliver(ctx context.Context, tx Tx, w WebhookEndpoint, e Event) (WebhookDelivery, error) {
-	body, err := json.Marshal(message{e.Type, e.At, e.HubID, e.Subject, e.Data})
+	m := message{e.ID, e.Type, e.At, e.HubID, e.Subject, e.Data, false}
+	body, err := json.Marshal(m)
+	if err == nil && len(body) > maxMessage {
+		m.Data, m.Truncated = json.RawMessage("{}"), true
+		body, err = json.Marshal(m)
+	}
 	if err != nil {
 		return WebhookDelivery{}, AsError(err)
 	}
 	d := WebhookDelivery{
-		Row: Row{ID: NewID("whd"), HubID: w.HubID}, EndpointID: w.ID, EventType: e.Type, Body: string(body), State: DeliveryPending, NextTryAt: &e.At,
+		Row: Row{ID: NewID("whd"), HubID: w.HubID}, EndpointID: w.ID, EventID: e.ID, EventType: e.Type, Body: string(body), State: DeliveryPending, NextTryAt: &e.At,
 	}
 	if err := tx.Deliveries().Insert(ctx, &d); err != nil {
 		return d, err
@@ -99,8 +116,14 @@ func (s *Webhooks) Test(ctx context.Context, a Actor, endpointID string) (Webhoo
 	var d WebhookDelivery
 	err = s.Store.Tx(ctx, func(tx Tx) error {
 		var err error
-		d, err = deliver(ctx, tx, w, Event{HubID: w.HubID, Type: "webhook.test", Subject: w.ID, At: s.Clock(), Data: json.RawMessage(`{"message":"This is a test."}`)})
-		return err
+		d, err = deliver(ctx, tx, w, Event{HubID: w.HubID, Type: EventTest, Subject: w.ID, At: s.Clock(), Data: json.RawMessage(`{"message":"This is a test."}`)})
+		if err != nil {
+			return err
+		}
+		if err = audit(ctx, tx, a, "webhook.test", w.ID, map[string]any{"host": w.Host()}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, d)
 	})
 	return d, err
 }
@@ -118,14 +141,22 @@ func (s *Webhooks) Redeliver(ctx context.Context, a Actor, endpointID, id string
 		if d.EndpointID != w.ID {
 			return E(NotFound, "", "There is no such delivery.")
 		}
+		if err := audit(ctx, tx, a, "webhook.redeliver", w.ID, map[string]any{"host": w.Host(), "delivery": d.ID}); err != nil {
+			return err
+		}
 		now := s.Clock()
-		d.State, d.Attempts, d.NextTryAt = DeliveryPending, 0, &now
-		return tx.Enqueue(ctx, DeliverWebhook{DeliveryID: d.ID}, Sooner(now))
+		return again(ctx, tx, d, now)
 	})
 	if CodeOf(err) == NotFound {
 		err = E(NotFound, "delivery_not_found", "There is no such delivery.").Next("The log goes back seven days; load it again.")
 	}
 	return d, err
+}
+
+// again has a delivery sent from the beginning, with the same webhook-id.
+func again(ctx context.Context, tx Tx, d *WebhookDelivery, now time.Time) error {
+	d.State, d.Attempts, d.NextTryAt = DeliveryPending, 0, &now
+	return tx.Enqueue(ctx, DeliverWebhook{DeliveryID: d.ID}, Sooner(now))
 }
 
 func endpointDisabled() *Error {
@@ -160,24 +191,29 @@ func (s *Webhooks) RunDelivery(ctx context.Context, id string) error {
 		return err
 	}
 	defer leave()
-	secret, err := s.Sealer.Open(w.Secret, w.Place())
-	if err != nil {
-		return err
-	}
 	now := s.Clock()
-	signature, err := sign(secret, d.ID, now, d.Body)
+	signature, secrets, err := s.signatures(w, d.ID, now, d.Body)
 	if err != nil {
 		return err
 	}
 	ask, cancel := context.WithTimeout(ctx, deliveryTime)
 	defer cancel()
-	status, retry, err := s.Poster.Post(ask, w.URL, map[string]string{
+	begun := time.Now()
+	got, err := s.Poster.Post(ask, w.URL, map[string]string{
 		"Content-Type": "application/json", "Webhook-Id": d.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10), "Webhook-Signature": signature,
 	}, []byte(d.Body))
 	if ctx.Err() != nil {
 		return ctx.Err() // stopped; the receiver knows the message by its id if it got it
 	}
-	return s.outcome(context.WithoutCancel(ctx), d.ID, status, retry, err)
+	return s.outcome(context.WithoutCancel(ctx), d.ID, attempted{got, time.Since(begun), excerpt(got.Body, w.URL, append(secrets, signature)), err})
+}
+
+// attempted is what became of one attempt.
+type attempted struct {
+	Posted
+	took    time.Duration
+	excerpt string
+	cause   error
 }
 
 // begunFailing is how long an endpoint counts as one that has only begun to fail.
@@ -221,12 +257,13 @@ func (s *Webhooks) enter(w WebhookEndpoint) (leave func(), _ error) {
 }
 
 // outcome writes an attempt down and says when the next one is.
-func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry time.Duration, cause error) error {
-	good := cause == nil && status >= 200 && status < 300
+func (s *Webhooks) outcome(ctx context.Context, id string, got attempted) error {
+	status := got.Status
+	good := got.cause == nil && status >= 200 && status < 300
 	text := ""
 	switch {
-	case cause != nil:
-		text = AsError(cause).Message
+	case got.cause != nil:
+		text = AsError(got.cause).Message
 	case !good:
 		text = fmt.Sprintf("The receiver answered %d.", status)
 	}
@@ -238,6 +275,7 @@ func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry tim
 			return err
 		}
 		d.Attempts, d.Status, d.Text, d.LastTryAt, d.NextTryAt = d.Attempts+1, int64(status), text, &now, nil
+		d.Excerpt, d.DurationMS = got.excerpt, got.took.Milliseconds()
 		pause = 0
 		switch {
 		case good:
@@ -245,7 +283,7 @@ func (s *Webhooks) outcome(ctx context.Context, id string, status int, retry tim
 		case status == 410 || int(d.Attempts) > len(deliveryPauses):
 			d.State = DeliveryFailed
 		default:
-			pause = max(jitter(deliveryPauses[d.Attempts-1]), min(retry, time.Hour))
+			pause = max(jitter(deliveryPauses[d.Attempts-1]), min(got.Retry, maxRetryAfter))
 			next := now.Add(pause)
 			d.NextTryAt = &next
 		}

@@ -262,7 +262,7 @@ func TestAFailingReceiverIsTriedForThreeDaysThenSwitchedOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		audits, err := db.Audit().List(ctx, gateway.Scope(s.house.Hub.ID), gateway.Slice{Limit: 500})
+		audits, err := db.Audit().List(ctx, gateway.Scope(s.house.Hub.ID), gateway.AuditFilter{}, gateway.Slice{Limit: 500})
 		if err != nil || len(audits) == 0 {
 			t.Fatal(err)
 		}
@@ -368,15 +368,15 @@ func TestWhereWebhooksMayGo(t *testing.T) {
 	gatewaytest.Want(t, err, gateway.NotFound, "webhook_not_found")
 	// Nor can it be deleted from there, and nobody's attempt fills the audit log.
 	for _, id := range []string{w.ID, "any text"} {
-		gatewaytest.Want(t, strict.Delete(t.Context(), south.Admin, id), gateway.NotFound, "webhook_not_found")
+		gatewaytest.Want(t, strict.Delete(t.Context(), south.Admin, id, 1), gateway.NotFound, "webhook_not_found")
 	}
-	if all, err := s.db.Audit().List(t.Context(), gateway.Scope(south.Hub.ID), gateway.Slice{}); err != nil || len(all) != 0 {
+	if all, err := s.db.Audit().List(t.Context(), gateway.Scope(south.Hub.ID), gateway.AuditFilter{}, gateway.Slice{}); err != nil || len(all) != 0 {
 		t.Error(err, all)
 	}
-	if err := strict.Delete(t.Context(), s.house.Admin, w.ID); err != nil {
+	if err := strict.Delete(t.Context(), s.house.Admin, w.ID, w.Version); err != nil {
 		t.Error(err)
 	}
-	gatewaytest.Want(t, strict.Delete(t.Context(), s.house.Admin, w.ID), gateway.NotFound, "webhook_not_found")
+	gatewaytest.Want(t, strict.Delete(t.Context(), s.house.Admin, w.ID, w.Version), gateway.NotFound, "webhook_not_found")
 }
 
 // A switched-off endpoint is not called: what is on its way waits, counts nothing, and goes on.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"errors"
 	"go/ast"
 	"go/constant"
@@ -30,7 +31,16 @@ func TestEventTypesAreThoseThatHappen(t *testing.T) {
 	}
 	f.calls(sink, 4)
 	got := slices.Compact(slices.Sorted(slices.Values(f.found)))
-	want := slices.Sorted(slices.Values(gateway.EventTypes))
+	var want []string
+	for _, e := range gateway.EventTypes {
+		want = append(want, e.Type)
+		if example, err := json.Marshal(e.Example); e.Title == "" || !strings.HasSuffix(e.Description, ".") || err != nil || example[0] != '{' {
+			t.Errorf("%s is not explained: %+v %v", e.Type, e, err)
+		}
+	}
+	if !slices.IsSorted(want) {
+		t.Error("the catalogue is not in order")
+	}
 	for _, typ := range got {
 		if !slices.Contains(want, typ) {
 			t.Errorf("%q happens and cannot be asked for", typ)

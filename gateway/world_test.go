@@ -226,7 +226,7 @@ func (w *world) categorise(entry string, category int64) {
 
 func (w *world) audit(action string) (out []gateway.AuditRecord) {
 	w.t.Helper()
-	all, err := w.db.Audit().List(w.t.Context(), gateway.Scope(w.hub.Hub.ID), gateway.Slice{Limit: 500})
+	all, err := w.db.Audit().List(w.t.Context(), gateway.Scope(w.hub.Hub.ID), gateway.AuditFilter{}, gateway.Slice{Limit: 500})
 	if err != nil {
 		w.t.Fatal(err)
 	}

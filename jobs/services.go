@@ -17,6 +17,8 @@ type Services struct {
 	Jobs         *gateway.Jobs
 	Spherical    *gateway.Spherical
 	Webhooks     *gateway.Webhooks
+	Mappings     *gateway.Mappings
+	People       *gateway.People
 	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
 
@@ -40,8 +42,10 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, lookAtEntry(s))
 	river.AddWorker(w, scanSpherical(s))
 	river.AddWorker(w, markSpherical(s))
+	river.AddWorker(w, runMapping(s))
 	river.AddWorker(w, probeIntegration(s))
 	river.AddWorker(w, resumeWaiting(s))
 	river.AddWorker(w, deliverWebhook(s))
+	river.AddWorker(w, erasePerson(s))
 	return w
 }

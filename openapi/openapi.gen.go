@@ -17,6 +17,114 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AppGrantVia.
+const (
+	AppGrantViaConsent  AppGrantVia = "consent"
+	AppGrantViaDevice   AppGrantVia = "device"
+	AppGrantViaExchange AppGrantVia = "exchange"
+)
+
+// Valid indicates whether the value is a known member of the AppGrantVia enum.
+func (e AppGrantVia) Valid() bool {
+	switch e {
+	case AppGrantViaConsent:
+		return true
+	case AppGrantViaDevice:
+		return true
+	case AppGrantViaExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AppShownType.
+const (
+	AppShownTypeBrowser AppShownType = "browser"
+	AppShownTypeMachine AppShownType = "machine"
+	AppShownTypeNative  AppShownType = "native"
+	AppShownTypeWeb     AppShownType = "web"
+)
+
+// Valid indicates whether the value is a known member of the AppShownType enum.
+func (e AppShownType) Valid() bool {
+	switch e {
+	case AppShownTypeBrowser:
+		return true
+	case AppShownTypeMachine:
+		return true
+	case AppShownTypeNative:
+		return true
+	case AppShownTypeWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditActorInfoKind.
+const (
+	AuditActorInfoKindClient   AuditActorInfoKind = "client"
+	AuditActorInfoKindOperator AuditActorInfoKind = "operator"
+	AuditActorInfoKindPerson   AuditActorInfoKind = "person"
+	AuditActorInfoKindSystem   AuditActorInfoKind = "system"
+)
+
+// Valid indicates whether the value is a known member of the AuditActorInfoKind enum.
+func (e AuditActorInfoKind) Valid() bool {
+	switch e {
+	case AuditActorInfoKindClient:
+		return true
+	case AuditActorInfoKindOperator:
+		return true
+	case AuditActorInfoKindPerson:
+		return true
+	case AuditActorInfoKindSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditBreakKind.
+const (
+	AuditBreakKindChanged      AuditBreakKind = "changed"
+	AuditBreakKindCheckpoint   AuditBreakKind = "checkpoint"
+	AuditBreakKindCut          AuditBreakKind = "cut"
+	AuditBreakKindHeadChanged  AuditBreakKind = "head_changed"
+	AuditBreakKindHeadMissing  AuditBreakKind = "head_missing"
+	AuditBreakKindHeadUnsealed AuditBreakKind = "head_unsealed"
+	AuditBreakKindInserted     AuditBreakKind = "inserted"
+	AuditBreakKindMissing      AuditBreakKind = "missing"
+	AuditBreakKindReplaced     AuditBreakKind = "replaced"
+)
+
+// Valid indicates whether the value is a known member of the AuditBreakKind enum.
+func (e AuditBreakKind) Valid() bool {
+	switch e {
+	case AuditBreakKindChanged:
+		return true
+	case AuditBreakKindCheckpoint:
+		return true
+	case AuditBreakKindCut:
+		return true
+	case AuditBreakKindHeadChanged:
+		return true
+	case AuditBreakKindHeadMissing:
+		return true
+	case AuditBreakKindHeadUnsealed:
+		return true
+	case AuditBreakKindInserted:
+		return true
+	case AuditBreakKindMissing:
+		return true
+	case AuditBreakKindReplaced:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CaptionFormat.
 const (
 	CaptionFormatDfxp   CaptionFormat = "dfxp"
@@ -104,6 +212,24 @@ func (e CheckState) Valid() bool {
 	}
 }
 
+// Defines values for ConsentDecisionDecision.
+const (
+	ConsentDecisionDecisionAllow ConsentDecisionDecision = "allow"
+	ConsentDecisionDecisionDeny  ConsentDecisionDecision = "deny"
+)
+
+// Valid indicates whether the value is a known member of the ConsentDecisionDecision enum.
+func (e ConsentDecisionDecision) Valid() bool {
+	switch e {
+	case ConsentDecisionDecisionAllow:
+		return true
+	case ConsentDecisionDecisionDeny:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DiagnosisSessionType.
 const (
 	DiagnosisSessionTypeAdmin DiagnosisSessionType = "admin"
@@ -140,6 +266,45 @@ func (e Entitlement) Valid() bool {
 	case EntitlementEmpty:
 		return true
 	case EntitlementEnforce:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErasureState.
+const (
+	ErasureStateDone    ErasureState = "done"
+	ErasureStateRunning ErasureState = "running"
+)
+
+// Valid indicates whether the value is a known member of the ErasureState enum.
+func (e ErasureState) Valid() bool {
+	switch e {
+	case ErasureStateDone:
+		return true
+	case ErasureStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErasurePreviewItemsFate.
+const (
+	ErasurePreviewItemsFateDeleted       ErasurePreviewItemsFate = "deleted"
+	ErasurePreviewItemsFateKept          ErasurePreviewItemsFate = "kept"
+	ErasurePreviewItemsFatePseudonymised ErasurePreviewItemsFate = "pseudonymised"
+)
+
+// Valid indicates whether the value is a known member of the ErasurePreviewItemsFate enum.
+func (e ErasurePreviewItemsFate) Valid() bool {
+	switch e {
+	case ErasurePreviewItemsFateDeleted:
+		return true
+	case ErasurePreviewItemsFateKept:
+		return true
+	case ErasurePreviewItemsFatePseudonymised:
 		return true
 	default:
 		return false
@@ -185,6 +350,51 @@ func (e Health) Valid() bool {
 	case HealthDegraded:
 		return true
 	case HealthOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IdentityProviderSource.
+const (
+	IdentityProviderSourceDatabase IdentityProviderSource = "database"
+	IdentityProviderSourceDemo     IdentityProviderSource = "demo"
+	IdentityProviderSourceFlags    IdentityProviderSource = "flags"
+)
+
+// Valid indicates whether the value is a known member of the IdentityProviderSource enum.
+func (e IdentityProviderSource) Valid() bool {
+	switch e {
+	case IdentityProviderSourceDatabase:
+		return true
+	case IdentityProviderSourceDemo:
+		return true
+	case IdentityProviderSourceFlags:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IdentityProviderDiagnosisChecksState.
+const (
+	IdentityProviderDiagnosisChecksStateFailed IdentityProviderDiagnosisChecksState = "failed"
+	IdentityProviderDiagnosisChecksStateInfo   IdentityProviderDiagnosisChecksState = "info"
+	IdentityProviderDiagnosisChecksStatePassed IdentityProviderDiagnosisChecksState = "passed"
+	IdentityProviderDiagnosisChecksStateWarned IdentityProviderDiagnosisChecksState = "warned"
+)
+
+// Valid indicates whether the value is a known member of the IdentityProviderDiagnosisChecksState enum.
+func (e IdentityProviderDiagnosisChecksState) Valid() bool {
+	switch e {
+	case IdentityProviderDiagnosisChecksStateFailed:
+		return true
+	case IdentityProviderDiagnosisChecksStateInfo:
+		return true
+	case IdentityProviderDiagnosisChecksStatePassed:
+		return true
+	case IdentityProviderDiagnosisChecksStateWarned:
 		return true
 	default:
 		return false
@@ -299,15 +509,63 @@ func (e JobState) Valid() bool {
 	}
 }
 
+// Defines values for LibraryChangeOp.
+const (
+	LibraryChangeOpRemove LibraryChangeOp = "remove"
+	LibraryChangeOpUpsert LibraryChangeOp = "upsert"
+)
+
+// Valid indicates whether the value is a known member of the LibraryChangeOp enum.
+func (e LibraryChangeOp) Valid() bool {
+	switch e {
+	case LibraryChangeOpRemove:
+		return true
+	case LibraryChangeOpUpsert:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LibraryItemSource.
 const (
 	LibraryItemSourceKaltura LibraryItemSource = "kaltura"
+	LibraryItemSourceSpaces  LibraryItemSource = "spaces"
 )
 
 // Valid indicates whether the value is a known member of the LibraryItemSource enum.
 func (e LibraryItemSource) Valid() bool {
 	switch e {
 	case LibraryItemSourceKaltura:
+		return true
+	case LibraryItemSourceSpaces:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LibraryPushedResult.
+const (
+	LibraryPushedResultCreated   LibraryPushedResult = "created"
+	LibraryPushedResultFailed    LibraryPushedResult = "failed"
+	LibraryPushedResultRemoved   LibraryPushedResult = "removed"
+	LibraryPushedResultUnchanged LibraryPushedResult = "unchanged"
+	LibraryPushedResultUpdated   LibraryPushedResult = "updated"
+)
+
+// Valid indicates whether the value is a known member of the LibraryPushedResult enum.
+func (e LibraryPushedResult) Valid() bool {
+	switch e {
+	case LibraryPushedResultCreated:
+		return true
+	case LibraryPushedResultFailed:
+		return true
+	case LibraryPushedResultRemoved:
+		return true
+	case LibraryPushedResultUnchanged:
+		return true
+	case LibraryPushedResultUpdated:
 		return true
 	default:
 		return false
@@ -350,6 +608,72 @@ func (e MappingMode) Valid() bool {
 	case MappingModeOff:
 		return true
 	case MappingModeOnFirstUse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MappingOutcome.
+const (
+	MappingOutcomeConflict    MappingOutcome = "conflict"
+	MappingOutcomeFailed      MappingOutcome = "failed"
+	MappingOutcomeKept        MappingOutcome = "kept"
+	MappingOutcomeMatched     MappingOutcome = "matched"
+	MappingOutcomeMoved       MappingOutcome = "moved"
+	MappingOutcomeNone        MappingOutcome = "none"
+	MappingOutcomePending     MappingOutcome = "pending"
+	MappingOutcomeProvisioned MappingOutcome = "provisioned"
+	MappingOutcomeTodo        MappingOutcome = "todo"
+	MappingOutcomeUnchanged   MappingOutcome = "unchanged"
+	MappingOutcomeUndone      MappingOutcome = "undone"
+	MappingOutcomeUnverified  MappingOutcome = "unverified"
+)
+
+// Valid indicates whether the value is a known member of the MappingOutcome enum.
+func (e MappingOutcome) Valid() bool {
+	switch e {
+	case MappingOutcomeConflict:
+		return true
+	case MappingOutcomeFailed:
+		return true
+	case MappingOutcomeKept:
+		return true
+	case MappingOutcomeMatched:
+		return true
+	case MappingOutcomeMoved:
+		return true
+	case MappingOutcomeNone:
+		return true
+	case MappingOutcomePending:
+		return true
+	case MappingOutcomeProvisioned:
+		return true
+	case MappingOutcomeTodo:
+		return true
+	case MappingOutcomeUnchanged:
+		return true
+	case MappingOutcomeUndone:
+		return true
+	case MappingOutcomeUnverified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MappingRunKind.
+const (
+	MappingRunKindDryRun MappingRunKind = "dry_run"
+	MappingRunKindMerge  MappingRunKind = "merge"
+)
+
+// Valid indicates whether the value is a known member of the MappingRunKind enum.
+func (e MappingRunKind) Valid() bool {
+	switch e {
+	case MappingRunKindDryRun:
+		return true
+	case MappingRunKindMerge:
 		return true
 	default:
 		return false
@@ -506,6 +830,24 @@ func (e MediaType) Valid() bool {
 	}
 }
 
+// Defines values for MemberSuspensionReason.
+const (
+	MemberSuspensionReasonLeft      MemberSuspensionReason = "left"
+	MemberSuspensionReasonSuspended MemberSuspensionReason = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the MemberSuspensionReason enum.
+func (e MemberSuspensionReason) Valid() bool {
+	switch e {
+	case MemberSuspensionReasonLeft:
+		return true
+	case MemberSuspensionReasonSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MyIntegrationPlatform.
 const (
 	MyIntegrationPlatformKaltura MyIntegrationPlatform = "kaltura"
@@ -563,6 +905,75 @@ func (e MyMappingState) Valid() bool {
 	case MyMappingStatePending:
 		return true
 	case MyMappingStateUnlinked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OAuthClientAuthMethod.
+const (
+	OAuthClientAuthMethodClientSecretBasic OAuthClientAuthMethod = "client_secret_basic"
+	OAuthClientAuthMethodNone              OAuthClientAuthMethod = "none"
+	OAuthClientAuthMethodPrivateKeyJwt     OAuthClientAuthMethod = "private_key_jwt"
+)
+
+// Valid indicates whether the value is a known member of the OAuthClientAuthMethod enum.
+func (e OAuthClientAuthMethod) Valid() bool {
+	switch e {
+	case OAuthClientAuthMethodClientSecretBasic:
+		return true
+	case OAuthClientAuthMethodNone:
+		return true
+	case OAuthClientAuthMethodPrivateKeyJwt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OAuthClientType.
+const (
+	OAuthClientTypeBrowser OAuthClientType = "browser"
+	OAuthClientTypeMachine OAuthClientType = "machine"
+	OAuthClientTypeNative  OAuthClientType = "native"
+	OAuthClientTypeWeb     OAuthClientType = "web"
+)
+
+// Valid indicates whether the value is a known member of the OAuthClientType enum.
+func (e OAuthClientType) Valid() bool {
+	switch e {
+	case OAuthClientTypeBrowser:
+		return true
+	case OAuthClientTypeMachine:
+		return true
+	case OAuthClientTypeNative:
+		return true
+	case OAuthClientTypeWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperatorPlan.
+const (
+	OperatorPlanEnterprise OperatorPlan = "enterprise"
+	OperatorPlanFree       OperatorPlan = "free"
+	OperatorPlanProvider   OperatorPlan = "provider"
+	OperatorPlanUniversity OperatorPlan = "university"
+)
+
+// Valid indicates whether the value is a known member of the OperatorPlan enum.
+func (e OperatorPlan) Valid() bool {
+	switch e {
+	case OperatorPlanEnterprise:
+		return true
+	case OperatorPlanFree:
+		return true
+	case OperatorPlanProvider:
+		return true
+	case OperatorPlanUniversity:
 		return true
 	default:
 		return false
@@ -716,6 +1127,42 @@ func (e Untagged360State) Valid() bool {
 	}
 }
 
+// Defines values for UploadTarget.
+const (
+	UploadTargetKaltura UploadTarget = "kaltura"
+	UploadTargetLibrary UploadTarget = "library"
+)
+
+// Valid indicates whether the value is a known member of the UploadTarget enum.
+func (e UploadTarget) Valid() bool {
+	switch e {
+	case UploadTargetKaltura:
+		return true
+	case UploadTargetLibrary:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UploadInputTarget.
+const (
+	UploadInputTargetKaltura UploadInputTarget = "kaltura"
+	UploadInputTargetLibrary UploadInputTarget = "library"
+)
+
+// Valid indicates whether the value is a known member of the UploadInputTarget enum.
+func (e UploadInputTarget) Valid() bool {
+	switch e {
+	case UploadInputTargetKaltura:
+		return true
+	case UploadInputTargetLibrary:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UploadState.
 const (
 	UploadStateCancelled  UploadState = "cancelled"
@@ -806,6 +1253,57 @@ func (e WebhookDeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for ExportAuditParamsFormat.
+const (
+	ExportAuditParamsFormatCsv   ExportAuditParamsFormat = "csv"
+	ExportAuditParamsFormatJsonl ExportAuditParamsFormat = "jsonl"
+)
+
+// Valid indicates whether the value is a known member of the ExportAuditParamsFormat enum.
+func (e ExportAuditParamsFormat) Valid() bool {
+	switch e {
+	case ExportAuditParamsFormatCsv:
+		return true
+	case ExportAuditParamsFormatJsonl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListEventsParamsFrom.
+const (
+	ListEventsParamsFromNow ListEventsParamsFrom = "now"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsFrom enum.
+func (e ListEventsParamsFrom) Valid() bool {
+	switch e {
+	case ListEventsParamsFromNow:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RemoveLibraryItemParamsEntry.
+const (
+	RemoveLibraryItemParamsEntryDelete RemoveLibraryItemParamsEntry = "delete"
+	RemoveLibraryItemParamsEntryKeep   RemoveLibraryItemParamsEntry = "keep"
+)
+
+// Valid indicates whether the value is a known member of the RemoveLibraryItemParamsEntry enum.
+func (e RemoveLibraryItemParamsEntry) Valid() bool {
+	switch e {
+	case RemoveLibraryItemParamsEntryDelete:
+		return true
+	case RemoveLibraryItemParamsEntryKeep:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListMediaParamsSource.
 const (
 	ListMediaParamsSourceKaltura ListMediaParamsSource = "kaltura"
@@ -834,6 +1332,116 @@ func (e ListMediaParamsOwner) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AppGrant defines model for AppGrant.
+type AppGrant struct {
+	Client     AppShown   `json:"client"`
+	CreatedAt  time.Time  `json:"created_at"`
+	Hub        HubName    `json:"hub"`
+	ID         string     `json:"id"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// RevokedAt I took it back; I can allow it again
+	RevokedAt *time.Time  `json:"revoked_at,omitempty"`
+	Scopes    []ScopeText `json:"scopes"`
+
+	// Via How it came: on our page, with a device's code, or brought along by the hub's platform
+	Via AppGrantVia `json:"via"`
+}
+
+// AppGrantVia How it came: on our page, with a device's code, or brought along by the hub's platform
+type AppGrantVia string
+
+// AppGrants defines model for AppGrants.
+type AppGrants struct {
+	Items []AppGrant `json:"items"`
+}
+
+// AppShown defines model for AppShown.
+type AppShown struct {
+	ID   string       `json:"id"`
+	Name string       `json:"name"`
+	Type AppShownType `json:"type"`
+}
+
+// AppShownType defines model for AppShown.Type.
+type AppShownType string
+
+// AuditActorInfo defines model for AuditActorInfo.
+type AuditActorInfo struct {
+	Email *string            `json:"email,omitempty"`
+	ID    *string            `json:"id,omitempty"`
+	Kind  AuditActorInfoKind `json:"kind"`
+
+	// Name As of now; absent when the person was erased
+	Name *string `json:"name,omitempty"`
+}
+
+// AuditActorInfoKind defines model for AuditActorInfo.Kind.
+type AuditActorInfoKind string
+
+// AuditBreak defines model for AuditBreak.
+type AuditBreak struct {
+	// ID Of the record; absent when it is missing
+	ID   *string        `json:"id,omitempty"`
+	Kind AuditBreakKind `json:"kind"`
+	Seq  int64          `json:"seq"`
+	Text string         `json:"text"`
+}
+
+// AuditBreakKind defines model for AuditBreak.Kind.
+type AuditBreakKind string
+
+// AuditCheck defines model for AuditCheck.
+type AuditCheck struct {
+	At     time.Time   `json:"at"`
+	Broken *AuditBreak `json:"broken,omitempty"`
+
+	// Checkpoint The last record that holds; keep it elsewhere
+	Checkpoint string `json:"checkpoint"`
+
+	// Complete The end was reached
+	Complete bool `json:"complete"`
+
+	// Intact Nothing was found as far as it was looked at
+	Intact bool `json:"intact"`
+
+	// Records Looked at
+	Records int64 `json:"records"`
+
+	// Sealed The end carries the server's seal
+	Sealed bool `json:"sealed"`
+
+	// TrimmedTo Last record that retention deleted; 0 = none
+	TrimmedTo int64 `json:"trimmed_to"`
+}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items []AuditRecord `json:"items"`
+	Next  *string       `json:"next,omitempty"`
+}
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	Action string         `json:"action"`
+	Actor  AuditActorInfo `json:"actor"`
+	At     time.Time      `json:"at"`
+
+	// ClientID The app through which a person acted
+	ClientID  *string                `json:"client_id,omitempty"`
+	Data      map[string]interface{} `json:"data"`
+	Hash      string                 `json:"hash"`
+	ID        string                 `json:"id"`
+	RequestID *string                `json:"request_id,omitempty"`
+
+	// Seq Counts the hub's records
+	Seq     int64  `json:"seq"`
+	Subject string `json:"subject"`
+
+	// Text What was done, to be read after the actor's name
+	Text string `json:"text"`
 }
 
 // Caption defines model for Caption.
@@ -876,6 +1484,73 @@ type CheckID string
 
 // CheckState defines model for Check.State.
 type CheckState string
+
+// ClaimMapping Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+// or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+type ClaimMapping struct {
+	DefaultPlan *Plan `json:"default_plan,omitempty"`
+	DefaultRole *Role `json:"default_role,omitempty"`
+
+	// HubID In a hub's object
+	HubID *string `json:"hub_id,omitempty"`
+
+	// HubName In a hub's object
+	HubName *string `json:"hub_name,omitempty"`
+
+	// Hubs A list of objects or texts, or a single one; a text is its own id
+	Hubs *string `json:"hubs,omitempty"`
+
+	// Partial The list names only some hubs of a person, so that a missing one does not mean that they left
+	Partial *bool `json:"partial,omitempty"`
+
+	// Plan In a hub's object
+	Plan *string `json:"plan,omitempty"`
+
+	// PlanClaim A claim of the person for hubs that have no plan of their own
+	PlanClaim *string `json:"plan_claim,omitempty"`
+
+	// Plans Their plan to ours; empty: our own names. A plan that is not named is the least
+	Plans *map[string]Plan `json:"plans,omitempty"`
+
+	// Role In a hub's object: a role or a list of which the highest counts
+	Role *string `json:"role,omitempty"`
+
+	// RoleClaim A claim of the person for hubs that have no role of their own
+	RoleClaim *string `json:"role_claim,omitempty"`
+
+	// Roles Their role to ours; empty: our own names. A role that is not named is the least
+	Roles *map[string]Role `json:"roles,omitempty"`
+}
+
+// ClaimsResult defines model for ClaimsResult.
+type ClaimsResult struct {
+	Email         string `json:"email"`
+	EmailVerified bool   `json:"email_verified"`
+	Hubs          []struct {
+		ExternalID string `json:"external_id"`
+		Name       string `json:"name"`
+		Plan       *Plan  `json:"plan,omitempty"`
+		Role       Role   `json:"role"`
+	} `json:"hubs"`
+
+	// MapsByEmail Whether a Kaltura user may be found by this address
+	MapsByEmail bool   `json:"maps_by_email"`
+	Name        string `json:"name"`
+
+	// Partial Hubs that are not named stay as they are
+	Partial bool   `json:"partial"`
+	Subject string `json:"subject"`
+}
+
+// ClaimsTrial defines model for ClaimsTrial.
+type ClaimsTrial struct {
+	// Claims As in an ID token
+	Claims map[string]interface{} `json:"claims"`
+
+	// Mapping Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+	// or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+	Mapping *ClaimMapping `json:"mapping,omitempty"`
+}
 
 // ConnectionInput defines model for ConnectionInput.
 type ConnectionInput struct {
@@ -957,6 +1632,37 @@ type ConnectionState struct {
 	Text string `json:"text"`
 }
 
+// ConsentAsk defines model for ConsentAsk.
+type ConsentAsk struct {
+	Client AppShown `json:"client"`
+
+	// Hubs In which of them I can allow it; empty when I am in no hub of the app
+	Hubs []ConsentAskHub `json:"hubs"`
+
+	// ReturnsTo Host that the answer goes to; absent for a device
+	ReturnsTo *string     `json:"returns_to,omitempty"`
+	Scopes    []ScopeText `json:"scopes"`
+}
+
+// ConsentAskHub defines model for ConsentAskHub.
+type ConsentAskHub struct {
+	// Allowed I allowed all of this there before
+	Allowed bool   `json:"allowed"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+}
+
+// ConsentDecision defines model for ConsentDecision.
+type ConsentDecision struct {
+	Decision ConsentDecisionDecision `json:"decision"`
+
+	// HubID In which hub; needed to allow
+	HubID *string `json:"hub_id,omitempty"`
+}
+
+// ConsentDecisionDecision defines model for ConsentDecision.Decision.
+type ConsentDecisionDecision string
+
 // ConversionProfile defines model for ConversionProfile.
 type ConversionProfile struct {
 	// Default Taken when none is chosen
@@ -998,16 +1704,97 @@ type DiagnosisSessionType string
 // Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
 type Entitlement string
 
+// Erasure defines model for Erasure.
+type Erasure struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Deleted How many of what
+	Deleted    *map[string]int64 `json:"deleted,omitempty"`
+	FinishedAt *time.Time        `json:"finished_at,omitempty"`
+	HubID      string            `json:"hub_id"`
+	ID         string            `json:"id"`
+
+	// ParticipantID The id that leads to nobody any more
+	ParticipantID string       `json:"participant_id"`
+	State         ErasureState `json:"state"`
+}
+
+// ErasureState defines model for Erasure.State.
+type ErasureState string
+
+// ErasureInput defines model for ErasureInput.
+type ErasureInput struct {
+	// Confirm The person's e-mail address, typed; their name when there is none
+	Confirm string `json:"confirm"`
+}
+
+// ErasurePreview defines model for ErasurePreview.
+type ErasurePreview struct {
+	// Confirm What has to be typed to erase
+	Confirm string `json:"confirm"`
+	Items   []struct {
+		// Count Absent when it is not counted
+		Count *int64                  `json:"count,omitempty"`
+		Fate  ErasurePreviewItemsFate `json:"fate"`
+
+		// Kind Examples: uploads
+		Kind string `json:"kind"`
+
+		// Text What it is and why
+		Text string `json:"text"`
+	} `json:"items"`
+}
+
+// ErasurePreviewItemsFate defines model for ErasurePreview.Items.Fate.
+type ErasurePreviewItemsFate string
+
+// Erasures defines model for Erasures.
+type Erasures struct {
+	Items []Erasure `json:"items"`
+}
+
 // EventMessage defines model for EventMessage.
 type EventMessage struct {
-	Data *map[string]interface{} `json:"data,omitempty"`
+	// Data By type; see /v1/event-types
+	Data  *map[string]interface{} `json:"data,omitempty"`
+	HubID *string                 `json:"hub_id,omitempty"`
+
+	// ID Of the event, the same in webhooks; absent on progress
+	ID *string `json:"id,omitempty"`
 
 	// Seq Absent on progress
 	Seq *int64 `json:"seq,omitempty"`
 
 	// Subject Id of the noun
-	Subject string `json:"subject"`
-	Type    string `json:"type"`
+	Subject   string     `json:"subject"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
+	Type      string     `json:"type"`
+}
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Items []EventMessage `json:"items"`
+
+	// More There is more now
+	More bool `json:"more"`
+
+	// Next Cursor for the next time, also when there is nothing more now
+	Next string `json:"next"`
+}
+
+// EventType defines model for EventType.
+type EventType struct {
+	Description string `json:"description"`
+
+	// Example Of the data
+	Example map[string]interface{} `json:"example"`
+	Title   string                 `json:"title"`
+	Type    string                 `json:"type"`
+}
+
+// EventTypeList defines model for EventTypeList.
+type EventTypeList struct {
+	Items []EventType `json:"items"`
 }
 
 // Expiry The end of the App Token; absent when it does not end or that is not known
@@ -1087,6 +1874,122 @@ type Hub struct {
 	ParticipantID *string `json:"participant_id,omitempty"`
 	Plan          Plan    `json:"plan"`
 	Role          *Role   `json:"role,omitempty"`
+}
+
+// HubName defines model for HubName.
+type HubName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// IdentityProvider defines model for IdentityProvider.
+type IdentityProvider struct {
+	// Audiences Audiences of tokens that may be exchanged here, beside our client id
+	Audiences []string `json:"audiences"`
+
+	// Claims Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+	// or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+	Claims    ClaimMapping `json:"claims"`
+	ClientID  string       `json:"client_id"`
+	CreatedAt *time.Time   `json:"created_at,omitempty"`
+
+	// EmailDomains Who has no verified address in one of these is refused; empty: no limit
+	EmailDomains     []string `json:"email_domains"`
+	Enabled          bool     `json:"enabled"`
+	Etag             string   `json:"etag"`
+	HasSecret        bool     `json:"has_secret"`
+	HasWebhookSecret bool     `json:"has_webhook_secret"`
+	ID               string   `json:"id"`
+	Issuer           string   `json:"issuer"`
+
+	// MaxTokenAgeSeconds How long after it was issued a token can be exchanged here
+	MaxTokenAgeSeconds int64    `json:"max_token_age_seconds"`
+	Name               string   `json:"name"`
+	Scopes             []string `json:"scopes"`
+
+	// Source What does not come from the database can only be changed where the server is started
+	Source    IdentityProviderSource `json:"source"`
+	UpdatedAt *time.Time             `json:"updated_at,omitempty"`
+}
+
+// IdentityProviderSource What does not come from the database can only be changed where the server is started
+type IdentityProviderSource string
+
+// IdentityProviderDiagnosis defines model for IdentityProviderDiagnosis.
+type IdentityProviderDiagnosis struct {
+	Checks []struct {
+		Fix   *string                              `json:"fix,omitempty"`
+		State IdentityProviderDiagnosisChecksState `json:"state"`
+
+		// Step Examples: discovery
+		Step string `json:"step"`
+		Text string `json:"text"`
+	} `json:"checks"`
+
+	// Ok No step failed
+	Ok bool `json:"ok"`
+
+	// RedirectURI To be registered at the provider
+	RedirectURI string `json:"redirect_uri"`
+}
+
+// IdentityProviderDiagnosisChecksState defines model for IdentityProviderDiagnosis.Checks.State.
+type IdentityProviderDiagnosisChecksState string
+
+// IdentityProviderInput defines model for IdentityProviderInput.
+type IdentityProviderInput struct {
+	Audiences *[]string `json:"audiences,omitempty"`
+
+	// Claims Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+	// or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+	Claims   *ClaimMapping `json:"claims,omitempty"`
+	ClientID string        `json:"client_id"`
+
+	// ClientSecret Absent: a public client; PKCE is used always
+	ClientSecret *string   `json:"client_secret,omitempty"`
+	EmailDomains *[]string `json:"email_domains,omitempty"`
+
+	// Issuer Exactly as its discovery document says
+	Issuer             string    `json:"issuer"`
+	MaxTokenAgeSeconds *int64    `json:"max_token_age_seconds,omitempty"`
+	Name               *string   `json:"name,omitempty"`
+	Scopes             *[]string `json:"scopes,omitempty"`
+}
+
+// IdentityProviderPatch defines model for IdentityProviderPatch.
+type IdentityProviderPatch struct {
+	Audiences *[]string `json:"audiences,omitempty"`
+
+	// Claims Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+	// or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+	Claims   *ClaimMapping `json:"claims,omitempty"`
+	ClientID *string       `json:"client_id,omitempty"`
+
+	// ClientSecret Empty: a public client
+	ClientSecret       *string   `json:"client_secret,omitempty"`
+	EmailDomains       *[]string `json:"email_domains,omitempty"`
+	Enabled            *bool     `json:"enabled,omitempty"`
+	MaxTokenAgeSeconds *int64    `json:"max_token_age_seconds,omitempty"`
+	Name               *string   `json:"name,omitempty"`
+	Scopes             *[]string `json:"scopes,omitempty"`
+}
+
+// IdentityProviders defines model for IdentityProviders.
+type IdentityProviders struct {
+	// BackchannelLogoutURI To be registered, too, if the provider has back-channel log-out
+	BackchannelLogoutURI string             `json:"backchannel_logout_uri"`
+	Items                []IdentityProvider `json:"items"`
+
+	// RedirectURI To be registered at each provider
+	RedirectURI string `json:"redirect_uri"`
+}
+
+// IdentityWebhookSecret defines model for IdentityWebhookSecret.
+type IdentityWebhookSecret struct {
+	Secret string `json:"secret"`
+
+	// URL Where the platform sends its webhooks
+	URL string `json:"url"`
 }
 
 // Impact defines model for Impact.
@@ -1192,6 +2095,19 @@ type ItemError struct {
 	NextStep *string `json:"next_step,omitempty"`
 }
 
+// ItemExport What became of sending the item to Kaltura; absent when nobody asked
+type ItemExport struct {
+	EntryID *string `json:"entry_id,omitempty"`
+
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+
+	// Lost The entry was removed in Kaltura since
+	Lost     *bool       `json:"lost,omitempty"`
+	State    UploadState `json:"state"`
+	UploadID string      `json:"upload_id"`
+}
+
 // ItemKind defines model for ItemKind.
 type ItemKind string
 
@@ -1228,19 +2144,63 @@ type JobPage struct {
 // JobState defines model for JobState.
 type JobState string
 
+// LibraryAddress defines model for LibraryAddress.
+type LibraryAddress struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	URL       string    `json:"url"`
+}
+
+// LibraryChange defines model for LibraryChange.
+type LibraryChange struct {
+	// AcknowledgedAt When the calling client acknowledged it
+	AcknowledgedAt *time.Time      `json:"acknowledged_at,omitempty"`
+	ExternalID     *string         `json:"external_id,omitempty"`
+	ID             string          `json:"id"`
+	Item           *LibraryItem    `json:"item,omitempty"`
+	Op             LibraryChangeOp `json:"op"`
+}
+
+// LibraryChangeOp defines model for LibraryChange.Op.
+type LibraryChangeOp string
+
+// LibraryChangePage defines model for LibraryChangePage.
+type LibraryChangePage struct {
+	Changes []LibraryChange `json:"changes"`
+
+	// Cursor Where to go on
+	Cursor string `json:"cursor"`
+
+	// More Ask again at once
+	More bool `json:"more"`
+}
+
+// LibraryExportResult defines model for LibraryExportResult.
+type LibraryExportResult struct {
+	Item   LibraryItem `json:"item"`
+	Upload Upload      `json:"upload"`
+}
+
 // LibraryItem defines model for LibraryItem.
 type LibraryItem struct {
 	CreatedAt  time.Time `json:"created_at"`
 	DurationMs int64     `json:"duration_ms"`
-	EntryID    string    `json:"entry_id"`
+
+	// EntryID Empty for the spaces platform's own
+	EntryID string `json:"entry_id"`
 
 	// Error Why it failed
 	Error *ItemError `json:"error,omitempty"`
 	Etag  string     `json:"etag"`
-	ID    string     `json:"id"`
-	Is360 bool       `json:"is_360"`
-	JobID *string    `json:"job_id,omitempty"`
-	Kind  ItemKind   `json:"kind"`
+
+	// Export What became of sending the item to Kaltura; absent when nobody asked
+	Export *ItemExport `json:"export,omitempty"`
+
+	// ExternalID The spaces platform's id of its own medium, for the client that registered it
+	ExternalID *string  `json:"external_id,omitempty"`
+	ID         string   `json:"id"`
+	Is360      bool     `json:"is_360"`
+	JobID      *string  `json:"job_id,omitempty"`
+	Kind       ItemKind `json:"kind"`
 
 	// Mine The caller imported it
 	Mine bool   `json:"mine"`
@@ -1251,19 +2211,32 @@ type LibraryItem struct {
 	Rendition     *string `json:"rendition,omitempty"`
 
 	// Shared With the whole hub
-	Shared bool              `json:"shared"`
+	Shared bool `json:"shared"`
+
+	// Source kaltura: imported; spaces: the spaces platform's own, always a copy
 	Source LibraryItemSource `json:"source"`
 
 	// SourceLost What it means that the entry is gone in Kaltura; absent while it is there
-	SourceLost   *SourceLost `json:"source_lost,omitempty"`
-	State        ItemState   `json:"state"`
-	ThumbnailURL string      `json:"thumbnail_url"`
-	Type         MediaType   `json:"type"`
-	UpdatedAt    time.Time   `json:"updated_at"`
+	SourceLost *SourceLost `json:"source_lost,omitempty"`
+	State      ItemState   `json:"state"`
+
+	// Tags Of the spaces platform's own
+	Tags         *[]string `json:"tags,omitempty"`
+	ThumbnailURL string    `json:"thumbnail_url"`
+	Type         MediaType `json:"type"`
+	UpdatedAt    time.Time `json:"updated_at"`
 }
 
-// LibraryItemSource defines model for LibraryItem.Source.
+// LibraryItemSource kaltura: imported; spaces: the spaces platform's own, always a copy
 type LibraryItemSource string
+
+// LibraryItemPatch defines model for LibraryItemPatch.
+type LibraryItemPatch struct {
+	Is360  *bool     `json:"is_360,omitempty"`
+	Name   *string   `json:"name,omitempty"`
+	Shared *bool     `json:"shared,omitempty"`
+	Tags   *[]string `json:"tags,omitempty"`
+}
 
 // LibraryPage defines model for LibraryPage.
 type LibraryPage struct {
@@ -1271,21 +2244,68 @@ type LibraryPage struct {
 	Next  *string       `json:"next,omitempty"`
 }
 
+// LibraryPush defines model for LibraryPush.
+type LibraryPush struct {
+	Changes []LibraryPushChange `json:"changes"`
+}
+
+// LibraryPushChange defines model for LibraryPushChange.
+type LibraryPushChange struct {
+	// Etag The version that you last saw
+	Etag       *string `json:"etag,omitempty"`
+	ExternalID string  `json:"external_id"`
+
+	// Media As in RegisterInput; the content may be left out of what is registered already
+	Media  *PushedMedia `json:"media,omitempty"`
+	Remove *bool        `json:"remove,omitempty"`
+}
+
+// LibraryPushResult defines model for LibraryPushResult.
+type LibraryPushResult struct {
+	Results []LibraryPushed `json:"results"`
+}
+
+// LibraryPushed defines model for LibraryPushed.
+type LibraryPushed struct {
+	// Error Why it failed
+	Error      *ItemError          `json:"error,omitempty"`
+	ExternalID string              `json:"external_id"`
+	Item       *LibraryItem        `json:"item,omitempty"`
+	Result     LibraryPushedResult `json:"result"`
+}
+
+// LibraryPushedResult defines model for LibraryPushed.Result.
+type LibraryPushedResult string
+
 // Mapping defines model for Mapping.
 type Mapping struct {
 	// Candidates Kaltura users in conflict
-	Candidates       []string     `json:"candidates"`
-	CreatedAt        time.Time    `json:"created_at"`
-	Etag             string       `json:"etag"`
-	How              MappingHow   `json:"how"`
-	ID               string       `json:"id"`
-	LastUsedAt       *time.Time   `json:"last_used_at,omitempty"`
-	ParticipantEmail *string      `json:"participant_email,omitempty"`
-	ParticipantID    string       `json:"participant_id"`
-	ParticipantName  *string      `json:"participant_name,omitempty"`
-	PlatformUserID   string       `json:"platform_user_id"`
-	State            MappingState `json:"state"`
-	UpdatedAt        time.Time    `json:"updated_at"`
+	Candidates []string   `json:"candidates"`
+	CreatedAt  time.Time  `json:"created_at"`
+	Etag       string     `json:"etag"`
+	How        MappingHow `json:"how"`
+	ID         string     `json:"id"`
+
+	// LastUsedAt To the hour
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// LinkedAt Since when it names this user
+	LinkedAt         time.Time `json:"linked_at"`
+	ParticipantEmail *string   `json:"participant_email,omitempty"`
+	ParticipantID    string    `json:"participant_id"`
+	ParticipantName  *string   `json:"participant_name,omitempty"`
+
+	// ParticipantSuspended The person left the hub or was suspended
+	ParticipantSuspended *bool        `json:"participant_suspended,omitempty"`
+	PlatformUserID       string       `json:"platform_user_id"`
+	State                MappingState `json:"state"`
+	UpdatedAt            time.Time    `json:"updated_at"`
+}
+
+// MappingDetail defines model for MappingDetail.
+type MappingDetail struct {
+	CandidateUsers []PlatformUser `json:"candidate_users"`
+	Mapping        Mapping        `json:"mapping"`
 }
 
 // MappingHow defines model for MappingHow.
@@ -1294,10 +2314,79 @@ type MappingHow string
 // MappingMode defines model for MappingMode.
 type MappingMode string
 
+// MappingOutcome Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+// moved, kept (it has another owner by now, or is gone), failed or undone.
+type MappingOutcome string
+
 // MappingPage defines model for MappingPage.
 type MappingPage struct {
 	Items []Mapping `json:"items"`
 	Next  *string   `json:"next,omitempty"`
+}
+
+// MappingRule defines model for MappingRule.
+type MappingRule struct {
+	MappingMode *MappingMode `json:"mapping_mode,omitempty"`
+	MatchBy     *MatchBy     `json:"match_by,omitempty"`
+
+	// Visibility shared: everyone sees the whole account; own: each sees only their own
+	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
+// MappingRun defines model for MappingRun.
+type MappingRun struct {
+	// Counts Items by outcome
+	Counts    map[string]int `json:"counts"`
+	CreatedAt time.Time      `json:"created_at"`
+	Done      int            `json:"done"`
+	FromUser  *string        `json:"from_user,omitempty"`
+	ID        string         `json:"id"`
+	JobID     string         `json:"job_id"`
+	Kind      MappingRunKind `json:"kind"`
+
+	// MappingID Of a merge
+	MappingID *string      `json:"mapping_id,omitempty"`
+	Rule      *MappingRule `json:"rule,omitempty"`
+	State     JobState     `json:"state"`
+	ToUser    *string      `json:"to_user,omitempty"`
+	Total     int          `json:"total"`
+
+	// Undoing The merge is being taken back, or was
+	Undoing   bool      `json:"undoing"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// MappingRunItem defines model for MappingRunItem.
+type MappingRunItem struct {
+	Detail string `json:"detail"`
+	ID     string `json:"id"`
+
+	// Outcome Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+	// moved, kept (it has another owner by now, or is gone), failed or undone.
+	Outcome          MappingOutcome `json:"outcome"`
+	ParticipantEmail *string        `json:"participant_email,omitempty"`
+	ParticipantName  *string        `json:"participant_name,omitempty"`
+
+	// PlatformUserID That a dry run found
+	PlatformUserID *string `json:"platform_user_id,omitempty"`
+
+	// Subject The participant or the entry
+	Subject string `json:"subject"`
+}
+
+// MappingRunItemPage defines model for MappingRunItemPage.
+type MappingRunItemPage struct {
+	Items []MappingRunItem `json:"items"`
+	Next  *string          `json:"next,omitempty"`
+}
+
+// MappingRunKind defines model for MappingRunKind.
+type MappingRunKind string
+
+// MappingRunPage defines model for MappingRunPage.
+type MappingRunPage struct {
+	Items []MappingRun `json:"items"`
+	Next  *string      `json:"next,omitempty"`
 }
 
 // MappingState defines model for MappingState.
@@ -1313,6 +2402,9 @@ type Me struct {
 	Hubs     []Hub   `json:"hubs"`
 	Kind     MeKind  `json:"kind"`
 	Name     *string `json:"name,omitempty"`
+
+	// Operator Whether the signed-in person runs this installation; absent when not
+	Operator *bool `json:"operator,omitempty"`
 
 	// Scopes Of the bearer token; absent for a session
 	Scopes *[]string `json:"scopes,omitempty"`
@@ -1383,16 +2475,71 @@ type Member struct {
 	CreatedAt     time.Time `json:"created_at"`
 	Email         string    `json:"email"`
 	EmailVerified bool      `json:"email_verified"`
-	ID            string    `json:"id"`
-	Name          string    `json:"name"`
-	Role          Role      `json:"role"`
-	Suspended     bool      `json:"suspended"`
+
+	// Held Suspended until somebody reinstates them; absent: until a newer token names the hub
+	Held *bool  `json:"held,omitempty"`
+	ID   string `json:"id"`
+
+	// Issuer The identity provider that they sign in at
+	Issuer *string `json:"issuer,omitempty"`
+	Name   string  `json:"name"`
+	Role   Role    `json:"role"`
+
+	// Subject The person at the identity provider
+	Subject     *string    `json:"subject,omitempty"`
+	Suspended   bool       `json:"suspended"`
+	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
+}
+
+// MemberName defines model for MemberName.
+type MemberName struct {
+	// Issuer The identity provider; absent: the one that named the hub
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Subject The person at the identity provider
+	Subject string `json:"subject"`
 }
 
 // MemberPage defines model for MemberPage.
 type MemberPage struct {
 	Items []Member `json:"items"`
 	Next  *string  `json:"next,omitempty"`
+}
+
+// MemberPatch defines model for MemberPatch.
+type MemberPatch struct {
+	Suspended bool `json:"suspended"`
+}
+
+// MemberSuspension defines model for MemberSuspension.
+type MemberSuspension struct {
+	// Issuer The identity provider; absent: the one that named the hub
+	Issuer *string                 `json:"issuer,omitempty"`
+	Reason *MemberSuspensionReason `json:"reason,omitempty"`
+
+	// Subject The person at the identity provider
+	Subject string `json:"subject"`
+}
+
+// MemberSuspensionReason defines model for MemberSuspension.Reason.
+type MemberSuspensionReason string
+
+// MergeInput defines model for MergeInput.
+type MergeInput struct {
+	// PlatformUserID The person's real Kaltura user
+	PlatformUserID string `json:"platform_user_id"`
+}
+
+// MergePreview defines model for MergePreview.
+type MergePreview struct {
+	// Entries That would get another owner
+	Entries int          `json:"entries"`
+	From    PlatformUser `json:"from"`
+	Note    string       `json:"note"`
+	To      PlatformUser `json:"to"`
+
+	// Undo Whether it can be taken back
+	Undo bool `json:"undo"`
 }
 
 // MyIntegration defines model for MyIntegration.
@@ -1451,8 +2598,212 @@ type NotificationHook struct {
 	URL string `json:"url"`
 }
 
+// OAuthClient defines model for OAuthClient.
+type OAuthClient struct {
+	AuthMethod OAuthClientAuthMethod `json:"auth_method"`
+	CreatedAt  time.Time             `json:"created_at"`
+
+	// CreatedBy Who registered it, as in the audit log
+	CreatedBy string `json:"created_by"`
+	Enabled   bool   `json:"enabled"`
+	Etag      string `json:"etag"`
+
+	// HubID Absent: it serves all hubs
+	HubID *string `json:"hub_id,omitempty"`
+
+	// ID The client_id
+	ID string `json:"id"`
+
+	// Jwks Its public keys (RFC 7517)
+	Jwks *map[string]interface{} `json:"jwks,omitempty"`
+
+	// LastUsedAt When it last got a token
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Name       string     `json:"name"`
+
+	// OldSecretUntil The secret before works until then; absent when it does not
+	OldSecretUntil *time.Time `json:"old_secret_until,omitempty"`
+
+	// Origins Of pages that may call and embed us
+	Origins      []string `json:"origins"`
+	RedirectUris []string `json:"redirect_uris"`
+
+	// Scopes What it may be given at most
+	Scopes []string `json:"scopes"`
+
+	// Type machine: a server that acts for nobody, or exchanges its people's tokens; web: a server with pages; browser: a page without
+	// a server; native: a program on somebody's device
+	Type      OAuthClientType `json:"type"`
+	UpdatedAt time.Time       `json:"updated_at"`
+}
+
+// OAuthClientAuthMethod defines model for OAuthClient.AuthMethod.
+type OAuthClientAuthMethod string
+
+// OAuthClientInput defines model for OAuthClientInput.
+type OAuthClientInput struct {
+	// Jwks Public keys, for private_key_jwt instead of a secret
+	Jwks *map[string]interface{} `json:"jwks,omitempty"`
+
+	// Name Shown to people who are asked to allow the app
+	Name string `json:"name"`
+
+	// Origins Such as https://app.example.org
+	Origins *[]string `json:"origins,omitempty"`
+
+	// RedirectUris https, or http on the person's own machine; compared byte by byte, except the port of 127.0.0.1 and [::1]
+	RedirectUris *[]string `json:"redirect_uris,omitempty"`
+	Scopes       []string  `json:"scopes"`
+
+	// Type machine: a server that acts for nobody, or exchanges its people's tokens; web: a server with pages; browser: a page without
+	// a server; native: a program on somebody's device
+	Type OAuthClientType `json:"type"`
+}
+
+// OAuthClientPage defines model for OAuthClientPage.
+type OAuthClientPage struct {
+	Items []OAuthClient `json:"items"`
+	Next  *string       `json:"next,omitempty"`
+
+	// Scopes All scopes that can be given
+	Scopes []struct {
+		Name  string `json:"name"`
+		Title string `json:"title"`
+	} `json:"scopes"`
+}
+
+// OAuthClientPatch defines model for OAuthClientPatch.
+type OAuthClientPatch struct {
+	Enabled      *bool                   `json:"enabled,omitempty"`
+	Jwks         *map[string]interface{} `json:"jwks,omitempty"`
+	Name         *string                 `json:"name,omitempty"`
+	Origins      *[]string               `json:"origins,omitempty"`
+	RedirectUris *[]string               `json:"redirect_uris,omitempty"`
+	Scopes       *[]string               `json:"scopes,omitempty"`
+}
+
+// OAuthClientSecret defines model for OAuthClientSecret.
+type OAuthClientSecret struct {
+	Client OAuthClient `json:"client"`
+
+	// Secret Shown only now; absent when the app has none
+	Secret *string `json:"secret,omitempty"`
+}
+
+// OAuthClientType machine: a server that acts for nobody, or exchanges its people's tokens; web: a server with pages; browser: a page without
+// a server; native: a program on somebody's device
+type OAuthClientType string
+
+// Operator defines model for Operator.
+type Operator struct {
+	AddedBy   string    `json:"added_by"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Issuer    string    `json:"issuer"`
+	Name      string    `json:"name"`
+	Subject   string    `json:"subject"`
+
+	// You Whether it is the caller
+	You *bool `json:"you,omitempty"`
+}
+
+// OperatorHub defines model for OperatorHub.
+type OperatorHub struct {
+	AllowsIntegrations bool       `json:"allows_integrations"`
+	CreatedAt          time.Time  `json:"created_at"`
+	DowngradedAt       *time.Time `json:"downgraded_at,omitempty"`
+	Etag               string     `json:"etag"`
+
+	// ExternalID The provider's id of the hub
+	ExternalID string `json:"external_id"`
+	ID         string `json:"id"`
+
+	// Issuer The identity provider that names the hub
+	Issuer string `json:"issuer"`
+	Name   string `json:"name"`
+
+	// OperatorPlan provider: as the identity provider says; else what an operator decided
+	OperatorPlan OperatorPlan `json:"operator_plan"`
+	Plan         Plan         `json:"plan"`
+	ProviderPlan *Plan        `json:"provider_plan,omitempty"`
+
+	// QuotaBytes Bytes that unfinished uploads may reserve together; 0: no limit
+	QuotaBytes int64 `json:"quota_bytes"`
+}
+
+// OperatorHubInput defines model for OperatorHubInput.
+type OperatorHubInput struct {
+	ExternalID string `json:"external_id"`
+	Issuer     string `json:"issuer"`
+	Name       string `json:"name"`
+
+	// OperatorPlan provider: as the identity provider says; else what an operator decided
+	OperatorPlan *OperatorPlan `json:"operator_plan,omitempty"`
+	QuotaBytes   *int64        `json:"quota_bytes,omitempty"`
+}
+
+// OperatorHubPage defines model for OperatorHubPage.
+type OperatorHubPage struct {
+	Items []OperatorHub `json:"items"`
+	Next  *string       `json:"next,omitempty"`
+}
+
+// OperatorHubPatch defines model for OperatorHubPatch.
+type OperatorHubPatch struct {
+	// OperatorPlan provider: as the identity provider says; else what an operator decided
+	OperatorPlan *OperatorPlan `json:"operator_plan,omitempty"`
+	QuotaBytes   *int64        `json:"quota_bytes,omitempty"`
+}
+
+// OperatorInput defines model for OperatorInput.
+type OperatorInput struct {
+	// Issuer The person's identity provider
+	Issuer string  `json:"issuer"`
+	Name   *string `json:"name,omitempty"`
+
+	// Subject The person's id there, the claim `sub`
+	Subject string `json:"subject"`
+}
+
+// OperatorList defines model for OperatorList.
+type OperatorList struct {
+	Items []Operator `json:"items"`
+}
+
+// OperatorPlan provider: as the identity provider says; else what an operator decided
+type OperatorPlan string
+
+// OwnerName Whose it is, as the identity provider names them; absent: the hub's
+type OwnerName struct {
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
+}
+
+// PersonExport defines model for PersonExport.
+type PersonExport struct {
+	ExportedAt time.Time `json:"exported_at"`
+
+	// Format Examples: isthmus-person-1
+	Format string `json:"format"`
+
+	// Hubs Profile, Kaltura users, apps, uploads, library, jobs, events and audit lines of each hub
+	Hubs []map[string]interface{} `json:"hubs"`
+
+	// Sessions Only in one's own
+	Sessions *[]map[string]interface{} `json:"sessions,omitempty"`
+}
+
 // Plan defines model for Plan.
 type Plan string
+
+// PlatformUser defines model for PlatformUser.
+type PlatformUser struct {
+	// Active Neither blocked nor deleted
+	Active bool    `json:"active"`
+	Email  *string `json:"email,omitempty"`
+	ID     string  `json:"id"`
+	Name   *string `json:"name,omitempty"`
+}
 
 // Playback Address fields are absent when there is no such form
 type Playback struct {
@@ -1502,6 +2853,20 @@ type Problem struct {
 // Projection defines model for Projection.
 type Projection string
 
+// PushedMedia As in RegisterInput; the content may be left out of what is registered already
+type PushedMedia struct {
+	Is360 *bool  `json:"is_360,omitempty"`
+	Name  string `json:"name"`
+
+	// Owner Whose it is, as the identity provider names them; absent: the hub's
+	Owner    *OwnerName `json:"owner,omitempty"`
+	Sha256   *string    `json:"sha256,omitempty"`
+	Shared   *bool      `json:"shared,omitempty"`
+	Tags     *[]string  `json:"tags,omitempty"`
+	UploadID *string    `json:"upload_id,omitempty"`
+	URL      *string    `json:"url,omitempty"`
+}
+
 // Reconciliation The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown
 type Reconciliation struct {
 	// AskedAt When an admin asked for it
@@ -1534,6 +2899,32 @@ type Reconciliation struct {
 // ReconciliationState defines model for Reconciliation.State.
 type ReconciliationState string
 
+// RegisterInput defines model for RegisterInput.
+type RegisterInput struct {
+	// ExternalID Your own id, unique per hub and client
+	ExternalID string `json:"external_id"`
+
+	// Is360 Besides what the file says of itself
+	Is360 *bool  `json:"is_360,omitempty"`
+	Name  string `json:"name"`
+
+	// Owner Whose it is, as the identity provider names them; absent: the hub's
+	Owner *OwnerName `json:"owner,omitempty"`
+
+	// Sha256 Checked when it is given; tells then, too, whether two registrations mean the same content
+	Sha256 *string `json:"sha256,omitempty"`
+
+	// Shared With the whole hub; default: when it has no owner
+	Shared *bool     `json:"shared,omitempty"`
+	Tags   *[]string `json:"tags,omitempty"`
+
+	// UploadID A finished upload with the target `library`
+	UploadID *string `json:"upload_id,omitempty"`
+
+	// URL Public https address of the file; fetched once and then forgotten, so that a signed one is fine
+	URL *string `json:"url,omitempty"`
+}
+
 // Rendition defines model for Rendition.
 type Rendition struct {
 	// Bitrate bit/s
@@ -1552,6 +2943,32 @@ type Rendition struct {
 
 // Role defines model for Role.
 type Role string
+
+// ScopeText defines model for ScopeText.
+type ScopeText struct {
+	Name string `json:"name"`
+
+	// Title In plain words
+	Title string `json:"title"`
+}
+
+// SecretRotation defines model for SecretRotation.
+type SecretRotation struct {
+	// OverlapSeconds How long the secret before goes on working
+	OverlapSeconds int64 `json:"overlap_seconds"`
+}
+
+// SignIns defines model for SignIns.
+type SignIns struct {
+	Items []struct {
+		ID     string `json:"id"`
+		Issuer string `json:"issuer"`
+
+		// LoginURL Add `next` with the path to go to then
+		LoginURL string `json:"login_url"`
+		Name     string `json:"name"`
+	} `json:"items"`
+}
 
 // SourceLost What it means that the entry is gone in Kaltura; absent while it is there
 type SourceLost struct {
@@ -1713,9 +3130,12 @@ type Upload struct {
 	ID          string     `json:"id"`
 
 	// Is360 Metadata says that it is spherical
-	Is360 bool   `json:"is_360"`
-	Mine  bool   `json:"mine"`
-	Name  string `json:"name"`
+	Is360 bool `json:"is_360"`
+
+	// ItemID Library item that it became or carries to Kaltura
+	ItemID *string `json:"item_id,omitempty"`
+	Mine   bool    `json:"mine"`
+	Name   string  `json:"name"`
 
 	// Offset Bytes received without a gap; HEAD on tus_url is exact
 	Offset int64 `json:"offset"`
@@ -1727,9 +3147,10 @@ type Upload struct {
 	State    UploadState `json:"state"`
 
 	// Suggest360 Only its 2:1 shape suggests it; offer mark-360
-	Suggest360 bool     `json:"suggest_360"`
-	Tags       []string `json:"tags"`
-	Title      string   `json:"title"`
+	Suggest360 bool          `json:"suggest_360"`
+	Tags       []string      `json:"tags"`
+	Target     *UploadTarget `json:"target,omitempty"`
+	Title      string        `json:"title"`
 
 	// TusURL tus 1.0 address for HEAD, PATCH and DELETE
 	TusURL    string     `json:"tus_url"`
@@ -1739,6 +3160,9 @@ type Upload struct {
 	// Waiting The upload waits for what `error` says and goes on by itself; nothing is lost
 	Waiting *UploadWait `json:"waiting,omitempty"`
 }
+
+// UploadTarget defines model for Upload.Target.
+type UploadTarget string
 
 // UploadInput defines model for UploadInput.
 type UploadInput struct {
@@ -1753,9 +3177,15 @@ type UploadInput struct {
 	Size int64     `json:"size"`
 	Tags *[]string `json:"tags,omitempty"`
 
+	// Target kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
+	Target *UploadInputTarget `json:"target,omitempty"`
+
 	// Title Name of the entry; default: the name without its ending
 	Title *string `json:"title,omitempty"`
 }
+
+// UploadInputTarget kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
+type UploadInputTarget string
 
 // UploadPage defines model for UploadPage.
 type UploadPage struct {
@@ -1802,6 +3232,9 @@ type Webhook struct {
 	// LastText What went wrong last
 	LastText *string `json:"last_text,omitempty"`
 
+	// OldSecretUntil Until then the secret before signs as well
+	OldSecretUntil *time.Time `json:"old_secret_until,omitempty"`
+
 	// Reason Why it is switched off: by an admin, because the receiver is gone, or after three days of failures
 	Reason    *string      `json:"reason,omitempty"`
 	State     WebhookState `json:"state"`
@@ -1823,7 +3256,14 @@ type WebhookCreated struct {
 type WebhookDelivery struct {
 	Attempts  int64     `json:"attempts"`
 	CreatedAt time.Time `json:"created_at"`
-	EventType string    `json:"event_type"`
+
+	// DurationMs How long the last attempt took
+	DurationMs *int64  `json:"duration_ms,omitempty"`
+	EventID    *string `json:"event_id,omitempty"`
+	EventType  string  `json:"event_type"`
+
+	// Excerpt How the last answer began, without what may be a secret
+	Excerpt *string `json:"excerpt,omitempty"`
 
 	// ID The webhook-id of all its attempts
 	ID        string               `json:"id"`
@@ -1861,6 +3301,26 @@ type WebhookList struct {
 	Items []Webhook `json:"items"`
 }
 
+// WebhookMessage Body of a webhook
+type WebhookMessage struct {
+	// Data By type; see /v1/event-types
+	Data map[string]interface{} `json:"data"`
+
+	// DataTruncated The data were left out because they are too large; read the subject
+	DataTruncated *bool  `json:"data_truncated,omitempty"`
+	HubID         string `json:"hub_id"`
+
+	// ID Of the event, the same in the event log and for every endpoint; absent of a test
+	ID *string `json:"id,omitempty"`
+
+	// Subject Id of the noun
+	Subject string `json:"subject"`
+
+	// Timestamp When it happened
+	Timestamp time.Time `json:"timestamp"`
+	Type      string    `json:"type"`
+}
+
 // WebhookPatch defines model for WebhookPatch.
 type WebhookPatch struct {
 	Description *string   `json:"description,omitempty"`
@@ -1870,6 +3330,47 @@ type WebhookPatch struct {
 	// URL https; path and query are kept as they are and shown to admins of the hub only
 	URL *string `json:"url,omitempty"`
 }
+
+// WebhookReplay defines model for WebhookReplay.
+type WebhookReplay struct {
+	// All Also what was taken already
+	All  *bool     `json:"all,omitempty"`
+	From time.Time `json:"from"`
+
+	// To Before this
+	To time.Time `json:"to"`
+}
+
+// WebhookReplayed defines model for WebhookReplayed.
+type WebhookReplayed struct {
+	// NextFrom There is more: ask again from then on
+	NextFrom *time.Time `json:"next_from,omitempty"`
+	Queued   int        `json:"queued"`
+}
+
+// WebhookRotation defines model for WebhookRotation.
+type WebhookRotation struct {
+	// OverlapHours How long the secret before signs as well; 0 = not at all
+	OverlapHours *int `json:"overlap_hours,omitempty"`
+}
+
+// AuditAction defines model for AuditAction.
+type AuditAction = string
+
+// AuditActor defines model for AuditActor.
+type AuditActor = string
+
+// AuditFrom defines model for AuditFrom.
+type AuditFrom = time.Time
+
+// AuditSubject defines model for AuditSubject.
+type AuditSubject = string
+
+// AuditTo defines model for AuditTo.
+type AuditTo = time.Time
+
+// GrantPath defines model for GrantPath.
+type GrantPath = string
 
 // HubPath defines model for HubPath.
 type HubPath = string
@@ -1883,6 +3384,15 @@ type IdempotencyKey = string
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
+// MappingHowQuery defines model for MappingHowQuery.
+type MappingHowQuery = MappingHow
+
+// MappingStateQuery defines model for MappingStateQuery.
+type MappingStateQuery = MappingState
+
+// MappingText defines model for MappingText.
+type MappingText = string
+
 // MediaLimit defines model for MediaLimit.
 type MediaLimit = int
 
@@ -1891,6 +3401,9 @@ type PageCursor = string
 
 // PageLimit defines model for PageLimit.
 type PageLimit = int
+
+// Prefer defines model for Prefer.
+type Prefer = string
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
@@ -1901,11 +3414,103 @@ type StreamEventsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// ReceiveIdentityWebhookParams defines parameters for ReceiveIdentityWebhook.
+type ReceiveIdentityWebhookParams struct {
+	WebhookID        *string `json:"webhook-id,omitempty"`
+	WebhookTimestamp *string `json:"webhook-timestamp,omitempty"`
+	WebhookSignature *string `json:"webhook-signature,omitempty"`
+}
+
 // ReceiveKalturaNotificationParams defines parameters for ReceiveKalturaNotification.
 type ReceiveKalturaNotificationParams struct {
 	XKALTURASIGNATURE *string `json:"X-KALTURA-SIGNATURE,omitempty"`
 	XKALTURAHASHALGO  *string `json:"X-KALTURA-HASH-ALGO,omitempty"`
 }
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Actor Id of a participant or client; `system` for the server itself
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action One action, or an area with its dot, such as `library.`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Id of what it was done to
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+	From    *AuditFrom    `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this time
+	To *AuditTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	Format *ExportAuditParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Actor Id of a participant or client; `system` for the server itself
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action One action, or an area with its dot, such as `library.`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Id of what it was done to
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+	From    *AuditFrom    `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this time
+	To *AuditTo `form:"to,omitempty" json:"to,omitempty"`
+}
+
+// ExportAuditParamsFormat defines parameters for ExportAudit.
+type ExportAuditParamsFormat string
+
+// VerifyAuditParams defines parameters for VerifyAudit.
+type VerifyAuditParams struct {
+	// Checkpoint Begin at this record, which must still be there
+	Checkpoint *string `form:"checkpoint,omitempty" json:"checkpoint,omitempty"`
+}
+
+// ListOAuthClientsParams defines parameters for ListOAuthClients.
+type ListOAuthClientsParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateOAuthClientParams defines parameters for CreateOAuthClient.
+type CreateOAuthClientParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateOAuthClientParams defines parameters for UpdateOAuthClient.
+type UpdateOAuthClientParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RotateOAuthClientSecretParams defines parameters for RotateOAuthClientSecret.
+type RotateOAuthClientSecretParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int        `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// From `now` to begin with what happens from now on
+	From *ListEventsParamsFrom `form:"from,omitempty" json:"from,omitempty"`
+}
+
+// ListEventsParamsFrom defines parameters for ListEvents.
+type ListEventsParamsFrom string
 
 // DisconnectKalturaParams defines parameters for DisconnectKaltura.
 type DisconnectKalturaParams struct {
@@ -1940,6 +3545,25 @@ type CreateInviteJSONBody struct {
 
 // CreateInviteParams defines parameters for CreateInvite.
 type CreateInviteParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// MakeKalturaNotificationSecretParams defines parameters for MakeKalturaNotificationSecret.
+type MakeKalturaNotificationSecretParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ProbeKalturaParams defines parameters for ProbeKaltura.
+type ProbeKalturaParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// StartReconciliationParams defines parameters for StartReconciliation.
+type StartReconciliationParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1952,6 +3576,12 @@ type GetTokenRequestParams struct {
 
 	// Player Write the request for the second App Token, which only plays
 	Player *bool `form:"player,omitempty" json:"player,omitempty"`
+}
+
+// DismissUntagged360Params defines parameters for DismissUntagged360.
+type DismissUntagged360Params struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListUntagged360Params defines parameters for ListUntagged360.
@@ -1969,11 +3599,25 @@ type ListUntagged360Params struct {
 
 // MarkUntagged360Params defines parameters for MarkUntagged360.
 type MarkUntagged360Params struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SearchUntagged360Params defines parameters for SearchUntagged360.
+type SearchUntagged360Params struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // UndoUntagged360Params defines parameters for UndoUntagged360.
 type UndoUntagged360Params struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// VerifyKalturaParams defines parameters for VerifyKaltura.
+type VerifyKalturaParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1984,10 +3628,19 @@ type ListJobsParams struct {
 	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetJobParams defines parameters for GetJob.
+type GetJobParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
 // ListLibraryParams defines parameters for ListLibrary.
 type ListLibraryParams struct {
 	Q    *string      `form:"q,omitempty" json:"q,omitempty"`
 	Type *[]MediaType `form:"type,omitempty" json:"type,omitempty"`
+
+	// ExternalID The one item that the asking client registered under its own id
+	ExternalID *string `form:"external_id,omitempty" json:"external_id,omitempty"`
 
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -1996,12 +3649,44 @@ type ListLibraryParams struct {
 
 // ImportMediaParams defines parameters for ImportMedia.
 type ImportMediaParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// ShareLibraryItemApplicationMergePatchPlusJSONBody defines parameters for ShareLibraryItem.
-type ShareLibraryItemApplicationMergePatchPlusJSONBody struct {
-	Shared bool `json:"shared"`
+// ListLibraryChangesParams defines parameters for ListLibraryChanges.
+type ListLibraryChangesParams struct {
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Wait Seconds to wait for a change when there is none
+	Wait *int `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// RegisterMediaParams defines parameters for RegisterMedia.
+type RegisterMediaParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RemoveLibraryItemParams defines parameters for RemoveLibraryItem.
+type RemoveLibraryItemParams struct {
+	// Entry "delete" also deletes the entry in Kaltura that the spaces platform's own medium was sent to, if the caller sent it or is an admin. What an item was imported from is never deleted.
+	Entry *RemoveLibraryItemParamsEntry `form:"entry,omitempty" json:"entry,omitempty"`
+}
+
+// RemoveLibraryItemParamsEntry defines parameters for RemoveLibraryItem.
+type RemoveLibraryItemParamsEntry string
+
+// GetLibraryItemParams defines parameters for GetLibraryItem.
+type GetLibraryItemParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 
 // ShareLibraryItemParams defines parameters for ShareLibraryItem.
@@ -2010,13 +3695,75 @@ type ShareLibraryItemParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
-// ListMappingsParams defines parameters for ListMappings.
-type ListMappingsParams struct {
-	State *MappingState `form:"state,omitempty" json:"state,omitempty"`
+// AcknowledgeLibraryItemParams defines parameters for AcknowledgeLibraryItem.
+type AcknowledgeLibraryItemParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExportLibraryItemParams defines parameters for ExportLibraryItem.
+type ExportLibraryItemParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMappingRunsParams defines parameters for ListMappingRuns.
+type ListMappingRunsParams struct {
+	Kind *MappingRunKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Mapping Those of one mapping
+	Mapping *string `form:"mapping,omitempty" json:"mapping,omitempty"`
 
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListMappingRunItemsParams defines parameters for ListMappingRunItems.
+type ListMappingRunItemsParams struct {
+	Outcome *MappingOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ResumeMappingMergeParams defines parameters for ResumeMappingMerge.
+type ResumeMappingMergeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UndoMappingMergeParams defines parameters for UndoMappingMerge.
+type UndoMappingMergeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMappingsParams defines parameters for ListMappings.
+type ListMappingsParams struct {
+	// Q Searched in the person's name and e-mail and in the Kaltura user's id
+	Q     *MappingText       `form:"q,omitempty" json:"q,omitempty"`
+	State *MappingStateQuery `form:"state,omitempty" json:"state,omitempty"`
+	How   *MappingHowQuery   `form:"how,omitempty" json:"how,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DryRunMappingsParams defines parameters for DryRunMappings.
+type DryRunMappingsParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExportMappingsParams defines parameters for ExportMappings.
+type ExportMappingsParams struct {
+	// Q Searched in the person's name and e-mail and in the Kaltura user's id
+	Q     *MappingText       `form:"q,omitempty" json:"q,omitempty"`
+	State *MappingStateQuery `form:"state,omitempty" json:"state,omitempty"`
+	How   *MappingHowQuery   `form:"how,omitempty" json:"how,omitempty"`
 }
 
 // UnlinkMappingParams defines parameters for UnlinkMapping.
@@ -2034,6 +3781,21 @@ type LinkMappingApplicationMergePatchPlusJSONBody struct {
 type LinkMappingParams struct {
 	// IfMatch The strong ETag that the change was made from
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PreviewMappingMergeParams defines parameters for PreviewMappingMerge.
+type PreviewMappingMergeParams struct {
+	// PlatformUserID The person's real Kaltura user
+	PlatformUserID string `form:"platform_user_id" json:"platform_user_id"`
+}
+
+// MergeMappingParams defines parameters for MergeMapping.
+type MergeMappingParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMediaParams defines parameters for ListMedia.
@@ -2068,11 +3830,35 @@ type ListMediaParamsSource string
 // ListMediaParamsOwner defines parameters for ListMedia.
 type ListMediaParamsOwner string
 
+// MarkMedia360Params defines parameters for MarkMedia360.
+type MarkMedia360Params struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListMembersParams defines parameters for ListMembers.
 type ListMembersParams struct {
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ReinstateMemberParams defines parameters for ReinstateMember.
+type ReinstateMemberParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SuspendMemberParams defines parameters for SuspendMember.
+type SuspendMemberParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// EraseMemberParams defines parameters for EraseMember.
+type EraseMemberParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListUploadsParams defines parameters for ListUploads.
@@ -2086,12 +3872,50 @@ type ListUploadsParams struct {
 
 // CreateUploadParams defines parameters for CreateUpload.
 type CreateUploadParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetUploadParams defines parameters for GetUpload.
+type GetUploadParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// ExtendUploadParams defines parameters for ExtendUpload.
+type ExtendUploadParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // FinishUploadParams defines parameters for FinishUpload.
 type FinishUploadParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RetryUploadParams defines parameters for RetryUpload.
+type RetryUploadParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateWebhookParams defines parameters for CreateWebhook.
+type CreateWebhookParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteWebhookParams defines parameters for DeleteWebhook.
+type DeleteWebhookParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UpdateWebhookParams defines parameters for UpdateWebhook.
@@ -2107,8 +3931,189 @@ type ListWebhookDeliveriesParams struct {
 	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// RedeliverWebhookParams defines parameters for RedeliverWebhook.
+type RedeliverWebhookParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReplayWebhookParams defines parameters for ReplayWebhook.
+type ReplayWebhookParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RotateWebhookSecretParams defines parameters for RotateWebhookSecret.
+type RotateWebhookSecretParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// TestWebhookParams defines parameters for TestWebhook.
+type TestWebhookParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideConsentParams defines parameters for DecideConsent.
+type DecideConsentParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideDeviceParams defines parameters for DecideDevice.
+type DecideDeviceParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// EraseMeParams defines parameters for EraseMe.
+type EraseMeParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// AllowMyGrantParams defines parameters for AllowMyGrant.
+type AllowMyGrantParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListOperatorClientsParams defines parameters for ListOperatorClients.
+type ListOperatorClientsParams struct {
+	// Hub Those of this hub only
+	Hub *string `form:"hub,omitempty" json:"hub,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateOperatorClientJSONBody defines parameters for CreateOperatorClient.
+type CreateOperatorClientJSONBody struct {
+	// Hub The hub's id; absent: all hubs, the person chooses one when they allow the app
+	Hub *string `json:"hub,omitempty"`
+
+	// Jwks Public keys, for private_key_jwt instead of a secret
+	Jwks *map[string]interface{} `json:"jwks,omitempty"`
+
+	// Name Shown to people who are asked to allow the app
+	Name string `json:"name"`
+
+	// Origins Such as https://app.example.org
+	Origins *[]string `json:"origins,omitempty"`
+
+	// RedirectUris https, or http on the person's own machine; compared byte by byte, except the port of 127.0.0.1 and [::1]
+	RedirectUris *[]string `json:"redirect_uris,omitempty"`
+	Scopes       []string  `json:"scopes"`
+
+	// Type machine: a server that acts for nobody, or exchanges its people's tokens; web: a server with pages; browser: a page without
+	// a server; native: a program on somebody's device
+	Type OAuthClientType `json:"type"`
+}
+
+// CreateOperatorClientParams defines parameters for CreateOperatorClient.
+type CreateOperatorClientParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateOperatorClientParams defines parameters for UpdateOperatorClient.
+type UpdateOperatorClientParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RotateOperatorClientSecretParams defines parameters for RotateOperatorClientSecret.
+type RotateOperatorClientSecretParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListOperatorHubsParams defines parameters for ListOperatorHubs.
+type ListOperatorHubsParams struct {
+	// Q Part of the name or of the external id
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateHubParams defines parameters for CreateHub.
+type CreateHubParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateOperatorHubParams defines parameters for UpdateOperatorHub.
+type UpdateOperatorHubParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateIdentityProviderParams defines parameters for CreateIdentityProvider.
+type CreateIdentityProviderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateIdentityProviderParams defines parameters for UpdateIdentityProvider.
+type UpdateIdentityProviderParams struct {
+	// IfMatch The strong ETag that the change was made from
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// TryClaimsParams defines parameters for TryClaims.
+type TryClaimsParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// VerifyIdentityProviderParams defines parameters for VerifyIdentityProvider.
+type VerifyIdentityProviderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// MakeIdentityWebhookSecretParams defines parameters for MakeIdentityWebhookSecret.
+type MakeIdentityWebhookSecretParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// AddOperatorParams defines parameters for AddOperator.
+type AddOperatorParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BeginSetupJSONBody defines parameters for BeginSetup.
+type BeginSetupJSONBody struct {
+	// Code Case, dashes and spaces do not matter
+	Code string `json:"code"`
+}
+
+// BeginSetupParams defines parameters for BeginSetup.
+type BeginSetupParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // AcceptInviteJSONRequestBody defines body for AcceptInvite for application/json ContentType.
 type AcceptInviteJSONRequestBody = ConnectionInput
+
+// CreateOAuthClientJSONRequestBody defines body for CreateOAuthClient for application/json ContentType.
+type CreateOAuthClientJSONRequestBody = OAuthClientInput
+
+// UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody defines body for UpdateOAuthClient for application/merge-patch+json ContentType.
+type UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody = OAuthClientPatch
+
+// RotateOAuthClientSecretJSONRequestBody defines body for RotateOAuthClientSecret for application/json ContentType.
+type RotateOAuthClientSecretJSONRequestBody = SecretRotation
 
 // UpdateKalturaApplicationMergePatchPlusJSONRequestBody defines body for UpdateKaltura for application/merge-patch+json ContentType.
 type UpdateKalturaApplicationMergePatchPlusJSONRequestBody = ConnectionPatch
@@ -2137,11 +4142,35 @@ type VerifyKalturaJSONRequestBody = ConnectionPatch
 // ImportMediaJSONRequestBody defines body for ImportMedia for application/json ContentType.
 type ImportMediaJSONRequestBody = ImportInput
 
+// PushLibraryChangesJSONRequestBody defines body for PushLibraryChanges for application/json ContentType.
+type PushLibraryChangesJSONRequestBody = LibraryPush
+
+// RegisterMediaJSONRequestBody defines body for RegisterMedia for application/json ContentType.
+type RegisterMediaJSONRequestBody = RegisterInput
+
 // ShareLibraryItemApplicationMergePatchPlusJSONRequestBody defines body for ShareLibraryItem for application/merge-patch+json ContentType.
-type ShareLibraryItemApplicationMergePatchPlusJSONRequestBody ShareLibraryItemApplicationMergePatchPlusJSONBody
+type ShareLibraryItemApplicationMergePatchPlusJSONRequestBody = LibraryItemPatch
+
+// DryRunMappingsJSONRequestBody defines body for DryRunMappings for application/json ContentType.
+type DryRunMappingsJSONRequestBody = MappingRule
 
 // LinkMappingApplicationMergePatchPlusJSONRequestBody defines body for LinkMapping for application/merge-patch+json ContentType.
 type LinkMappingApplicationMergePatchPlusJSONRequestBody LinkMappingApplicationMergePatchPlusJSONBody
+
+// MergeMappingJSONRequestBody defines body for MergeMapping for application/json ContentType.
+type MergeMappingJSONRequestBody = MergeInput
+
+// ReinstateMemberJSONRequestBody defines body for ReinstateMember for application/json ContentType.
+type ReinstateMemberJSONRequestBody = MemberName
+
+// SuspendMemberJSONRequestBody defines body for SuspendMember for application/json ContentType.
+type SuspendMemberJSONRequestBody = MemberSuspension
+
+// UpdateMemberApplicationMergePatchPlusJSONRequestBody defines body for UpdateMember for application/merge-patch+json ContentType.
+type UpdateMemberApplicationMergePatchPlusJSONRequestBody = MemberPatch
+
+// EraseMemberJSONRequestBody defines body for EraseMember for application/json ContentType.
+type EraseMemberJSONRequestBody = ErasureInput
 
 // CreateUploadJSONRequestBody defines body for CreateUpload for application/json ContentType.
 type CreateUploadJSONRequestBody = UploadInput
@@ -2154,6 +4183,51 @@ type CreateWebhookJSONRequestBody = WebhookInput
 
 // UpdateWebhookApplicationMergePatchPlusJSONRequestBody defines body for UpdateWebhook for application/merge-patch+json ContentType.
 type UpdateWebhookApplicationMergePatchPlusJSONRequestBody = WebhookPatch
+
+// ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
+type ReplayWebhookJSONRequestBody = WebhookReplay
+
+// RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
+type RotateWebhookSecretJSONRequestBody = WebhookRotation
+
+// DecideConsentJSONRequestBody defines body for DecideConsent for application/json ContentType.
+type DecideConsentJSONRequestBody = ConsentDecision
+
+// DecideDeviceJSONRequestBody defines body for DecideDevice for application/json ContentType.
+type DecideDeviceJSONRequestBody = ConsentDecision
+
+// EraseMeJSONRequestBody defines body for EraseMe for application/json ContentType.
+type EraseMeJSONRequestBody = ErasureInput
+
+// CreateOperatorClientJSONRequestBody defines body for CreateOperatorClient for application/json ContentType.
+type CreateOperatorClientJSONRequestBody CreateOperatorClientJSONBody
+
+// UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody defines body for UpdateOperatorClient for application/merge-patch+json ContentType.
+type UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody = OAuthClientPatch
+
+// RotateOperatorClientSecretJSONRequestBody defines body for RotateOperatorClientSecret for application/json ContentType.
+type RotateOperatorClientSecretJSONRequestBody = SecretRotation
+
+// CreateHubJSONRequestBody defines body for CreateHub for application/json ContentType.
+type CreateHubJSONRequestBody = OperatorHubInput
+
+// UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody defines body for UpdateOperatorHub for application/merge-patch+json ContentType.
+type UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody = OperatorHubPatch
+
+// CreateIdentityProviderJSONRequestBody defines body for CreateIdentityProvider for application/json ContentType.
+type CreateIdentityProviderJSONRequestBody = IdentityProviderInput
+
+// UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody defines body for UpdateIdentityProvider for application/merge-patch+json ContentType.
+type UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody = IdentityProviderPatch
+
+// TryClaimsJSONRequestBody defines body for TryClaims for application/json ContentType.
+type TryClaimsJSONRequestBody = ClaimsTrial
+
+// AddOperatorJSONRequestBody defines body for AddOperator for application/json ContentType.
+type AddOperatorJSONRequestBody = OperatorInput
+
+// BeginSetupJSONRequestBody defines body for BeginSetup for application/json ContentType.
+type BeginSetupJSONRequestBody BeginSetupJSONBody
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -2248,6 +4322,11 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/connect/{secret} (the `AcceptInvite` operationId).
 	AcceptInvite(ctx context.Context, secret string, body AcceptInviteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEventTypes The kinds of events there are, each with an example
+	//
+	// Corresponds with GET /v1/event-types (the `ListEventTypes` operationId).
+	ListEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// StreamEvents Live events of one hub as server-sent events
 	//
 	// Messages with an `id` are from the event log and are repeated after a reconnect with
@@ -2256,6 +4335,19 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveIdentityWebhookWithBody For the spaces platform, to tell who left
+	//
+	// Signed as Standard Webhooks wants it (`webhook-id`, `webhook-timestamp`, `webhook-signature`) with the secret that an
+	// operator made for the identity provider. Types: `member.left`, `member.suspended`, `member.reinstated`,
+	// `member.signed_out`. `data.subject` is the person at the identity provider, `data.hub` the hub as it names it; without
+	// it all hubs are meant. A message counts once, and not when a newer word about the person is known. 403 `webhook_refused`
+	// says nothing of what was wrong.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hooks/identity/{id} (the `ReceiveIdentityWebhook` operationId).
+	ReceiveIdentityWebhookWithBody(ctx context.Context, id IDPath, params *ReceiveIdentityWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReceiveKalturaNotificationWithBody Kaltura's HTTP notification; signed, no sign-in
 	//
@@ -2270,6 +4362,113 @@ type ClientInterface interface {
 
 	// GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 	GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit What was done in the hub, by whom, newest first (admins)
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	//
+	// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+	// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+	// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+	// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+	ExportAudit(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyAudit Whether the audit log is as it was written
+	//
+	// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+	// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+	// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+	// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+	// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+	// `complete` is false, go on with the `checkpoint` of the answer.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+	VerifyAudit(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOAuthClients The apps that may ask for tokens in this hub (admins)
+	//
+	// Corresponds with GET /v1/hubs/{hub}/clients (the `ListOAuthClients` operationId).
+	ListOAuthClients(ctx context.Context, hub HubPath, params *ListOAuthClientsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOAuthClientWithBody Register an app; the answer holds its secret, this once
+	//
+	// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+	// brings keys; browser and native clients have neither and prove themselves by PKCE.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+	CreateOAuthClientWithBody(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOAuthClient Register an app; the answer holds its secret, this once
+	//
+	// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+	// brings keys; browser and native clients have neither and prove themselves by PKCE.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+	CreateOAuthClient(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, body CreateOAuthClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOAuthClient Remove an app with all that people allowed it; its tokens stop working at once
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/clients/{id} (the `DeleteOAuthClient` operationId).
+	DeleteOAuthClient(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOAuthClient One app
+	//
+	// Corresponds with GET /v1/hubs/{hub}/clients/{id} (the `GetOAuthClient` operationId).
+	GetOAuthClient(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOAuthClientWithBody Change an app, switch it off or on again
+	//
+	// The tokens of an app that is switched off stop working at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+	UpdateOAuthClientWithBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOAuthClientWithApplicationMergePatchPlusJSONBody Change an app, switch it off or on again
+	//
+	// The tokens of an app that is switched off stop working at once.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+	UpdateOAuthClientWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateOAuthClientSecretWithBody Another secret; the one before goes on working for a while
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+	RotateOAuthClientSecretWithBody(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateOAuthClientSecret Another secret; the one before goes on working for a while
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+	RotateOAuthClientSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetErasure How far an erasure is
+	//
+	// Corresponds with GET /v1/hubs/{hub}/erasures/{id} (the `GetErasure` operationId).
+	GetErasure(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents What happened in the hub, oldest first, for catching up
+	//
+	// Without a cursor it begins thirty days back; with `from=now` it gives only the cursor of now. `next` is
+	// always there: ask with it the next time. 410 `events_gone` when the log no longer reaches back to the cursor.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, hub HubPath, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DisconnectKaltura Disconnect and forget the secret; `impact` says beforehand what breaks
 	//
@@ -2359,14 +4558,14 @@ type ClientInterface interface {
 	// From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
-	MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, params *MakeKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ProbeKaltura Diagnose the saved connection now, privilege by privilege, and save what was found
 	//
 	// The same happens by itself once a day. What was lost or came back since the last time is told as an event.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
-	ProbeKaltura(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ProbeKaltura(ctx context.Context, hub HubPath, params *ProbeKalturaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReconciliation What the last comparison of the library with Kaltura found
 	//
@@ -2378,7 +4577,7 @@ type ClientInterface interface {
 	// The same happens by itself once a day. Asking again while one is under way is harmless.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
-	StartReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	StartReconciliation(ctx context.Context, hub HubPath, params *StartReconciliationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTokenRequest The exact appToken.add request that a Kaltura administrator runs
 	//
@@ -2413,14 +4612,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-	DismissUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DismissUntagged360WithBody(ctx context.Context, hub HubPath, params *DismissUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-	DismissUntagged360(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DismissUntagged360(ctx context.Context, hub HubPath, params *DismissUntagged360Params, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUntagged360 Entries that look spherical and that the caller may see, newest find first
 	//
@@ -2450,7 +4649,7 @@ type ClientInterface interface {
 	// Asking again while a search is under way is harmless.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
-	SearchUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SearchUntagged360(ctx context.Context, hub HubPath, params *SearchUntagged360Params, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UndoUntagged360WithBody Take back the tag of entries or of a whole job; a tag that was there before stays
 	//
@@ -2473,7 +4672,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-	VerifyKalturaWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	VerifyKalturaWithBody(ctx context.Context, hub HubPath, params *VerifyKalturaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyKaltura Diagnose a credential, privilege by privilege, without saving it
 	//
@@ -2482,7 +4681,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-	VerifyKaltura(ctx context.Context, hub HubPath, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	VerifyKaltura(ctx context.Context, hub HubPath, params *VerifyKalturaParams, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs The caller's long work, newest first
 	//
@@ -2495,7 +4694,7 @@ type ClientInterface interface {
 	CancelJob(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJob performs a GET /v1/hubs/{hub}/jobs/{id} (the `GetJob` operationId) request.
-	GetJob(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetJob(ctx context.Context, hub HubPath, id IDPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLibrary Items the caller may see, newest first
 	//
@@ -2520,40 +4719,167 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/hubs/{hub}/library (the `ImportMedia` operationId).
 	ImportMedia(ctx context.Context, hub HubPath, params *ImportMediaParams, body ImportMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLibraryChanges What changed in the library since a cursor, as the caller may see it
+	//
+	// Without a cursor, all that is there. Each change is the whole item, or says that it is gone (removed, or no longer for the caller's eyes). No change is left out or comes before one it follows, whoever writes at the same time; a change may be told twice. Keep the cursor of each page with what you made of it, and ask again at once while `more` is true. A removal is told for 90 days; a cursor from before is 410 `cursor_too_old`: start anew and forget what is then not listed.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/library/changes (the `ListLibraryChanges` operationId).
+	ListLibraryChanges(ctx context.Context, hub HubPath, params *ListLibraryChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushLibraryChangesWithBody Say how up to 500 media of the spaces platform are now, or that they are gone
+	//
+	// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+	PushLibraryChangesWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushLibraryChanges Say how up to 500 media of the spaces platform are now, or that they are gone
+	//
+	// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+	PushLibraryChanges(ctx context.Context, hub HubPath, body PushLibraryChangesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterMediaWithBody Register a medium of the spaces platform, so that the Spaces tab shows it
+	//
+	// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+	RegisterMediaWithBody(ctx context.Context, hub HubPath, params *RegisterMediaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterMedia Register a medium of the spaces platform, so that the Spaces tab shows it
+	//
+	// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+	RegisterMedia(ctx context.Context, hub HubPath, params *RegisterMediaParams, body RegisterMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RemoveLibraryItem Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/library/{id} (the `RemoveLibraryItem` operationId).
-	RemoveLibraryItem(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RemoveLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *RemoveLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLibraryItem performs a GET /v1/hubs/{hub}/library/{id} (the `GetLibraryItem` operationId) request.
-	GetLibraryItem(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *GetLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ShareLibraryItemWithBody Share with the hub, or take that back
+	// ShareLibraryItemWithBody Share with the hub or take that back; rename and retag the spaces platform's own media
+	//
+	// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/library/{id} (the `ShareLibraryItem` operationId).
 	ShareLibraryItemWithBody(ctx context.Context, hub HubPath, id IDPath, params *ShareLibraryItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ShareLibraryItemWithApplicationMergePatchPlusJSONBody Share with the hub, or take that back
+	// ShareLibraryItemWithApplicationMergePatchPlusJSONBody Share with the hub or take that back; rename and retag the spaces platform's own media
+	//
+	// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/library/{id} (the `ShareLibraryItem` operationId).
 	ShareLibraryItemWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *ShareLibraryItemParams, body ShareLibraryItemApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AcknowledgeLibraryItem Say that the calling client has taken an item over
+	//
+	// Changes of the library tell which items are not acknowledged yet. Repeating it is harmless.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/{id}/acknowledge (the `AcknowledgeLibraryItem` operationId).
+	AcknowledgeLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *AcknowledgeLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLibraryAddress A fresh address of an item's original bytes, good for an hour
+	//
+	// It opens without a token and takes ranges. Whether the caller may see the item is asked again when it is opened.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/library/{id}/address (the `GetLibraryAddress` operationId).
+	GetLibraryAddress(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportLibraryItem Send the spaces platform's own medium to Kaltura
+	//
+	// In the name of whoever asks, with the item's tags, and `360` when it is. An item is sent once: asking again gives the same upload (200). One that failed is tried again, one whose entry was removed is sent anew. Cancel and retry it as an upload.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/{id}/export (the `ExportLibraryItem` operationId).
+	ExportLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *ExportLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLibraryPlayback performs a GET /v1/hubs/{hub}/library/{id}/playback (the `GetLibraryPlayback` operationId) request.
 	GetLibraryPlayback(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMappingRuns Dry runs and merges, newest first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+	ListMappingRuns(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMappingRun One run, with how many of its items came to what
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+	GetMappingRun(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMappingRunItems The people of a dry run, or the entries of a merge
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+	ListMappingRunItems(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+	ResumeMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+	UndoMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMappings Who is who on Kaltura (admins); conflicts first without a state
 	//
 	// Corresponds with GET /v1/hubs/{hub}/mappings (the `ListMappings` operationId).
 	ListMappings(ctx context.Context, hub HubPath, params *ListMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DryRunMappingsWithBody What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithBody(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DryRunMappings What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappings(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportMappings All mappings as CSV; noted in the audit log
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+	ExportMappings(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UnlinkMapping Cut a mapping; it is not made anew by itself
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 	UnlinkMapping(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+	GetMapping(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LinkMappingWithBody Link by hand, resolve a conflict, or approve
 	//
@@ -2569,6 +4895,33 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/hubs/{hub}/mappings/{id} (the `LinkMapping` operationId).
 	LinkMappingWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PreviewMappingMerge What merging a provisioned user into a real one would do
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+	PreviewMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeMappingWithBody Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithBody(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMapping(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMedia Browse what the caller may see on the media platform
 	//
 	// Corresponds with GET /v1/hubs/{hub}/media (the `ListMedia` operationId).
@@ -2582,7 +4935,7 @@ type ClientInterface interface {
 	// MarkMedia360 Add the tag 360
 	//
 	// Corresponds with POST /v1/hubs/{hub}/media/{id}/mark-360 (the `MarkMedia360` operationId).
-	MarkMedia360(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MarkMedia360(ctx context.Context, hub HubPath, id IDPath, params *MarkMedia360Params, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMediaPlayback Short-lived addresses to play an entry
 	//
@@ -2593,6 +4946,100 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/members (the `ListMembers` operationId).
 	ListMembers(ctx context.Context, hub HubPath, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReinstateMemberWithBody Let a suspended member in again, named as the identity provider knows them
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+	ReinstateMemberWithBody(ctx context.Context, hub HubPath, params *ReinstateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReinstateMember Let a suspended member in again, named as the identity provider knows them
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+	ReinstateMember(ctx context.Context, hub HubPath, params *ReinstateMemberParams, body ReinstateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendMemberWithBody Suspend a member, named as the identity provider knows them
+	//
+	// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+	// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+	// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+	SuspendMemberWithBody(ctx context.Context, hub HubPath, params *SuspendMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendMember Suspend a member, named as the identity provider knows them
+	//
+	// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+	// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+	// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+	SuspendMember(ctx context.Context, hub HubPath, params *SuspendMemberParams, body SuspendMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveMember The member has left the hub
+	//
+	// They are suspended at once, until a newer token of theirs names the hub again. What they made stays. Harmless when repeated.
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/members/{id} (the `RemoveMember` operationId).
+	RemoveMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMember One member
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id} (the `GetMember` operationId).
+	GetMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberWithBody Suspend a member until further notice, or reinstate them
+	//
+	// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+	UpdateMemberWithBody(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberWithApplicationMergePatchPlusJSONBody Suspend a member until further notice, or reinstate them
+	//
+	// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+	UpdateMemberWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, body UpdateMemberApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewErasure What erasing a member would delete, what stays, and why
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id}/erasure (the `PreviewErasure` operationId).
+	PreviewErasure(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EraseMemberWithBody Erase a member's data on their request
+	//
+	// Media in Kaltura stay. A later sign-in begins anew.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+	EraseMemberWithBody(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EraseMember Erase a member's data on their request
+	//
+	// Media in Kaltura stay. A later sign-in begins anew.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+	EraseMember(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, body EraseMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportMember All that the hub keeps about a member, as a file
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
+	ExportMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUploads The caller's uploads from any device, newest first
 	//
@@ -2619,12 +5066,12 @@ type ClientInterface interface {
 	CancelUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUpload performs a GET /v1/hubs/{hub}/uploads/{id} (the `GetUpload` operationId) request.
-	GetUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetUpload(ctx context.Context, hub HubPath, id IDPath, params *GetUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExtendUpload Move the expiry to the full time from now
 	//
 	// Corresponds with POST /v1/hubs/{hub}/uploads/{id}/extend (the `ExtendUpload` operationId).
-	ExtendUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ExtendUpload(ctx context.Context, hub HubPath, id IDPath, params *ExtendUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// FinishUploadWithBody Say that this is the whole file; repeating it with the same values is harmless
 	//
@@ -2643,7 +5090,7 @@ type ClientInterface interface {
 	// RetryUpload Take up a failed upload whose bytes are still here
 	//
 	// Corresponds with POST /v1/hubs/{hub}/uploads/{id}/retry (the `RetryUpload` operationId).
-	RetryUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RetryUpload(ctx context.Context, hub HubPath, id IDPath, params *RetryUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListWebhooks The endpoints that get the hub's events (admins)
 	//
@@ -2652,26 +5099,34 @@ type ClientInterface interface {
 
 	// CreateWebhookWithBody Add an endpoint; the answer holds its secret, this once
 	//
-	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+	// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+	// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+	// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+	// least once and in no particular order: `id` and `timestamp` tell which is which.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-	CreateWebhookWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateWebhookWithBody(ctx context.Context, hub HubPath, params *CreateWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateWebhook Add an endpoint; the answer holds its secret, this once
 	//
-	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+	// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+	// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+	// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+	// least once and in no particular order: `id` and `timestamp` tell which is which.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-	CreateWebhook(ctx context.Context, hub HubPath, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateWebhook(ctx context.Context, hub HubPath, params *CreateWebhookParams, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteWebhook Remove an endpoint with its log
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/webhooks/{id} (the `DeleteWebhook` operationId).
-	DeleteWebhook(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteWebhook(ctx context.Context, hub HubPath, id IDPath, params *DeleteWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetWebhook One endpoint and how it answered last
 	//
@@ -2700,22 +5155,382 @@ type ClientInterface interface {
 	// RedeliverWebhook Send a delivery again, with the same webhook-id
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver (the `RedeliverWebhook` operationId).
-	RedeliverWebhook(ctx context.Context, hub HubPath, id IDPath, delivery string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RedeliverWebhook(ctx context.Context, hub HubPath, id IDPath, delivery string, params *RedeliverWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhookWithBody Send what happened in a time and did not arrive, also while the endpoint was switched off
+	//
+	// From the event log, thirty days back. What was sent before keeps its webhook-id.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithBody(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhook Send what happened in a time and did not arrive, also while the endpoint was switched off
+	//
+	// From the event log, thirty days back. What was sent before keeps its webhook-id.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhook(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateWebhookSecretWithBody Give an endpoint another secret; the answer holds it, this once
+	//
+	// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecretWithBody(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateWebhookSecret Give an endpoint another secret; the answer holds it, this once
+	//
+	// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, body RotateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TestWebhook Send an event of the type webhook.test now
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/test (the `TestWebhook` operationId).
-	TestWebhook(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	TestWebhook(ctx context.Context, hub HubPath, id IDPath, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMe Who am I
 	//
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetConsent What an app asks me for
+	//
+	// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+	GetConsent(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideConsentWithBody Allow or refuse what an app asks for
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithBody(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideConsent Allow or refuse what an app asks for
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsent(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDevice What a device asks me for
+	//
+	// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+	GetDevice(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideDeviceWithBody Allow or refuse what a device asks for
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithBody(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideDevice Allow or refuse what a device asks for
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDevice(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewMyErasure What erasing my data would delete, what stays, and why
+	//
+	// Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
+	PreviewMyErasure(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EraseMeWithBody Erase my data in all my hubs and sign me out
+	//
+	// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+	EraseMeWithBody(ctx context.Context, params *EraseMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EraseMe Erase my data in all my hubs and sign me out
+	//
+	// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+	EraseMe(ctx context.Context, params *EraseMeParams, body EraseMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportMe All that is kept about me, in all my hubs, as a file
+	//
+	// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
+	ExportMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMyGrants Apps that may act for me, in all my hubs
+	//
+	// For a signed-in browser only.
+	//
+	// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+	ListMyGrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeMyGrant Take an app's access back
+	//
+	// Its tokens stop working at once.
+	//
+	// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+	RevokeMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AllowMyGrant Allow an app of my hub's platform again
+	//
+	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+	AllowMyGrant(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 	//
 	// Corresponds with GET /v1/me/integrations (the `ListMyIntegrations` operationId).
 	ListMyIntegrations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOperatorClients The apps of all hubs, and those that serve all
+	//
+	// Corresponds with GET /v1/operator/clients (the `ListOperatorClients` operationId).
+	ListOperatorClients(ctx context.Context, params *ListOperatorClientsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOperatorClientWithBody Register an app of a hub, or one that serves all hubs
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+	CreateOperatorClientWithBody(ctx context.Context, params *CreateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOperatorClient Register an app of a hub, or one that serves all hubs
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+	CreateOperatorClient(ctx context.Context, params *CreateOperatorClientParams, body CreateOperatorClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOperatorClient Remove an app with all that people allowed it
+	//
+	// Corresponds with DELETE /v1/operator/clients/{id} (the `DeleteOperatorClient` operationId).
+	DeleteOperatorClient(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOperatorClient One app
+	//
+	// Corresponds with GET /v1/operator/clients/{id} (the `GetOperatorClient` operationId).
+	GetOperatorClient(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOperatorClientWithBody Change an app, switch it off or on again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+	UpdateOperatorClientWithBody(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOperatorClientWithApplicationMergePatchPlusJSONBody Change an app, switch it off or on again
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+	UpdateOperatorClientWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateOperatorClientSecretWithBody Another secret; the one before goes on working for a while
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+	RotateOperatorClientSecretWithBody(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateOperatorClientSecret Another secret; the one before goes on working for a while
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+	RotateOperatorClientSecret(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, body RotateOperatorClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOperatorHubs All hubs of this installation with their plans
+	//
+	// Corresponds with GET /v1/operator/hubs (the `ListOperatorHubs` operationId).
+	ListOperatorHubs(ctx context.Context, params *ListOperatorHubsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateHubWithBody Make a hub before anybody of it has signed in
+	//
+	// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+	CreateHubWithBody(ctx context.Context, params *CreateHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateHub Make a hub before anybody of it has signed in
+	//
+	// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+	CreateHub(ctx context.Context, params *CreateHubParams, body CreateHubJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOperatorHub One hub with its plan
+	//
+	// Corresponds with GET /v1/operator/hubs/{id} (the `GetOperatorHub` operationId).
+	GetOperatorHub(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOperatorHubWithBody Set a hub's plan and quota
+	//
+	// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+	// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+	UpdateOperatorHubWithBody(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOperatorHubWithApplicationMergePatchPlusJSONBody Set a hub's plan and quota
+	//
+	// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+	// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+	UpdateOperatorHubWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListIdentityProviders Where people can sign in, with settings
+	//
+	// Corresponds with GET /v1/operator/identity-providers (the `ListIdentityProviders` operationId).
+	ListIdentityProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateIdentityProviderWithBody Connect a spaces platform's identity provider by its issuer
+	//
+	// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+	CreateIdentityProviderWithBody(ctx context.Context, params *CreateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateIdentityProvider Connect a spaces platform's identity provider by its issuer
+	//
+	// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+	CreateIdentityProvider(ctx context.Context, params *CreateIdentityProviderParams, body CreateIdentityProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteIdentityProvider Remove; its people can no longer sign in, what they made stays
+	//
+	// Corresponds with DELETE /v1/operator/identity-providers/{id} (the `DeleteIdentityProvider` operationId).
+	DeleteIdentityProvider(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetIdentityProvider One identity provider
+	//
+	// Corresponds with GET /v1/operator/identity-providers/{id} (the `GetIdentityProvider` operationId).
+	GetIdentityProvider(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateIdentityProviderWithBody Change, switch off or on
+	//
+	// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+	UpdateIdentityProviderWithBody(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateIdentityProviderWithApplicationMergePatchPlusJSONBody Change, switch off or on
+	//
+	// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+	UpdateIdentityProviderWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryClaimsWithBody Dry run: which hubs, roles and plans claims give
+	//
+	// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+	TryClaimsWithBody(ctx context.Context, id IDPath, params *TryClaimsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryClaims Dry run: which hubs, roles and plans claims give
+	//
+	// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+	TryClaims(ctx context.Context, id IDPath, params *TryClaimsParams, body TryClaimsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyIdentityProvider Ask the provider step by step whether people can sign in there
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/verify (the `VerifyIdentityProvider` operationId).
+	VerifyIdentityProvider(ctx context.Context, id IDPath, params *VerifyIdentityProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MakeIdentityWebhookSecret Make the secret with which the platform signs its webhooks, in place of the former one
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/webhook-secret (the `MakeIdentityWebhookSecret` operationId).
+	MakeIdentityWebhookSecret(ctx context.Context, id IDPath, params *MakeIdentityWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOperators Who runs this installation
+	//
+	// Corresponds with GET /v1/operator/operators (the `ListOperators` operationId).
+	ListOperators(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddOperatorWithBody Name a further operator
+	//
+	// They need not have signed in yet. 409 `operator_exists`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+	AddOperatorWithBody(ctx context.Context, params *AddOperatorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddOperator Name a further operator
+	//
+	// They need not have signed in yet. 409 `operator_exists`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+	AddOperator(ctx context.Context, params *AddOperatorParams, body AddOperatorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveOperator End somebody's being an operator; 409 `last_operator` for the only one
+	//
+	// Corresponds with DELETE /v1/operator/operators/{id} (the `RemoveOperator` operationId).
+	RemoveOperator(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginSetupWithBody Become the first operator with the code that `isthmus setup` printed
+	//
+	// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+	// 410 `setup_done` once there is an operator.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+	BeginSetupWithBody(ctx context.Context, params *BeginSetupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginSetup Become the first operator with the code that `isthmus setup` printed
+	//
+	// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+	// 410 `setup_done` once there is an operator.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+	BeginSetup(ctx context.Context, params *BeginSetupParams, body BeginSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSignIns Where people can sign in
+	//
+	// Begin at `/auth/login?provider=ID&next=/path`. Empty when the operator has not set up an identity provider yet.
+	//
+	// Corresponds with GET /v1/sign-in (the `ListSignIns` operationId).
+	ListSignIns(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetInvite What the invited Kaltura administrator sees; no sign-in
@@ -2767,6 +5582,21 @@ func (c *Client) AcceptInvite(ctx context.Context, secret string, body AcceptInv
 	return c.Client.Do(req)
 }
 
+// ListEventTypes The kinds of events there are, each with an example
+//
+// Corresponds with GET /v1/event-types (the `ListEventTypes` operationId).
+func (c *Client) ListEventTypes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventTypesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // StreamEvents Live events of one hub as server-sent events
 //
 // Messages with an `id` are from the event log and are repeated after a reconnect with
@@ -2776,6 +5606,29 @@ func (c *Client) AcceptInvite(ctx context.Context, secret string, body AcceptInv
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveIdentityWebhookWithBody For the spaces platform, to tell who left
+//
+// Signed as Standard Webhooks wants it (`webhook-id`, `webhook-timestamp`, `webhook-signature`) with the secret that an
+// operator made for the identity provider. Types: `member.left`, `member.suspended`, `member.reinstated`,
+// `member.signed_out`. `data.subject` is the person at the identity provider, `data.hub` the hub as it names it; without
+// it all hubs are meant. A message counts once, and not when a newer word about the person is known. 403 `webhook_refused`
+// says nothing of what was wrong.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hooks/identity/{id} (the `ReceiveIdentityWebhook` operationId).
+func (c *Client) ReceiveIdentityWebhookWithBody(ctx context.Context, id IDPath, params *ReceiveIdentityWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveIdentityWebhookRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2810,6 +5663,253 @@ func (c *Client) ReceiveKalturaNotificationWithBody(ctx context.Context, id stri
 // GetHub performs a GET /v1/hubs/{hub} (the `GetHub` operationId) request.
 func (c *Client) GetHub(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHubRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit What was done in the hub, by whom, newest first (admins)
+//
+// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+func (c *Client) ListAudit(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportAudit The audit log as CSV or JSON lines, oldest first; noted in the audit log
+//
+// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+func (c *Client) ExportAudit(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyAudit Whether the audit log is as it was written
+//
+// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+// `complete` is false, go on with the `checkpoint` of the answer.
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+func (c *Client) VerifyAudit(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyAuditRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOAuthClients The apps that may ask for tokens in this hub (admins)
+//
+// Corresponds with GET /v1/hubs/{hub}/clients (the `ListOAuthClients` operationId).
+func (c *Client) ListOAuthClients(ctx context.Context, hub HubPath, params *ListOAuthClientsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOAuthClientsRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOAuthClientWithBody Register an app; the answer holds its secret, this once
+//
+// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+// brings keys; browser and native clients have neither and prove themselves by PKCE.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+func (c *Client) CreateOAuthClientWithBody(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOAuthClientRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOAuthClient Register an app; the answer holds its secret, this once
+//
+// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+// brings keys; browser and native clients have neither and prove themselves by PKCE.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+func (c *Client) CreateOAuthClient(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, body CreateOAuthClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOAuthClientRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOAuthClient Remove an app with all that people allowed it; its tokens stop working at once
+//
+// Corresponds with DELETE /v1/hubs/{hub}/clients/{id} (the `DeleteOAuthClient` operationId).
+func (c *Client) DeleteOAuthClient(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOAuthClientRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOAuthClient One app
+//
+// Corresponds with GET /v1/hubs/{hub}/clients/{id} (the `GetOAuthClient` operationId).
+func (c *Client) GetOAuthClient(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOAuthClientRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOAuthClientWithBody Change an app, switch it off or on again
+//
+// The tokens of an app that is switched off stop working at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+func (c *Client) UpdateOAuthClientWithBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOAuthClientRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOAuthClientWithApplicationMergePatchPlusJSONBody Change an app, switch it off or on again
+//
+// The tokens of an app that is switched off stop working at once.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+func (c *Client) UpdateOAuthClientWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOAuthClientRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateOAuthClientSecretWithBody Another secret; the one before goes on working for a while
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+func (c *Client) RotateOAuthClientSecretWithBody(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOAuthClientSecretRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateOAuthClientSecret Another secret; the one before goes on working for a while
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+func (c *Client) RotateOAuthClientSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOAuthClientSecretRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetErasure How far an erasure is
+//
+// Corresponds with GET /v1/hubs/{hub}/erasures/{id} (the `GetErasure` operationId).
+func (c *Client) GetErasure(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetErasureRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents What happened in the hub, oldest first, for catching up
+//
+// Without a cursor it begins thirty days back; with `from=now` it gives only the cursor of now. `next` is
+// always there: ask with it the next time. 410 `events_gone` when the log no longer reaches back to the cursor.
+//
+// Corresponds with GET /v1/hubs/{hub}/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, hub HubPath, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3038,8 +6138,8 @@ func (c *Client) GetKalturaNotifications(ctx context.Context, hub HubPath, reqEd
 // From now on notifications signed with a former secret are refused. Until Kaltura has the new one, changes are found by polling.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
-func (c *Client) MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewMakeKalturaNotificationSecretRequest(c.Server, hub)
+func (c *Client) MakeKalturaNotificationSecret(ctx context.Context, hub HubPath, params *MakeKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMakeKalturaNotificationSecretRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3055,8 +6155,8 @@ func (c *Client) MakeKalturaNotificationSecret(ctx context.Context, hub HubPath,
 // The same happens by itself once a day. What was lost or came back since the last time is told as an event.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
-func (c *Client) ProbeKaltura(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewProbeKalturaRequest(c.Server, hub)
+func (c *Client) ProbeKaltura(ctx context.Context, hub HubPath, params *ProbeKalturaParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProbeKalturaRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3087,8 +6187,8 @@ func (c *Client) GetReconciliation(ctx context.Context, hub HubPath, reqEditors 
 // The same happens by itself once a day. Asking again while one is under way is harmless.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
-func (c *Client) StartReconciliation(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewStartReconciliationRequest(c.Server, hub)
+func (c *Client) StartReconciliation(ctx context.Context, hub HubPath, params *StartReconciliationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartReconciliationRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3172,8 +6272,8 @@ func (c *Client) UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx cont
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-func (c *Client) DismissUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDismissUntagged360RequestWithBody(c.Server, hub, contentType, body)
+func (c *Client) DismissUntagged360WithBody(ctx context.Context, hub HubPath, params *DismissUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissUntagged360RequestWithBody(c.Server, hub, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3189,8 +6289,8 @@ func (c *Client) DismissUntagged360WithBody(ctx context.Context, hub HubPath, co
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-func (c *Client) DismissUntagged360(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDismissUntagged360Request(c.Server, hub, body)
+func (c *Client) DismissUntagged360(ctx context.Context, hub HubPath, params *DismissUntagged360Params, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissUntagged360Request(c.Server, hub, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3259,8 +6359,8 @@ func (c *Client) MarkUntagged360(ctx context.Context, hub HubPath, params *MarkU
 // Asking again while a search is under way is harmless.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
-func (c *Client) SearchUntagged360(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSearchUntagged360Request(c.Server, hub)
+func (c *Client) SearchUntagged360(ctx context.Context, hub HubPath, params *SearchUntagged360Params, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchUntagged360Request(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3312,8 +6412,8 @@ func (c *Client) UndoUntagged360(ctx context.Context, hub HubPath, params *UndoU
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-func (c *Client) VerifyKalturaWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewVerifyKalturaRequestWithBody(c.Server, hub, contentType, body)
+func (c *Client) VerifyKalturaWithBody(ctx context.Context, hub HubPath, params *VerifyKalturaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyKalturaRequestWithBody(c.Server, hub, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3331,8 +6431,8 @@ func (c *Client) VerifyKalturaWithBody(ctx context.Context, hub HubPath, content
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-func (c *Client) VerifyKaltura(ctx context.Context, hub HubPath, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewVerifyKalturaRequest(c.Server, hub, body)
+func (c *Client) VerifyKaltura(ctx context.Context, hub HubPath, params *VerifyKalturaParams, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyKalturaRequest(c.Server, hub, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3374,8 +6474,8 @@ func (c *Client) CancelJob(ctx context.Context, hub HubPath, id IDPath, reqEdito
 }
 
 // GetJob performs a GET /v1/hubs/{hub}/jobs/{id} (the `GetJob` operationId) request.
-func (c *Client) GetJob(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetJobRequest(c.Server, hub, id)
+func (c *Client) GetJob(ctx context.Context, hub HubPath, id IDPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3439,11 +6539,104 @@ func (c *Client) ImportMedia(ctx context.Context, hub HubPath, params *ImportMed
 	return c.Client.Do(req)
 }
 
+// ListLibraryChanges What changed in the library since a cursor, as the caller may see it
+//
+// Without a cursor, all that is there. Each change is the whole item, or says that it is gone (removed, or no longer for the caller's eyes). No change is left out or comes before one it follows, whoever writes at the same time; a change may be told twice. Keep the cursor of each page with what you made of it, and ask again at once while `more` is true. A removal is told for 90 days; a cursor from before is 410 `cursor_too_old`: start anew and forget what is then not listed.
+//
+// Corresponds with GET /v1/hubs/{hub}/library/changes (the `ListLibraryChanges` operationId).
+func (c *Client) ListLibraryChanges(ctx context.Context, hub HubPath, params *ListLibraryChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLibraryChangesRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushLibraryChangesWithBody Say how up to 500 media of the spaces platform are now, or that they are gone
+//
+// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+func (c *Client) PushLibraryChangesWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushLibraryChangesRequestWithBody(c.Server, hub, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushLibraryChanges Say how up to 500 media of the spaces platform are now, or that they are gone
+//
+// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+func (c *Client) PushLibraryChanges(ctx context.Context, hub HubPath, body PushLibraryChangesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushLibraryChangesRequest(c.Server, hub, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterMediaWithBody Register a medium of the spaces platform, so that the Spaces tab shows it
+//
+// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+func (c *Client) RegisterMediaWithBody(ctx context.Context, hub HubPath, params *RegisterMediaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterMediaRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterMedia Register a medium of the spaces platform, so that the Spaces tab shows it
+//
+// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+func (c *Client) RegisterMedia(ctx context.Context, hub HubPath, params *RegisterMediaParams, body RegisterMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterMediaRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RemoveLibraryItem Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 //
 // Corresponds with DELETE /v1/hubs/{hub}/library/{id} (the `RemoveLibraryItem` operationId).
-func (c *Client) RemoveLibraryItem(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRemoveLibraryItemRequest(c.Server, hub, id)
+func (c *Client) RemoveLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *RemoveLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveLibraryItemRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3455,8 +6648,8 @@ func (c *Client) RemoveLibraryItem(ctx context.Context, hub HubPath, id IDPath, 
 }
 
 // GetLibraryItem performs a GET /v1/hubs/{hub}/library/{id} (the `GetLibraryItem` operationId) request.
-func (c *Client) GetLibraryItem(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetLibraryItemRequest(c.Server, hub, id)
+func (c *Client) GetLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *GetLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLibraryItemRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3467,7 +6660,9 @@ func (c *Client) GetLibraryItem(ctx context.Context, hub HubPath, id IDPath, req
 	return c.Client.Do(req)
 }
 
-// ShareLibraryItemWithBody Share with the hub, or take that back
+// ShareLibraryItemWithBody Share with the hub or take that back; rename and retag the spaces platform's own media
+//
+// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -3484,7 +6679,9 @@ func (c *Client) ShareLibraryItemWithBody(ctx context.Context, hub HubPath, id I
 	return c.Client.Do(req)
 }
 
-// ShareLibraryItemWithApplicationMergePatchPlusJSONBody Share with the hub, or take that back
+// ShareLibraryItemWithApplicationMergePatchPlusJSONBody Share with the hub or take that back; rename and retag the spaces platform's own media
+//
+// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -3501,9 +6698,135 @@ func (c *Client) ShareLibraryItemWithApplicationMergePatchPlusJSONBody(ctx conte
 	return c.Client.Do(req)
 }
 
+// AcknowledgeLibraryItem Say that the calling client has taken an item over
+//
+// Changes of the library tell which items are not acknowledged yet. Repeating it is harmless.
+//
+// Corresponds with POST /v1/hubs/{hub}/library/{id}/acknowledge (the `AcknowledgeLibraryItem` operationId).
+func (c *Client) AcknowledgeLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *AcknowledgeLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeLibraryItemRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLibraryAddress A fresh address of an item's original bytes, good for an hour
+//
+// It opens without a token and takes ranges. Whether the caller may see the item is asked again when it is opened.
+//
+// Corresponds with GET /v1/hubs/{hub}/library/{id}/address (the `GetLibraryAddress` operationId).
+func (c *Client) GetLibraryAddress(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLibraryAddressRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportLibraryItem Send the spaces platform's own medium to Kaltura
+//
+// In the name of whoever asks, with the item's tags, and `360` when it is. An item is sent once: asking again gives the same upload (200). One that failed is tried again, one whose entry was removed is sent anew. Cancel and retry it as an upload.
+//
+// Corresponds with POST /v1/hubs/{hub}/library/{id}/export (the `ExportLibraryItem` operationId).
+func (c *Client) ExportLibraryItem(ctx context.Context, hub HubPath, id IDPath, params *ExportLibraryItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportLibraryItemRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetLibraryPlayback performs a GET /v1/hubs/{hub}/library/{id}/playback (the `GetLibraryPlayback` operationId) request.
 func (c *Client) GetLibraryPlayback(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLibraryPlaybackRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMappingRuns Dry runs and merges, newest first
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+func (c *Client) ListMappingRuns(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMappingRunsRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMappingRun One run, with how many of its items came to what
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+func (c *Client) GetMappingRun(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMappingRunRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMappingRunItems The people of a dry run, or the entries of a merge
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+func (c *Client) ListMappingRunItems(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMappingRunItemsRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeMappingMerge Go on with a merge or an undo that was cancelled or failed in part
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+func (c *Client) ResumeMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeMappingMergeRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoMappingMerge Give the entries of a merge their former owner, and the person their former user
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+func (c *Client) UndoMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoMappingMergeRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3529,11 +6852,85 @@ func (c *Client) ListMappings(ctx context.Context, hub HubPath, params *ListMapp
 	return c.Client.Do(req)
 }
 
+// DryRunMappingsWithBody What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *Client) DryRunMappingsWithBody(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDryRunMappingsRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DryRunMappings What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *Client) DryRunMappings(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDryRunMappingsRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportMappings All mappings as CSV; noted in the audit log
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+func (c *Client) ExportMappings(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportMappingsRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UnlinkMapping Cut a mapping; it is not made anew by itself
 //
 // Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 func (c *Client) UnlinkMapping(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUnlinkMappingRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMapping One mapping; in conflict, with what Kaltura says about the candidates
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+func (c *Client) GetMapping(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMappingRequest(c.Server, hub, id)
 	if err != nil {
 		return nil, err
 	}
@@ -3578,6 +6975,63 @@ func (c *Client) LinkMappingWithApplicationMergePatchPlusJSONBody(ctx context.Co
 	return c.Client.Do(req)
 }
 
+// PreviewMappingMerge What merging a provisioned user into a real one would do
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+func (c *Client) PreviewMappingMerge(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewMappingMergeRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeMappingWithBody Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *Client) MergeMappingWithBody(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeMappingRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeMapping Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *Client) MergeMapping(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeMappingRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMedia Browse what the caller may see on the media platform
 //
 // Corresponds with GET /v1/hubs/{hub}/media (the `ListMedia` operationId).
@@ -3611,8 +7065,8 @@ func (c *Client) GetMedia(ctx context.Context, hub HubPath, id IDPath, reqEditor
 // MarkMedia360 Add the tag 360
 //
 // Corresponds with POST /v1/hubs/{hub}/media/{id}/mark-360 (the `MarkMedia360` operationId).
-func (c *Client) MarkMedia360(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewMarkMedia360Request(c.Server, hub, id)
+func (c *Client) MarkMedia360(ctx context.Context, hub HubPath, id IDPath, params *MarkMedia360Params, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkMedia360Request(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3643,6 +7097,220 @@ func (c *Client) GetMediaPlayback(ctx context.Context, hub HubPath, id IDPath, r
 // Corresponds with GET /v1/hubs/{hub}/members (the `ListMembers` operationId).
 func (c *Client) ListMembers(ctx context.Context, hub HubPath, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListMembersRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReinstateMemberWithBody Let a suspended member in again, named as the identity provider knows them
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+func (c *Client) ReinstateMemberWithBody(ctx context.Context, hub HubPath, params *ReinstateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReinstateMemberRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReinstateMember Let a suspended member in again, named as the identity provider knows them
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+func (c *Client) ReinstateMember(ctx context.Context, hub HubPath, params *ReinstateMemberParams, body ReinstateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReinstateMemberRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendMemberWithBody Suspend a member, named as the identity provider knows them
+//
+// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+func (c *Client) SuspendMemberWithBody(ctx context.Context, hub HubPath, params *SuspendMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendMemberRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendMember Suspend a member, named as the identity provider knows them
+//
+// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+func (c *Client) SuspendMember(ctx context.Context, hub HubPath, params *SuspendMemberParams, body SuspendMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendMemberRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveMember The member has left the hub
+//
+// They are suspended at once, until a newer token of theirs names the hub again. What they made stays. Harmless when repeated.
+//
+// Corresponds with DELETE /v1/hubs/{hub}/members/{id} (the `RemoveMember` operationId).
+func (c *Client) RemoveMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveMemberRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMember One member
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id} (the `GetMember` operationId).
+func (c *Client) GetMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberWithBody Suspend a member until further notice, or reinstate them
+//
+// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+func (c *Client) UpdateMemberWithBody(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRequestWithBody(c.Server, hub, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberWithApplicationMergePatchPlusJSONBody Suspend a member until further notice, or reinstate them
+//
+// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+func (c *Client) UpdateMemberWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, body UpdateMemberApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewErasure What erasing a member would delete, what stays, and why
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id}/erasure (the `PreviewErasure` operationId).
+func (c *Client) PreviewErasure(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewErasureRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EraseMemberWithBody Erase a member's data on their request
+//
+// Media in Kaltura stay. A later sign-in begins anew.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+func (c *Client) EraseMemberWithBody(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEraseMemberRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EraseMember Erase a member's data on their request
+//
+// Media in Kaltura stay. A later sign-in begins anew.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+func (c *Client) EraseMember(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, body EraseMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEraseMemberRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportMember All that the hub keeps about a member, as a file
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
+func (c *Client) ExportMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportMemberRequest(c.Server, hub, id)
 	if err != nil {
 		return nil, err
 	}
@@ -3718,8 +7386,8 @@ func (c *Client) CancelUpload(ctx context.Context, hub HubPath, id IDPath, reqEd
 }
 
 // GetUpload performs a GET /v1/hubs/{hub}/uploads/{id} (the `GetUpload` operationId) request.
-func (c *Client) GetUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetUploadRequest(c.Server, hub, id)
+func (c *Client) GetUpload(ctx context.Context, hub HubPath, id IDPath, params *GetUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUploadRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3733,8 +7401,8 @@ func (c *Client) GetUpload(ctx context.Context, hub HubPath, id IDPath, reqEdito
 // ExtendUpload Move the expiry to the full time from now
 //
 // Corresponds with POST /v1/hubs/{hub}/uploads/{id}/extend (the `ExtendUpload` operationId).
-func (c *Client) ExtendUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewExtendUploadRequest(c.Server, hub, id)
+func (c *Client) ExtendUpload(ctx context.Context, hub HubPath, id IDPath, params *ExtendUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendUploadRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3782,8 +7450,8 @@ func (c *Client) FinishUpload(ctx context.Context, hub HubPath, id IDPath, param
 // RetryUpload Take up a failed upload whose bytes are still here
 //
 // Corresponds with POST /v1/hubs/{hub}/uploads/{id}/retry (the `RetryUpload` operationId).
-func (c *Client) RetryUpload(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRetryUploadRequest(c.Server, hub, id)
+func (c *Client) RetryUpload(ctx context.Context, hub HubPath, id IDPath, params *RetryUploadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryUploadRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3811,13 +7479,17 @@ func (c *Client) ListWebhooks(ctx context.Context, hub HubPath, reqEditors ...Re
 
 // CreateWebhookWithBody Add an endpoint; the answer holds its secret, this once
 //
-// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+// least once and in no particular order: `id` and `timestamp` tell which is which.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-func (c *Client) CreateWebhookWithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateWebhookRequestWithBody(c.Server, hub, contentType, body)
+func (c *Client) CreateWebhookWithBody(ctx context.Context, hub HubPath, params *CreateWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookRequestWithBody(c.Server, hub, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3830,13 +7502,17 @@ func (c *Client) CreateWebhookWithBody(ctx context.Context, hub HubPath, content
 
 // CreateWebhook Add an endpoint; the answer holds its secret, this once
 //
-// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+// least once and in no particular order: `id` and `timestamp` tell which is which.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-func (c *Client) CreateWebhook(ctx context.Context, hub HubPath, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateWebhookRequest(c.Server, hub, body)
+func (c *Client) CreateWebhook(ctx context.Context, hub HubPath, params *CreateWebhookParams, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookRequest(c.Server, hub, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3850,8 +7526,8 @@ func (c *Client) CreateWebhook(ctx context.Context, hub HubPath, body CreateWebh
 // DeleteWebhook Remove an endpoint with its log
 //
 // Corresponds with DELETE /v1/hubs/{hub}/webhooks/{id} (the `DeleteWebhook` operationId).
-func (c *Client) DeleteWebhook(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteWebhookRequest(c.Server, hub, id)
+func (c *Client) DeleteWebhook(ctx context.Context, hub HubPath, id IDPath, params *DeleteWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3929,8 +7605,84 @@ func (c *Client) ListWebhookDeliveries(ctx context.Context, hub HubPath, id IDPa
 // RedeliverWebhook Send a delivery again, with the same webhook-id
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver (the `RedeliverWebhook` operationId).
-func (c *Client) RedeliverWebhook(ctx context.Context, hub HubPath, id IDPath, delivery string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRedeliverWebhookRequest(c.Server, hub, id, delivery)
+func (c *Client) RedeliverWebhook(ctx context.Context, hub HubPath, id IDPath, delivery string, params *RedeliverWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRedeliverWebhookRequest(c.Server, hub, id, delivery, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhookWithBody Send what happened in a time and did not arrive, also while the endpoint was switched off
+//
+// From the event log, thirty days back. What was sent before keeps its webhook-id.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+func (c *Client) ReplayWebhookWithBody(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhook Send what happened in a time and did not arrive, also while the endpoint was switched off
+//
+// From the event log, thirty days back. What was sent before keeps its webhook-id.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+func (c *Client) ReplayWebhook(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateWebhookSecretWithBody Give an endpoint another secret; the answer holds it, this once
+//
+// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *Client) RotateWebhookSecretWithBody(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateWebhookSecretRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateWebhookSecret Give an endpoint another secret; the answer holds it, this once
+//
+// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *Client) RotateWebhookSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, body RotateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateWebhookSecretRequest(c.Server, hub, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3944,8 +7696,8 @@ func (c *Client) RedeliverWebhook(ctx context.Context, hub HubPath, id IDPath, d
 // TestWebhook Send an event of the type webhook.test now
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/test (the `TestWebhook` operationId).
-func (c *Client) TestWebhook(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewTestWebhookRequest(c.Server, hub, id)
+func (c *Client) TestWebhook(ctx context.Context, hub HubPath, id IDPath, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWebhookRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3971,11 +7723,795 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 	return c.Client.Do(req)
 }
 
+// GetConsent What an app asks me for
+//
+// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+func (c *Client) GetConsent(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetConsentRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideConsentWithBody Allow or refuse what an app asks for
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *Client) DecideConsentWithBody(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideConsent Allow or refuse what an app asks for
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *Client) DecideConsent(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideConsentRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDevice What a device asks me for
+//
+// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+func (c *Client) GetDevice(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDeviceRequest(c.Server, userCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideDeviceWithBody Allow or refuse what a device asks for
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *Client) DecideDeviceWithBody(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequestWithBody(c.Server, userCode, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideDevice Allow or refuse what a device asks for
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *Client) DecideDevice(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideDeviceRequest(c.Server, userCode, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewMyErasure What erasing my data would delete, what stays, and why
+//
+// Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
+func (c *Client) PreviewMyErasure(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewMyErasureRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EraseMeWithBody Erase my data in all my hubs and sign me out
+//
+// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+func (c *Client) EraseMeWithBody(ctx context.Context, params *EraseMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEraseMeRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EraseMe Erase my data in all my hubs and sign me out
+//
+// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+func (c *Client) EraseMe(ctx context.Context, params *EraseMeParams, body EraseMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEraseMeRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportMe All that is kept about me, in all my hubs, as a file
+//
+// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
+func (c *Client) ExportMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportMeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMyGrants Apps that may act for me, in all my hubs
+//
+// For a signed-in browser only.
+//
+// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+func (c *Client) ListMyGrants(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMyGrantsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeMyGrant Take an app's access back
+//
+// Its tokens stop working at once.
+//
+// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+func (c *Client) RevokeMyGrant(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeMyGrantRequest(c.Server, grant)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AllowMyGrant Allow an app of my hub's platform again
+//
+// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+func (c *Client) AllowMyGrant(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAllowMyGrantRequest(c.Server, grant, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMyIntegrations For each of my hubs, what it is connected to, as whom, and what I see
 //
 // Corresponds with GET /v1/me/integrations (the `ListMyIntegrations` operationId).
 func (c *Client) ListMyIntegrations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListMyIntegrationsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOperatorClients The apps of all hubs, and those that serve all
+//
+// Corresponds with GET /v1/operator/clients (the `ListOperatorClients` operationId).
+func (c *Client) ListOperatorClients(ctx context.Context, params *ListOperatorClientsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOperatorClientsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOperatorClientWithBody Register an app of a hub, or one that serves all hubs
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+func (c *Client) CreateOperatorClientWithBody(ctx context.Context, params *CreateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOperatorClientRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOperatorClient Register an app of a hub, or one that serves all hubs
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+func (c *Client) CreateOperatorClient(ctx context.Context, params *CreateOperatorClientParams, body CreateOperatorClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOperatorClientRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOperatorClient Remove an app with all that people allowed it
+//
+// Corresponds with DELETE /v1/operator/clients/{id} (the `DeleteOperatorClient` operationId).
+func (c *Client) DeleteOperatorClient(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOperatorClientRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOperatorClient One app
+//
+// Corresponds with GET /v1/operator/clients/{id} (the `GetOperatorClient` operationId).
+func (c *Client) GetOperatorClient(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOperatorClientRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOperatorClientWithBody Change an app, switch it off or on again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+func (c *Client) UpdateOperatorClientWithBody(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOperatorClientRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOperatorClientWithApplicationMergePatchPlusJSONBody Change an app, switch it off or on again
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+func (c *Client) UpdateOperatorClientWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOperatorClientRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateOperatorClientSecretWithBody Another secret; the one before goes on working for a while
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+func (c *Client) RotateOperatorClientSecretWithBody(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOperatorClientSecretRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateOperatorClientSecret Another secret; the one before goes on working for a while
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+func (c *Client) RotateOperatorClientSecret(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, body RotateOperatorClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOperatorClientSecretRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOperatorHubs All hubs of this installation with their plans
+//
+// Corresponds with GET /v1/operator/hubs (the `ListOperatorHubs` operationId).
+func (c *Client) ListOperatorHubs(ctx context.Context, params *ListOperatorHubsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOperatorHubsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateHubWithBody Make a hub before anybody of it has signed in
+//
+// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+func (c *Client) CreateHubWithBody(ctx context.Context, params *CreateHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateHubRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateHub Make a hub before anybody of it has signed in
+//
+// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+func (c *Client) CreateHub(ctx context.Context, params *CreateHubParams, body CreateHubJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateHubRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOperatorHub One hub with its plan
+//
+// Corresponds with GET /v1/operator/hubs/{id} (the `GetOperatorHub` operationId).
+func (c *Client) GetOperatorHub(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOperatorHubRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOperatorHubWithBody Set a hub's plan and quota
+//
+// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+func (c *Client) UpdateOperatorHubWithBody(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOperatorHubRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOperatorHubWithApplicationMergePatchPlusJSONBody Set a hub's plan and quota
+//
+// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+func (c *Client) UpdateOperatorHubWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOperatorHubRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListIdentityProviders Where people can sign in, with settings
+//
+// Corresponds with GET /v1/operator/identity-providers (the `ListIdentityProviders` operationId).
+func (c *Client) ListIdentityProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListIdentityProvidersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateIdentityProviderWithBody Connect a spaces platform's identity provider by its issuer
+//
+// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+func (c *Client) CreateIdentityProviderWithBody(ctx context.Context, params *CreateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateIdentityProviderRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateIdentityProvider Connect a spaces platform's identity provider by its issuer
+//
+// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+func (c *Client) CreateIdentityProvider(ctx context.Context, params *CreateIdentityProviderParams, body CreateIdentityProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateIdentityProviderRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteIdentityProvider Remove; its people can no longer sign in, what they made stays
+//
+// Corresponds with DELETE /v1/operator/identity-providers/{id} (the `DeleteIdentityProvider` operationId).
+func (c *Client) DeleteIdentityProvider(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteIdentityProviderRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetIdentityProvider One identity provider
+//
+// Corresponds with GET /v1/operator/identity-providers/{id} (the `GetIdentityProvider` operationId).
+func (c *Client) GetIdentityProvider(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetIdentityProviderRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateIdentityProviderWithBody Change, switch off or on
+//
+// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+func (c *Client) UpdateIdentityProviderWithBody(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateIdentityProviderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateIdentityProviderWithApplicationMergePatchPlusJSONBody Change, switch off or on
+//
+// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+func (c *Client) UpdateIdentityProviderWithApplicationMergePatchPlusJSONBody(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateIdentityProviderRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryClaimsWithBody Dry run: which hubs, roles and plans claims give
+//
+// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+func (c *Client) TryClaimsWithBody(ctx context.Context, id IDPath, params *TryClaimsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryClaimsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryClaims Dry run: which hubs, roles and plans claims give
+//
+// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+func (c *Client) TryClaims(ctx context.Context, id IDPath, params *TryClaimsParams, body TryClaimsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryClaimsRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyIdentityProvider Ask the provider step by step whether people can sign in there
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/verify (the `VerifyIdentityProvider` operationId).
+func (c *Client) VerifyIdentityProvider(ctx context.Context, id IDPath, params *VerifyIdentityProviderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyIdentityProviderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MakeIdentityWebhookSecret Make the secret with which the platform signs its webhooks, in place of the former one
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/webhook-secret (the `MakeIdentityWebhookSecret` operationId).
+func (c *Client) MakeIdentityWebhookSecret(ctx context.Context, id IDPath, params *MakeIdentityWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMakeIdentityWebhookSecretRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOperators Who runs this installation
+//
+// Corresponds with GET /v1/operator/operators (the `ListOperators` operationId).
+func (c *Client) ListOperators(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOperatorsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddOperatorWithBody Name a further operator
+//
+// They need not have signed in yet. 409 `operator_exists`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+func (c *Client) AddOperatorWithBody(ctx context.Context, params *AddOperatorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddOperatorRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddOperator Name a further operator
+//
+// They need not have signed in yet. 409 `operator_exists`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+func (c *Client) AddOperator(ctx context.Context, params *AddOperatorParams, body AddOperatorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddOperatorRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveOperator End somebody's being an operator; 409 `last_operator` for the only one
+//
+// Corresponds with DELETE /v1/operator/operators/{id} (the `RemoveOperator` operationId).
+func (c *Client) RemoveOperator(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveOperatorRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginSetupWithBody Become the first operator with the code that `isthmus setup` printed
+//
+// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+// 410 `setup_done` once there is an operator.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+func (c *Client) BeginSetupWithBody(ctx context.Context, params *BeginSetupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginSetupRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginSetup Become the first operator with the code that `isthmus setup` printed
+//
+// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+// 410 `setup_done` once there is an operator.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+func (c *Client) BeginSetup(ctx context.Context, params *BeginSetupParams, body BeginSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginSetupRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSignIns Where people can sign in
+//
+// Begin at `/auth/login?provider=ID&next=/path`. Empty when the operator has not set up an identity provider yet.
+//
+// Corresponds with GET /v1/sign-in (the `ListSignIns` operationId).
+func (c *Client) ListSignIns(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSignInsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4067,6 +8603,33 @@ func NewAcceptInviteRequestWithBody(server string, secret string, contentType st
 	return req, nil
 }
 
+// NewListEventTypesRequest constructs an http.Request for the ListEventTypes method
+func NewListEventTypesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/event-types")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewStreamEventsRequest constructs an http.Request for the StreamEvents method
 func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
 	var err error
@@ -4137,6 +8700,79 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 			}
 
 			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReceiveIdentityWebhookRequestWithBody constructs an http.Request for the ReceiveIdentityWebhook method, with any body, and a specified content type
+func NewReceiveIdentityWebhookRequestWithBody(server string, id IDPath, params *ReceiveIdentityWebhookParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hooks/identity/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.WebhookID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", *params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("webhook-id", headerParam0)
+		}
+
+		if params.WebhookTimestamp != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", *params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("webhook-timestamp", headerParam1)
+		}
+
+		if params.WebhookSignature != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", *params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("webhook-signature", headerParam2)
 		}
 
 	}
@@ -4230,6 +8866,802 @@ func NewGetHubRequest(server string, hub HubPath) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, hub HubPath, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportAuditRequest constructs an http.Request for the ExportAudit method
+func NewExportAuditRequest(server string, hub HubPath, params *ExportAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewVerifyAuditRequest constructs an http.Request for the VerifyAudit method
+func NewVerifyAuditRequest(server string, hub HubPath, params *VerifyAuditParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/audit/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Checkpoint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "checkpoint", *params.Checkpoint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListOAuthClientsRequest constructs an http.Request for the ListOAuthClients method
+func NewListOAuthClientsRequest(server string, hub HubPath, params *ListOAuthClientsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateOAuthClientRequest calls the generic CreateOAuthClient builder with application/json body
+func NewCreateOAuthClientRequest(server string, hub HubPath, params *CreateOAuthClientParams, body CreateOAuthClientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateOAuthClientRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewCreateOAuthClientRequestWithBody constructs an http.Request for the CreateOAuthClient method, with any body, and a specified content type
+func NewCreateOAuthClientRequestWithBody(server string, hub HubPath, params *CreateOAuthClientParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteOAuthClientRequest constructs an http.Request for the DeleteOAuthClient method
+func NewDeleteOAuthClientRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetOAuthClientRequest constructs an http.Request for the GetOAuthClient method
+func NewGetOAuthClientRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateOAuthClientRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateOAuthClient builder with application/merge-patch+json body
+func NewUpdateOAuthClientRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, params *UpdateOAuthClientParams, body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateOAuthClientRequestWithBody(server, hub, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateOAuthClientRequestWithBody constructs an http.Request for the UpdateOAuthClient method, with any body, and a specified content type
+func NewUpdateOAuthClientRequestWithBody(server string, hub HubPath, id IDPath, params *UpdateOAuthClientParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateOAuthClientSecretRequest calls the generic RotateOAuthClientSecret builder with application/json body
+func NewRotateOAuthClientSecretRequest(server string, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateOAuthClientSecretRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewRotateOAuthClientSecretRequestWithBody constructs an http.Request for the RotateOAuthClientSecret method, with any body, and a specified content type
+func NewRotateOAuthClientSecretRequestWithBody(server string, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/clients/%s/secret", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetErasureRequest constructs an http.Request for the GetErasure method
+func NewGetErasureRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/erasures/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, hub HubPath, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4719,7 +10151,7 @@ func NewGetKalturaNotificationsRequest(server string, hub HubPath) (*http.Reques
 }
 
 // NewMakeKalturaNotificationSecretRequest constructs an http.Request for the MakeKalturaNotificationSecret method
-func NewMakeKalturaNotificationSecretRequest(server string, hub HubPath) (*http.Request, error) {
+func NewMakeKalturaNotificationSecretRequest(server string, hub HubPath, params *MakeKalturaNotificationSecretParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4749,11 +10181,26 @@ func NewMakeKalturaNotificationSecretRequest(server string, hub HubPath) (*http.
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewProbeKalturaRequest constructs an http.Request for the ProbeKaltura method
-func NewProbeKalturaRequest(server string, hub HubPath) (*http.Request, error) {
+func NewProbeKalturaRequest(server string, hub HubPath, params *ProbeKalturaParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4781,6 +10228,21 @@ func NewProbeKalturaRequest(server string, hub HubPath) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4821,7 +10283,7 @@ func NewGetReconciliationRequest(server string, hub HubPath) (*http.Request, err
 }
 
 // NewStartReconciliationRequest constructs an http.Request for the StartReconciliation method
-func NewStartReconciliationRequest(server string, hub HubPath) (*http.Request, error) {
+func NewStartReconciliationRequest(server string, hub HubPath, params *StartReconciliationParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4849,6 +10311,21 @@ func NewStartReconciliationRequest(server string, hub HubPath) (*http.Request, e
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5041,18 +10518,18 @@ func NewUpdateUntagged360RequestWithBody(server string, hub HubPath, contentType
 }
 
 // NewDismissUntagged360Request calls the generic DismissUntagged360 builder with application/json body
-func NewDismissUntagged360Request(server string, hub HubPath, body DismissUntagged360JSONRequestBody) (*http.Request, error) {
+func NewDismissUntagged360Request(server string, hub HubPath, params *DismissUntagged360Params, body DismissUntagged360JSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewDismissUntagged360RequestWithBody(server, hub, "application/json", bodyReader)
+	return NewDismissUntagged360RequestWithBody(server, hub, params, "application/json", bodyReader)
 }
 
 // NewDismissUntagged360RequestWithBody constructs an http.Request for the DismissUntagged360 method, with any body, and a specified content type
-func NewDismissUntagged360RequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+func NewDismissUntagged360RequestWithBody(server string, hub HubPath, params *DismissUntagged360Params, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5083,6 +10560,21 @@ func NewDismissUntagged360RequestWithBody(server string, hub HubPath, contentTyp
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -5247,7 +10739,7 @@ func NewMarkUntagged360RequestWithBody(server string, hub HubPath, params *MarkU
 }
 
 // NewSearchUntagged360Request constructs an http.Request for the SearchUntagged360 method
-func NewSearchUntagged360Request(server string, hub HubPath) (*http.Request, error) {
+func NewSearchUntagged360Request(server string, hub HubPath, params *SearchUntagged360Params) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5275,6 +10767,21 @@ func NewSearchUntagged360Request(server string, hub HubPath) (*http.Request, err
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5343,18 +10850,18 @@ func NewUndoUntagged360RequestWithBody(server string, hub HubPath, params *UndoU
 }
 
 // NewVerifyKalturaRequest calls the generic VerifyKaltura builder with application/json body
-func NewVerifyKalturaRequest(server string, hub HubPath, body VerifyKalturaJSONRequestBody) (*http.Request, error) {
+func NewVerifyKalturaRequest(server string, hub HubPath, params *VerifyKalturaParams, body VerifyKalturaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewVerifyKalturaRequestWithBody(server, hub, "application/json", bodyReader)
+	return NewVerifyKalturaRequestWithBody(server, hub, params, "application/json", bodyReader)
 }
 
 // NewVerifyKalturaRequestWithBody constructs an http.Request for the VerifyKaltura method, with any body, and a specified content type
-func NewVerifyKalturaRequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+func NewVerifyKalturaRequestWithBody(server string, hub HubPath, params *VerifyKalturaParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5385,6 +10892,21 @@ func NewVerifyKalturaRequestWithBody(server string, hub HubPath, contentType str
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -5504,7 +11026,7 @@ func NewCancelJobRequest(server string, hub HubPath, id IDPath) (*http.Request, 
 }
 
 // NewGetJobRequest constructs an http.Request for the GetJob method
-func NewGetJobRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewGetJobRequest(server string, hub HubPath, id IDPath, params *GetJobParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5539,6 +11061,21 @@ func NewGetJobRequest(server string, hub HubPath, id IDPath) (*http.Request, err
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5594,6 +11131,18 @@ func NewListLibraryRequest(server string, hub HubPath, params *ListLibraryParams
 		if params.Type != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "external_id", *params.ExternalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5687,15 +11236,231 @@ func NewImportMediaRequestWithBody(server string, hub HubPath, params *ImportMed
 
 	if params != nil {
 
-		if params.IdempotencyKey != nil {
+		if params.Prefer != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Idempotency-Key", headerParam0)
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListLibraryChangesRequest constructs an http.Request for the ListLibraryChanges method
+func NewListLibraryChangesRequest(server string, hub HubPath, params *ListLibraryChangesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/changes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPushLibraryChangesRequest calls the generic PushLibraryChanges builder with application/json body
+func NewPushLibraryChangesRequest(server string, hub HubPath, body PushLibraryChangesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPushLibraryChangesRequestWithBody(server, hub, "application/json", bodyReader)
+}
+
+// NewPushLibraryChangesRequestWithBody constructs an http.Request for the PushLibraryChanges method, with any body, and a specified content type
+func NewPushLibraryChangesRequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/changes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRegisterMediaRequest calls the generic RegisterMedia builder with application/json body
+func NewRegisterMediaRequest(server string, hub HubPath, params *RegisterMediaParams, body RegisterMediaJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterMediaRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewRegisterMediaRequestWithBody constructs an http.Request for the RegisterMedia method, with any body, and a specified content type
+func NewRegisterMediaRequestWithBody(server string, hub HubPath, params *RegisterMediaParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/register", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
@@ -5704,7 +11469,7 @@ func NewImportMediaRequestWithBody(server string, hub HubPath, params *ImportMed
 }
 
 // NewRemoveLibraryItemRequest constructs an http.Request for the RemoveLibraryItem method
-func NewRemoveLibraryItemRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewRemoveLibraryItemRequest(server string, hub HubPath, id IDPath, params *RemoveLibraryItemParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5736,6 +11501,33 @@ func NewRemoveLibraryItemRequest(server string, hub HubPath, id IDPath) (*http.R
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Entry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entry", *params.Entry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -5745,7 +11537,7 @@ func NewRemoveLibraryItemRequest(server string, hub HubPath, id IDPath) (*http.R
 }
 
 // NewGetLibraryItemRequest constructs an http.Request for the GetLibraryItem method
-func NewGetLibraryItemRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewGetLibraryItemRequest(server string, hub HubPath, id IDPath, params *GetLibraryItemParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5780,6 +11572,21 @@ func NewGetLibraryItemRequest(server string, hub HubPath, id IDPath) (*http.Requ
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5854,6 +11661,159 @@ func NewShareLibraryItemRequestWithBody(server string, hub HubPath, id IDPath, p
 	return req, nil
 }
 
+// NewAcknowledgeLibraryItemRequest constructs an http.Request for the AcknowledgeLibraryItem method
+func NewAcknowledgeLibraryItemRequest(server string, hub HubPath, id IDPath, params *AcknowledgeLibraryItemParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/%s/acknowledge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetLibraryAddressRequest constructs an http.Request for the GetLibraryAddress method
+func NewGetLibraryAddressRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/%s/address", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportLibraryItemRequest constructs an http.Request for the ExportLibraryItem method
+func NewExportLibraryItemRequest(server string, hub HubPath, id IDPath, params *ExportLibraryItemParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/library/%s/export", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetLibraryPlaybackRequest constructs an http.Request for the GetLibraryPlayback method
 func NewGetLibraryPlaybackRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
 	var err error
@@ -5895,6 +11855,348 @@ func NewGetLibraryPlaybackRequest(server string, hub HubPath, id IDPath) (*http.
 	return req, nil
 }
 
+// NewListMappingRunsRequest constructs an http.Request for the ListMappingRuns method
+func NewListMappingRunsRequest(server string, hub HubPath, params *ListMappingRunsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Mapping != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mapping", *params.Mapping, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMappingRunRequest constructs an http.Request for the GetMappingRun method
+func NewGetMappingRunRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMappingRunItemsRequest constructs an http.Request for the ListMappingRunItems method
+func NewListMappingRunItemsRequest(server string, hub HubPath, id IDPath, params *ListMappingRunItemsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/items", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeMappingMergeRequest constructs an http.Request for the ResumeMappingMerge method
+func NewResumeMappingMergeRequest(server string, hub HubPath, id IDPath, params *ResumeMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUndoMappingMergeRequest constructs an http.Request for the UndoMappingMerge method
+func NewUndoMappingMergeRequest(server string, hub HubPath, id IDPath, params *UndoMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mapping-runs/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListMappingsRequest constructs an http.Request for the ListMappings method
 func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsParams) (*http.Request, error) {
 	var err error
@@ -5930,9 +12232,33 @@ func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsPara
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.How != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "how", *params.How, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5957,6 +12283,153 @@ func NewListMappingsRequest(server string, hub HubPath, params *ListMappingsPara
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDryRunMappingsRequest calls the generic DryRunMappings builder with application/json body
+func NewDryRunMappingsRequest(server string, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDryRunMappingsRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewDryRunMappingsRequestWithBody constructs an http.Request for the DryRunMappings method, with any body, and a specified content type
+func NewDryRunMappingsRequestWithBody(server string, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/dry-run", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportMappingsRequest constructs an http.Request for the ExportMappings method
+func NewExportMappingsRequest(server string, hub HubPath, params *ExportMappingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.How != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "how", *params.How, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6036,6 +12509,47 @@ func NewUnlinkMappingRequest(server string, hub HubPath, id IDPath, params *Unli
 	return req, nil
 }
 
+// NewGetMappingRequest constructs an http.Request for the GetMapping method
+func NewGetMappingRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewLinkMappingRequestWithApplicationMergePatchPlusJSONBody calls the generic LinkMapping builder with application/merge-patch+json body
 func NewLinkMappingRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6098,6 +12612,150 @@ func NewLinkMappingRequestWithBody(server string, hub HubPath, id IDPath, params
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewMappingMergeRequest constructs an http.Request for the PreviewMappingMerge method
+func NewPreviewMappingMergeRequest(server string, hub HubPath, id IDPath, params *PreviewMappingMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s/merge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "platform_user_id", params.PlatformUserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMergeMappingRequest calls the generic MergeMapping builder with application/json body
+func NewMergeMappingRequest(server string, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeMappingRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewMergeMappingRequestWithBody constructs an http.Request for the MergeMapping method, with any body, and a specified content type
+func NewMergeMappingRequestWithBody(server string, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/mappings/%s/merge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
@@ -6340,7 +12998,7 @@ func NewGetMediaRequest(server string, hub HubPath, id IDPath) (*http.Request, e
 }
 
 // NewMarkMedia360Request constructs an http.Request for the MarkMedia360 method
-func NewMarkMedia360Request(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewMarkMedia360Request(server string, hub HubPath, id IDPath, params *MarkMedia360Params) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6375,6 +13033,21 @@ func NewMarkMedia360Request(server string, hub HubPath, id IDPath) (*http.Reques
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6484,6 +13157,417 @@ func NewListMembersRequest(server string, hub HubPath, params *ListMembersParams
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReinstateMemberRequest calls the generic ReinstateMember builder with application/json body
+func NewReinstateMemberRequest(server string, hub HubPath, params *ReinstateMemberParams, body ReinstateMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReinstateMemberRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewReinstateMemberRequestWithBody constructs an http.Request for the ReinstateMember method, with any body, and a specified content type
+func NewReinstateMemberRequestWithBody(server string, hub HubPath, params *ReinstateMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/reinstate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuspendMemberRequest calls the generic SuspendMember builder with application/json body
+func NewSuspendMemberRequest(server string, hub HubPath, params *SuspendMemberParams, body SuspendMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendMemberRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewSuspendMemberRequestWithBody constructs an http.Request for the SuspendMember method, with any body, and a specified content type
+func NewSuspendMemberRequestWithBody(server string, hub HubPath, params *SuspendMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/suspend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveMemberRequest constructs an http.Request for the RemoveMember method
+func NewRemoveMemberRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMemberRequest constructs an http.Request for the GetMember method
+func NewGetMemberRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateMember builder with application/merge-patch+json body
+func NewUpdateMemberRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, body UpdateMemberApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberRequestWithBody(server, hub, id, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateMemberRequestWithBody constructs an http.Request for the UpdateMember method, with any body, and a specified content type
+func NewUpdateMemberRequestWithBody(server string, hub HubPath, id IDPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPreviewErasureRequest constructs an http.Request for the PreviewErasure method
+func NewPreviewErasureRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s/erasure", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEraseMemberRequest calls the generic EraseMember builder with application/json body
+func NewEraseMemberRequest(server string, hub HubPath, id IDPath, params *EraseMemberParams, body EraseMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEraseMemberRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewEraseMemberRequestWithBody constructs an http.Request for the EraseMember method, with any body, and a specified content type
+func NewEraseMemberRequestWithBody(server string, hub HubPath, id IDPath, params *EraseMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s/erasure", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportMemberRequest constructs an http.Request for the ExportMember method
+func NewExportMemberRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/members/%s/export", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6683,7 +13767,7 @@ func NewCancelUploadRequest(server string, hub HubPath, id IDPath) (*http.Reques
 }
 
 // NewGetUploadRequest constructs an http.Request for the GetUpload method
-func NewGetUploadRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewGetUploadRequest(server string, hub HubPath, id IDPath, params *GetUploadParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6720,11 +13804,26 @@ func NewGetUploadRequest(server string, hub HubPath, id IDPath) (*http.Request, 
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewExtendUploadRequest constructs an http.Request for the ExtendUpload method
-func NewExtendUploadRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewExtendUploadRequest(server string, hub HubPath, id IDPath, params *ExtendUploadParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6759,6 +13858,21 @@ func NewExtendUploadRequest(server string, hub HubPath, id IDPath) (*http.Reques
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6817,15 +13931,26 @@ func NewFinishUploadRequestWithBody(server string, hub HubPath, id IDPath, param
 
 	if params != nil {
 
-		if params.IdempotencyKey != nil {
+		if params.Prefer != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Idempotency-Key", headerParam0)
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
@@ -6834,7 +13959,7 @@ func NewFinishUploadRequestWithBody(server string, hub HubPath, id IDPath, param
 }
 
 // NewRetryUploadRequest constructs an http.Request for the RetryUpload method
-func NewRetryUploadRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewRetryUploadRequest(server string, hub HubPath, id IDPath, params *RetryUploadParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6869,6 +13994,32 @@ func NewRetryUploadRequest(server string, hub HubPath, id IDPath) (*http.Request
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -6909,18 +14060,18 @@ func NewListWebhooksRequest(server string, hub HubPath) (*http.Request, error) {
 }
 
 // NewCreateWebhookRequest calls the generic CreateWebhook builder with application/json body
-func NewCreateWebhookRequest(server string, hub HubPath, body CreateWebhookJSONRequestBody) (*http.Request, error) {
+func NewCreateWebhookRequest(server string, hub HubPath, params *CreateWebhookParams, body CreateWebhookJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateWebhookRequestWithBody(server, hub, "application/json", bodyReader)
+	return NewCreateWebhookRequestWithBody(server, hub, params, "application/json", bodyReader)
 }
 
 // NewCreateWebhookRequestWithBody constructs an http.Request for the CreateWebhook method, with any body, and a specified content type
-func NewCreateWebhookRequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateWebhookRequestWithBody(server string, hub HubPath, params *CreateWebhookParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6952,11 +14103,26 @@ func NewCreateWebhookRequestWithBody(server string, hub HubPath, contentType str
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewDeleteWebhookRequest constructs an http.Request for the DeleteWebhook method
-func NewDeleteWebhookRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewDeleteWebhookRequest(server string, hub HubPath, id IDPath, params *DeleteWebhookParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6991,6 +14157,21 @@ func NewDeleteWebhookRequest(server string, hub HubPath, id IDPath) (*http.Reque
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -7187,7 +14368,7 @@ func NewListWebhookDeliveriesRequest(server string, hub HubPath, id IDPath, para
 }
 
 // NewRedeliverWebhookRequest constructs an http.Request for the RedeliverWebhook method
-func NewRedeliverWebhookRequest(server string, hub HubPath, id IDPath, delivery string) (*http.Request, error) {
+func NewRedeliverWebhookRequest(server string, hub HubPath, id IDPath, delivery string, params *RedeliverWebhookParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -7231,11 +14412,175 @@ func NewRedeliverWebhookRequest(server string, hub HubPath, id IDPath, delivery 
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReplayWebhookRequest calls the generic ReplayWebhook builder with application/json body
+func NewReplayWebhookRequest(server string, hub HubPath, id IDPath, params *ReplayWebhookParams, body ReplayWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayWebhookRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewReplayWebhookRequestWithBody constructs an http.Request for the ReplayWebhook method, with any body, and a specified content type
+func NewReplayWebhookRequestWithBody(server string, hub HubPath, id IDPath, params *ReplayWebhookParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/webhooks/%s/replay", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateWebhookSecretRequest calls the generic RotateWebhookSecret builder with application/json body
+func NewRotateWebhookSecretRequest(server string, hub HubPath, id IDPath, params *RotateWebhookSecretParams, body RotateWebhookSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateWebhookSecretRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewRotateWebhookSecretRequestWithBody constructs an http.Request for the RotateWebhookSecret method, with any body, and a specified content type
+func NewRotateWebhookSecretRequestWithBody(server string, hub HubPath, id IDPath, params *RotateWebhookSecretParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/webhooks/%s/rotate-secret", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewTestWebhookRequest constructs an http.Request for the TestWebhook method
-func NewTestWebhookRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+func NewTestWebhookRequest(server string, hub HubPath, id IDPath, params *TestWebhookParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -7272,6 +14617,21 @@ func NewTestWebhookRequest(server string, hub HubPath, id IDPath) (*http.Request
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -7302,6 +14662,417 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetConsentRequest constructs an http.Request for the GetConsent method
+func NewGetConsentRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/consents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDecideConsentRequest calls the generic DecideConsent builder with application/json body
+func NewDecideConsentRequest(server string, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideConsentRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewDecideConsentRequestWithBody constructs an http.Request for the DecideConsent method, with any body, and a specified content type
+func NewDecideConsentRequestWithBody(server string, id string, params *DecideConsentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/consents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDeviceRequest constructs an http.Request for the GetDevice method
+func NewGetDeviceRequest(server string, userCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_code", userCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/devices/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDecideDeviceRequest calls the generic DecideDevice builder with application/json body
+func NewDecideDeviceRequest(server string, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideDeviceRequestWithBody(server, userCode, params, "application/json", bodyReader)
+}
+
+// NewDecideDeviceRequestWithBody constructs an http.Request for the DecideDevice method, with any body, and a specified content type
+func NewDecideDeviceRequestWithBody(server string, userCode string, params *DecideDeviceParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_code", userCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/devices/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewMyErasureRequest constructs an http.Request for the PreviewMyErasure method
+func NewPreviewMyErasureRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/erasure")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEraseMeRequest calls the generic EraseMe builder with application/json body
+func NewEraseMeRequest(server string, params *EraseMeParams, body EraseMeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEraseMeRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewEraseMeRequestWithBody constructs an http.Request for the EraseMe method, with any body, and a specified content type
+func NewEraseMeRequestWithBody(server string, params *EraseMeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/erasure")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportMeRequest constructs an http.Request for the ExportMe method
+func NewExportMeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMyGrantsRequest constructs an http.Request for the ListMyGrants method
+func NewListMyGrantsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeMyGrantRequest constructs an http.Request for the RevokeMyGrant method
+func NewRevokeMyGrantRequest(server string, grant GrantPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "grant", grant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAllowMyGrantRequest constructs an http.Request for the AllowMyGrant method
+func NewAllowMyGrantRequest(server string, grant GrantPath, params *AllowMyGrantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "grant", grant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/grants/%s/allow", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListMyIntegrationsRequest constructs an http.Request for the ListMyIntegrations method
 func NewListMyIntegrationsRequest(server string) (*http.Request, error) {
 	var err error
@@ -7312,6 +15083,1130 @@ func NewListMyIntegrationsRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/v1/me/integrations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListOperatorClientsRequest constructs an http.Request for the ListOperatorClients method
+func NewListOperatorClientsRequest(server string, params *ListOperatorClientsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Hub != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "hub", *params.Hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateOperatorClientRequest calls the generic CreateOperatorClient builder with application/json body
+func NewCreateOperatorClientRequest(server string, params *CreateOperatorClientParams, body CreateOperatorClientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateOperatorClientRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateOperatorClientRequestWithBody constructs an http.Request for the CreateOperatorClient method, with any body, and a specified content type
+func NewCreateOperatorClientRequestWithBody(server string, params *CreateOperatorClientParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteOperatorClientRequest constructs an http.Request for the DeleteOperatorClient method
+func NewDeleteOperatorClientRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetOperatorClientRequest constructs an http.Request for the GetOperatorClient method
+func NewGetOperatorClientRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateOperatorClientRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateOperatorClient builder with application/merge-patch+json body
+func NewUpdateOperatorClientRequestWithApplicationMergePatchPlusJSONBody(server string, id IDPath, params *UpdateOperatorClientParams, body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateOperatorClientRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateOperatorClientRequestWithBody constructs an http.Request for the UpdateOperatorClient method, with any body, and a specified content type
+func NewUpdateOperatorClientRequestWithBody(server string, id IDPath, params *UpdateOperatorClientParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateOperatorClientSecretRequest calls the generic RotateOperatorClientSecret builder with application/json body
+func NewRotateOperatorClientSecretRequest(server string, id IDPath, params *RotateOperatorClientSecretParams, body RotateOperatorClientSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateOperatorClientSecretRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRotateOperatorClientSecretRequestWithBody constructs an http.Request for the RotateOperatorClientSecret method, with any body, and a specified content type
+func NewRotateOperatorClientSecretRequestWithBody(server string, id IDPath, params *RotateOperatorClientSecretParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/clients/%s/secret", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListOperatorHubsRequest constructs an http.Request for the ListOperatorHubs method
+func NewListOperatorHubsRequest(server string, params *ListOperatorHubsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/hubs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateHubRequest calls the generic CreateHub builder with application/json body
+func NewCreateHubRequest(server string, params *CreateHubParams, body CreateHubJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateHubRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateHubRequestWithBody constructs an http.Request for the CreateHub method, with any body, and a specified content type
+func NewCreateHubRequestWithBody(server string, params *CreateHubParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/hubs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetOperatorHubRequest constructs an http.Request for the GetOperatorHub method
+func NewGetOperatorHubRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/hubs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateOperatorHubRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateOperatorHub builder with application/merge-patch+json body
+func NewUpdateOperatorHubRequestWithApplicationMergePatchPlusJSONBody(server string, id IDPath, params *UpdateOperatorHubParams, body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateOperatorHubRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateOperatorHubRequestWithBody constructs an http.Request for the UpdateOperatorHub method, with any body, and a specified content type
+func NewUpdateOperatorHubRequestWithBody(server string, id IDPath, params *UpdateOperatorHubParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/hubs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListIdentityProvidersRequest constructs an http.Request for the ListIdentityProviders method
+func NewListIdentityProvidersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateIdentityProviderRequest calls the generic CreateIdentityProvider builder with application/json body
+func NewCreateIdentityProviderRequest(server string, params *CreateIdentityProviderParams, body CreateIdentityProviderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateIdentityProviderRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateIdentityProviderRequestWithBody constructs an http.Request for the CreateIdentityProvider method, with any body, and a specified content type
+func NewCreateIdentityProviderRequestWithBody(server string, params *CreateIdentityProviderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteIdentityProviderRequest constructs an http.Request for the DeleteIdentityProvider method
+func NewDeleteIdentityProviderRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetIdentityProviderRequest constructs an http.Request for the GetIdentityProvider method
+func NewGetIdentityProviderRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateIdentityProviderRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateIdentityProvider builder with application/merge-patch+json body
+func NewUpdateIdentityProviderRequestWithApplicationMergePatchPlusJSONBody(server string, id IDPath, params *UpdateIdentityProviderParams, body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateIdentityProviderRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateIdentityProviderRequestWithBody constructs an http.Request for the UpdateIdentityProvider method, with any body, and a specified content type
+func NewUpdateIdentityProviderRequestWithBody(server string, id IDPath, params *UpdateIdentityProviderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTryClaimsRequest calls the generic TryClaims builder with application/json body
+func NewTryClaimsRequest(server string, id IDPath, params *TryClaimsParams, body TryClaimsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTryClaimsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewTryClaimsRequestWithBody constructs an http.Request for the TryClaims method, with any body, and a specified content type
+func NewTryClaimsRequestWithBody(server string, id IDPath, params *TryClaimsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s/try-claims", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewVerifyIdentityProviderRequest constructs an http.Request for the VerifyIdentityProvider method
+func NewVerifyIdentityProviderRequest(server string, id IDPath, params *VerifyIdentityProviderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewMakeIdentityWebhookSecretRequest constructs an http.Request for the MakeIdentityWebhookSecret method
+func NewMakeIdentityWebhookSecretRequest(server string, id IDPath, params *MakeIdentityWebhookSecretParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/identity-providers/%s/webhook-secret", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListOperatorsRequest constructs an http.Request for the ListOperators method
+func NewListOperatorsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/operators")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddOperatorRequest calls the generic AddOperator builder with application/json body
+func NewAddOperatorRequest(server string, params *AddOperatorParams, body AddOperatorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddOperatorRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewAddOperatorRequestWithBody constructs an http.Request for the AddOperator method, with any body, and a specified content type
+func NewAddOperatorRequestWithBody(server string, params *AddOperatorParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/operators")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveOperatorRequest constructs an http.Request for the RemoveOperator method
+func NewRemoveOperatorRequest(server string, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/operators/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewBeginSetupRequest calls the generic BeginSetup builder with application/json body
+func NewBeginSetupRequest(server string, params *BeginSetupParams, body BeginSetupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBeginSetupRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewBeginSetupRequestWithBody constructs an http.Request for the BeginSetup method, with any body, and a specified content type
+func NewBeginSetupRequestWithBody(server string, params *BeginSetupParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operator/setup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListSignInsRequest constructs an http.Request for the ListSignIns method
+func NewListSignInsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sign-in")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7394,6 +16289,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/connect/{secret} (the `AcceptInvite` operationId).
 	AcceptInviteWithResponse(ctx context.Context, secret string, body AcceptInviteJSONRequestBody, reqEditors ...RequestEditorFn) (*AcceptInviteResponse, error)
 
+	// ListEventTypesWithResponse The kinds of events there are, each with an example
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/event-types (the `ListEventTypes` operationId).
+	ListEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEventTypesResponse, error)
+
 	// StreamEventsWithResponse Live events of one hub as server-sent events
 	//
 	// Messages with an `id` are from the event log and are repeated after a reconnect with
@@ -7404,6 +16306,19 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
+	// ReceiveIdentityWebhookWithBodyWithResponse For the spaces platform, to tell who left
+	//
+	// Signed as Standard Webhooks wants it (`webhook-id`, `webhook-timestamp`, `webhook-signature`) with the secret that an
+	// operator made for the identity provider. Types: `member.left`, `member.suspended`, `member.reinstated`,
+	// `member.signed_out`. `data.subject` is the person at the identity provider, `data.hub` the hub as it names it; without
+	// it all hubs are meant. A message counts once, and not when a newer word about the person is known. 403 `webhook_refused`
+	// says nothing of what was wrong.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hooks/identity/{id} (the `ReceiveIdentityWebhook` operationId).
+	ReceiveIdentityWebhookWithBodyWithResponse(ctx context.Context, id IDPath, params *ReceiveIdentityWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveIdentityWebhookResponse, error)
 
 	// ReceiveKalturaNotificationWithBodyWithResponse Kaltura's HTTP notification; signed, no sign-in
 	//
@@ -7420,6 +16335,129 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	GetHubWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetHubResponse, error)
+
+	// ListAuditWithResponse What was done in the hub, by whom, newest first (admins)
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
+	// ExportAuditWithResponse The audit log as CSV or JSON lines, oldest first; noted in the audit log
+	//
+	// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+	// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+	// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+	// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+	ExportAuditWithResponse(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error)
+
+	// VerifyAuditWithResponse Whether the audit log is as it was written
+	//
+	// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+	// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+	// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+	// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+	// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+	// `complete` is false, go on with the `checkpoint` of the answer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+	VerifyAuditWithResponse(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*VerifyAuditResponse, error)
+
+	// ListOAuthClientsWithResponse The apps that may ask for tokens in this hub (admins)
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/clients (the `ListOAuthClients` operationId).
+	ListOAuthClientsWithResponse(ctx context.Context, hub HubPath, params *ListOAuthClientsParams, reqEditors ...RequestEditorFn) (*ListOAuthClientsResponse, error)
+
+	// CreateOAuthClientWithBodyWithResponse Register an app; the answer holds its secret, this once
+	//
+	// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+	// brings keys; browser and native clients have neither and prove themselves by PKCE.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+	CreateOAuthClientWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOAuthClientResponse, error)
+
+	// CreateOAuthClientWithResponse Register an app; the answer holds its secret, this once
+	//
+	// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+	// brings keys; browser and native clients have neither and prove themselves by PKCE.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+	CreateOAuthClientWithResponse(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, body CreateOAuthClientJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOAuthClientResponse, error)
+
+	// DeleteOAuthClientWithResponse Remove an app with all that people allowed it; its tokens stop working at once
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/clients/{id} (the `DeleteOAuthClient` operationId).
+	DeleteOAuthClientWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*DeleteOAuthClientResponse, error)
+
+	// GetOAuthClientWithResponse One app
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/clients/{id} (the `GetOAuthClient` operationId).
+	GetOAuthClientWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetOAuthClientResponse, error)
+
+	// UpdateOAuthClientWithBodyWithResponse Change an app, switch it off or on again
+	//
+	// The tokens of an app that is switched off stop working at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+	UpdateOAuthClientWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOAuthClientResponse, error)
+
+	// UpdateOAuthClientWithApplicationMergePatchPlusJSONBodyWithResponse Change an app, switch it off or on again
+	//
+	// The tokens of an app that is switched off stop working at once.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+	UpdateOAuthClientWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOAuthClientResponse, error)
+
+	// RotateOAuthClientSecretWithBodyWithResponse Another secret; the one before goes on working for a while
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+	RotateOAuthClientSecretWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOAuthClientSecretResponse, error)
+
+	// RotateOAuthClientSecretWithResponse Another secret; the one before goes on working for a while
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+	RotateOAuthClientSecretWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOAuthClientSecretResponse, error)
+
+	// GetErasureWithResponse How far an erasure is
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/erasures/{id} (the `GetErasure` operationId).
+	GetErasureWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetErasureResponse, error)
+
+	// ListEventsWithResponse What happened in the hub, oldest first, for catching up
+	//
+	// Without a cursor it begins thirty days back; with `from=now` it gives only the cursor of now. `next` is
+	// always there: ask with it the next time. 410 `events_gone` when the log no longer reaches back to the cursor.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, hub HubPath, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
 	// DisconnectKalturaWithResponse Disconnect and forget the secret; `impact` says beforehand what breaks
 	//
@@ -7525,7 +16563,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
-	MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error)
+	MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, params *MakeKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error)
 
 	// ProbeKalturaWithResponse Diagnose the saved connection now, privilege by privilege, and save what was found
 	//
@@ -7534,7 +16572,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
-	ProbeKalturaWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error)
+	ProbeKalturaWithResponse(ctx context.Context, hub HubPath, params *ProbeKalturaParams, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error)
 
 	// GetReconciliationWithResponse What the last comparison of the library with Kaltura found
 	//
@@ -7550,7 +16588,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
-	StartReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error)
+	StartReconciliationWithResponse(ctx context.Context, hub HubPath, params *StartReconciliationParams, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error)
 
 	// GetTokenRequestWithResponse The exact appToken.add request that a Kaltura administrator runs
 	//
@@ -7589,14 +16627,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-	DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
+	DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *DismissUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
 
 	// DismissUntagged360WithResponse Say that entries are flat, so that they are not offered again, or take that back
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-	DismissUntagged360WithResponse(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
+	DismissUntagged360WithResponse(ctx context.Context, hub HubPath, params *DismissUntagged360Params, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error)
 
 	// ListUntagged360WithResponse Entries that look spherical and that the caller may see, newest find first
 	//
@@ -7630,7 +16668,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
-	SearchUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error)
+	SearchUntagged360WithResponse(ctx context.Context, hub HubPath, params *SearchUntagged360Params, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error)
 
 	// UndoUntagged360WithBodyWithResponse Take back the tag of entries or of a whole job; a tag that was there before stays
 	//
@@ -7653,7 +16691,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-	VerifyKalturaWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error)
+	VerifyKalturaWithBodyWithResponse(ctx context.Context, hub HubPath, params *VerifyKalturaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error)
 
 	// VerifyKalturaWithResponse Diagnose a credential, privilege by privilege, without saving it
 	//
@@ -7662,7 +16700,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-	VerifyKalturaWithResponse(ctx context.Context, hub HubPath, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error)
+	VerifyKalturaWithResponse(ctx context.Context, hub HubPath, params *VerifyKalturaParams, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error)
 
 	// ListJobsWithResponse The caller's long work, newest first
 	//
@@ -7681,7 +16719,7 @@ type ClientWithResponsesInterface interface {
 	// GetJobWithResponse performs a GET /v1/hubs/{hub}/jobs/{id} (the `GetJob` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
-	GetJobWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
+	GetJobWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
 
 	// ListLibraryWithResponse Items the caller may see, newest first
 	//
@@ -7708,36 +16746,147 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/hubs/{hub}/library (the `ImportMedia` operationId).
 	ImportMediaWithResponse(ctx context.Context, hub HubPath, params *ImportMediaParams, body ImportMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportMediaResponse, error)
 
+	// ListLibraryChangesWithResponse What changed in the library since a cursor, as the caller may see it
+	//
+	// Without a cursor, all that is there. Each change is the whole item, or says that it is gone (removed, or no longer for the caller's eyes). No change is left out or comes before one it follows, whoever writes at the same time; a change may be told twice. Keep the cursor of each page with what you made of it, and ask again at once while `more` is true. A removal is told for 90 days; a cursor from before is 410 `cursor_too_old`: start anew and forget what is then not listed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/library/changes (the `ListLibraryChanges` operationId).
+	ListLibraryChangesWithResponse(ctx context.Context, hub HubPath, params *ListLibraryChangesParams, reqEditors ...RequestEditorFn) (*ListLibraryChangesResponse, error)
+
+	// PushLibraryChangesWithBodyWithResponse Say how up to 500 media of the spaces platform are now, or that they are gone
+	//
+	// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+	PushLibraryChangesWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushLibraryChangesResponse, error)
+
+	// PushLibraryChangesWithResponse Say how up to 500 media of the spaces platform are now, or that they are gone
+	//
+	// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+	PushLibraryChangesWithResponse(ctx context.Context, hub HubPath, body PushLibraryChangesJSONRequestBody, reqEditors ...RequestEditorFn) (*PushLibraryChangesResponse, error)
+
+	// RegisterMediaWithBodyWithResponse Register a medium of the spaces platform, so that the Spaces tab shows it
+	//
+	// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+	RegisterMediaWithBodyWithResponse(ctx context.Context, hub HubPath, params *RegisterMediaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterMediaResponse, error)
+
+	// RegisterMediaWithResponse Register a medium of the spaces platform, so that the Spaces tab shows it
+	//
+	// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+	RegisterMediaWithResponse(ctx context.Context, hub HubPath, params *RegisterMediaParams, body RegisterMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterMediaResponse, error)
+
 	// RemoveLibraryItemWithResponse Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/library/{id} (the `RemoveLibraryItem` operationId).
-	RemoveLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RemoveLibraryItemResponse, error)
+	RemoveLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RemoveLibraryItemParams, reqEditors ...RequestEditorFn) (*RemoveLibraryItemResponse, error)
 
 	// GetLibraryItemWithResponse performs a GET /v1/hubs/{hub}/library/{id} (the `GetLibraryItem` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
-	GetLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryItemResponse, error)
+	GetLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetLibraryItemParams, reqEditors ...RequestEditorFn) (*GetLibraryItemResponse, error)
 
-	// ShareLibraryItemWithBodyWithResponse Share with the hub, or take that back
+	// ShareLibraryItemWithBodyWithResponse Share with the hub or take that back; rename and retag the spaces platform's own media
+	//
+	// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/library/{id} (the `ShareLibraryItem` operationId).
 	ShareLibraryItemWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ShareLibraryItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ShareLibraryItemResponse, error)
 
-	// ShareLibraryItemWithApplicationMergePatchPlusJSONBodyWithResponse Share with the hub, or take that back
+	// ShareLibraryItemWithApplicationMergePatchPlusJSONBodyWithResponse Share with the hub or take that back; rename and retag the spaces platform's own media
+	//
+	// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/library/{id} (the `ShareLibraryItem` operationId).
 	ShareLibraryItemWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ShareLibraryItemParams, body ShareLibraryItemApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*ShareLibraryItemResponse, error)
 
+	// AcknowledgeLibraryItemWithResponse Say that the calling client has taken an item over
+	//
+	// Changes of the library tell which items are not acknowledged yet. Repeating it is harmless.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/{id}/acknowledge (the `AcknowledgeLibraryItem` operationId).
+	AcknowledgeLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *AcknowledgeLibraryItemParams, reqEditors ...RequestEditorFn) (*AcknowledgeLibraryItemResponse, error)
+
+	// GetLibraryAddressWithResponse A fresh address of an item's original bytes, good for an hour
+	//
+	// It opens without a token and takes ranges. Whether the caller may see the item is asked again when it is opened.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/library/{id}/address (the `GetLibraryAddress` operationId).
+	GetLibraryAddressWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryAddressResponse, error)
+
+	// ExportLibraryItemWithResponse Send the spaces platform's own medium to Kaltura
+	//
+	// In the name of whoever asks, with the item's tags, and `360` when it is. An item is sent once: asking again gives the same upload (200). One that failed is tried again, one whose entry was removed is sent anew. Cancel and retry it as an upload.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/library/{id}/export (the `ExportLibraryItem` operationId).
+	ExportLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ExportLibraryItemParams, reqEditors ...RequestEditorFn) (*ExportLibraryItemResponse, error)
+
 	// GetLibraryPlaybackWithResponse performs a GET /v1/hubs/{hub}/library/{id}/playback (the `GetLibraryPlayback` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	GetLibraryPlaybackWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryPlaybackResponse, error)
+
+	// ListMappingRunsWithResponse Dry runs and merges, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+	ListMappingRunsWithResponse(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*ListMappingRunsResponse, error)
+
+	// GetMappingRunWithResponse One run, with how many of its items came to what
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+	GetMappingRunWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingRunResponse, error)
+
+	// ListMappingRunItemsWithResponse The people of a dry run, or the entries of a merge
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+	ListMappingRunItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*ListMappingRunItemsResponse, error)
+
+	// ResumeMappingMergeWithResponse Go on with a merge or an undo that was cancelled or failed in part
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+	ResumeMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*ResumeMappingMergeResponse, error)
+
+	// UndoMappingMergeWithResponse Give the entries of a merge their former owner, and the person their former user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+	UndoMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*UndoMappingMergeResponse, error)
 
 	// ListMappingsWithResponse Who is who on Kaltura (admins); conflicts first without a state
 	//
@@ -7746,12 +16895,50 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/mappings (the `ListMappings` operationId).
 	ListMappingsWithResponse(ctx context.Context, hub HubPath, params *ListMappingsParams, reqEditors ...RequestEditorFn) (*ListMappingsResponse, error)
 
+	// DryRunMappingsWithBodyWithResponse What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithBodyWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error)
+
+	// DryRunMappingsWithResponse What a change of the rules would do to everybody; changes nothing
+	//
+	// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+	// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+	// kept for seven days. Absent fields are as saved.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+	DryRunMappingsWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error)
+
+	// ExportMappingsWithResponse All mappings as CSV; noted in the audit log
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+	ExportMappingsWithResponse(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*ExportMappingsResponse, error)
+
 	// UnlinkMappingWithResponse Cut a mapping; it is not made anew by itself
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/mappings/{id} (the `UnlinkMapping` operationId).
 	UnlinkMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UnlinkMappingParams, reqEditors ...RequestEditorFn) (*UnlinkMappingResponse, error)
+
+	// GetMappingWithResponse One mapping; in conflict, with what Kaltura says about the candidates
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+	GetMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingResponse, error)
 
 	// LinkMappingWithBodyWithResponse Link by hand, resolve a conflict, or approve
 	//
@@ -7766,6 +16953,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/mappings/{id} (the `LinkMapping` operationId).
 	LinkMappingWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *LinkMappingParams, body LinkMappingApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*LinkMappingResponse, error)
+
+	// PreviewMappingMergeWithResponse What merging a provisioned user into a real one would do
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+	PreviewMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*PreviewMappingMergeResponse, error)
+
+	// MergeMappingWithBodyWithResponse Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error)
+
+	// MergeMappingWithResponse Link the person to their real user and give it the entries of the provisioned one
+	//
+	// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+	// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+	// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+	MergeMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error)
 
 	// ListMediaWithResponse Browse what the caller may see on the media platform
 	//
@@ -7786,7 +17002,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/media/{id}/mark-360 (the `MarkMedia360` operationId).
-	MarkMedia360WithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*MarkMedia360Response, error)
+	MarkMedia360WithResponse(ctx context.Context, hub HubPath, id IDPath, params *MarkMedia360Params, reqEditors ...RequestEditorFn) (*MarkMedia360Response, error)
 
 	// GetMediaPlaybackWithResponse Short-lived addresses to play an entry
 	//
@@ -7801,6 +17017,108 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/members (the `ListMembers` operationId).
 	ListMembersWithResponse(ctx context.Context, hub HubPath, params *ListMembersParams, reqEditors ...RequestEditorFn) (*ListMembersResponse, error)
+
+	// ReinstateMemberWithBodyWithResponse Let a suspended member in again, named as the identity provider knows them
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+	ReinstateMemberWithBodyWithResponse(ctx context.Context, hub HubPath, params *ReinstateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReinstateMemberResponse, error)
+
+	// ReinstateMemberWithResponse Let a suspended member in again, named as the identity provider knows them
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+	ReinstateMemberWithResponse(ctx context.Context, hub HubPath, params *ReinstateMemberParams, body ReinstateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*ReinstateMemberResponse, error)
+
+	// SuspendMemberWithBodyWithResponse Suspend a member, named as the identity provider knows them
+	//
+	// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+	// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+	// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+	SuspendMemberWithBodyWithResponse(ctx context.Context, hub HubPath, params *SuspendMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendMemberResponse, error)
+
+	// SuspendMemberWithResponse Suspend a member, named as the identity provider knows them
+	//
+	// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+	// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+	// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+	SuspendMemberWithResponse(ctx context.Context, hub HubPath, params *SuspendMemberParams, body SuspendMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendMemberResponse, error)
+
+	// RemoveMemberWithResponse The member has left the hub
+	//
+	// They are suspended at once, until a newer token of theirs names the hub again. What they made stays. Harmless when repeated.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/members/{id} (the `RemoveMember` operationId).
+	RemoveMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
+
+	// GetMemberWithResponse One member
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id} (the `GetMember` operationId).
+	GetMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMemberResponse, error)
+
+	// UpdateMemberWithBodyWithResponse Suspend a member until further notice, or reinstate them
+	//
+	// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+	UpdateMemberWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error)
+
+	// UpdateMemberWithApplicationMergePatchPlusJSONBodyWithResponse Suspend a member until further notice, or reinstate them
+	//
+	// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+	UpdateMemberWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, body UpdateMemberApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error)
+
+	// PreviewErasureWithResponse What erasing a member would delete, what stays, and why
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id}/erasure (the `PreviewErasure` operationId).
+	PreviewErasureWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*PreviewErasureResponse, error)
+
+	// EraseMemberWithBodyWithResponse Erase a member's data on their request
+	//
+	// Media in Kaltura stay. A later sign-in begins anew.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+	EraseMemberWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EraseMemberResponse, error)
+
+	// EraseMemberWithResponse Erase a member's data on their request
+	//
+	// Media in Kaltura stay. A later sign-in begins anew.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+	EraseMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, body EraseMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*EraseMemberResponse, error)
+
+	// ExportMemberWithResponse All that the hub keeps about a member, as a file
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
+	ExportMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*ExportMemberResponse, error)
 
 	// ListUploadsWithResponse The caller's uploads from any device, newest first
 	//
@@ -7833,14 +17151,14 @@ type ClientWithResponsesInterface interface {
 	// GetUploadWithResponse performs a GET /v1/hubs/{hub}/uploads/{id} (the `GetUpload` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
-	GetUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetUploadResponse, error)
+	GetUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetUploadParams, reqEditors ...RequestEditorFn) (*GetUploadResponse, error)
 
 	// ExtendUploadWithResponse Move the expiry to the full time from now
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/uploads/{id}/extend (the `ExtendUpload` operationId).
-	ExtendUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*ExtendUploadResponse, error)
+	ExtendUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ExtendUploadParams, reqEditors ...RequestEditorFn) (*ExtendUploadResponse, error)
 
 	// FinishUploadWithBodyWithResponse Say that this is the whole file; repeating it with the same values is harmless
 	//
@@ -7861,7 +17179,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/uploads/{id}/retry (the `RetryUpload` operationId).
-	RetryUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RetryUploadResponse, error)
+	RetryUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RetryUploadParams, reqEditors ...RequestEditorFn) (*RetryUploadResponse, error)
 
 	// ListWebhooksWithResponse The endpoints that get the hub's events (admins)
 	//
@@ -7872,28 +17190,36 @@ type ClientWithResponsesInterface interface {
 
 	// CreateWebhookWithBodyWithResponse Add an endpoint; the answer holds its secret, this once
 	//
-	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+	// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+	// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+	// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+	// least once and in no particular order: `id` and `timestamp` tell which is which.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-	CreateWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
+	CreateWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
 
 	// CreateWebhookWithResponse Add an endpoint; the answer holds its secret, this once
 	//
-	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+	// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+	// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+	// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+	// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+	// least once and in no particular order: `id` and `timestamp` tell which is which.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-	CreateWebhookWithResponse(ctx context.Context, hub HubPath, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
+	CreateWebhookWithResponse(ctx context.Context, hub HubPath, params *CreateWebhookParams, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
 
 	// DeleteWebhookWithResponse Remove an endpoint with its log
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/webhooks/{id} (the `DeleteWebhook` operationId).
-	DeleteWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error)
+	DeleteWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteWebhookParams, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error)
 
 	// GetWebhookWithResponse One endpoint and how it answered last
 	//
@@ -7928,14 +17254,50 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver (the `RedeliverWebhook` operationId).
-	RedeliverWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, delivery string, reqEditors ...RequestEditorFn) (*RedeliverWebhookResponse, error)
+	RedeliverWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, delivery string, params *RedeliverWebhookParams, reqEditors ...RequestEditorFn) (*RedeliverWebhookResponse, error)
+
+	// ReplayWebhookWithBodyWithResponse Send what happened in a time and did not arrive, also while the endpoint was switched off
+	//
+	// From the event log, thirty days back. What was sent before keeps its webhook-id.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error)
+
+	// ReplayWebhookWithResponse Send what happened in a time and did not arrive, also while the endpoint was switched off
+	//
+	// From the event log, thirty days back. What was sent before keeps its webhook-id.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error)
+
+	// RotateWebhookSecretWithBodyWithResponse Give an endpoint another secret; the answer holds it, this once
+	//
+	// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecretWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error)
+
+	// RotateWebhookSecretWithResponse Give an endpoint another secret; the answer holds it, this once
+	//
+	// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecretWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, body RotateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error)
 
 	// TestWebhookWithResponse Send an event of the type webhook.test now
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/test (the `TestWebhook` operationId).
-	TestWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
+	TestWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
 
 	// GetMeWithResponse Who am I
 	//
@@ -7944,12 +17306,376 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeResponse, error)
 
+	// GetConsentWithResponse What an app asks me for
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+	GetConsentWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetConsentResponse, error)
+
+	// DecideConsentWithBodyWithResponse Allow or refuse what an app asks for
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithBodyWithResponse(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+
+	// DecideConsentWithResponse Allow or refuse what an app asks for
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+	DecideConsentWithResponse(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error)
+
+	// GetDeviceWithResponse What a device asks me for
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+	GetDeviceWithResponse(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*GetDeviceResponse, error)
+
+	// DecideDeviceWithBodyWithResponse Allow or refuse what a device asks for
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+
+	// DecideDeviceWithResponse Allow or refuse what a device asks for
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+	DecideDeviceWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error)
+
+	// PreviewMyErasureWithResponse What erasing my data would delete, what stays, and why
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
+	PreviewMyErasureWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PreviewMyErasureResponse, error)
+
+	// EraseMeWithBodyWithResponse Erase my data in all my hubs and sign me out
+	//
+	// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+	EraseMeWithBodyWithResponse(ctx context.Context, params *EraseMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EraseMeResponse, error)
+
+	// EraseMeWithResponse Erase my data in all my hubs and sign me out
+	//
+	// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+	EraseMeWithResponse(ctx context.Context, params *EraseMeParams, body EraseMeJSONRequestBody, reqEditors ...RequestEditorFn) (*EraseMeResponse, error)
+
+	// ExportMeWithResponse All that is kept about me, in all my hubs, as a file
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
+	ExportMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportMeResponse, error)
+
+	// ListMyGrantsWithResponse Apps that may act for me, in all my hubs
+	//
+	// For a signed-in browser only.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+	ListMyGrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMyGrantsResponse, error)
+
+	// RevokeMyGrantWithResponse Take an app's access back
+	//
+	// Its tokens stop working at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+	RevokeMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*RevokeMyGrantResponse, error)
+
+	// AllowMyGrantWithResponse Allow an app of my hub's platform again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+	AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error)
+
 	// ListMyIntegrationsWithResponse For each of my hubs, what it is connected to, as whom, and what I see
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/me/integrations (the `ListMyIntegrations` operationId).
 	ListMyIntegrationsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMyIntegrationsResponse, error)
+
+	// ListOperatorClientsWithResponse The apps of all hubs, and those that serve all
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/clients (the `ListOperatorClients` operationId).
+	ListOperatorClientsWithResponse(ctx context.Context, params *ListOperatorClientsParams, reqEditors ...RequestEditorFn) (*ListOperatorClientsResponse, error)
+
+	// CreateOperatorClientWithBodyWithResponse Register an app of a hub, or one that serves all hubs
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+	CreateOperatorClientWithBodyWithResponse(ctx context.Context, params *CreateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorClientResponse, error)
+
+	// CreateOperatorClientWithResponse Register an app of a hub, or one that serves all hubs
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+	CreateOperatorClientWithResponse(ctx context.Context, params *CreateOperatorClientParams, body CreateOperatorClientJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorClientResponse, error)
+
+	// DeleteOperatorClientWithResponse Remove an app with all that people allowed it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/operator/clients/{id} (the `DeleteOperatorClient` operationId).
+	DeleteOperatorClientWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*DeleteOperatorClientResponse, error)
+
+	// GetOperatorClientWithResponse One app
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/clients/{id} (the `GetOperatorClient` operationId).
+	GetOperatorClientWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetOperatorClientResponse, error)
+
+	// UpdateOperatorClientWithBodyWithResponse Change an app, switch it off or on again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+	UpdateOperatorClientWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOperatorClientResponse, error)
+
+	// UpdateOperatorClientWithApplicationMergePatchPlusJSONBodyWithResponse Change an app, switch it off or on again
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+	UpdateOperatorClientWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOperatorClientResponse, error)
+
+	// RotateOperatorClientSecretWithBodyWithResponse Another secret; the one before goes on working for a while
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+	RotateOperatorClientSecretWithBodyWithResponse(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOperatorClientSecretResponse, error)
+
+	// RotateOperatorClientSecretWithResponse Another secret; the one before goes on working for a while
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+	RotateOperatorClientSecretWithResponse(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, body RotateOperatorClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOperatorClientSecretResponse, error)
+
+	// ListOperatorHubsWithResponse All hubs of this installation with their plans
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/hubs (the `ListOperatorHubs` operationId).
+	ListOperatorHubsWithResponse(ctx context.Context, params *ListOperatorHubsParams, reqEditors ...RequestEditorFn) (*ListOperatorHubsResponse, error)
+
+	// CreateHubWithBodyWithResponse Make a hub before anybody of it has signed in
+	//
+	// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+	CreateHubWithBodyWithResponse(ctx context.Context, params *CreateHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateHubResponse, error)
+
+	// CreateHubWithResponse Make a hub before anybody of it has signed in
+	//
+	// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+	CreateHubWithResponse(ctx context.Context, params *CreateHubParams, body CreateHubJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateHubResponse, error)
+
+	// GetOperatorHubWithResponse One hub with its plan
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/hubs/{id} (the `GetOperatorHub` operationId).
+	GetOperatorHubWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetOperatorHubResponse, error)
+
+	// UpdateOperatorHubWithBodyWithResponse Set a hub's plan and quota
+	//
+	// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+	// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+	UpdateOperatorHubWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOperatorHubResponse, error)
+
+	// UpdateOperatorHubWithApplicationMergePatchPlusJSONBodyWithResponse Set a hub's plan and quota
+	//
+	// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+	// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+	UpdateOperatorHubWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOperatorHubResponse, error)
+
+	// ListIdentityProvidersWithResponse Where people can sign in, with settings
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/identity-providers (the `ListIdentityProviders` operationId).
+	ListIdentityProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListIdentityProvidersResponse, error)
+
+	// CreateIdentityProviderWithBodyWithResponse Connect a spaces platform's identity provider by its issuer
+	//
+	// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+	CreateIdentityProviderWithBodyWithResponse(ctx context.Context, params *CreateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateIdentityProviderResponse, error)
+
+	// CreateIdentityProviderWithResponse Connect a spaces platform's identity provider by its issuer
+	//
+	// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+	CreateIdentityProviderWithResponse(ctx context.Context, params *CreateIdentityProviderParams, body CreateIdentityProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateIdentityProviderResponse, error)
+
+	// DeleteIdentityProviderWithResponse Remove; its people can no longer sign in, what they made stays
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/operator/identity-providers/{id} (the `DeleteIdentityProvider` operationId).
+	DeleteIdentityProviderWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*DeleteIdentityProviderResponse, error)
+
+	// GetIdentityProviderWithResponse One identity provider
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/identity-providers/{id} (the `GetIdentityProvider` operationId).
+	GetIdentityProviderWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetIdentityProviderResponse, error)
+
+	// UpdateIdentityProviderWithBodyWithResponse Change, switch off or on
+	//
+	// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+	UpdateIdentityProviderWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateIdentityProviderResponse, error)
+
+	// UpdateIdentityProviderWithApplicationMergePatchPlusJSONBodyWithResponse Change, switch off or on
+	//
+	// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+	UpdateIdentityProviderWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateIdentityProviderResponse, error)
+
+	// TryClaimsWithBodyWithResponse Dry run: which hubs, roles and plans claims give
+	//
+	// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+	TryClaimsWithBodyWithResponse(ctx context.Context, id IDPath, params *TryClaimsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TryClaimsResponse, error)
+
+	// TryClaimsWithResponse Dry run: which hubs, roles and plans claims give
+	//
+	// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+	TryClaimsWithResponse(ctx context.Context, id IDPath, params *TryClaimsParams, body TryClaimsJSONRequestBody, reqEditors ...RequestEditorFn) (*TryClaimsResponse, error)
+
+	// VerifyIdentityProviderWithResponse Ask the provider step by step whether people can sign in there
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/verify (the `VerifyIdentityProvider` operationId).
+	VerifyIdentityProviderWithResponse(ctx context.Context, id IDPath, params *VerifyIdentityProviderParams, reqEditors ...RequestEditorFn) (*VerifyIdentityProviderResponse, error)
+
+	// MakeIdentityWebhookSecretWithResponse Make the secret with which the platform signs its webhooks, in place of the former one
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/identity-providers/{id}/webhook-secret (the `MakeIdentityWebhookSecret` operationId).
+	MakeIdentityWebhookSecretWithResponse(ctx context.Context, id IDPath, params *MakeIdentityWebhookSecretParams, reqEditors ...RequestEditorFn) (*MakeIdentityWebhookSecretResponse, error)
+
+	// ListOperatorsWithResponse Who runs this installation
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operator/operators (the `ListOperators` operationId).
+	ListOperatorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListOperatorsResponse, error)
+
+	// AddOperatorWithBodyWithResponse Name a further operator
+	//
+	// They need not have signed in yet. 409 `operator_exists`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+	AddOperatorWithBodyWithResponse(ctx context.Context, params *AddOperatorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddOperatorResponse, error)
+
+	// AddOperatorWithResponse Name a further operator
+	//
+	// They need not have signed in yet. 409 `operator_exists`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+	AddOperatorWithResponse(ctx context.Context, params *AddOperatorParams, body AddOperatorJSONRequestBody, reqEditors ...RequestEditorFn) (*AddOperatorResponse, error)
+
+	// RemoveOperatorWithResponse End somebody's being an operator; 409 `last_operator` for the only one
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/operator/operators/{id} (the `RemoveOperator` operationId).
+	RemoveOperatorWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*RemoveOperatorResponse, error)
+
+	// BeginSetupWithBodyWithResponse Become the first operator with the code that `isthmus setup` printed
+	//
+	// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+	// 410 `setup_done` once there is an operator.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+	BeginSetupWithBodyWithResponse(ctx context.Context, params *BeginSetupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginSetupResponse, error)
+
+	// BeginSetupWithResponse Become the first operator with the code that `isthmus setup` printed
+	//
+	// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+	// 410 `setup_done` once there is an operator.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+	BeginSetupWithResponse(ctx context.Context, params *BeginSetupParams, body BeginSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginSetupResponse, error)
+
+	// ListSignInsWithResponse Where people can sign in
+	//
+	// Begin at `/auth/login?provider=ID&next=/path`. Empty when the operator has not set up an identity provider yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sign-in (the `ListSignIns` operationId).
+	ListSignInsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSignInsResponse, error)
 }
 
 type GetInviteResponse struct {
@@ -8048,6 +17774,54 @@ func (r AcceptInviteResponse) ContentType() string {
 	return ""
 }
 
+type ListEventTypesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventTypeList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventTypesResponse) GetJSON200() *EventTypeList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEventTypesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventTypesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventTypesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventTypesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventTypesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type StreamEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8083,6 +17857,47 @@ func (r StreamEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReceiveIdentityWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReceiveIdentityWebhookResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReceiveIdentityWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReceiveIdentityWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReceiveIdentityWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReceiveIdentityWebhookResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8172,6 +17987,576 @@ func (r GetHubResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHubResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAuditResponse200Headers the declared response headers of an HTTP 200 response for ListAudit
+type ListAuditResponse200Headers struct {
+	Link *string
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAuditResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportAuditResponse200Headers the declared response headers of an HTTP 200 response for ExportAudit
+type ExportAuditResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportAuditResponse200Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type VerifyAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditCheck
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyAuditResponse) GetJSON200() *AuditCheck {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifyAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOAuthClientsResponse200Headers the declared response headers of an HTTP 200 response for ListOAuthClients
+type ListOAuthClientsResponse200Headers struct {
+	Link *string
+}
+
+type ListOAuthClientsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClientPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOAuthClientsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOAuthClientsResponse) GetJSON200() *OAuthClientPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOAuthClientsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOAuthClientsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOAuthClientsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOAuthClientsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOAuthClientsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateOAuthClientResponse201Headers the declared response headers of an HTTP 201 response for CreateOAuthClient
+type CreateOAuthClientResponse201Headers struct {
+	ETag *string
+}
+
+type CreateOAuthClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OAuthClientSecret
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateOAuthClientResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateOAuthClientResponse) GetJSON201() *OAuthClientSecret {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOAuthClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOAuthClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOAuthClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOAuthClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOAuthClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteOAuthClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOAuthClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOAuthClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOAuthClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOAuthClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOAuthClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOAuthClientResponse200Headers the declared response headers of an HTTP 200 response for GetOAuthClient
+type GetOAuthClientResponse200Headers struct {
+	ETag *string
+}
+
+type GetOAuthClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClient
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOAuthClientResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOAuthClientResponse) GetJSON200() *OAuthClient {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOAuthClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOAuthClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOAuthClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOAuthClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOAuthClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateOAuthClientResponse200Headers the declared response headers of an HTTP 200 response for UpdateOAuthClient
+type UpdateOAuthClientResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateOAuthClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClient
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateOAuthClientResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateOAuthClientResponse) GetJSON200() *OAuthClient {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateOAuthClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateOAuthClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateOAuthClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateOAuthClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateOAuthClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateOAuthClientSecretResponse200Headers the declared response headers of an HTTP 200 response for RotateOAuthClientSecret
+type RotateOAuthClientSecretResponse200Headers struct {
+	ETag *string
+}
+
+type RotateOAuthClientSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClientSecret
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateOAuthClientSecretResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateOAuthClientSecretResponse) GetJSON200() *OAuthClientSecret {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateOAuthClientSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateOAuthClientSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateOAuthClientSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateOAuthClientSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateOAuthClientSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetErasureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Erasure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetErasureResponse) GetJSON200() *Erasure {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetErasureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetErasureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetErasureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetErasureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetErasureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse200Headers the declared response headers of an HTTP 200 response for ListEvents
+type ListEventsResponse200Headers struct {
+	Link *string
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListEventsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9592,6 +19977,164 @@ func (r ImportMediaResponse) ContentType() string {
 	return ""
 }
 
+type ListLibraryChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LibraryChangePage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLibraryChangesResponse) GetJSON200() *LibraryChangePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLibraryChangesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLibraryChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLibraryChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLibraryChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLibraryChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PushLibraryChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LibraryPushResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PushLibraryChangesResponse) GetJSON200() *LibraryPushResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PushLibraryChangesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PushLibraryChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PushLibraryChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PushLibraryChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PushLibraryChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterMediaResponse202Headers the declared response headers of an HTTP 202 response for RegisterMedia
+type RegisterMediaResponse202Headers struct {
+	Location *string
+}
+
+type RegisterMediaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Import
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Import
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RegisterMediaResponse202Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RegisterMediaResponse) GetJSON200() *Import {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RegisterMediaResponse) GetJSON202() *Import {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RegisterMediaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterMediaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterMediaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterMediaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterMediaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type RemoveLibraryItemResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9743,6 +20286,157 @@ func (r ShareLibraryItemResponse) ContentType() string {
 	return ""
 }
 
+type AcknowledgeLibraryItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AcknowledgeLibraryItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AcknowledgeLibraryItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcknowledgeLibraryItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcknowledgeLibraryItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcknowledgeLibraryItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLibraryAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LibraryAddress
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLibraryAddressResponse) GetJSON200() *LibraryAddress {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLibraryAddressResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLibraryAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLibraryAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLibraryAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLibraryAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportLibraryItemResponse202Headers the declared response headers of an HTTP 202 response for ExportLibraryItem
+type ExportLibraryItemResponse202Headers struct {
+	Location *string
+}
+
+type ExportLibraryItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LibraryExportResult
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *LibraryExportResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ExportLibraryItemResponse202Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportLibraryItemResponse) GetJSON200() *LibraryExportResult {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ExportLibraryItemResponse) GetJSON202() *LibraryExportResult {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportLibraryItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportLibraryItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportLibraryItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportLibraryItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportLibraryItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetLibraryPlaybackResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9785,6 +20479,281 @@ func (r GetLibraryPlaybackResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetLibraryPlaybackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMappingRunsResponse200Headers the declared response headers of an HTTP 200 response for ListMappingRuns
+type ListMappingRunsResponse200Headers struct {
+	Link *string
+}
+
+type ListMappingRunsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRunPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMappingRunsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMappingRunsResponse) GetJSON200() *MappingRunPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMappingRunsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMappingRunsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMappingRunsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMappingRunsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMappingRunsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMappingRunResponse200Headers the declared response headers of an HTTP 200 response for GetMappingRun
+type GetMappingRunResponse200Headers struct {
+	Location *string
+}
+
+type GetMappingRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMappingRunResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMappingRunResponse) GetJSON200() *MappingRun {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMappingRunResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMappingRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMappingRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMappingRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMappingRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMappingRunItemsResponse200Headers the declared response headers of an HTTP 200 response for ListMappingRunItems
+type ListMappingRunItemsResponse200Headers struct {
+	Link *string
+}
+
+type ListMappingRunItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingRunItemPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMappingRunItemsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMappingRunItemsResponse) GetJSON200() *MappingRunItemPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMappingRunItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMappingRunItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMappingRunItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMappingRunItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMappingRunItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeMappingMergeResponse202Headers the declared response headers of an HTTP 202 response for ResumeMappingMerge
+type ResumeMappingMergeResponse202Headers struct {
+	Location *string
+}
+
+type ResumeMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResumeMappingMergeResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResumeMappingMergeResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeMappingMergeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UndoMappingMergeResponse202Headers the declared response headers of an HTTP 202 response for UndoMappingMerge
+type UndoMappingMergeResponse202Headers struct {
+	Location *string
+}
+
+type UndoMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *UndoMappingMergeResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UndoMappingMergeResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoMappingMergeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9846,6 +20815,109 @@ func (r ListMappingsResponse) ContentType() string {
 	return ""
 }
 
+// DryRunMappingsResponse202Headers the declared response headers of an HTTP 202 response for DryRunMappings
+type DryRunMappingsResponse202Headers struct {
+	Location *string
+}
+
+type DryRunMappingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DryRunMappingsResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DryRunMappingsResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DryRunMappingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DryRunMappingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DryRunMappingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DryRunMappingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DryRunMappingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportMappingsResponse200Headers the declared response headers of an HTTP 200 response for ExportMappings
+type ExportMappingsResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportMappingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportMappingsResponse200Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportMappingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportMappingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportMappingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportMappingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportMappingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // UnlinkMappingResponse200Headers the declared response headers of an HTTP 200 response for UnlinkMapping
 type UnlinkMappingResponse200Headers struct {
 	ETag *string
@@ -9901,6 +20973,61 @@ func (r UnlinkMappingResponse) ContentType() string {
 	return ""
 }
 
+// GetMappingResponse200Headers the declared response headers of an HTTP 200 response for GetMapping
+type GetMappingResponse200Headers struct {
+	ETag *string
+}
+
+type GetMappingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MappingDetail
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMappingResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMappingResponse) GetJSON200() *MappingDetail {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMappingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMappingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMappingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMappingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMappingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LinkMappingResponse200Headers the declared response headers of an HTTP 200 response for LinkMapping
 type LinkMappingResponse200Headers struct {
 	ETag *string
@@ -9950,6 +21077,109 @@ func (r LinkMappingResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LinkMappingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewMappingMergeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MergePreview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewMappingMergeResponse) GetJSON200() *MergePreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewMappingMergeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewMappingMergeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewMappingMergeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewMappingMergeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewMappingMergeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeMappingResponse202Headers the declared response headers of an HTTP 202 response for MergeMapping
+type MergeMappingResponse202Headers struct {
+	Location *string
+}
+
+type MergeMappingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *MappingRun
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *MergeMappingResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r MergeMappingResponse) GetJSON202() *MappingRun {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MergeMappingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeMappingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeMappingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeMappingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeMappingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10204,6 +21434,390 @@ func (r ListMembersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReinstateMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReinstateMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReinstateMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReinstateMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReinstateMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReinstateMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReinstateMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SuspendMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuspendMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuspendMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewErasureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ErasurePreview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewErasureResponse) GetJSON200() *ErasurePreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewErasureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewErasureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewErasureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewErasureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewErasureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EraseMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Erasure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r EraseMemberResponse) GetJSON202() *Erasure {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EraseMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EraseMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EraseMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EraseMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EraseMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportMemberResponse200Headers the declared response headers of an HTTP 200 response for ExportMember
+type ExportMemberResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonExport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportMemberResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportMemberResponse) GetJSON200() *PersonExport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportMemberResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10910,6 +22524,102 @@ func (r RedeliverWebhookResponse) ContentType() string {
 	return ""
 }
 
+type ReplayWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *WebhookReplayed
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ReplayWebhookResponse) GetJSON202() *WebhookReplayed {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplayWebhookResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RotateWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookCreated
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateWebhookSecretResponse) GetJSON200() *WebhookCreated {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateWebhookSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type TestWebhookResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11006,6 +22716,476 @@ func (r GetMeResponse) ContentType() string {
 	return ""
 }
 
+type GetConsentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentAsk
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetConsentResponse) GetJSON200() *ConsentAsk {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetConsentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetConsentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetConsentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetConsentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DecideConsentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		RedirectTo string `json:"redirect_to"`
+	}
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DecideConsentResponse) GetJSON200() *struct {
+	RedirectTo string `json:"redirect_to"`
+} {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideConsentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideConsentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideConsentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideConsentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDeviceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentAsk
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDeviceResponse) GetJSON200() *ConsentAsk {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDeviceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDeviceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDeviceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDeviceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDeviceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DecideDeviceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideDeviceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideDeviceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideDeviceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideDeviceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideDeviceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewMyErasureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ErasurePreview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewMyErasureResponse) GetJSON200() *ErasurePreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewMyErasureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewMyErasureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewMyErasureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewMyErasureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewMyErasureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EraseMeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Erasures
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r EraseMeResponse) GetJSON202() *Erasures {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EraseMeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EraseMeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EraseMeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EraseMeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EraseMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportMeResponse200Headers the declared response headers of an HTTP 200 response for ExportMe
+type ExportMeResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportMeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonExport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportMeResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportMeResponse) GetJSON200() *PersonExport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportMeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportMeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportMeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportMeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListMyGrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AppGrants
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMyGrantsResponse) GetJSON200() *AppGrants {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMyGrantsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMyGrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMyGrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMyGrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMyGrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeMyGrantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeMyGrantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeMyGrantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeMyGrantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeMyGrantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeMyGrantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AllowMyGrantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AllowMyGrantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AllowMyGrantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AllowMyGrantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AllowMyGrantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AllowMyGrantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListMyIntegrationsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11054,6 +23234,1175 @@ func (r ListMyIntegrationsResponse) ContentType() string {
 	return ""
 }
 
+// ListOperatorClientsResponse200Headers the declared response headers of an HTTP 200 response for ListOperatorClients
+type ListOperatorClientsResponse200Headers struct {
+	Link *string
+}
+
+type ListOperatorClientsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClientPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOperatorClientsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOperatorClientsResponse) GetJSON200() *OAuthClientPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOperatorClientsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOperatorClientsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOperatorClientsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOperatorClientsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOperatorClientsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateOperatorClientResponse201Headers the declared response headers of an HTTP 201 response for CreateOperatorClient
+type CreateOperatorClientResponse201Headers struct {
+	ETag *string
+}
+
+type CreateOperatorClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OAuthClientSecret
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateOperatorClientResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateOperatorClientResponse) GetJSON201() *OAuthClientSecret {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOperatorClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOperatorClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOperatorClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOperatorClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOperatorClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteOperatorClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOperatorClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOperatorClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOperatorClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOperatorClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOperatorClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOperatorClientResponse200Headers the declared response headers of an HTTP 200 response for GetOperatorClient
+type GetOperatorClientResponse200Headers struct {
+	ETag *string
+}
+
+type GetOperatorClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClient
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOperatorClientResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOperatorClientResponse) GetJSON200() *OAuthClient {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOperatorClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOperatorClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOperatorClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOperatorClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOperatorClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateOperatorClientResponse200Headers the declared response headers of an HTTP 200 response for UpdateOperatorClient
+type UpdateOperatorClientResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateOperatorClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClient
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateOperatorClientResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateOperatorClientResponse) GetJSON200() *OAuthClient {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateOperatorClientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateOperatorClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateOperatorClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateOperatorClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateOperatorClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateOperatorClientSecretResponse200Headers the declared response headers of an HTTP 200 response for RotateOperatorClientSecret
+type RotateOperatorClientSecretResponse200Headers struct {
+	ETag *string
+}
+
+type RotateOperatorClientSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthClientSecret
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateOperatorClientSecretResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateOperatorClientSecretResponse) GetJSON200() *OAuthClientSecret {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateOperatorClientSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateOperatorClientSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateOperatorClientSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateOperatorClientSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateOperatorClientSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOperatorHubsResponse200Headers the declared response headers of an HTTP 200 response for ListOperatorHubs
+type ListOperatorHubsResponse200Headers struct {
+	Link *string
+}
+
+type ListOperatorHubsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OperatorHubPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOperatorHubsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOperatorHubsResponse) GetJSON200() *OperatorHubPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOperatorHubsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOperatorHubsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOperatorHubsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOperatorHubsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOperatorHubsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateHubResponse201Headers the declared response headers of an HTTP 201 response for CreateHub
+type CreateHubResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateHubResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OperatorHub
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateHubResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateHubResponse) GetJSON201() *OperatorHub {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateHubResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateHubResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateHubResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateHubResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateHubResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOperatorHubResponse200Headers the declared response headers of an HTTP 200 response for GetOperatorHub
+type GetOperatorHubResponse200Headers struct {
+	ETag *string
+}
+
+type GetOperatorHubResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OperatorHub
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOperatorHubResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOperatorHubResponse) GetJSON200() *OperatorHub {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOperatorHubResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOperatorHubResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOperatorHubResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOperatorHubResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOperatorHubResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateOperatorHubResponse200Headers the declared response headers of an HTTP 200 response for UpdateOperatorHub
+type UpdateOperatorHubResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateOperatorHubResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OperatorHub
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateOperatorHubResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateOperatorHubResponse) GetJSON200() *OperatorHub {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateOperatorHubResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateOperatorHubResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateOperatorHubResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateOperatorHubResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateOperatorHubResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListIdentityProvidersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentityProviders
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListIdentityProvidersResponse) GetJSON200() *IdentityProviders {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListIdentityProvidersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListIdentityProvidersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListIdentityProvidersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListIdentityProvidersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListIdentityProvidersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateIdentityProviderResponse201Headers the declared response headers of an HTTP 201 response for CreateIdentityProvider
+type CreateIdentityProviderResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateIdentityProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *IdentityProvider
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateIdentityProviderResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateIdentityProviderResponse) GetJSON201() *IdentityProvider {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateIdentityProviderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateIdentityProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateIdentityProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateIdentityProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateIdentityProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteIdentityProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteIdentityProviderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteIdentityProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteIdentityProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteIdentityProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteIdentityProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetIdentityProviderResponse200Headers the declared response headers of an HTTP 200 response for GetIdentityProvider
+type GetIdentityProviderResponse200Headers struct {
+	ETag *string
+}
+
+type GetIdentityProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentityProvider
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetIdentityProviderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetIdentityProviderResponse) GetJSON200() *IdentityProvider {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetIdentityProviderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetIdentityProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetIdentityProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetIdentityProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetIdentityProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateIdentityProviderResponse200Headers the declared response headers of an HTTP 200 response for UpdateIdentityProvider
+type UpdateIdentityProviderResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateIdentityProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentityProvider
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateIdentityProviderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateIdentityProviderResponse) GetJSON200() *IdentityProvider {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateIdentityProviderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateIdentityProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateIdentityProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateIdentityProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateIdentityProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TryClaimsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ClaimsResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TryClaimsResponse) GetJSON200() *ClaimsResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TryClaimsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TryClaimsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TryClaimsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TryClaimsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TryClaimsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type VerifyIdentityProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentityProviderDiagnosis
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyIdentityProviderResponse) GetJSON200() *IdentityProviderDiagnosis {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifyIdentityProviderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyIdentityProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyIdentityProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyIdentityProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyIdentityProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MakeIdentityWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *IdentityWebhookSecret
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r MakeIdentityWebhookSecretResponse) GetJSON201() *IdentityWebhookSecret {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MakeIdentityWebhookSecretResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MakeIdentityWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MakeIdentityWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MakeIdentityWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MakeIdentityWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListOperatorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OperatorList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOperatorsResponse) GetJSON200() *OperatorList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOperatorsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOperatorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOperatorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOperatorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOperatorsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddOperatorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Operator
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddOperatorResponse) GetJSON201() *Operator {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddOperatorResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddOperatorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddOperatorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddOperatorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddOperatorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveOperatorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveOperatorResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveOperatorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveOperatorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveOperatorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveOperatorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type BeginSetupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Operator
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r BeginSetupResponse) GetJSON201() *Operator {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BeginSetupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginSetupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginSetupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginSetupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginSetupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSignInsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SignIns
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSignInsResponse) GetJSON200() *SignIns {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSignInsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSignInsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSignInsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSignInsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSignInsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetInviteWithResponse What the invited Kaltura administrator sees; no sign-in
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11093,6 +24442,19 @@ func (c *ClientWithResponses) AcceptInviteWithResponse(ctx context.Context, secr
 	return ParseAcceptInviteResponse(rsp)
 }
 
+// ListEventTypesWithResponse The kinds of events there are, each with an example
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/event-types (the `ListEventTypes` operationId).
+func (c *ClientWithResponses) ListEventTypesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEventTypesResponse, error) {
+	rsp, err := c.ListEventTypes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventTypesResponse(rsp)
+}
+
 // StreamEventsWithResponse Live events of one hub as server-sent events
 //
 // Messages with an `id` are from the event log and are repeated after a reconnect with
@@ -11108,6 +24470,25 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, para
 		return nil, err
 	}
 	return ParseStreamEventsResponse(rsp)
+}
+
+// ReceiveIdentityWebhookWithBodyWithResponse For the spaces platform, to tell who left
+//
+// Signed as Standard Webhooks wants it (`webhook-id`, `webhook-timestamp`, `webhook-signature`) with the secret that an
+// operator made for the identity provider. Types: `member.left`, `member.suspended`, `member.reinstated`,
+// `member.signed_out`. `data.subject` is the person at the identity provider, `data.hub` the hub as it names it; without
+// it all hubs are meant. A message counts once, and not when a newer word about the person is known. 403 `webhook_refused`
+// says nothing of what was wrong.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hooks/identity/{id} (the `ReceiveIdentityWebhook` operationId).
+func (c *ClientWithResponses) ReceiveIdentityWebhookWithBodyWithResponse(ctx context.Context, id IDPath, params *ReceiveIdentityWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveIdentityWebhookResponse, error) {
+	rsp, err := c.ReceiveIdentityWebhookWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveIdentityWebhookResponse(rsp)
 }
 
 // ReceiveKalturaNotificationWithBodyWithResponse Kaltura's HTTP notification; signed, no sign-in
@@ -11136,6 +24517,213 @@ func (c *ClientWithResponses) GetHubWithResponse(ctx context.Context, hub HubPat
 		return nil, err
 	}
 	return ParseGetHubResponse(rsp)
+}
+
+// ListAuditWithResponse What was done in the hub, by whom, newest first (admins)
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, hub HubPath, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
+// ExportAuditWithResponse The audit log as CSV or JSON lines, oldest first; noted in the audit log
+//
+// Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+// length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+// subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+// as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/export (the `ExportAudit` operationId).
+func (c *ClientWithResponses) ExportAuditWithResponse(ctx context.Context, hub HubPath, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error) {
+	rsp, err := c.ExportAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportAuditResponse(rsp)
+}
+
+// VerifyAuditWithResponse Whether the audit log is as it was written
+//
+// Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+// server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+// an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+// back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+// later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+// `complete` is false, go on with the `checkpoint` of the answer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/audit/verify (the `VerifyAudit` operationId).
+func (c *ClientWithResponses) VerifyAuditWithResponse(ctx context.Context, hub HubPath, params *VerifyAuditParams, reqEditors ...RequestEditorFn) (*VerifyAuditResponse, error) {
+	rsp, err := c.VerifyAudit(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyAuditResponse(rsp)
+}
+
+// ListOAuthClientsWithResponse The apps that may ask for tokens in this hub (admins)
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/clients (the `ListOAuthClients` operationId).
+func (c *ClientWithResponses) ListOAuthClientsWithResponse(ctx context.Context, hub HubPath, params *ListOAuthClientsParams, reqEditors ...RequestEditorFn) (*ListOAuthClientsResponse, error) {
+	rsp, err := c.ListOAuthClients(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOAuthClientsResponse(rsp)
+}
+
+// CreateOAuthClientWithBodyWithResponse Register an app; the answer holds its secret, this once
+//
+// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+// brings keys; browser and native clients have neither and prove themselves by PKCE.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+func (c *ClientWithResponses) CreateOAuthClientWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOAuthClientResponse, error) {
+	rsp, err := c.CreateOAuthClientWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOAuthClientResponse(rsp)
+}
+
+// CreateOAuthClientWithResponse Register an app; the answer holds its secret, this once
+//
+// Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+// brings keys; browser and native clients have neither and prove themselves by PKCE.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/clients (the `CreateOAuthClient` operationId).
+func (c *ClientWithResponses) CreateOAuthClientWithResponse(ctx context.Context, hub HubPath, params *CreateOAuthClientParams, body CreateOAuthClientJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOAuthClientResponse, error) {
+	rsp, err := c.CreateOAuthClient(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOAuthClientResponse(rsp)
+}
+
+// DeleteOAuthClientWithResponse Remove an app with all that people allowed it; its tokens stop working at once
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/hubs/{hub}/clients/{id} (the `DeleteOAuthClient` operationId).
+func (c *ClientWithResponses) DeleteOAuthClientWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*DeleteOAuthClientResponse, error) {
+	rsp, err := c.DeleteOAuthClient(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOAuthClientResponse(rsp)
+}
+
+// GetOAuthClientWithResponse One app
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/clients/{id} (the `GetOAuthClient` operationId).
+func (c *ClientWithResponses) GetOAuthClientWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetOAuthClientResponse, error) {
+	rsp, err := c.GetOAuthClient(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOAuthClientResponse(rsp)
+}
+
+// UpdateOAuthClientWithBodyWithResponse Change an app, switch it off or on again
+//
+// The tokens of an app that is switched off stop working at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+func (c *ClientWithResponses) UpdateOAuthClientWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOAuthClientResponse, error) {
+	rsp, err := c.UpdateOAuthClientWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOAuthClientResponse(rsp)
+}
+
+// UpdateOAuthClientWithApplicationMergePatchPlusJSONBodyWithResponse Change an app, switch it off or on again
+//
+// The tokens of an app that is switched off stop working at once.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/clients/{id} (the `UpdateOAuthClient` operationId).
+func (c *ClientWithResponses) UpdateOAuthClientWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateOAuthClientParams, body UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOAuthClientResponse, error) {
+	rsp, err := c.UpdateOAuthClientWithApplicationMergePatchPlusJSONBody(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOAuthClientResponse(rsp)
+}
+
+// RotateOAuthClientSecretWithBodyWithResponse Another secret; the one before goes on working for a while
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+func (c *ClientWithResponses) RotateOAuthClientSecretWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOAuthClientSecretResponse, error) {
+	rsp, err := c.RotateOAuthClientSecretWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOAuthClientSecretResponse(rsp)
+}
+
+// RotateOAuthClientSecretWithResponse Another secret; the one before goes on working for a while
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
+func (c *ClientWithResponses) RotateOAuthClientSecretWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOAuthClientSecretResponse, error) {
+	rsp, err := c.RotateOAuthClientSecret(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOAuthClientSecretResponse(rsp)
+}
+
+// GetErasureWithResponse How far an erasure is
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/erasures/{id} (the `GetErasure` operationId).
+func (c *ClientWithResponses) GetErasureWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetErasureResponse, error) {
+	rsp, err := c.GetErasure(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetErasureResponse(rsp)
+}
+
+// ListEventsWithResponse What happened in the hub, oldest first, for catching up
+//
+// Without a cursor it begins thirty days back; with `from=now` it gives only the cursor of now. `next` is
+// always there: ask with it the next time. 410 `events_gone` when the log no longer reaches back to the cursor.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, hub HubPath, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
 }
 
 // DisconnectKalturaWithResponse Disconnect and forget the secret; `impact` says beforehand what breaks
@@ -11320,8 +24908,8 @@ func (c *ClientWithResponses) GetKalturaNotificationsWithResponse(ctx context.Co
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/notifications (the `MakeKalturaNotificationSecret` operationId).
-func (c *ClientWithResponses) MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error) {
-	rsp, err := c.MakeKalturaNotificationSecret(ctx, hub, reqEditors...)
+func (c *ClientWithResponses) MakeKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, params *MakeKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*MakeKalturaNotificationSecretResponse, error) {
+	rsp, err := c.MakeKalturaNotificationSecret(ctx, hub, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11335,8 +24923,8 @@ func (c *ClientWithResponses) MakeKalturaNotificationSecretWithResponse(ctx cont
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/probe (the `ProbeKaltura` operationId).
-func (c *ClientWithResponses) ProbeKalturaWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error) {
-	rsp, err := c.ProbeKaltura(ctx, hub, reqEditors...)
+func (c *ClientWithResponses) ProbeKalturaWithResponse(ctx context.Context, hub HubPath, params *ProbeKalturaParams, reqEditors ...RequestEditorFn) (*ProbeKalturaResponse, error) {
+	rsp, err := c.ProbeKaltura(ctx, hub, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11363,8 +24951,8 @@ func (c *ClientWithResponses) GetReconciliationWithResponse(ctx context.Context,
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/reconciliation (the `StartReconciliation` operationId).
-func (c *ClientWithResponses) StartReconciliationWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error) {
-	rsp, err := c.StartReconciliation(ctx, hub, reqEditors...)
+func (c *ClientWithResponses) StartReconciliationWithResponse(ctx context.Context, hub HubPath, params *StartReconciliationParams, reqEditors ...RequestEditorFn) (*StartReconciliationResponse, error) {
+	rsp, err := c.StartReconciliation(ctx, hub, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11432,8 +25020,8 @@ func (c *ClientWithResponses) UpdateUntagged360WithApplicationMergePatchPlusJSON
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-func (c *ClientWithResponses) DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
-	rsp, err := c.DismissUntagged360WithBody(ctx, hub, contentType, body, reqEditors...)
+func (c *ClientWithResponses) DismissUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *DismissUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
+	rsp, err := c.DismissUntagged360WithBody(ctx, hub, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11445,8 +25033,8 @@ func (c *ClientWithResponses) DismissUntagged360WithBodyWithResponse(ctx context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss (the `DismissUntagged360` operationId).
-func (c *ClientWithResponses) DismissUntagged360WithResponse(ctx context.Context, hub HubPath, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
-	rsp, err := c.DismissUntagged360(ctx, hub, body, reqEditors...)
+func (c *ClientWithResponses) DismissUntagged360WithResponse(ctx context.Context, hub HubPath, params *DismissUntagged360Params, body DismissUntagged360JSONRequestBody, reqEditors ...RequestEditorFn) (*DismissUntagged360Response, error) {
+	rsp, err := c.DismissUntagged360(ctx, hub, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11503,8 +25091,8 @@ func (c *ClientWithResponses) MarkUntagged360WithResponse(ctx context.Context, h
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/search (the `SearchUntagged360` operationId).
-func (c *ClientWithResponses) SearchUntagged360WithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error) {
-	rsp, err := c.SearchUntagged360(ctx, hub, reqEditors...)
+func (c *ClientWithResponses) SearchUntagged360WithResponse(ctx context.Context, hub HubPath, params *SearchUntagged360Params, reqEditors ...RequestEditorFn) (*SearchUntagged360Response, error) {
+	rsp, err := c.SearchUntagged360(ctx, hub, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11544,8 +25132,8 @@ func (c *ClientWithResponses) UndoUntagged360WithResponse(ctx context.Context, h
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-func (c *ClientWithResponses) VerifyKalturaWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error) {
-	rsp, err := c.VerifyKalturaWithBody(ctx, hub, contentType, body, reqEditors...)
+func (c *ClientWithResponses) VerifyKalturaWithBodyWithResponse(ctx context.Context, hub HubPath, params *VerifyKalturaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error) {
+	rsp, err := c.VerifyKalturaWithBody(ctx, hub, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11559,8 +25147,8 @@ func (c *ClientWithResponses) VerifyKalturaWithBodyWithResponse(ctx context.Cont
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/integrations/kaltura/verify (the `VerifyKaltura` operationId).
-func (c *ClientWithResponses) VerifyKalturaWithResponse(ctx context.Context, hub HubPath, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error) {
-	rsp, err := c.VerifyKaltura(ctx, hub, body, reqEditors...)
+func (c *ClientWithResponses) VerifyKalturaWithResponse(ctx context.Context, hub HubPath, params *VerifyKalturaParams, body VerifyKalturaJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyKalturaResponse, error) {
+	rsp, err := c.VerifyKaltura(ctx, hub, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11596,8 +25184,8 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, hub Hub
 // GetJobWithResponse performs a GET /v1/hubs/{hub}/jobs/{id} (the `GetJob` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
-func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
-	rsp, err := c.GetJob(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
+	rsp, err := c.GetJob(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11647,13 +25235,88 @@ func (c *ClientWithResponses) ImportMediaWithResponse(ctx context.Context, hub H
 	return ParseImportMediaResponse(rsp)
 }
 
+// ListLibraryChangesWithResponse What changed in the library since a cursor, as the caller may see it
+//
+// Without a cursor, all that is there. Each change is the whole item, or says that it is gone (removed, or no longer for the caller's eyes). No change is left out or comes before one it follows, whoever writes at the same time; a change may be told twice. Keep the cursor of each page with what you made of it, and ask again at once while `more` is true. A removal is told for 90 days; a cursor from before is 410 `cursor_too_old`: start anew and forget what is then not listed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/library/changes (the `ListLibraryChanges` operationId).
+func (c *ClientWithResponses) ListLibraryChangesWithResponse(ctx context.Context, hub HubPath, params *ListLibraryChangesParams, reqEditors ...RequestEditorFn) (*ListLibraryChangesResponse, error) {
+	rsp, err := c.ListLibraryChanges(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLibraryChangesResponse(rsp)
+}
+
+// PushLibraryChangesWithBodyWithResponse Say how up to 500 media of the spaces platform are now, or that they are gone
+//
+// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+func (c *ClientWithResponses) PushLibraryChangesWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushLibraryChangesResponse, error) {
+	rsp, err := c.PushLibraryChangesWithBody(ctx, hub, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushLibraryChangesResponse(rsp)
+}
+
+// PushLibraryChangesWithResponse Say how up to 500 media of the spaces platform are now, or that they are gone
+//
+// For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/hubs/{hub}/library/changes (the `PushLibraryChanges` operationId).
+func (c *ClientWithResponses) PushLibraryChangesWithResponse(ctx context.Context, hub HubPath, body PushLibraryChangesJSONRequestBody, reqEditors ...RequestEditorFn) (*PushLibraryChangesResponse, error) {
+	rsp, err := c.PushLibraryChanges(ctx, hub, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushLibraryChangesResponse(rsp)
+}
+
+// RegisterMediaWithBodyWithResponse Register a medium of the spaces platform, so that the Spaces tab shows it
+//
+// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+func (c *ClientWithResponses) RegisterMediaWithBodyWithResponse(ctx context.Context, hub HubPath, params *RegisterMediaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterMediaResponse, error) {
+	rsp, err := c.RegisterMediaWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterMediaResponse(rsp)
+}
+
+// RegisterMediaWithResponse Register a medium of the spaces platform, so that the Spaces tab shows it
+//
+// For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/library/register (the `RegisterMedia` operationId).
+func (c *ClientWithResponses) RegisterMediaWithResponse(ctx context.Context, hub HubPath, params *RegisterMediaParams, body RegisterMediaJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterMediaResponse, error) {
+	rsp, err := c.RegisterMedia(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterMediaResponse(rsp)
+}
+
 // RemoveLibraryItemWithResponse Remove an item and, of a copy, its bytes; the entry on Kaltura stays
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/hubs/{hub}/library/{id} (the `RemoveLibraryItem` operationId).
-func (c *ClientWithResponses) RemoveLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RemoveLibraryItemResponse, error) {
-	rsp, err := c.RemoveLibraryItem(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) RemoveLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RemoveLibraryItemParams, reqEditors ...RequestEditorFn) (*RemoveLibraryItemResponse, error) {
+	rsp, err := c.RemoveLibraryItem(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11663,15 +25326,17 @@ func (c *ClientWithResponses) RemoveLibraryItemWithResponse(ctx context.Context,
 // GetLibraryItemWithResponse performs a GET /v1/hubs/{hub}/library/{id} (the `GetLibraryItem` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
-func (c *ClientWithResponses) GetLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryItemResponse, error) {
-	rsp, err := c.GetLibraryItem(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) GetLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetLibraryItemParams, reqEditors ...RequestEditorFn) (*GetLibraryItemResponse, error) {
+	rsp, err := c.GetLibraryItem(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetLibraryItemResponse(rsp)
 }
 
-// ShareLibraryItemWithBodyWithResponse Share with the hub, or take that back
+// ShareLibraryItemWithBodyWithResponse Share with the hub or take that back; rename and retag the spaces platform's own media
+//
+// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11684,7 +25349,9 @@ func (c *ClientWithResponses) ShareLibraryItemWithBodyWithResponse(ctx context.C
 	return ParseShareLibraryItemResponse(rsp)
 }
 
-// ShareLibraryItemWithApplicationMergePatchPlusJSONBodyWithResponse Share with the hub, or take that back
+// ShareLibraryItemWithApplicationMergePatchPlusJSONBodyWithResponse Share with the hub or take that back; rename and retag the spaces platform's own media
+//
+// The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11697,6 +25364,51 @@ func (c *ClientWithResponses) ShareLibraryItemWithApplicationMergePatchPlusJSONB
 	return ParseShareLibraryItemResponse(rsp)
 }
 
+// AcknowledgeLibraryItemWithResponse Say that the calling client has taken an item over
+//
+// Changes of the library tell which items are not acknowledged yet. Repeating it is harmless.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/library/{id}/acknowledge (the `AcknowledgeLibraryItem` operationId).
+func (c *ClientWithResponses) AcknowledgeLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *AcknowledgeLibraryItemParams, reqEditors ...RequestEditorFn) (*AcknowledgeLibraryItemResponse, error) {
+	rsp, err := c.AcknowledgeLibraryItem(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeLibraryItemResponse(rsp)
+}
+
+// GetLibraryAddressWithResponse A fresh address of an item's original bytes, good for an hour
+//
+// It opens without a token and takes ranges. Whether the caller may see the item is asked again when it is opened.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/library/{id}/address (the `GetLibraryAddress` operationId).
+func (c *ClientWithResponses) GetLibraryAddressWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetLibraryAddressResponse, error) {
+	rsp, err := c.GetLibraryAddress(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLibraryAddressResponse(rsp)
+}
+
+// ExportLibraryItemWithResponse Send the spaces platform's own medium to Kaltura
+//
+// In the name of whoever asks, with the item's tags, and `360` when it is. An item is sent once: asking again gives the same upload (200). One that failed is tried again, one whose entry was removed is sent anew. Cancel and retry it as an upload.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/library/{id}/export (the `ExportLibraryItem` operationId).
+func (c *ClientWithResponses) ExportLibraryItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ExportLibraryItemParams, reqEditors ...RequestEditorFn) (*ExportLibraryItemResponse, error) {
+	rsp, err := c.ExportLibraryItem(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportLibraryItemResponse(rsp)
+}
+
 // GetLibraryPlaybackWithResponse performs a GET /v1/hubs/{hub}/library/{id}/playback (the `GetLibraryPlayback` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11706,6 +25418,71 @@ func (c *ClientWithResponses) GetLibraryPlaybackWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseGetLibraryPlaybackResponse(rsp)
+}
+
+// ListMappingRunsWithResponse Dry runs and merges, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs (the `ListMappingRuns` operationId).
+func (c *ClientWithResponses) ListMappingRunsWithResponse(ctx context.Context, hub HubPath, params *ListMappingRunsParams, reqEditors ...RequestEditorFn) (*ListMappingRunsResponse, error) {
+	rsp, err := c.ListMappingRuns(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMappingRunsResponse(rsp)
+}
+
+// GetMappingRunWithResponse One run, with how many of its items came to what
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id} (the `GetMappingRun` operationId).
+func (c *ClientWithResponses) GetMappingRunWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingRunResponse, error) {
+	rsp, err := c.GetMappingRun(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMappingRunResponse(rsp)
+}
+
+// ListMappingRunItemsWithResponse The people of a dry run, or the entries of a merge
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mapping-runs/{id}/items (the `ListMappingRunItems` operationId).
+func (c *ClientWithResponses) ListMappingRunItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListMappingRunItemsParams, reqEditors ...RequestEditorFn) (*ListMappingRunItemsResponse, error) {
+	rsp, err := c.ListMappingRunItems(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMappingRunItemsResponse(rsp)
+}
+
+// ResumeMappingMergeWithResponse Go on with a merge or an undo that was cancelled or failed in part
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/resume (the `ResumeMappingMerge` operationId).
+func (c *ClientWithResponses) ResumeMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeMappingMergeParams, reqEditors ...RequestEditorFn) (*ResumeMappingMergeResponse, error) {
+	rsp, err := c.ResumeMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeMappingMergeResponse(rsp)
+}
+
+// UndoMappingMergeWithResponse Give the entries of a merge their former owner, and the person their former user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mapping-runs/{id}/undo (the `UndoMappingMerge` operationId).
+func (c *ClientWithResponses) UndoMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoMappingMergeParams, reqEditors ...RequestEditorFn) (*UndoMappingMergeResponse, error) {
+	rsp, err := c.UndoMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoMappingMergeResponse(rsp)
 }
 
 // ListMappingsWithResponse Who is who on Kaltura (admins); conflicts first without a state
@@ -11721,6 +25498,55 @@ func (c *ClientWithResponses) ListMappingsWithResponse(ctx context.Context, hub 
 	return ParseListMappingsResponse(rsp)
 }
 
+// DryRunMappingsWithBodyWithResponse What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *ClientWithResponses) DryRunMappingsWithBodyWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error) {
+	rsp, err := c.DryRunMappingsWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDryRunMappingsResponse(rsp)
+}
+
+// DryRunMappingsWithResponse What a change of the rules would do to everybody; changes nothing
+//
+// The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+// person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+// kept for seven days. Absent fields are as saved.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/dry-run (the `DryRunMappings` operationId).
+func (c *ClientWithResponses) DryRunMappingsWithResponse(ctx context.Context, hub HubPath, params *DryRunMappingsParams, body DryRunMappingsJSONRequestBody, reqEditors ...RequestEditorFn) (*DryRunMappingsResponse, error) {
+	rsp, err := c.DryRunMappings(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDryRunMappingsResponse(rsp)
+}
+
+// ExportMappingsWithResponse All mappings as CSV; noted in the audit log
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/export (the `ExportMappings` operationId).
+func (c *ClientWithResponses) ExportMappingsWithResponse(ctx context.Context, hub HubPath, params *ExportMappingsParams, reqEditors ...RequestEditorFn) (*ExportMappingsResponse, error) {
+	rsp, err := c.ExportMappings(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportMappingsResponse(rsp)
+}
+
 // UnlinkMappingWithResponse Cut a mapping; it is not made anew by itself
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11732,6 +25558,19 @@ func (c *ClientWithResponses) UnlinkMappingWithResponse(ctx context.Context, hub
 		return nil, err
 	}
 	return ParseUnlinkMappingResponse(rsp)
+}
+
+// GetMappingWithResponse One mapping; in conflict, with what Kaltura says about the candidates
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id} (the `GetMapping` operationId).
+func (c *ClientWithResponses) GetMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMappingResponse, error) {
+	rsp, err := c.GetMapping(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMappingResponse(rsp)
 }
 
 // LinkMappingWithBodyWithResponse Link by hand, resolve a conflict, or approve
@@ -11758,6 +25597,53 @@ func (c *ClientWithResponses) LinkMappingWithApplicationMergePatchPlusJSONBodyWi
 		return nil, err
 	}
 	return ParseLinkMappingResponse(rsp)
+}
+
+// PreviewMappingMergeWithResponse What merging a provisioned user into a real one would do
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/mappings/{id}/merge (the `PreviewMappingMerge` operationId).
+func (c *ClientWithResponses) PreviewMappingMergeWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PreviewMappingMergeParams, reqEditors ...RequestEditorFn) (*PreviewMappingMergeResponse, error) {
+	rsp, err := c.PreviewMappingMerge(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewMappingMergeResponse(rsp)
+}
+
+// MergeMappingWithBodyWithResponse Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *ClientWithResponses) MergeMappingWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error) {
+	rsp, err := c.MergeMappingWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeMappingResponse(rsp)
+}
+
+// MergeMappingWithResponse Link the person to their real user and give it the entries of the provisioned one
+//
+// Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+// watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+// one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/mappings/{id}/merge (the `MergeMapping` operationId).
+func (c *ClientWithResponses) MergeMappingWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MergeMappingParams, body MergeMappingJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeMappingResponse, error) {
+	rsp, err := c.MergeMapping(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeMappingResponse(rsp)
 }
 
 // ListMediaWithResponse Browse what the caller may see on the media platform
@@ -11791,8 +25677,8 @@ func (c *ClientWithResponses) GetMediaWithResponse(ctx context.Context, hub HubP
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/media/{id}/mark-360 (the `MarkMedia360` operationId).
-func (c *ClientWithResponses) MarkMedia360WithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*MarkMedia360Response, error) {
-	rsp, err := c.MarkMedia360(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) MarkMedia360WithResponse(ctx context.Context, hub HubPath, id IDPath, params *MarkMedia360Params, reqEditors ...RequestEditorFn) (*MarkMedia360Response, error) {
+	rsp, err := c.MarkMedia360(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11823,6 +25709,180 @@ func (c *ClientWithResponses) ListMembersWithResponse(ctx context.Context, hub H
 		return nil, err
 	}
 	return ParseListMembersResponse(rsp)
+}
+
+// ReinstateMemberWithBodyWithResponse Let a suspended member in again, named as the identity provider knows them
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+func (c *ClientWithResponses) ReinstateMemberWithBodyWithResponse(ctx context.Context, hub HubPath, params *ReinstateMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReinstateMemberResponse, error) {
+	rsp, err := c.ReinstateMemberWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReinstateMemberResponse(rsp)
+}
+
+// ReinstateMemberWithResponse Let a suspended member in again, named as the identity provider knows them
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/reinstate (the `ReinstateMember` operationId).
+func (c *ClientWithResponses) ReinstateMemberWithResponse(ctx context.Context, hub HubPath, params *ReinstateMemberParams, body ReinstateMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*ReinstateMemberResponse, error) {
+	rsp, err := c.ReinstateMember(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReinstateMemberResponse(rsp)
+}
+
+// SuspendMemberWithBodyWithResponse Suspend a member, named as the identity provider knows them
+//
+// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+func (c *ClientWithResponses) SuspendMemberWithBodyWithResponse(ctx context.Context, hub HubPath, params *SuspendMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendMemberResponse, error) {
+	rsp, err := c.SuspendMemberWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendMemberResponse(rsp)
+}
+
+// SuspendMemberWithResponse Suspend a member, named as the identity provider knows them
+//
+// For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+// uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+// reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/suspend (the `SuspendMember` operationId).
+func (c *ClientWithResponses) SuspendMemberWithResponse(ctx context.Context, hub HubPath, params *SuspendMemberParams, body SuspendMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendMemberResponse, error) {
+	rsp, err := c.SuspendMember(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendMemberResponse(rsp)
+}
+
+// RemoveMemberWithResponse The member has left the hub
+//
+// They are suspended at once, until a newer token of theirs names the hub again. What they made stays. Harmless when repeated.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/hubs/{hub}/members/{id} (the `RemoveMember` operationId).
+func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error) {
+	rsp, err := c.RemoveMember(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveMemberResponse(rsp)
+}
+
+// GetMemberWithResponse One member
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id} (the `GetMember` operationId).
+func (c *ClientWithResponses) GetMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetMemberResponse, error) {
+	rsp, err := c.GetMember(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberResponse(rsp)
+}
+
+// UpdateMemberWithBodyWithResponse Suspend a member until further notice, or reinstate them
+//
+// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+func (c *ClientWithResponses) UpdateMemberWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error) {
+	rsp, err := c.UpdateMemberWithBody(ctx, hub, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberResponse(rsp)
+}
+
+// UpdateMemberWithApplicationMergePatchPlusJSONBodyWithResponse Suspend a member until further notice, or reinstate them
+//
+// Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/members/{id} (the `UpdateMember` operationId).
+func (c *ClientWithResponses) UpdateMemberWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, body UpdateMemberApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberResponse, error) {
+	rsp, err := c.UpdateMemberWithApplicationMergePatchPlusJSONBody(ctx, hub, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberResponse(rsp)
+}
+
+// PreviewErasureWithResponse What erasing a member would delete, what stays, and why
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id}/erasure (the `PreviewErasure` operationId).
+func (c *ClientWithResponses) PreviewErasureWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*PreviewErasureResponse, error) {
+	rsp, err := c.PreviewErasure(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewErasureResponse(rsp)
+}
+
+// EraseMemberWithBodyWithResponse Erase a member's data on their request
+//
+// Media in Kaltura stay. A later sign-in begins anew.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+func (c *ClientWithResponses) EraseMemberWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EraseMemberResponse, error) {
+	rsp, err := c.EraseMemberWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEraseMemberResponse(rsp)
+}
+
+// EraseMemberWithResponse Erase a member's data on their request
+//
+// Media in Kaltura stay. A later sign-in begins anew.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/members/{id}/erasure (the `EraseMember` operationId).
+func (c *ClientWithResponses) EraseMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, params *EraseMemberParams, body EraseMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*EraseMemberResponse, error) {
+	rsp, err := c.EraseMember(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEraseMemberResponse(rsp)
+}
+
+// ExportMemberWithResponse All that the hub keeps about a member, as a file
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
+func (c *ClientWithResponses) ExportMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*ExportMemberResponse, error) {
+	rsp, err := c.ExportMember(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportMemberResponse(rsp)
 }
 
 // ListUploadsWithResponse The caller's uploads from any device, newest first
@@ -11880,8 +25940,8 @@ func (c *ClientWithResponses) CancelUploadWithResponse(ctx context.Context, hub 
 // GetUploadWithResponse performs a GET /v1/hubs/{hub}/uploads/{id} (the `GetUpload` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
-func (c *ClientWithResponses) GetUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetUploadResponse, error) {
-	rsp, err := c.GetUpload(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) GetUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetUploadParams, reqEditors ...RequestEditorFn) (*GetUploadResponse, error) {
+	rsp, err := c.GetUpload(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11893,8 +25953,8 @@ func (c *ClientWithResponses) GetUploadWithResponse(ctx context.Context, hub Hub
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/uploads/{id}/extend (the `ExtendUpload` operationId).
-func (c *ClientWithResponses) ExtendUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*ExtendUploadResponse, error) {
-	rsp, err := c.ExtendUpload(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) ExtendUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ExtendUploadParams, reqEditors ...RequestEditorFn) (*ExtendUploadResponse, error) {
+	rsp, err := c.ExtendUpload(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11932,8 +25992,8 @@ func (c *ClientWithResponses) FinishUploadWithResponse(ctx context.Context, hub 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/uploads/{id}/retry (the `RetryUpload` operationId).
-func (c *ClientWithResponses) RetryUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*RetryUploadResponse, error) {
-	rsp, err := c.RetryUpload(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) RetryUploadWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RetryUploadParams, reqEditors ...RequestEditorFn) (*RetryUploadResponse, error) {
+	rsp, err := c.RetryUpload(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11955,13 +26015,17 @@ func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, hub 
 
 // CreateWebhookWithBodyWithResponse Add an endpoint; the answer holds its secret, this once
 //
-// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+// least once and in no particular order: `id` and `timestamp` tell which is which.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
-	rsp, err := c.CreateWebhookWithBody(ctx, hub, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
+	rsp, err := c.CreateWebhookWithBody(ctx, hub, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11970,13 +26034,17 @@ func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Cont
 
 // CreateWebhookWithResponse Add an endpoint; the answer holds its secret, this once
 //
-// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+// Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+// a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+// the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+// followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+// least once and in no particular order: `id` and `timestamp` tell which is which.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks (the `CreateWebhook` operationId).
-func (c *ClientWithResponses) CreateWebhookWithResponse(ctx context.Context, hub HubPath, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
-	rsp, err := c.CreateWebhook(ctx, hub, body, reqEditors...)
+func (c *ClientWithResponses) CreateWebhookWithResponse(ctx context.Context, hub HubPath, params *CreateWebhookParams, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
+	rsp, err := c.CreateWebhook(ctx, hub, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11988,8 +26056,8 @@ func (c *ClientWithResponses) CreateWebhookWithResponse(ctx context.Context, hub
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/hubs/{hub}/webhooks/{id} (the `DeleteWebhook` operationId).
-func (c *ClientWithResponses) DeleteWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error) {
-	rsp, err := c.DeleteWebhook(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) DeleteWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteWebhookParams, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error) {
+	rsp, err := c.DeleteWebhook(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -12053,12 +26121,72 @@ func (c *ClientWithResponses) ListWebhookDeliveriesWithResponse(ctx context.Cont
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/deliveries/{delivery}/redeliver (the `RedeliverWebhook` operationId).
-func (c *ClientWithResponses) RedeliverWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, delivery string, reqEditors ...RequestEditorFn) (*RedeliverWebhookResponse, error) {
-	rsp, err := c.RedeliverWebhook(ctx, hub, id, delivery, reqEditors...)
+func (c *ClientWithResponses) RedeliverWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, delivery string, params *RedeliverWebhookParams, reqEditors ...RequestEditorFn) (*RedeliverWebhookResponse, error) {
+	rsp, err := c.RedeliverWebhook(ctx, hub, id, delivery, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseRedeliverWebhookResponse(rsp)
+}
+
+// ReplayWebhookWithBodyWithResponse Send what happened in a time and did not arrive, also while the endpoint was switched off
+//
+// From the event log, thirty days back. What was sent before keeps its webhook-id.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+func (c *ClientWithResponses) ReplayWebhookWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error) {
+	rsp, err := c.ReplayWebhookWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookResponse(rsp)
+}
+
+// ReplayWebhookWithResponse Send what happened in a time and did not arrive, also while the endpoint was switched off
+//
+// From the event log, thirty days back. What was sent before keeps its webhook-id.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/replay (the `ReplayWebhook` operationId).
+func (c *ClientWithResponses) ReplayWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReplayWebhookParams, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error) {
+	rsp, err := c.ReplayWebhook(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookResponse(rsp)
+}
+
+// RotateWebhookSecretWithBodyWithResponse Give an endpoint another secret; the answer holds it, this once
+//
+// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *ClientWithResponses) RotateWebhookSecretWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error) {
+	rsp, err := c.RotateWebhookSecretWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateWebhookSecretResponse(rsp)
+}
+
+// RotateWebhookSecretWithResponse Give an endpoint another secret; the answer holds it, this once
+//
+// For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *ClientWithResponses) RotateWebhookSecretWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateWebhookSecretParams, body RotateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error) {
+	rsp, err := c.RotateWebhookSecret(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateWebhookSecretResponse(rsp)
 }
 
 // TestWebhookWithResponse Send an event of the type webhook.test now
@@ -12066,8 +26194,8 @@ func (c *ClientWithResponses) RedeliverWebhookWithResponse(ctx context.Context, 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/hubs/{hub}/webhooks/{id}/test (the `TestWebhook` operationId).
-func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
-	rsp, err := c.TestWebhook(ctx, hub, id, reqEditors...)
+func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
+	rsp, err := c.TestWebhook(ctx, hub, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -12087,6 +26215,183 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 	return ParseGetMeResponse(rsp)
 }
 
+// GetConsentWithResponse What an app asks me for
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/consents/{id} (the `GetConsent` operationId).
+func (c *ClientWithResponses) GetConsentWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetConsentResponse, error) {
+	rsp, err := c.GetConsent(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetConsentResponse(rsp)
+}
+
+// DecideConsentWithBodyWithResponse Allow or refuse what an app asks for
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *ClientWithResponses) DecideConsentWithBodyWithResponse(ctx context.Context, id string, params *DecideConsentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsentWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideConsentResponse(rsp)
+}
+
+// DecideConsentWithResponse Allow or refuse what an app asks for
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/consents/{id} (the `DecideConsent` operationId).
+func (c *ClientWithResponses) DecideConsentWithResponse(ctx context.Context, id string, params *DecideConsentParams, body DecideConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideConsentResponse, error) {
+	rsp, err := c.DecideConsent(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideConsentResponse(rsp)
+}
+
+// GetDeviceWithResponse What a device asks me for
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/devices/{user_code} (the `GetDevice` operationId).
+func (c *ClientWithResponses) GetDeviceWithResponse(ctx context.Context, userCode string, reqEditors ...RequestEditorFn) (*GetDeviceResponse, error) {
+	rsp, err := c.GetDevice(ctx, userCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDeviceResponse(rsp)
+}
+
+// DecideDeviceWithBodyWithResponse Allow or refuse what a device asks for
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *ClientWithResponses) DecideDeviceWithBodyWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDeviceWithBody(ctx, userCode, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideDeviceResponse(rsp)
+}
+
+// DecideDeviceWithResponse Allow or refuse what a device asks for
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/devices/{user_code} (the `DecideDevice` operationId).
+func (c *ClientWithResponses) DecideDeviceWithResponse(ctx context.Context, userCode string, params *DecideDeviceParams, body DecideDeviceJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideDeviceResponse, error) {
+	rsp, err := c.DecideDevice(ctx, userCode, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideDeviceResponse(rsp)
+}
+
+// PreviewMyErasureWithResponse What erasing my data would delete, what stays, and why
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/erasure (the `PreviewMyErasure` operationId).
+func (c *ClientWithResponses) PreviewMyErasureWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PreviewMyErasureResponse, error) {
+	rsp, err := c.PreviewMyErasure(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewMyErasureResponse(rsp)
+}
+
+// EraseMeWithBodyWithResponse Erase my data in all my hubs and sign me out
+//
+// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+func (c *ClientWithResponses) EraseMeWithBodyWithResponse(ctx context.Context, params *EraseMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EraseMeResponse, error) {
+	rsp, err := c.EraseMeWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEraseMeResponse(rsp)
+}
+
+// EraseMeWithResponse Erase my data in all my hubs and sign me out
+//
+// Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/erasure (the `EraseMe` operationId).
+func (c *ClientWithResponses) EraseMeWithResponse(ctx context.Context, params *EraseMeParams, body EraseMeJSONRequestBody, reqEditors ...RequestEditorFn) (*EraseMeResponse, error) {
+	rsp, err := c.EraseMe(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEraseMeResponse(rsp)
+}
+
+// ExportMeWithResponse All that is kept about me, in all my hubs, as a file
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/export (the `ExportMe` operationId).
+func (c *ClientWithResponses) ExportMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportMeResponse, error) {
+	rsp, err := c.ExportMe(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportMeResponse(rsp)
+}
+
+// ListMyGrantsWithResponse Apps that may act for me, in all my hubs
+//
+// For a signed-in browser only.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/grants (the `ListMyGrants` operationId).
+func (c *ClientWithResponses) ListMyGrantsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMyGrantsResponse, error) {
+	rsp, err := c.ListMyGrants(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMyGrantsResponse(rsp)
+}
+
+// RevokeMyGrantWithResponse Take an app's access back
+//
+// Its tokens stop working at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/me/grants/{grant} (the `RevokeMyGrant` operationId).
+func (c *ClientWithResponses) RevokeMyGrantWithResponse(ctx context.Context, grant GrantPath, reqEditors ...RequestEditorFn) (*RevokeMyGrantResponse, error) {
+	rsp, err := c.RevokeMyGrant(ctx, grant, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeMyGrantResponse(rsp)
+}
+
+// AllowMyGrantWithResponse Allow an app of my hub's platform again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/grants/{grant}/allow (the `AllowMyGrant` operationId).
+func (c *ClientWithResponses) AllowMyGrantWithResponse(ctx context.Context, grant GrantPath, params *AllowMyGrantParams, reqEditors ...RequestEditorFn) (*AllowMyGrantResponse, error) {
+	rsp, err := c.AllowMyGrant(ctx, grant, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAllowMyGrantResponse(rsp)
+}
+
 // ListMyIntegrationsWithResponse For each of my hubs, what it is connected to, as whom, and what I see
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12098,6 +26403,469 @@ func (c *ClientWithResponses) ListMyIntegrationsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListMyIntegrationsResponse(rsp)
+}
+
+// ListOperatorClientsWithResponse The apps of all hubs, and those that serve all
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/clients (the `ListOperatorClients` operationId).
+func (c *ClientWithResponses) ListOperatorClientsWithResponse(ctx context.Context, params *ListOperatorClientsParams, reqEditors ...RequestEditorFn) (*ListOperatorClientsResponse, error) {
+	rsp, err := c.ListOperatorClients(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOperatorClientsResponse(rsp)
+}
+
+// CreateOperatorClientWithBodyWithResponse Register an app of a hub, or one that serves all hubs
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+func (c *ClientWithResponses) CreateOperatorClientWithBodyWithResponse(ctx context.Context, params *CreateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorClientResponse, error) {
+	rsp, err := c.CreateOperatorClientWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOperatorClientResponse(rsp)
+}
+
+// CreateOperatorClientWithResponse Register an app of a hub, or one that serves all hubs
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/clients (the `CreateOperatorClient` operationId).
+func (c *ClientWithResponses) CreateOperatorClientWithResponse(ctx context.Context, params *CreateOperatorClientParams, body CreateOperatorClientJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorClientResponse, error) {
+	rsp, err := c.CreateOperatorClient(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOperatorClientResponse(rsp)
+}
+
+// DeleteOperatorClientWithResponse Remove an app with all that people allowed it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/operator/clients/{id} (the `DeleteOperatorClient` operationId).
+func (c *ClientWithResponses) DeleteOperatorClientWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*DeleteOperatorClientResponse, error) {
+	rsp, err := c.DeleteOperatorClient(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOperatorClientResponse(rsp)
+}
+
+// GetOperatorClientWithResponse One app
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/clients/{id} (the `GetOperatorClient` operationId).
+func (c *ClientWithResponses) GetOperatorClientWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetOperatorClientResponse, error) {
+	rsp, err := c.GetOperatorClient(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOperatorClientResponse(rsp)
+}
+
+// UpdateOperatorClientWithBodyWithResponse Change an app, switch it off or on again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+func (c *ClientWithResponses) UpdateOperatorClientWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOperatorClientResponse, error) {
+	rsp, err := c.UpdateOperatorClientWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOperatorClientResponse(rsp)
+}
+
+// UpdateOperatorClientWithApplicationMergePatchPlusJSONBodyWithResponse Change an app, switch it off or on again
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/clients/{id} (the `UpdateOperatorClient` operationId).
+func (c *ClientWithResponses) UpdateOperatorClientWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorClientParams, body UpdateOperatorClientApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOperatorClientResponse, error) {
+	rsp, err := c.UpdateOperatorClientWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOperatorClientResponse(rsp)
+}
+
+// RotateOperatorClientSecretWithBodyWithResponse Another secret; the one before goes on working for a while
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+func (c *ClientWithResponses) RotateOperatorClientSecretWithBodyWithResponse(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOperatorClientSecretResponse, error) {
+	rsp, err := c.RotateOperatorClientSecretWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOperatorClientSecretResponse(rsp)
+}
+
+// RotateOperatorClientSecretWithResponse Another secret; the one before goes on working for a while
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/clients/{id}/secret (the `RotateOperatorClientSecret` operationId).
+func (c *ClientWithResponses) RotateOperatorClientSecretWithResponse(ctx context.Context, id IDPath, params *RotateOperatorClientSecretParams, body RotateOperatorClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOperatorClientSecretResponse, error) {
+	rsp, err := c.RotateOperatorClientSecret(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOperatorClientSecretResponse(rsp)
+}
+
+// ListOperatorHubsWithResponse All hubs of this installation with their plans
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/hubs (the `ListOperatorHubs` operationId).
+func (c *ClientWithResponses) ListOperatorHubsWithResponse(ctx context.Context, params *ListOperatorHubsParams, reqEditors ...RequestEditorFn) (*ListOperatorHubsResponse, error) {
+	rsp, err := c.ListOperatorHubs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOperatorHubsResponse(rsp)
+}
+
+// CreateHubWithBodyWithResponse Make a hub before anybody of it has signed in
+//
+// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+func (c *ClientWithResponses) CreateHubWithBodyWithResponse(ctx context.Context, params *CreateHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateHubResponse, error) {
+	rsp, err := c.CreateHubWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateHubResponse(rsp)
+}
+
+// CreateHubWithResponse Make a hub before anybody of it has signed in
+//
+// People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/hubs (the `CreateHub` operationId).
+func (c *ClientWithResponses) CreateHubWithResponse(ctx context.Context, params *CreateHubParams, body CreateHubJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateHubResponse, error) {
+	rsp, err := c.CreateHub(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateHubResponse(rsp)
+}
+
+// GetOperatorHubWithResponse One hub with its plan
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/hubs/{id} (the `GetOperatorHub` operationId).
+func (c *ClientWithResponses) GetOperatorHubWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetOperatorHubResponse, error) {
+	rsp, err := c.GetOperatorHub(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOperatorHubResponse(rsp)
+}
+
+// UpdateOperatorHubWithBodyWithResponse Set a hub's plan and quota
+//
+// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+func (c *ClientWithResponses) UpdateOperatorHubWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOperatorHubResponse, error) {
+	rsp, err := c.UpdateOperatorHubWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOperatorHubResponse(rsp)
+}
+
+// UpdateOperatorHubWithApplicationMergePatchPlusJSONBodyWithResponse Set a hub's plan and quota
+//
+// An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+// no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/hubs/{id} (the `UpdateOperatorHub` operationId).
+func (c *ClientWithResponses) UpdateOperatorHubWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateOperatorHubParams, body UpdateOperatorHubApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOperatorHubResponse, error) {
+	rsp, err := c.UpdateOperatorHubWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOperatorHubResponse(rsp)
+}
+
+// ListIdentityProvidersWithResponse Where people can sign in, with settings
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/identity-providers (the `ListIdentityProviders` operationId).
+func (c *ClientWithResponses) ListIdentityProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListIdentityProvidersResponse, error) {
+	rsp, err := c.ListIdentityProviders(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListIdentityProvidersResponse(rsp)
+}
+
+// CreateIdentityProviderWithBodyWithResponse Connect a spaces platform's identity provider by its issuer
+//
+// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+func (c *ClientWithResponses) CreateIdentityProviderWithBodyWithResponse(ctx context.Context, params *CreateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateIdentityProviderResponse, error) {
+	rsp, err := c.CreateIdentityProviderWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateIdentityProviderResponse(rsp)
+}
+
+// CreateIdentityProviderWithResponse Connect a spaces platform's identity provider by its issuer
+//
+// Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers (the `CreateIdentityProvider` operationId).
+func (c *ClientWithResponses) CreateIdentityProviderWithResponse(ctx context.Context, params *CreateIdentityProviderParams, body CreateIdentityProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateIdentityProviderResponse, error) {
+	rsp, err := c.CreateIdentityProvider(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateIdentityProviderResponse(rsp)
+}
+
+// DeleteIdentityProviderWithResponse Remove; its people can no longer sign in, what they made stays
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/operator/identity-providers/{id} (the `DeleteIdentityProvider` operationId).
+func (c *ClientWithResponses) DeleteIdentityProviderWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*DeleteIdentityProviderResponse, error) {
+	rsp, err := c.DeleteIdentityProvider(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteIdentityProviderResponse(rsp)
+}
+
+// GetIdentityProviderWithResponse One identity provider
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/identity-providers/{id} (the `GetIdentityProvider` operationId).
+func (c *ClientWithResponses) GetIdentityProviderWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*GetIdentityProviderResponse, error) {
+	rsp, err := c.GetIdentityProvider(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetIdentityProviderResponse(rsp)
+}
+
+// UpdateIdentityProviderWithBodyWithResponse Change, switch off or on
+//
+// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+func (c *ClientWithResponses) UpdateIdentityProviderWithBodyWithResponse(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateIdentityProviderResponse, error) {
+	rsp, err := c.UpdateIdentityProviderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateIdentityProviderResponse(rsp)
+}
+
+// UpdateIdentityProviderWithApplicationMergePatchPlusJSONBodyWithResponse Change, switch off or on
+//
+// The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/operator/identity-providers/{id} (the `UpdateIdentityProvider` operationId).
+func (c *ClientWithResponses) UpdateIdentityProviderWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id IDPath, params *UpdateIdentityProviderParams, body UpdateIdentityProviderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateIdentityProviderResponse, error) {
+	rsp, err := c.UpdateIdentityProviderWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateIdentityProviderResponse(rsp)
+}
+
+// TryClaimsWithBodyWithResponse Dry run: which hubs, roles and plans claims give
+//
+// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+func (c *ClientWithResponses) TryClaimsWithBodyWithResponse(ctx context.Context, id IDPath, params *TryClaimsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TryClaimsResponse, error) {
+	rsp, err := c.TryClaimsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryClaimsResponse(rsp)
+}
+
+// TryClaimsWithResponse Dry run: which hubs, roles and plans claims give
+//
+// Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/try-claims (the `TryClaims` operationId).
+func (c *ClientWithResponses) TryClaimsWithResponse(ctx context.Context, id IDPath, params *TryClaimsParams, body TryClaimsJSONRequestBody, reqEditors ...RequestEditorFn) (*TryClaimsResponse, error) {
+	rsp, err := c.TryClaims(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryClaimsResponse(rsp)
+}
+
+// VerifyIdentityProviderWithResponse Ask the provider step by step whether people can sign in there
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/verify (the `VerifyIdentityProvider` operationId).
+func (c *ClientWithResponses) VerifyIdentityProviderWithResponse(ctx context.Context, id IDPath, params *VerifyIdentityProviderParams, reqEditors ...RequestEditorFn) (*VerifyIdentityProviderResponse, error) {
+	rsp, err := c.VerifyIdentityProvider(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyIdentityProviderResponse(rsp)
+}
+
+// MakeIdentityWebhookSecretWithResponse Make the secret with which the platform signs its webhooks, in place of the former one
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/identity-providers/{id}/webhook-secret (the `MakeIdentityWebhookSecret` operationId).
+func (c *ClientWithResponses) MakeIdentityWebhookSecretWithResponse(ctx context.Context, id IDPath, params *MakeIdentityWebhookSecretParams, reqEditors ...RequestEditorFn) (*MakeIdentityWebhookSecretResponse, error) {
+	rsp, err := c.MakeIdentityWebhookSecret(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMakeIdentityWebhookSecretResponse(rsp)
+}
+
+// ListOperatorsWithResponse Who runs this installation
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operator/operators (the `ListOperators` operationId).
+func (c *ClientWithResponses) ListOperatorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListOperatorsResponse, error) {
+	rsp, err := c.ListOperators(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOperatorsResponse(rsp)
+}
+
+// AddOperatorWithBodyWithResponse Name a further operator
+//
+// They need not have signed in yet. 409 `operator_exists`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+func (c *ClientWithResponses) AddOperatorWithBodyWithResponse(ctx context.Context, params *AddOperatorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddOperatorResponse, error) {
+	rsp, err := c.AddOperatorWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddOperatorResponse(rsp)
+}
+
+// AddOperatorWithResponse Name a further operator
+//
+// They need not have signed in yet. 409 `operator_exists`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/operators (the `AddOperator` operationId).
+func (c *ClientWithResponses) AddOperatorWithResponse(ctx context.Context, params *AddOperatorParams, body AddOperatorJSONRequestBody, reqEditors ...RequestEditorFn) (*AddOperatorResponse, error) {
+	rsp, err := c.AddOperator(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddOperatorResponse(rsp)
+}
+
+// RemoveOperatorWithResponse End somebody's being an operator; 409 `last_operator` for the only one
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/operator/operators/{id} (the `RemoveOperator` operationId).
+func (c *ClientWithResponses) RemoveOperatorWithResponse(ctx context.Context, id IDPath, reqEditors ...RequestEditorFn) (*RemoveOperatorResponse, error) {
+	rsp, err := c.RemoveOperator(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveOperatorResponse(rsp)
+}
+
+// BeginSetupWithBodyWithResponse Become the first operator with the code that `isthmus setup` printed
+//
+// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+// 410 `setup_done` once there is an operator.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+func (c *ClientWithResponses) BeginSetupWithBodyWithResponse(ctx context.Context, params *BeginSetupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BeginSetupResponse, error) {
+	rsp, err := c.BeginSetupWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginSetupResponse(rsp)
+}
+
+// BeginSetupWithResponse Become the first operator with the code that `isthmus setup` printed
+//
+// For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+// 410 `setup_done` once there is an operator.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/operator/setup (the `BeginSetup` operationId).
+func (c *ClientWithResponses) BeginSetupWithResponse(ctx context.Context, params *BeginSetupParams, body BeginSetupJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginSetupResponse, error) {
+	rsp, err := c.BeginSetup(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginSetupResponse(rsp)
+}
+
+// ListSignInsWithResponse Where people can sign in
+//
+// Begin at `/auth/login?provider=ID&next=/path`. Empty when the operator has not set up an identity provider yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sign-in (the `ListSignIns` operationId).
+func (c *ClientWithResponses) ListSignInsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSignInsResponse, error) {
+	rsp, err := c.ListSignIns(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSignInsResponse(rsp)
 }
 
 // ParseGetInviteResponse parses an HTTP response from a GetInviteWithResponse call
@@ -12166,6 +26934,39 @@ func ParseAcceptInviteResponse(rsp *http.Response) (*AcceptInviteResponse, error
 	return response, nil
 }
 
+// ParseListEventTypesResponse parses an HTTP response from a ListEventTypesWithResponse call
+func ParseListEventTypesResponse(rsp *http.Response) (*ListEventTypesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventTypesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventTypeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
 func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12180,6 +26981,35 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReceiveIdentityWebhookResponse parses an HTTP response from a ReceiveIdentityWebhookWithResponse call
+func ParseReceiveIdentityWebhookResponse(rsp *http.Response) (*ReceiveIdentityWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReceiveIdentityWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -12249,6 +27079,462 @@ func ParseGetHubResponse(rsp *http.Response) (*GetHubResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAuditResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportAuditResponse parses an HTTP response from a ExportAuditWithResponse call
+func ParseExportAuditResponse(rsp *http.Response) (*ExportAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportAuditResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyAuditResponse parses an HTTP response from a VerifyAuditWithResponse call
+func ParseVerifyAuditResponse(rsp *http.Response) (*VerifyAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListOAuthClientsResponse parses an HTTP response from a ListOAuthClientsWithResponse call
+func ParseListOAuthClientsResponse(rsp *http.Response) (*ListOAuthClientsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOAuthClientsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClientPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOAuthClientsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateOAuthClientResponse parses an HTTP response from a CreateOAuthClientWithResponse call
+func ParseCreateOAuthClientResponse(rsp *http.Response) (*CreateOAuthClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOAuthClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OAuthClientSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateOAuthClientResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteOAuthClientResponse parses an HTTP response from a DeleteOAuthClientWithResponse call
+func ParseDeleteOAuthClientResponse(rsp *http.Response) (*DeleteOAuthClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOAuthClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetOAuthClientResponse parses an HTTP response from a GetOAuthClientWithResponse call
+func ParseGetOAuthClientResponse(rsp *http.Response) (*GetOAuthClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOAuthClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOAuthClientResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateOAuthClientResponse parses an HTTP response from a UpdateOAuthClientWithResponse call
+func ParseUpdateOAuthClientResponse(rsp *http.Response) (*UpdateOAuthClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateOAuthClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateOAuthClientResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateOAuthClientSecretResponse parses an HTTP response from a RotateOAuthClientSecretWithResponse call
+func ParseRotateOAuthClientSecretResponse(rsp *http.Response) (*RotateOAuthClientSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateOAuthClientSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClientSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateOAuthClientSecretResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetErasureResponse parses an HTTP response from a GetErasureWithResponse call
+func ParseGetErasureResponse(rsp *http.Response) (*GetErasureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetErasureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Erasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListEventsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -13320,6 +28606,125 @@ func ParseImportMediaResponse(rsp *http.Response) (*ImportMediaResponse, error) 
 	return response, nil
 }
 
+// ParseListLibraryChangesResponse parses an HTTP response from a ListLibraryChangesWithResponse call
+func ParseListLibraryChangesResponse(rsp *http.Response) (*ListLibraryChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLibraryChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LibraryChangePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePushLibraryChangesResponse parses an HTTP response from a PushLibraryChangesWithResponse call
+func ParsePushLibraryChangesResponse(rsp *http.Response) (*PushLibraryChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PushLibraryChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LibraryPushResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRegisterMediaResponse parses an HTTP response from a RegisterMediaWithResponse call
+func ParseRegisterMediaResponse(rsp *http.Response) (*RegisterMediaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterMediaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RegisterMediaResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRemoveLibraryItemResponse parses an HTTP response from a RemoveLibraryItemWithResponse call
 func ParseRemoveLibraryItemResponse(rsp *http.Response) (*RemoveLibraryItemResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13441,6 +28846,121 @@ func ParseShareLibraryItemResponse(rsp *http.Response) (*ShareLibraryItemRespons
 	return response, nil
 }
 
+// ParseAcknowledgeLibraryItemResponse parses an HTTP response from a AcknowledgeLibraryItemWithResponse call
+func ParseAcknowledgeLibraryItemResponse(rsp *http.Response) (*AcknowledgeLibraryItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcknowledgeLibraryItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLibraryAddressResponse parses an HTTP response from a GetLibraryAddressWithResponse call
+func ParseGetLibraryAddressResponse(rsp *http.Response) (*GetLibraryAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLibraryAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LibraryAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportLibraryItemResponse parses an HTTP response from a ExportLibraryItemWithResponse call
+func ParseExportLibraryItemResponse(rsp *http.Response) (*ExportLibraryItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportLibraryItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LibraryExportResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest LibraryExportResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ExportLibraryItemResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetLibraryPlaybackResponse parses an HTTP response from a GetLibraryPlaybackWithResponse call
 func ParseGetLibraryPlaybackResponse(rsp *http.Response) (*GetLibraryPlaybackResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13469,6 +28989,236 @@ func ParseGetLibraryPlaybackResponse(rsp *http.Response) (*GetLibraryPlaybackRes
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListMappingRunsResponse parses an HTTP response from a ListMappingRunsWithResponse call
+func ParseListMappingRunsResponse(rsp *http.Response) (*ListMappingRunsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMappingRunsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRunPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMappingRunsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMappingRunResponse parses an HTTP response from a GetMappingRunWithResponse call
+func ParseGetMappingRunResponse(rsp *http.Response) (*GetMappingRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMappingRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMappingRunResponse200Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMappingRunItemsResponse parses an HTTP response from a ListMappingRunItemsWithResponse call
+func ParseListMappingRunItemsResponse(rsp *http.Response) (*ListMappingRunItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMappingRunItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingRunItemPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMappingRunItemsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeMappingMergeResponse parses an HTTP response from a ResumeMappingMergeWithResponse call
+func ParseResumeMappingMergeResponse(rsp *http.Response) (*ResumeMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResumeMappingMergeResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUndoMappingMergeResponse parses an HTTP response from a UndoMappingMergeWithResponse call
+func ParseUndoMappingMergeResponse(rsp *http.Response) (*UndoMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers UndoMappingMergeResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
@@ -13520,6 +29270,91 @@ func ParseListMappingsResponse(rsp *http.Response) (*ListMappingsResponse, error
 	return response, nil
 }
 
+// ParseDryRunMappingsResponse parses an HTTP response from a DryRunMappingsWithResponse call
+func ParseDryRunMappingsResponse(rsp *http.Response) (*DryRunMappingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DryRunMappingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DryRunMappingsResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportMappingsResponse parses an HTTP response from a ExportMappingsWithResponse call
+func ParseExportMappingsResponse(rsp *http.Response) (*ExportMappingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportMappingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportMappingsResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseUnlinkMappingResponse parses an HTTP response from a UnlinkMappingWithResponse call
 func ParseUnlinkMappingResponse(rsp *http.Response) (*UnlinkMappingResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13553,6 +29388,52 @@ func ParseUnlinkMappingResponse(rsp *http.Response) (*UnlinkMappingResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UnlinkMappingResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMappingResponse parses an HTTP response from a GetMappingWithResponse call
+func ParseGetMappingResponse(rsp *http.Response) (*GetMappingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMappingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MappingDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMappingResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -13607,6 +29488,85 @@ func ParseLinkMappingResponse(rsp *http.Response) (*LinkMappingResponse, error) 
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewMappingMergeResponse parses an HTTP response from a PreviewMappingMergeWithResponse call
+func ParsePreviewMappingMergeResponse(rsp *http.Response) (*PreviewMappingMergeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewMappingMergeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MergePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMergeMappingResponse parses an HTTP response from a MergeMappingWithResponse call
+func ParseMergeMappingResponse(rsp *http.Response) (*MergeMappingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeMappingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest MappingRun
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers MergeMappingResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
@@ -13796,6 +29756,279 @@ func ParseListMembersResponse(rsp *http.Response) (*ListMembersResponse, error) 
 				return nil, err
 			}
 			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReinstateMemberResponse parses an HTTP response from a ReinstateMemberWithResponse call
+func ParseReinstateMemberResponse(rsp *http.Response) (*ReinstateMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReinstateMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuspendMemberResponse parses an HTTP response from a SuspendMemberWithResponse call
+func ParseSuspendMemberResponse(rsp *http.Response) (*SuspendMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveMemberResponse parses an HTTP response from a RemoveMemberWithResponse call
+func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberResponse parses an HTTP response from a GetMemberWithResponse call
+func ParseGetMemberResponse(rsp *http.Response) (*GetMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberResponse parses an HTTP response from a UpdateMemberWithResponse call
+func ParseUpdateMemberResponse(rsp *http.Response) (*UpdateMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreviewErasureResponse parses an HTTP response from a PreviewErasureWithResponse call
+func ParsePreviewErasureResponse(rsp *http.Response) (*PreviewErasureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewErasureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ErasurePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEraseMemberResponse parses an HTTP response from a EraseMemberWithResponse call
+func ParseEraseMemberResponse(rsp *http.Response) (*EraseMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EraseMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Erasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportMemberResponse parses an HTTP response from a ExportMemberWithResponse call
+func ParseExportMemberResponse(rsp *http.Response) (*ExportMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportMemberResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
 		}
 		response.Headers200 = &headers
 	}
@@ -14326,6 +30559,72 @@ func ParseRedeliverWebhookResponse(rsp *http.Response) (*RedeliverWebhookRespons
 	return response, nil
 }
 
+// ParseReplayWebhookResponse parses an HTTP response from a ReplayWebhookWithResponse call
+func ParseReplayWebhookResponse(rsp *http.Response) (*ReplayWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest WebhookReplayed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateWebhookSecretResponse parses an HTTP response from a RotateWebhookSecretWithResponse call
+func ParseRotateWebhookSecretResponse(rsp *http.Response) (*RotateWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookCreated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseTestWebhookResponse parses an HTTP response from a TestWebhookWithResponse call
 func ParseTestWebhookResponse(rsp *http.Response) (*TestWebhookResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14392,6 +30691,339 @@ func ParseGetMeResponse(rsp *http.Response) (*GetMeResponse, error) {
 	return response, nil
 }
 
+// ParseGetConsentResponse parses an HTTP response from a GetConsentWithResponse call
+func ParseGetConsentResponse(rsp *http.Response) (*GetConsentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetConsentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentAsk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDecideConsentResponse parses an HTTP response from a DecideConsentWithResponse call
+func ParseDecideConsentResponse(rsp *http.Response) (*DecideConsentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideConsentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			RedirectTo string `json:"redirect_to"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDeviceResponse parses an HTTP response from a GetDeviceWithResponse call
+func ParseGetDeviceResponse(rsp *http.Response) (*GetDeviceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDeviceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentAsk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDecideDeviceResponse parses an HTTP response from a DecideDeviceWithResponse call
+func ParseDecideDeviceResponse(rsp *http.Response) (*DecideDeviceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideDeviceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreviewMyErasureResponse parses an HTTP response from a PreviewMyErasureWithResponse call
+func ParsePreviewMyErasureResponse(rsp *http.Response) (*PreviewMyErasureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewMyErasureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ErasurePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEraseMeResponse parses an HTTP response from a EraseMeWithResponse call
+func ParseEraseMeResponse(rsp *http.Response) (*EraseMeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EraseMeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Erasures
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportMeResponse parses an HTTP response from a ExportMeWithResponse call
+func ParseExportMeResponse(rsp *http.Response) (*ExportMeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportMeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportMeResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMyGrantsResponse parses an HTTP response from a ListMyGrantsWithResponse call
+func ParseListMyGrantsResponse(rsp *http.Response) (*ListMyGrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMyGrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AppGrants
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeMyGrantResponse parses an HTTP response from a RevokeMyGrantWithResponse call
+func ParseRevokeMyGrantResponse(rsp *http.Response) (*RevokeMyGrantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeMyGrantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAllowMyGrantResponse parses an HTTP response from a AllowMyGrantWithResponse call
+func ParseAllowMyGrantResponse(rsp *http.Response) (*AllowMyGrantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AllowMyGrantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListMyIntegrationsResponse parses an HTTP response from a ListMyIntegrationsWithResponse call
 func ParseListMyIntegrationsResponse(rsp *http.Response) (*ListMyIntegrationsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14408,6 +31040,923 @@ func ParseListMyIntegrationsResponse(rsp *http.Response) (*ListMyIntegrationsRes
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest MyIntegrations
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListOperatorClientsResponse parses an HTTP response from a ListOperatorClientsWithResponse call
+func ParseListOperatorClientsResponse(rsp *http.Response) (*ListOperatorClientsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOperatorClientsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClientPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOperatorClientsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateOperatorClientResponse parses an HTTP response from a CreateOperatorClientWithResponse call
+func ParseCreateOperatorClientResponse(rsp *http.Response) (*CreateOperatorClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOperatorClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OAuthClientSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateOperatorClientResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteOperatorClientResponse parses an HTTP response from a DeleteOperatorClientWithResponse call
+func ParseDeleteOperatorClientResponse(rsp *http.Response) (*DeleteOperatorClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOperatorClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetOperatorClientResponse parses an HTTP response from a GetOperatorClientWithResponse call
+func ParseGetOperatorClientResponse(rsp *http.Response) (*GetOperatorClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOperatorClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOperatorClientResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateOperatorClientResponse parses an HTTP response from a UpdateOperatorClientWithResponse call
+func ParseUpdateOperatorClientResponse(rsp *http.Response) (*UpdateOperatorClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateOperatorClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateOperatorClientResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateOperatorClientSecretResponse parses an HTTP response from a RotateOperatorClientSecretWithResponse call
+func ParseRotateOperatorClientSecretResponse(rsp *http.Response) (*RotateOperatorClientSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateOperatorClientSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthClientSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateOperatorClientSecretResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListOperatorHubsResponse parses an HTTP response from a ListOperatorHubsWithResponse call
+func ParseListOperatorHubsResponse(rsp *http.Response) (*ListOperatorHubsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOperatorHubsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OperatorHubPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOperatorHubsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateHubResponse parses an HTTP response from a CreateHubWithResponse call
+func ParseCreateHubResponse(rsp *http.Response) (*CreateHubResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateHubResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OperatorHub
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateHubResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetOperatorHubResponse parses an HTTP response from a GetOperatorHubWithResponse call
+func ParseGetOperatorHubResponse(rsp *http.Response) (*GetOperatorHubResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOperatorHubResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OperatorHub
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOperatorHubResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateOperatorHubResponse parses an HTTP response from a UpdateOperatorHubWithResponse call
+func ParseUpdateOperatorHubResponse(rsp *http.Response) (*UpdateOperatorHubResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateOperatorHubResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OperatorHub
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateOperatorHubResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListIdentityProvidersResponse parses an HTTP response from a ListIdentityProvidersWithResponse call
+func ParseListIdentityProvidersResponse(rsp *http.Response) (*ListIdentityProvidersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListIdentityProvidersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentityProviders
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateIdentityProviderResponse parses an HTTP response from a CreateIdentityProviderWithResponse call
+func ParseCreateIdentityProviderResponse(rsp *http.Response) (*CreateIdentityProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateIdentityProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest IdentityProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateIdentityProviderResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteIdentityProviderResponse parses an HTTP response from a DeleteIdentityProviderWithResponse call
+func ParseDeleteIdentityProviderResponse(rsp *http.Response) (*DeleteIdentityProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteIdentityProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetIdentityProviderResponse parses an HTTP response from a GetIdentityProviderWithResponse call
+func ParseGetIdentityProviderResponse(rsp *http.Response) (*GetIdentityProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetIdentityProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentityProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetIdentityProviderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateIdentityProviderResponse parses an HTTP response from a UpdateIdentityProviderWithResponse call
+func ParseUpdateIdentityProviderResponse(rsp *http.Response) (*UpdateIdentityProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateIdentityProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentityProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateIdentityProviderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTryClaimsResponse parses an HTTP response from a TryClaimsWithResponse call
+func ParseTryClaimsResponse(rsp *http.Response) (*TryClaimsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TryClaimsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ClaimsResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseVerifyIdentityProviderResponse parses an HTTP response from a VerifyIdentityProviderWithResponse call
+func ParseVerifyIdentityProviderResponse(rsp *http.Response) (*VerifyIdentityProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyIdentityProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentityProviderDiagnosis
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMakeIdentityWebhookSecretResponse parses an HTTP response from a MakeIdentityWebhookSecretWithResponse call
+func ParseMakeIdentityWebhookSecretResponse(rsp *http.Response) (*MakeIdentityWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MakeIdentityWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest IdentityWebhookSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListOperatorsResponse parses an HTTP response from a ListOperatorsWithResponse call
+func ParseListOperatorsResponse(rsp *http.Response) (*ListOperatorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOperatorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OperatorList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddOperatorResponse parses an HTTP response from a AddOperatorWithResponse call
+func ParseAddOperatorResponse(rsp *http.Response) (*AddOperatorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddOperatorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Operator
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveOperatorResponse parses an HTTP response from a RemoveOperatorWithResponse call
+func ParseRemoveOperatorResponse(rsp *http.Response) (*RemoveOperatorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveOperatorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseBeginSetupResponse parses an HTTP response from a BeginSetupWithResponse call
+func ParseBeginSetupResponse(rsp *http.Response) (*BeginSetupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginSetupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Operator
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListSignInsResponse parses an HTTP response from a ListSignInsWithResponse call
+func ParseListSignInsResponse(rsp *http.Response) (*ListSignInsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSignInsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SignIns
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

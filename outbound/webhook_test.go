@@ -78,9 +78,9 @@ func TestPostSendsPathAndQueryAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, _, err := p.Post(t.Context(), url, nil, []byte("hello"))
-	if err != nil || status != 200 || uri != tail || body != "hello" {
-		t.Error(status, err, uri, body)
+	got, err := p.Post(t.Context(), url, nil, []byte("hello"))
+	if err != nil || got.Status != 200 || uri != tail || body != "hello" {
+		t.Error(got, err, uri, body)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestPostIsGuarded(t *testing.T) {
 		"https://127.0.0.1/canary?token=canary":                    "webhook_url_internal",
 		strings.Replace(srv.URL, "http:", "https:", 1) + "/canary": "webhook_url_port",
 	} {
-		_, _, err := p.Post(t.Context(), url, nil, nil)
+		_, err := p.Post(t.Context(), url, nil, nil)
 		if e := gateway.AsError(err); err == nil || e.Reason != reason || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", url, err)
 		}
@@ -103,7 +103,7 @@ func TestPostIsGuarded(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	open := NewPoster(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	_, _, err := open.Post(t.Context(), gone.URL+"/canary?token=canary", nil, nil)
+	_, err := open.Post(t.Context(), gone.URL+"/canary?token=canary", nil, nil)
 	if !gateway.IsReason(err, "webhook_down") || strings.Contains(err.Error(), "canary") {
 		t.Error(err)
 	}

@@ -183,6 +183,26 @@ func (t *Tokens) Verify(token, audience string, claims jwt.Claims) error {
 }
 
 func (t *Tokens) verify(token, audience string, claims jwt.Claims) error {
+	if err := wellFormed(token); err != nil {
+		return err
+	}
+	if _, err := t.parser.ParseWithClaims(token, claims, t.key); err != nil {
+		return err
+	}
+	aud, err := claims.GetAudience()
+	if err != nil {
+		return err
+	}
+	for _, a := range aud {
+		if a == audience && audience != "" {
+			return nil
+		}
+	}
+	return jwt.ErrTokenInvalidAudience
+}
+
+// wellFormed refuses what two readers could read in two ways.
+func wellFormed(token string) error {
 	if !tokenForm.MatchString(token) || len(token) > maxToken {
 		return errors.New("not of the form of a token") // base64 would skip line ends: one token, many spellings
 	}
@@ -199,19 +219,7 @@ func (t *Tokens) verify(token, audience string, claims jwt.Claims) error {
 			return err
 		}
 	}
-	if _, err := t.parser.ParseWithClaims(token, claims, t.key); err != nil {
-		return err
-	}
-	aud, err := claims.GetAudience()
-	if err != nil {
-		return err
-	}
-	for _, a := range aud {
-		if a == audience && audience != "" {
-			return nil
-		}
-	}
-	return jwt.ErrTokenInvalidAudience
+	return nil
 }
 
 // key finds the key by its id in our own list. Only the three header fields that we write are

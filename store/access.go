@@ -8,16 +8,6 @@ import (
 	"isthmus/gateway"
 )
 
-// Sessions gives the signed-in browsers.
-func (t tables) Sessions() gateway.ExpiringRows[gateway.Session] {
-	return expiring[gateway.Session]{newRows(t, func(x *gateway.Session) *gateway.Row { return &x.Row })}
-}
-
-// Clients gives the OAuth clients.
-func (t tables) Clients() gateway.Rows[gateway.Client] {
-	return newRows(t, func(x *gateway.Client) *gateway.Row { return &x.Row })
-}
-
 type keys struct{ rows[gateway.SigningKey] }
 
 // Keys gives the keys that sign tokens.

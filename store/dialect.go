@@ -187,12 +187,30 @@ func (d dialect) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 
 // contains adds "column contains text", whatever the case.
 func (d dialect) contains(q *bun.SelectQuery, column, text string) *bun.SelectQuery {
+	return d.containsAny(q, text, column)
+}
+
+// containsAny adds "one of the columns contains text", whatever the case.
+func (d dialect) containsAny(q *bun.SelectQuery, text string, columns ...string) *bun.SelectQuery {
 	fold := "fold"
 	if d == postgres {
 		fold = "lower"
 	}
 	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(text)) + "%"
-	return q.Where("?(?) LIKE ? ESCAPE '\\'", bun.Safe(fold), bun.Ident(column), pattern)
+	return q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		for _, c := range columns {
+			q = q.WhereOr("?(?) LIKE ? ESCAPE '\\'", bun.Safe(fold), bun.Ident(c), pattern)
+		}
+		return q
+	})
+}
+
+// greatest is the larger one of two numbers.
+func (d dialect) greatest(a, b string) string {
+	if d == sqlite {
+		return "max(" + a + ", " + b + ")"
+	}
+	return "greatest(" + a + ", " + b + ")"
 }
 
 // now is the database's own clock, which all replicas share.

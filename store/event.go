@@ -58,6 +58,19 @@ func (e events) Since(ctx context.Context, a gateway.Actor, seq int64, n int) ([
 	return out, translate(q.Scan(ctx))
 }
 
+func (e events) Between(ctx context.Context, hubID string, from, to time.Time, seq int64, n int) ([]gateway.Event, error) {
+	out := []gateway.Event{}
+	err := e.r.NewSelect().Model(&out).Where("hub_id = ?", hubID).Where("seq > ?", seq).Where("at >= ?", from).Where("at < ?", to).
+		OrderExpr("seq").Limit(limit(n)).Scan(ctx)
+	return out, translate(err)
+}
+
+func (e events) First(ctx context.Context) (int64, error) {
+	var seq int64
+	err := e.r.NewSelect().Model((*gateway.Event)(nil)).ColumnExpr("coalesce(min(seq), 0)").Scan(ctx, &seq)
+	return seq, translate(err)
+}
+
 // Trim looks at the oldest by their number, which is the order of their times as well, so that it
 // needs no further index.
 func (e events) Trim(ctx context.Context, before time.Time, n int) (int64, error) {
@@ -72,15 +85,4 @@ func (e events) Last(ctx context.Context) (int64, error) {
 	var seq int64
 	err := e.r.NewSelect().Model((*gateway.Event)(nil)).ColumnExpr("coalesce(max(seq), 0)").Scan(ctx, &seq)
 	return seq, translate(err)
-}
-
-type audit struct{ rows[gateway.AuditRecord] }
-
-// Audit gives the audit log.
-func (t tables) Audit() gateway.AuditTable {
-	return audit{newRows(t, func(x *gateway.AuditRecord) *gateway.Row { return &x.Row })}
-}
-
-func (a audit) List(ctx context.Context, s gateway.Scope, w gateway.Slice) ([]gateway.AuditRecord, error) {
-	return a.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return scoped(q, s) })
 }

@@ -26,3 +26,12 @@ func LimitPages(t *testing.T, db *DB) {
 		t.Fatal(err)
 	}
 }
+
+// PersonalColumns are the columns for which an erasure is settled, as "table.column".
+func PersonalColumns() map[string]bool {
+	out := map[string]bool{}
+	for _, p := range personal {
+		out[p.table+"."+p.column] = true
+	}
+	return out
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/uptrace/bun"
 
@@ -17,7 +18,26 @@ func (t tables) Hubs() gateway.HubTable {
 
 func (h hubs) Insert(ctx context.Context, x *gateway.Hub) error {
 	x.HubID = x.ID
-	return h.rows.Insert(ctx, x)
+	if h.tx == nil {
+		return h.db.Tx(ctx, func(tx gateway.Tx) error { return tx.Hubs().Insert(ctx, x) })
+	}
+	if err := h.rows.Insert(ctx, x); err != nil {
+		return err
+	}
+	return h.tx.newHead(ctx, x.ID) // of its audit log
+}
+
+// Delete deletes the hub's OAuth clients as well: there are such without a hub, so the database does not.
+func (h hubs) Delete(ctx context.Context, s gateway.Scope, id string) error {
+	if h.tx == nil {
+		return h.db.Tx(ctx, func(tx gateway.Tx) error { return tx.Hubs().Delete(ctx, s, id) })
+	}
+	if _, err := h.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return scoped(h.w.NewDelete().Model((*gateway.Client)(nil)).Where("hub_id = ?", id), s).Exec(ctx)
+	}); err != nil {
+		return err
+	}
+	return h.rows.Delete(ctx, s, id)
 }
 
 func (h hubs) ByExternal(ctx context.Context, issuer, externalID string) (gateway.Hub, error) {

@@ -93,30 +93,3 @@ func (i integrations) Uses(ctx context.Context, id string) (gateway.Impact, erro
 func (t tables) Invites() gateway.ExpiringRows[gateway.Invite] {
 	return expiring[gateway.Invite]{newRows(t, func(x *gateway.Invite) *gateway.Row { return &x.Row })}
 }
-
-type mappings struct{ rows[gateway.Mapping] }
-
-// Mappings gives the mappings.
-func (t tables) Mappings() gateway.MappingTable {
-	return mappings{newRows(t, func(x *gateway.Mapping) *gateway.Row { return &x.Row })}
-}
-
-func (m mappings) ByParticipant(ctx context.Context, integrationID, participantID string) (gateway.Mapping, error) {
-	return m.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
-		return q.Where("integration_id = ?", integrationID).Where("participant_id = ?", participantID)
-	})
-}
-
-// List gives mappings in a state; with none given all, conflicts first, because an admin has to act on them.
-func (m mappings) List(ctx context.Context, s gateway.Scope, state gateway.MappingState, w gateway.Slice) ([]gateway.Mapping, error) {
-	if state != "" {
-		return m.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return scoped(q, s).Where("state = ?", state) })
-	}
-	const rank = "CASE WHEN state = 'conflict' THEN 1 ELSE 0 END"
-	out := []gateway.Mapping{}
-	q := scoped(m.r.NewSelect().Model(&out), s).OrderExpr(rank + " DESC, id DESC").Limit(limit(w.Limit))
-	if w.After != "" {
-		q = q.Where("("+rank+", id) < (SELECT "+rank+", id FROM mappings WHERE id = ?)", w.After)
-	}
-	return out, translate(q.Scan(ctx))
-}

@@ -39,6 +39,11 @@ func (db *DB) migrate(ctx context.Context) error {
 			if _, err := tx.Tx.ExecContext(ctx, m.SQL); err != nil {
 				return fmt.Errorf("migration %04d_%s: %w", m.Version, m.Name, err)
 			}
+			if m.Name == auditStep {
+				if err := db.chainOldAudits(ctx, tx); err != nil {
+					return fmt.Errorf("migration %04d_%s: %w", m.Version, m.Name, err)
+				}
+			}
 			if _, err := tx.ExecContext(ctx, "INSERT INTO schema_versions (version, name) VALUES (?, ?)", m.Version, m.Name); err != nil {
 				return err
 			}
@@ -49,6 +54,25 @@ func (db *DB) migrate(ctx context.Context) error {
 		return translate(err)
 	}
 	return db.migrateRiver(ctx)
+}
+
+// sameSchema refuses a database that is not at this program's schema, which a running server may still
+// need as it is.
+func (db *DB) sameSchema(ctx context.Context) error {
+	all, err := migrations.List(db.dialect.name())
+	if err != nil {
+		return err
+	}
+	var have int
+	if err := db.read.NewSelect().Table("schema_versions").ColumnExpr("coalesce(max(version), 0)").Scan(ctx, &have); err != nil {
+		return translate(err)
+	}
+	if have != len(all) {
+		return gateway.E(gateway.Precondition, "schema_other",
+			fmt.Sprintf("The server that runs on this data folder is of another version (schema %d; this program has %d).", have, len(all))).
+			Next("Use the program that the server was started with, or stop the server first.")
+	}
+	return nil
 }
 
 func schemaNewer(have, know int) error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/uptrace/bun"
 
@@ -29,8 +30,11 @@ type Options struct {
 	// Replica names this process among those that share a Postgres database. Empty takes the id
 	// that the data folder was given on first use.
 	Replica string
-	Clock   gateway.Clock // default gateway.SystemClock
-	Log     *slog.Logger  // default: nothing is logged
+	// Beside has a command work on the database of a server that runs on the same data folder: it takes
+	// no lock, changes no schema and queues no tasks anew. Without such a server it changes nothing.
+	Beside bool
+	Clock  gateway.Clock // default gateway.SystemClock
+	Log    *slog.Logger  // default: nothing is logged
 }
 
 // DB is an open database. It implements gateway.Store and is safe for concurrent use.
@@ -40,9 +44,12 @@ type DB struct {
 	clock   gateway.Clock
 	log     *slog.Logger
 	replica string
+	beside  bool    // another process has the data folder
 	write   *bun.DB // on SQLite exactly one connection
 	read    *bun.DB // on Postgres the same as write
 	queue   inserter
+	sealer  atomic.Pointer[gateway.Sealer] // of the heads of the audit log; nil = they are not sealed
+	chained bool                           // the audit log was chained by this very process
 	locks   []io.Closer
 	dsn     string
 	close   sync.Once
@@ -67,11 +74,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, gateway.E(gateway.Precondition, "data_folder", "The data folder cannot be made.").
 			Next("Choose a folder that this user may write to.").Because(err)
 	}
+	db := &DB{clock: o.Clock, log: o.Log, replica: o.Replica}
 	lock, err := lockFile(filepath.Join(o.DataDir, "lock"), "the data folder "+o.DataDir)
-	if err != nil {
+	switch {
+	case err == nil:
+		db.locks = []io.Closer{lock}
+	case o.Beside && gateway.IsReason(err, "data_folder_in_use"):
+		db.beside = true
+	default:
 		return nil, err
 	}
-	db := &DB{clock: o.Clock, log: o.Log, locks: []io.Closer{lock}, replica: o.Replica}
 	if err := db.open(ctx, o); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -91,7 +103,7 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		db.dialect, db.dsn = sqlite, o.DSN
 		if db.dsn == "" {
 			db.dsn = filepath.Join(o.DataDir, "isthmus.db")
-		} else {
+		} else if !db.beside {
 			// Somewhere else: another data folder could name the same file.
 			lock, err := lockFile(db.dsn+".lock", "the database "+db.dsn)
 			if err != nil {
@@ -105,10 +117,12 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	db.tables = tables{db: db, r: db.read, w: db.write}
-	if err := db.migrate(ctx); err != nil {
-		return err
+	if db.beside {
+		err = db.sameSchema(ctx)
+	} else if err = db.migrate(ctx); err == nil {
+		err = db.forgetSelf(ctx)
 	}
-	if err := db.forgetSelf(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	db.queue, err = db.newInserter()
@@ -145,9 +159,15 @@ func (db *DB) Ping(ctx context.Context) error {
 // sealedColumns are all columns that hold a gateway.Sealed. Whoever adds one adds it here.
 var sealedColumns = []struct{ table, column string }{
 	{"integrations", "app_token"},
+	{"library_items", "source_url"},
 	{"signing_keys", "private"},
 	{"upkeeps", "hook_secret"},
 	{"webhook_endpoints", "secret"},
+	{"identity_providers", "client_secret"},
+	{"identity_providers", "webhook_secret"},
+	{"webhook_endpoints", "old_secret"},
+	{"idempotency_keys", "answer"},
+	{"audit_heads", "seal"},
 	{"kaltura_accounts", "admin_secret"},
 	{"kaltura_accounts", "user_secret"},
 	{"kaltura_app_tokens", "token"},

@@ -98,7 +98,7 @@ func TestRoundTrip(t *testing.T) {
 		check[gateway.Job](t, db.Jobs(), j, j.ID)
 		must(t, db.Audit().Insert(t.Context(), &gateway.AuditRecord{Row: row("aud", h.ID), Actor: "a", Data: json.RawMessage(`{"a": 1}`)}))
 		must(t, db.Audit().Insert(t.Context(), &gateway.AuditRecord{Row: row("aud", h.ID), Actor: "no data"}))
-		audits, err := db.Audit().List(t.Context(), gateway.Scope(h.ID), gateway.Slice{})
+		audits, err := db.Audit().List(t.Context(), gateway.Scope(h.ID), gateway.AuditFilter{}, gateway.Slice{})
 		if err != nil || len(audits) != 2 || audits[1].Actor != "a" && audits[0].Actor != "a" {
 			t.Fatal(err, audits)
 		}

@@ -34,9 +34,11 @@ type tables struct {
 // Tx is a running transaction. Not safe for concurrent use.
 type Tx struct {
 	tables
-	bun    bun.Tx
-	events []*gateway.Event
-	after  []func()
+	bun     bun.Tx
+	audits  []*gateway.AuditRecord
+	events  []*gateway.Event
+	changed map[string]gateway.LibraryChange // by item
+	after   []func()
 }
 
 var _ gateway.Tx = (*Tx)(nil)
@@ -79,6 +81,15 @@ func (db *DB) run(ctx context.Context, f func(gateway.Tx) error) (*Tx, error) {
 	tx := &Tx{bun: b}
 	tx.tables = tables{db: db, r: b, w: b, tx: tx}
 	if err := f(tx); err != nil {
+		return nil, err
+	}
+	if err := tx.writeAudits(ctx); err != nil {
+		return nil, err
+	}
+	if err := gateway.MarkEffect(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := tx.writeChanges(ctx); err != nil {
 		return nil, err
 	}
 	if err := tx.writeEvents(ctx); err != nil {

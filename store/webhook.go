@@ -56,6 +56,12 @@ func (d deliveries) List(ctx context.Context, endpointID string, w gateway.Slice
 	return d.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("endpoint_id = ?", endpointID) })
 }
 
+func (d deliveries) OfEvents(ctx context.Context, endpointID string, eventIDs []string) ([]gateway.WebhookDelivery, error) {
+	return d.page(ctx, gateway.Slice{}, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("endpoint_id = ?", endpointID).Where("event_id IN (?)", bun.List(eventIDs))
+	})
+}
+
 func (d deliveries) Waiting(ctx context.Context, endpointID string) ([]gateway.WebhookDelivery, error) {
 	return d.page(ctx, gateway.Slice{}, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("endpoint_id = ?", endpointID).Where("state = ?", gateway.DeliveryPending)

@@ -24,16 +24,27 @@ func Built() bool {
 	return err == nil
 }
 
+// Picker gives the page that other sites show in a frame; nil when the front end was not built.
+func Picker() []byte {
+	page, err := files.ReadFile("dist/picker.html")
+	if err != nil {
+		return nil
+	}
+	return page
+}
+
 // asset is one file ready to be sent. Files are few and small, so they are prepared once.
 type asset struct {
 	body, gzip []byte
 	mime, etag string
 	immutable  bool
+	shared     bool // loaded by other sites
 }
 
 // Handler serves the front end for GET and HEAD: files of the build under their names (those below
 // /assets/ have a hash in their name and may be cached for ever), and index.html for every other
-// path without a file ending, because pages are addresses of the application. Unknown files are 404.
+// path without a file ending, because pages are addresses of the application. Files below /embed/ are
+// for other sites. Unknown files are 404, and so is the picker's page: who may frame it is the API's to say.
 func Handler() http.Handler {
 	root := "placeholder"
 	if Built() {
@@ -52,7 +63,7 @@ func newHandler(root fs.FS) http.Handler {
 		if err == nil && d.IsDir() && name != "." && name[0] == '.' {
 			return fs.SkipDir // Vite's notes about the build
 		}
-		if err != nil || d.IsDir() || name[0] == '.' || strings.HasSuffix(name, ".gz") {
+		if err != nil || d.IsDir() || name[0] == '.' || strings.HasSuffix(name, ".gz") || name == "picker.html" {
 			return err
 		}
 		body, err := fs.ReadFile(root, name)
@@ -64,6 +75,7 @@ func newHandler(root fs.FS) http.Handler {
 		assets["/"+name] = asset{
 			body: body, gzip: zipped, mime: mimeOf(name), etag: hex.EncodeToString(sum[:12]),
 			immutable: strings.HasPrefix(name, "assets/"),
+			shared:    strings.HasPrefix(name, "embed/"),
 		}
 		return nil
 	})
@@ -89,9 +101,14 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", a.mime)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if a.immutable {
+	switch {
+	case a.immutable:
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	} else {
+	case a.shared: // keeps its name for ever: new contents arrive within minutes
+		h.Set("Cache-Control", "public, max-age=300")
+		h.Set("Access-Control-Allow-Origin", "*") // holds nothing of anybody
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	default:
 		h.Set("Cache-Control", "no-cache")
 	}
 	body, etag := a.body, a.etag

@@ -14,6 +14,8 @@ func site() http.Handler {
 		"index.html.gz":       {Data: []byte("zipped page")},
 		"favicon.svg":         {Data: []byte("<svg/>")},
 		"assets/main-abc.js":  {Data: []byte("code")},
+		"embed/v1.js":         {Data: []byte("shared code")},
+		"picker.html":         {Data: []byte("<!doctype html>picker")},
 		".vite/manifest.json": {Data: []byte("{}")},
 	})
 }
@@ -44,12 +46,24 @@ func TestHandler(t *testing.T) {
 		{"/favicon.svg", "no-cache", "image/svg+xml", "<svg/>", 200},
 		{"/assets/main-abc.js", "public, max-age=31536000, immutable", "text/javascript; charset=utf-8", "code", 200},
 		{"/assets/main-old.js", "", "text/plain; charset=utf-8", "404 page not found\n", 404},
+		{"/embed/v1.js", "public, max-age=300", "text/javascript; charset=utf-8", "shared code", 200},
+		{"/picker.html", "", "text/plain; charset=utf-8", "404 page not found\n", 404},
 		{"/.vite/manifest.json", "", "text/plain; charset=utf-8", "404 page not found\n", 404},
 		{"/../embed.go", "", "text/plain; charset=utf-8", "404 page not found\n", 404},
 	} {
 		a, body := get(t, http.MethodGet, c.path, nil)
 		if a.StatusCode != c.status || body != c.body || a.Header.Get("Content-Type") != c.mime || a.Header.Get("Cache-Control") != c.cache {
 			t.Errorf("%s: %d %q %q %q", c.path, a.StatusCode, body, a.Header.Get("Content-Type"), a.Header.Get("Cache-Control"))
+		}
+	}
+}
+
+// Only the script for other sites may be read by them.
+func TestOnlyTheEmbedScriptIsShared(t *testing.T) {
+	for path, shared := range map[string]bool{"/embed/v1.js": true, "/assets/main-abc.js": false, "/": false} {
+		a, _ := get(t, http.MethodGet, path, map[string]string{"Origin": "https://spaces.example.org"})
+		if (a.Header.Get("Access-Control-Allow-Origin") == "*") != shared || (a.Header.Get("Cross-Origin-Resource-Policy") == "cross-origin") != shared {
+			t.Errorf("%s: %v", path, a.Header)
 		}
 	}
 }

@@ -19,11 +19,15 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1500,
     manifest: true,
+    rolldownOptions: { input: ["index.html", "picker.html"] },
   },
   worker: { format: "es" },
   server: {
     proxy: Object.fromEntries(
-      ["/v1", "/auth", "/files", "/thumbs", "/play", "/kaltura", "/demo-idp"].map((p) => [p, "http://127.0.0.1:8080"]),
+      ["/v1", "/auth", "/files", "/thumbs", "/play", "/kaltura", "/demo-idp", "/docs"].map((p) => [
+        p,
+        "http://127.0.0.1:8080",
+      ]),
     ),
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },

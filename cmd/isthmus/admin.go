@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -25,42 +24,6 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	}
 	fmt.Println("The database schema is up to date.")
 	return db.Close()
-}
-
-// clientCommand is `isthmus client HUB NAME`.
-type clientCommand struct {
-	dataFlags
-	Hub    string   `arg:"" help:"Id of the hub, such as hub_…"`
-	Name   string   `arg:"" help:"What the client is called in lists."`
-	Scopes []string `help:"Scopes the client may ask for. Default: all."`
-}
-
-// allScopes is what a client gets unless told otherwise.
-var allScopes = []string{
-	gateway.ScopeMediaRead, gateway.ScopeMediaImport, gateway.ScopeUploadsWrite,
-	gateway.ScopeConnectionsAdmin, gateway.ScopeMappingsAdmin, gateway.ScopeEventsRead, gateway.ScopeWebhooksAdmin,
-}
-
-// Run registers the client and prints its secret, which is not kept.
-func (c *clientCommand) Run(ctx context.Context) error {
-	db, _, err := openData(ctx, c.dataFlags, "", newLogger(slog.LevelWarn))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.Hubs().Get(ctx, gateway.AnyHub, c.Hub); err != nil {
-		return err
-	}
-	if len(c.Scopes) == 0 {
-		c.Scopes = allScopes
-	}
-	client, secret, err := (&gateway.Access{Store: db, Clock: gateway.SystemClock}).NewClient(ctx, c.Hub, c.Name, c.Scopes)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("client_id      %s\nclient_secret  %s\n", client.ID, secret.Reveal())
-	fmt.Fprintln(os.Stderr, "The secret is shown only now.")
-	return nil
 }
 
 // checkCommand is `isthmus check`.

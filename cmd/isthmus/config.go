@@ -26,6 +26,8 @@ type serveCommand struct {
 	Replica   string `help:"Name of this replica among those that share a Postgres database; uploads in flight stay with it. Default: the data folder's own."`
 	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
 
+	DemoOperator bool `help:"The demo's admin is an operator, too. Without, \"isthmus setup\" makes the first one, as in a real installation." name:"demo-operator" default:"true" negatable:""`
+
 	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
 	// Not the networks above: who may name receivers could else feel his way through the internal network.
 	AllowWebhookNetworks []netip.Prefix `help:"Internal networks that receivers of webhooks may be in. Every hub admin can then call addresses there; default: none." name:"allow-webhook-networks"`
@@ -35,10 +37,18 @@ type serveCommand struct {
 	OIDCIssuer       string `help:"The spaces platform's OpenID issuer." name:"oidc-issuer"`
 	OIDCClientID     string `help:"Our client id there." name:"oidc-client-id"`
 	OIDCClientSecret string `help:"File with our client secret there." name:"oidc-client-secret-file" type:"existingfile"`
+	// Further ones are added by operators, in the running server.
+	OIDCName          string `help:"What people read on the sign-in page. Default: the issuer." name:"oidc-name"`
+	OIDCWebhookSecret string `help:"File with the secret (whsec_…) with which the spaces platform signs webhooks about its people." name:"oidc-webhook-secret-file" type:"existingfile"`
+
+	RateClient int `help:"Requests a minute of one app; 0 for the default, -1 for no limit." name:"rate-client"`
+	RateUser   int `help:"Requests a minute of one person; 0 for the default, -1 for no limit." name:"rate-user"`
+	RateHub    int `help:"Requests a minute of one hub; 0 for the default, -1 for no limit." name:"rate-hub"`
 
 	MaxUpload    int64         `help:"Largest upload in bytes." default:"1099511627776" name:"max-upload"`
 	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
 	Grace        time.Duration `help:"How long links stay readable after a hub's plan was downgraded." default:"720h"`
+	AuditKeep    time.Duration `help:"How long records of the audit log are kept. Default: for ever."`
 	UnsafeMedia  bool          `help:"Process media even where the kernel cannot sandbox ffmpeg. Shows in health." name:"unsafe-media"`
 	Patience     time.Duration `help:"How long a call to a Kaltura server may take with all its repeats; half of it without a byte ends it." default:"30s" name:"kaltura-patience"`
 	LogLevel     slog.Level    `help:"debug, info, warn or error." default:"info" name:"log-level"`
@@ -64,18 +74,15 @@ func (c *serveCommand) Validate() error {
 	if (c.OIDCIssuer == "") != (c.OIDCClientID == "") {
 		return gateway.E(gateway.Invalid, "oidc", "--oidc-issuer and --oidc-client-id belong together.")
 	}
-	if c.OIDCIssuer == "" && !c.Demo {
-		return gateway.E(gateway.Invalid, "no_sign_in", "Nobody could sign in.").
-			Next("Name the spaces platform with --oidc-issuer and --oidc-client-id, or try the demo with --demo.")
-	}
 	return nil
 }
 
-func (c *serveCommand) oidcSecret() (gateway.Secret, error) {
-	if c.OIDCClientSecret == "" {
+// secretFile reads a secret; none without a file.
+func secretFile(path string) (gateway.Secret, error) {
+	if path == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(c.OIDCClientSecret)
+	b, err := os.ReadFile(path)
 	return gateway.Secret(strings.TrimSpace(string(b))), err
 }
 

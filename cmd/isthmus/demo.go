@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"isthmus/gateway"
 	"isthmus/integrations"
 	"isthmus/integrations/kaltura/platform"
-	"isthmus/integrations/spaces"
 	"isthmus/integrations/spaces/demo"
 )
 
@@ -134,7 +134,7 @@ func writeFile(path string, v any) error {
 
 // identity is what the demo identity provider will say of a person.
 func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
-	id := gateway.Identity{Issuer: issuer, Subject: p.Email, Email: p.Email, EmailVerified: true, Name: p.Name}
+	id := gateway.Identity{Issuer: issuer, Subject: demo.Subject(p.Email), Email: p.Email, EmailVerified: true, Name: p.Name}
 	for _, m := range demoHubs {
 		m.Role = gateway.Role(p.Role)
 		id.Memberships = append(id.Memberships, m)
@@ -144,11 +144,14 @@ func (d demoFile) identity(issuer string, p personFile) gateway.Identity {
 
 func (s *server) demoIssuer() string { return s.cfg.BaseURL + "/demo-idp" }
 
-const demoClientID = "isthmus"
+const (
+	demoClientID = "isthmus"
+	demoAppID    = "lakeside-spaces" // whose tokens can be exchanged for ours
+)
 
 // openDemo mounts the embedded platform and the demo identity provider, makes the demo's account,
 // hubs and people at the first start, and lets people sign in there unless a real provider is named.
-func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
+func (s *server) openDemo(ctx context.Context) error {
 	path := filepath.Join(s.cfg.Data, "demo.json")
 	d, known, err := readDemo(path)
 	if err != nil {
@@ -164,7 +167,7 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 			Next("Start it at its own address, or with another --data folder.")
 	}
 	provider := demo.Config{
-		Issuer: s.demoIssuer(), ClientID: demoClientID, RedirectURI: s.cfg.BaseURL + "/auth/callback", Log: s.log,
+		Issuer: s.demoIssuer(), ClientID: demoClientID, RedirectURI: s.cfg.BaseURL + "/auth/callback", AppID: demoAppID, Log: s.log,
 		ClientSecret: gateway.Secret(gateway.NewToken()),
 	}
 	roles := map[string]map[string]gateway.Role{}
@@ -190,8 +193,14 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 	s.api.Mount("/kaltura/", mux)
 	s.api.Mount("/demo-idp/", mux)
 	s.local = &http.Client{Transport: integrations.NewLocal(mux)}
-	if sign.Issuer == "" {
-		sign.Issuer, sign.ClientID, sign.ClientSecret, sign.HTTP = provider.Issuer, provider.ClientID, provider.ClientSecret, s.local
+	if s.cfg.OIDCIssuer == "" {
+		s.verifier.Local[provider.Issuer] = s.local
+		if err := s.providers.Fix(gateway.OpenedProvider{Secret: provider.ClientSecret, IdentityProvider: gateway.IdentityProvider{
+			Row: gateway.Row{ID: gateway.ProviderIDDemo}, Issuer: provider.Issuer, ClientID: provider.ClientID,
+			Name: "Demo spaces platform", Source: gateway.ProviderDemo, Audiences: []string{demoAppID},
+		}}); err != nil {
+			return err
+		}
 	}
 	if !known {
 		if err := s.beginDemo(ctx, &d, path); err != nil {
@@ -199,7 +208,27 @@ func (s *server) openDemo(ctx context.Context, sign *spaces.Config) error {
 		}
 	}
 	s.demo = d
-	return nil
+	return s.demoRights(ctx, d)
+}
+
+// demoRights gives an older data folder what a new one begins with: the client may ask for every scope,
+// and the admin is the operator unless there is one.
+func (s *server) demoRights(ctx context.Context, d demoFile) error {
+	if s.cfg.DemoOperator {
+		if err := s.operators.Ensure(ctx, s.demoIssuer(), demo.Subject(d.People[0].Email), d.People[0].Name); err != nil {
+			return err
+		}
+	}
+	c, err := s.db.Clients().Get(ctx, gateway.AnyHub, d.ClientID)
+	if gateway.CodeOf(err) == gateway.NotFound || err == nil && slices.Equal(c.Scopes, gateway.AllScopes) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	clients := &gateway.Clients{Store: s.db, Clock: gateway.SystemClock}
+	_, err = clients.Update(ctx, console(c.HubID), c.ID, c.Version, gateway.ClientDraft{Scopes: &gateway.AllScopes})
+	return err
 }
 
 // beginDemo makes the embedded account and everything in demo.json, and prints it.
@@ -257,7 +286,7 @@ func (s *server) seedDemo(ctx context.Context, d *demoFile) error {
 	} else if err != nil {
 		return err
 	}
-	client, secret, err := s.access.NewClient(ctx, d.HubID, "Demo client", allScopes)
+	client, secret, err := s.access.NewClient(ctx, d.HubID, "Demo client", gateway.AllScopes)
 	if err != nil {
 		return err
 	}

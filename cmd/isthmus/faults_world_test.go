@@ -94,7 +94,7 @@ func (w *faultWorld) makeHubs(t testing.TB, data string, n int) {
 		if err := db.Hubs().Insert(ctx, &hub); err != nil {
 			t.Fatal(err)
 		}
-		c, secret, err := access.NewClient(ctx, hub.ID, "faults", allScopes)
+		c, secret, err := access.NewClient(ctx, hub.ID, "faults", gateway.AllScopes)
 		if err != nil {
 			t.Fatal(err)
 		}

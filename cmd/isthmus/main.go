@@ -30,8 +30,11 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Check   checkCommand   `cmd:"" help:"Verify database rows against the files on disk; the server may be stopped or running on Postgres."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date and stop."`
+	Audit   auditCommand   `cmd:"" help:"Check the audit log."`
 	Sandbox sandboxCommand `cmd:"" help:"Run only a Kaltura-compatible platform, to develop Kaltura clients against."`
-	Client  clientCommand  `cmd:"" help:"Register an OAuth client of a hub and print its secret once."`
+	Setup   setupCommand   `cmd:"" help:"Print the one-time code that makes a signed-in person the first operator; the server may be running."`
+	Keys    keysCommand    `cmd:"" help:"Rotate the keys that sign access tokens."`
+	Clients clientsCommand `cmd:"" help:"Register, list and change OAuth clients; the server may be running."`
 }
 
 func run(ctx context.Context, args []string) error {

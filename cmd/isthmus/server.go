@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"isthmus/api"
+	"isthmus/docs"
 	"isthmus/gateway"
 	"isthmus/integrations"
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/integrations/spaces"
 	"isthmus/jobs"
 	"isthmus/media"
+	"isthmus/openapi"
 	"isthmus/outbound"
 	"isthmus/secrets"
 	"isthmus/store"
@@ -29,10 +31,15 @@ type server struct {
 	local   *http.Client // reaches the embedded platform and the demo identity provider in this process
 
 	hubs         *gateway.Hubs
+	providers    *gateway.IdentityProviders
+	people       *gateway.People
+	verifier     *spaces.Verifier
 	access       *gateway.Access
+	operators    *gateway.Operators
 	integrations *gateway.Integrations
 	uploads      *gateway.Uploads
 	relay        *gateway.Relay
+	limits       *gateway.Limits
 	kaltura      *platform.Platform
 	api          *api.Server
 	jobs         *store.JobRunner
@@ -62,8 +69,11 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock}
+	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock, Events: events}
+	s.providers = &gateway.IdentityProviders{Store: s.db, Clock: clock, Sealer: s.keyring}
 	s.access = &gateway.Access{Store: s.db, Clock: clock}
+	oauth := &gateway.OAuth{Store: s.db, Clock: clock, Hubs: s.hubs, Attempts: &gateway.Attempts{Clock: clock}}
+	s.operators = &gateway.Operators{Store: s.db, Clock: clock}
 
 	inProcess := map[string]http.Handler{}
 	if cfg.Demo {
@@ -73,6 +83,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		inProcess[cfg.BaseURL+"/kaltura"] = s.kaltura
 	}
 	guard := outbound.Options{AllowNetworks: cfg.AllowNetworks}
+	s.verifier = &spaces.Verifier{Providers: s.providers, HTTP: outbound.New(guard), Local: map[string]*http.Client{}, Clock: clock}
 	platforms := guard
 	platforms.ResponseHeader = cfg.Patience * 5 / 2 // Kaltura's final upload chunk may take 45 s
 	s.integrations = &gateway.Integrations{
@@ -87,53 +98,78 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Refused: func(d gateway.Decision) { s.metrics.refused.WithLabelValues(d.Reason).Inc() },
 	}
 	library := &gateway.Library{Store: s.db, Clock: clock, Catalog: catalog, Tickets: tickets, Assets: assets, Events: events}
+	library.Fetcher, library.Sealer, library.BaseURL, library.MaxSize = outbound.NewSource(guard), s.keyring, cfg.BaseURL, cfg.MaxUpload
 	lanes := &gateway.Lanes{}
-	library.Lanes, s.integrations.Lanes = lanes, lanes
+	library.Lanes, s.integrations.Lanes, mappings.Lanes = lanes, lanes, lanes
+	audits := &gateway.Audits{Store: s.db, Clock: clock, Keep: cfg.AuditKeep, Log: log}
 	s.relay = &gateway.Relay{Store: s.db, Staging: staging, Integrations: s.integrations, Mappings: mappings, Events: events}
 	s.uploads = &gateway.Uploads{
 		Store: s.db, Clock: clock, Staging: staging, Pipeline: s.pipeline, Integrations: s.integrations, Mappings: mappings,
 		Events: events, Relay: s.relay, Lanes: lanes, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
+	library.Uploads, s.uploads.Blobs = s.uploads, blobs
 	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	receivers := outbound.NewPoster(outbound.Options{AllowNetworks: cfg.AllowWebhookNetworks})
 	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: receivers}
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
 	spherical := &gateway.Spherical{Catalog: catalog}
+	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}
 	tasks := jobs.Services{
+		People: s.people, Mappings: mappings,
 		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
 	}
-	tasks.Sweeps = append(tasks.Sweeps, webhooks.Sweep)
+	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
+	s.limits = &gateway.Limits{Store: s.db, Clock: clock}
+	tasks.Sweeps = append(tasks.Sweeps, library.SweepChanges, mappings.Sweep, audits.Sweep, webhooks.Sweep, once.Sweep, s.limits.Sweep)
+	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}
+	tokens, err := api.NewTokens(ctx, s.db, s.keyring, cfg.BaseURL, clock)
+	if err != nil {
+		return nil, err
+	}
+	tasks.Sweeps = append(tasks.Sweeps, oauth.Sweep, tokens.RotateIfDue)
 	s.jobs, err = s.db.Runner(jobs.New(tasks), store.JobsOptions{
 		Queues: map[string]int{gateway.QueueMedia: cfg.MediaWorkers}, Periodic: jobs.Schedule(), OnError: jobs.LogErrors(log),
 	})
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := api.NewTokens(ctx, s.db, s.keyring, cfg.BaseURL, clock)
+	guides, err := docs.New(cfg.BaseURL, openapi.YAML)
 	if err != nil {
 		return nil, err
 	}
 	s.api, err = api.New(api.Config{
-		BaseURL: cfg.BaseURL, Tokens: tokens, Tickets: tickets, Blobs: blobs, Web: web.Handler(), Log: log,
-		Ready: s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
+		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
+		Limits: api.RateLimits{Client: s.cfg.RateClient, User: s.cfg.RateUser, Hub: s.cfg.RateHub},
+		Ready:  s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
-			Hubs: s.hubs, Access: s.access, Integrations: s.integrations, Mappings: mappings, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical,
+			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
+			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
+			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s, s.openSignIn(ctx, guard)
+	return s, s.openSignIn(ctx)
 }
 
 // openData opens the database and the keys; without its key file a database with sealed rows is refused.
 func openData(ctx context.Context, f dataFlags, replica string, log *slog.Logger) (*store.DB, *secrets.Keyring, error) {
-	db, err := store.Open(ctx, store.Options{DSN: f.DB, DataDir: f.Data, Replica: replica, Log: log})
+	return openStore(ctx, store.Options{DSN: f.DB, DataDir: f.Data, Replica: replica, Log: log})
+}
+
+// openBeside is openData for commands that may run while a server has the data folder.
+func openBeside(ctx context.Context, f dataFlags) (*store.DB, error) {
+	db, _, err := openStore(ctx, store.Options{DSN: f.DB, DataDir: f.Data, Beside: true, Log: newLogger(slog.LevelWarn)})
+	return db, err
+}
+
+func openStore(ctx context.Context, o store.Options) (*store.DB, *secrets.Keyring, error) {
+	db, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -141,29 +177,42 @@ func openData(ctx context.Context, f dataFlags, replica string, log *slog.Logger
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	keyring, err := secrets.OpenKeyring(f.Data, !sealed)
+	keyring, err := secrets.OpenKeyring(o.DataDir, !sealed)
 	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if err := db.SealAudits(ctx, keyring); err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return db, keyring, nil
 }
 
 // openSignIn mounts the sign-in and, in a demo, the embedded platform and the demo identity provider.
-func (s *server) openSignIn(ctx context.Context, guard outbound.Options) error {
-	secret, err := s.cfg.oidcSecret()
-	if err != nil {
-		return err
-	}
-	sign := spaces.Config{
-		BaseURL: s.cfg.BaseURL, Issuer: s.cfg.OIDCIssuer, ClientID: s.cfg.OIDCClientID, ClientSecret: secret,
-		HTTP: outbound.New(guard), SignIn: s.api.SignIn, SignOut: s.api.SignOut, Log: s.log,
-	}
-	if s.cfg.Demo {
-		if err := s.openDemo(ctx, &sign); err != nil {
+func (s *server) openSignIn(ctx context.Context) error {
+	if s.cfg.OIDCIssuer != "" {
+		p := gateway.OpenedProvider{IdentityProvider: gateway.IdentityProvider{
+			Row: gateway.Row{ID: gateway.ProviderIDFlags}, Issuer: s.cfg.OIDCIssuer, ClientID: s.cfg.OIDCClientID, Source: gateway.ProviderFlags,
+			Name: s.cfg.OIDCName,
+		}}
+		var err error
+		if p.Secret, err = secretFile(s.cfg.OIDCClientSecret); err != nil {
+			return err
+		}
+		if p.Webhook, err = secretFile(s.cfg.OIDCWebhookSecret); err != nil {
+			return err
+		}
+		if err := s.providers.Fix(p); err != nil {
 			return err
 		}
 	}
-	signIn, err := spaces.New(sign)
+	if s.cfg.Demo {
+		if err := s.openDemo(ctx); err != nil {
+			return err
+		}
+	}
+	signIn, err := spaces.New(spaces.Config{
+		BaseURL: s.cfg.BaseURL, Verifier: s.verifier, People: s.people, SignIn: s.api.SignIn, SignOut: s.api.SignOut, Log: s.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -235,7 +284,7 @@ func (s *server) run(ctx context.Context) error {
 	if err := front.Shutdown(patience); err != nil {
 		_ = front.Close() // a client that sends slowly: what it sent is durable
 	}
-	return s.jobs.Stop(patience)
+	return errors.Join(s.limits.Close(patience), s.jobs.Stop(patience))
 }
 
 // Run is `isthmus serve`.

@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
-// Prober, Remover, Finder, Profiler and Captioner. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+// Prober, Remover, Finder, Profiler, Captioner and Reowner. Safe for concurrent use; keep one per account, it holds sessions and breakers.
 type Platform struct {
 	*client
 	guard *resilience
@@ -56,6 +56,7 @@ var (
 	_ gateway.Looker      = (*Platform)(nil)
 	_ gateway.Profiler    = (*Platform)(nil)
 	_ gateway.Captioner   = (*Platform)(nil)
+	_ gateway.Reowner     = (*Platform)(nil)
 )
 
 // New makes the account ready without calling it. Invalid with a reason when its values cannot be

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -134,6 +135,76 @@ func (s *suite) users(t *testing.T) {
 	}
 	_, _, err = users.CreateUser(t.Context(), gateway.PlatformUser{ID: "not an id/", Email: email})
 	wantCode(t, err, gateway.Invalid)
+}
+
+// owners: the entries of one user are listed and given to another, each once, and to nobody else's harm.
+func (s *suite) owners(t *testing.T) {
+	owner, ok := s.p.(gateway.Reowner)
+	users, finds := s.p.(gateway.Provisioner)
+	if !ok || !finds {
+		t.Skip("entries keep their owner")
+	}
+	from, to := "from-"+s.marker, "to-"+s.marker
+	for _, id := range []string{from, to} {
+		if _, _, err := users.CreateUser(t.Context(), gateway.PlatformUser{ID: id, Email: id + "@school.example"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed := func(user string, want int) (ids []string) {
+		t.Helper()
+		for tries := 0; ; tries++ { // an index may lag
+			ids = nil
+			var total int
+			for cursor := ""; ; {
+				page, next, n, err := owner.OwnedBy(t.Context(), user, cursor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ids, total = append(ids, page...), n; next == "" {
+					break
+				}
+				cursor = next
+			}
+			if len(ids) == want && total == want {
+				return ids
+			}
+			if tries == 100 {
+				t.Fatalf("%s has %d entries, %d were told, want %d", user, len(ids), total, want)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	listed(from, 0)
+	data := read(t, s.Picture)
+	theirs := gateway.Actor{ParticipantID: "p", PlatformUserID: from}
+	a, b := s.put(t, theirs, s.describe("First", s.Picture, len(data), gateway.Image), data).ID, s.put(t, theirs, s.describe("Second", s.Picture, len(data), gateway.Image), data).ID
+	alices := s.put(t, s.Alice, s.describe("Alice's", s.Picture, len(data), gateway.Image), data).ID
+	if ids := listed(from, 2); !slices.Contains(ids, a) || !slices.Contains(ids, b) {
+		t.Error(ids)
+	}
+	for range 2 {
+		if err := owner.Reown(t.Context(), a, from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m, err := s.p.Get(t.Context(), s.Alice, a); err != nil || m.OwnerID != to || m.Name != "First" || !slices.Contains(m.Tags, s.marker) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if ids := listed(from, 1); ids[0] != b {
+		t.Error(ids)
+	}
+	listed(to, 1)
+	err := owner.Reown(t.Context(), alices, from, to)
+	wantCode(t, err, gateway.Conflict)
+	if m, err := s.p.Get(t.Context(), s.Alice, alices); err != nil || m.OwnerID != s.Alice.PlatformUserID {
+		t.Errorf("%+v, %v", m, err)
+	}
+	err = owner.Reown(t.Context(), "0_doesnotexist", from, to)
+	wantCode(t, err, gateway.NotFound)
+	if err := owner.Reown(t.Context(), a, to, from); err != nil { // and back
+		t.Fatal(err)
+	}
+	listed(from, 2)
 }
 
 func (s *suite) remove(t *testing.T) {

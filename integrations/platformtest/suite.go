@@ -42,6 +42,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 	t.Run("Browse", s.browse)
 	t.Run("Tags", s.tags)
 	t.Run("Users", s.users)
+	t.Run("Owners", s.owners)
 	t.Run("Remove", s.remove)
 	t.Run("Category", s.category)
 	t.Run("Profiles", s.profiles)

@@ -38,6 +38,117 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Apps that may act for me, in all my hubs
+         * @description For a signed-in browser only.
+         */
+        get: operations["listMyGrants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/grants/{grant}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take an app's access back
+         * @description Its tokens stop working at once.
+         */
+        delete: operations["revokeMyGrant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/grants/{grant}/allow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Allow an app of my hub's platform again */
+        post: operations["allowMyGrant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/consents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** What an app asks me for */
+        get: operations["getConsent"];
+        put?: never;
+        /** Allow or refuse what an app asks for */
+        post: operations["decideConsent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/devices/{user_code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        /** What a device asks me for */
+        get: operations["getDevice"];
+        put?: never;
+        /** Allow or refuse what a device asks for */
+        post: operations["decideDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}": {
         parameters: {
             query?: never;
@@ -490,7 +601,11 @@ export interface paths {
         put?: never;
         /**
          * Add an endpoint; the answer holds its secret, this once
-         * @description Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret.
+         * @description Messages follow Standard Webhooks (https://www.standardwebhooks.com), signed with the secret, and are
+         *     a WebhookMessage of at most 64 KiB. What is not answered with 2xx within 15 seconds is sent again with
+         *     the same `webhook-id`, for three days, later when the receiver says `Retry-After`; redirects are not
+         *     followed. 410 switches the endpoint off, and so do three days of failures alone. Messages come at
+         *     least once and in no particular order: `id` and `timestamp` tell which is which.
          */
         post: operations["createWebhook"];
         delete?: never;
@@ -543,6 +658,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/webhooks/{id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give an endpoint another secret; the answer holds it, this once
+         * @description For the overlap every message carries the signatures of both secrets, so that the receiver can change over at its leisure.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/webhooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send what happened in a time and did not arrive, also while the endpoint was switched off
+         * @description From the event log, thirty days back. What was sent before keeps its webhook-id.
+         */
+        post: operations["replayWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/webhooks/{id}/deliveries": {
         parameters: {
             query?: never;
@@ -586,6 +749,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/clients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The apps that may ask for tokens in this hub (admins) */
+        get: operations["listOAuthClients"];
+        put?: never;
+        /**
+         * Register an app; the answer holds its secret, this once
+         * @description Type and way to authenticate stay what they are. A machine or web client gets a secret unless it
+         *     brings keys; browser and native clients have neither and prove themselves by PKCE.
+         */
+        post: operations["createOAuthClient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/clients/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One app */
+        get: operations["getOAuthClient"];
+        put?: never;
+        post?: never;
+        /** Remove an app with all that people allowed it; its tokens stop working at once */
+        delete: operations["deleteOAuthClient"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an app, switch it off or on again
+         * @description The tokens of an app that is switched off stop working at once.
+         */
+        patch: operations["updateOAuthClient"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/clients/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Another secret; the one before goes on working for a while */
+        post: operations["rotateOAuthClientSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/mappings": {
         parameters: {
             query?: never;
@@ -606,7 +841,167 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/mappings/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * All mappings as CSV; noted in the audit log
+         * @description Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+         */
+        get: operations["exportMappings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mappings/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a change of the rules would do to everybody; changes nothing
+         * @description The answer is a run whose job can be watched and cancelled at `/jobs/{job_id}`; its items say person by
+         *     person what would become of them. At most 10 000 people are looked at, the newest first. Dry runs are
+         *     kept for seven days. Absent fields are as saved.
+         */
+        post: operations["dryRunMappings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/mappings/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One mapping; in conflict, with what Kaltura says about the candidates */
+        get: operations["getMapping"];
+        put?: never;
+        post?: never;
+        /** Cut a mapping; it is not made anew by itself */
+        delete: operations["unlinkMapping"];
+        options?: never;
+        head?: never;
+        /** Link by hand, resolve a conflict, or approve */
+        patch: operations["linkMapping"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mappings/{id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** What merging a provisioned user into a real one would do */
+        get: operations["previewMappingMerge"];
+        put?: never;
+        /**
+         * Link the person to their real user and give it the entries of the provisioned one
+         * @description Only for users that Isthmus made. The person is linked at once; the entries follow in a job that can be
+         *     watched and cancelled at `/jobs/{job_id}`. A merge that was cancelled or failed in part can be resumed, and
+         *     one that is over can be taken back with `undo`, as long as Kaltura still has the former user.
+         */
+        post: operations["mergeMapping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** Dry runs and merges, newest first */
+        get: operations["listMappingRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One run, with how many of its items came to what */
+        get: operations["getMappingRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** The people of a dry run, or the entries of a merge */
+        get: operations["listMappingRunItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/undo": {
         parameters: {
             query?: never;
             header?: never;
@@ -619,13 +1014,107 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
-        /** Cut a mapping; it is not made anew by itself */
-        delete: operations["unlinkMapping"];
+        /** Give the entries of a merge their former owner, and the person their former user */
+        post: operations["undoMappingMerge"];
+        delete?: never;
         options?: never;
         head?: never;
-        /** Link by hand, resolve a conflict, or approve */
-        patch: operations["linkMapping"];
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/mapping-runs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a merge or an undo that was cancelled or failed in part */
+        post: operations["resumeMappingMerge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** What was done in the hub, by whom, newest first (admins) */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Whether the audit log is as it was written
+         * @description Each record holds the SHA-256 of its content and of the record before; the last one is sealed with the
+         *     server's key. So a record that was changed, deleted, inserted or moved past the server is found, and so are
+         *     an end that was cut off and a chain that was rewritten. What is not found is a database that was put
+         *     back as a whole to an earlier state: for that, keep the `checkpoint` of a verification elsewhere and give it
+         *     later, when the log must still hold that record. At most 200 000 records are looked at in one call; while
+         *     `complete` is false, go on with the `checkpoint` of the answer.
+         */
+        get: operations["verifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The audit log as CSV or JSON lines, oldest first; noted in the audit log
+         * @description Lines of JSON hold all that the hash of a record is made of: it is the SHA-256 of these texts, each after its
+         *     length in bytes as a big-endian 64-bit number: `isthmus.audit.v1`, hub, seq, id, at, actor, client_id, action,
+         *     subject, request_id, data (as it stands in `data`) and prev. The last line is `{"checkpoint": …}`. In CSV, cells that a spreadsheet would run
+         *     as a formula begin with an apostrophe. An export that could not be completed ends with a broken connection.
+         */
+        get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/hubs/{hub}/media": {
@@ -735,6 +1224,128 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/library/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Register a medium of the spaces platform, so that the Spaces tab shows it
+         * @description For a client acting for itself. The body is the whole truth about the medium: what is left out is empty. Its content comes from an address, which we fetch, or from a finished upload with the target `library`. The same external id gives the same item, whose name, tags, owner and sharing then follow; its content never changes (409 `other_content`: register that under an id of its own), unless the first content never came.
+         */
+        post: operations["registerMedia"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/library/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What changed in the library since a cursor, as the caller may see it
+         * @description Without a cursor, all that is there. Each change is the whole item, or says that it is gone (removed, or no longer for the caller's eyes). No change is left out or comes before one it follows, whoever writes at the same time; a change may be told twice. Keep the cursor of each page with what you made of it, and ask again at once while `more` is true. A removal is told for 90 days; a cursor from before is 410 `cursor_too_old`: start anew and forget what is then not listed.
+         */
+        get: operations["listLibraryChanges"];
+        /**
+         * Say how up to 500 media of the spaces platform are now, or that they are gone
+         * @description For a client acting for itself, for example after an outage. Each is taken over by itself and has a result of its own, in order. Saying the same again changes nothing. With the `etag` that you last saw, what somebody else changed since is not overwritten (`failed` with the code `stale` or `item_removed`, and the item as it is).
+         */
+        put: operations["pushLibraryChanges"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/library/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send the spaces platform's own medium to Kaltura
+         * @description In the name of whoever asks, with the item's tags, and `360` when it is. An item is sent once: asking again gives the same upload (200). One that failed is tried again, one whose entry was removed is sent anew. Cancel and retry it as an upload.
+         */
+        post: operations["exportLibraryItem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/library/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that the calling client has taken an item over
+         * @description Changes of the library tell which items are not acknowledged yet. Repeating it is harmless.
+         */
+        post: operations["acknowledgeLibraryItem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/library/{id}/address": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * A fresh address of an item's original bytes, good for an hour
+         * @description It opens without a token and takes ranges. Whether the caller may see the item is asked again when it is opened.
+         */
+        get: operations["getLibraryAddress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/library/{id}": {
         parameters: {
             query?: never;
@@ -753,7 +1364,10 @@ export interface paths {
         delete: operations["removeLibraryItem"];
         options?: never;
         head?: never;
-        /** Share with the hub, or take that back */
+        /**
+         * Share with the hub or take that back; rename and retag the spaces platform's own media
+         * @description The name, tags and 360° mark of an imported item follow its entry (409 `follows_kaltura`).
+         */
         patch: operations["shareLibraryItem"];
         trace?: never;
     };
@@ -923,6 +1537,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What happened in the hub, oldest first, for catching up
+         * @description Without a cursor it begins thirty days back; with `from=now` it gives only the cursor of now. `next` is
+         *     always there: ask with it the next time. 410 `events_gone` when the log no longer reaches back to the cursor.
+         */
+        get: operations["listEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/event-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kinds of events there are, each with an example */
+        get: operations["listEventTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -945,10 +1600,743 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/operator/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Become the first operator with the code that `isthmus setup` printed
+         * @description For a signed-in person. 400 `setup_code_wrong`; 410 `setup_code_expired` after 15 minutes, and
+         *     410 `setup_done` once there is an operator.
+         */
+        post: operations["beginSetup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who runs this installation */
+        get: operations["listOperators"];
+        put?: never;
+        /**
+         * Name a further operator
+         * @description They need not have signed in yet. 409 `operator_exists`.
+         */
+        post: operations["addOperator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/operators/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End somebody's being an operator; 409 `last_operator` for the only one */
+        delete: operations["removeOperator"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/hubs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All hubs of this installation with their plans */
+        get: operations["listOperatorHubs"];
+        put?: never;
+        /**
+         * Make a hub before anybody of it has signed in
+         * @description People whose identity provider names this issuer and external id come into it. 409 `hub_exists`.
+         */
+        post: operations["createHub"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/hubs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One hub with its plan */
+        get: operations["getOperatorHub"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Set a hub's plan and quota
+         * @description An operator's plan wins over the identity provider's until it is given back with `provider`. A plan that
+         *     no longer includes Kaltura begins the grace time in which the hub's media can still be read.
+         */
+        patch: operations["updateOperatorHub"];
+        trace?: never;
+    };
+    "/v1/operator/clients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The apps of all hubs, and those that serve all */
+        get: operations["listOperatorClients"];
+        put?: never;
+        /** Register an app of a hub, or one that serves all hubs */
+        post: operations["createOperatorClient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/clients/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One app */
+        get: operations["getOperatorClient"];
+        put?: never;
+        post?: never;
+        /** Remove an app with all that people allowed it */
+        delete: operations["deleteOperatorClient"];
+        options?: never;
+        head?: never;
+        /** Change an app, switch it off or on again */
+        patch: operations["updateOperatorClient"];
+        trace?: never;
+    };
+    "/v1/operator/clients/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Another secret; the one before goes on working for a while */
+        post: operations["rotateOperatorClientSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where people can sign in
+         * @description Begin at `/auth/login?provider=ID&next=/path`. Empty when the operator has not set up an identity provider yet.
+         */
+        get: operations["listSignIns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All that is kept about me, in all my hubs, as a file */
+        get: operations["exportMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What erasing my data would delete, what stays, and why */
+        get: operations["previewMyErasure"];
+        put?: never;
+        /**
+         * Erase my data in all my hubs and sign me out
+         * @description Media in Kaltura stay. A later sign-in begins anew. 409 `member_held` while a hub has suspended the person.
+         */
+        post: operations["eraseMe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/members/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Suspend a member, named as the identity provider knows them
+         * @description For the spaces platform. At once browser sessions and event streams in the hub end, tokens are refused and running
+         *     uploads take no more bytes; media stay. `left` is undone by a newer token that names the hub, `suspended` only by
+         *     reinstating. Repeating it is harmless. 404 `member_not_found` for somebody who never came.
+         */
+        post: operations["suspendMember"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/members/reinstate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a suspended member in again, named as the identity provider knows them */
+        post: operations["reinstateMember"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/members/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One member */
+        get: operations["getMember"];
+        put?: never;
+        post?: never;
+        /**
+         * The member has left the hub
+         * @description They are suspended at once, until a newer token of theirs names the hub again. What they made stays. Harmless when repeated.
+         */
+        delete: operations["removeMember"];
+        options?: never;
+        head?: never;
+        /**
+         * Suspend a member until further notice, or reinstate them
+         * @description Takes effect at once, whatever anybody changed meanwhile, and therefore wants no `If-Match`. 409 `not_yourself`.
+         */
+        patch: operations["updateMember"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/members/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** All that the hub keeps about a member, as a file */
+        get: operations["exportMember"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/members/{id}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** What erasing a member would delete, what stays, and why */
+        get: operations["previewErasure"];
+        put?: never;
+        /**
+         * Erase a member's data on their request
+         * @description Media in Kaltura stay. A later sign-in begins anew.
+         */
+        post: operations["eraseMember"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/erasures/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** How far an erasure is */
+        get: operations["getErasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/identity/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * For the spaces platform, to tell who left
+         * @description Signed as Standard Webhooks wants it (`webhook-id`, `webhook-timestamp`, `webhook-signature`) with the secret that an
+         *     operator made for the identity provider. Types: `member.left`, `member.suspended`, `member.reinstated`,
+         *     `member.signed_out`. `data.subject` is the person at the identity provider, `data.hub` the hub as it names it; without
+         *     it all hubs are meant. A message counts once, and not when a newer word about the person is known. 403 `webhook_refused`
+         *     says nothing of what was wrong.
+         */
+        post: operations["receiveIdentityWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/identity-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where people can sign in, with settings */
+        get: operations["listIdentityProviders"];
+        put?: never;
+        /**
+         * Connect a spaces platform's identity provider by its issuer
+         * @description Register the redirect address of `verify` at the provider first. 409 `identity_provider_exists`.
+         */
+        post: operations["createIdentityProvider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/identity-providers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One identity provider */
+        get: operations["getIdentityProvider"];
+        put?: never;
+        post?: never;
+        /** Remove; its people can no longer sign in, what they made stays */
+        delete: operations["deleteIdentityProvider"];
+        options?: never;
+        head?: never;
+        /**
+         * Change, switch off or on
+         * @description The issuer cannot be changed, and nothing of one that was named at the start of the server (409 `provider_fixed`).
+         */
+        patch: operations["updateIdentityProvider"];
+        trace?: never;
+    };
+    "/v1/operator/identity-providers/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the provider step by step whether people can sign in there */
+        post: operations["verifyIdentityProvider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/identity-providers/{id}/try-claims": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dry run: which hubs, roles and plans claims give
+         * @description Paste the claims of a decoded ID token, with the saved mapping or another one. 422 says what is not understood.
+         */
+        post: operations["tryClaims"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/identity-providers/{id}/webhook-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the secret with which the platform signs its webhooks, in place of the former one */
+        post: operations["makeIdentityWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description machine: a server that acts for nobody, or exchanges its people's tokens; web: a server with pages; browser: a page without
+         *     a server; native: a program on somebody's device
+         * @enum {string}
+         */
+        OAuthClientType: "machine" | "web" | "browser" | "native";
+        /**
+         * @example {
+         *       "id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "name": "Course catalogue",
+         *       "type": "machine",
+         *       "auth_method": "client_secret_basic",
+         *       "redirect_uris": [],
+         *       "origins": [],
+         *       "scopes": [
+         *         "media:read",
+         *         "library:read"
+         *       ],
+         *       "enabled": true,
+         *       "created_by": "participant:par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "created_at": "2026-03-01T12:00:00Z",
+         *       "updated_at": "2026-03-01T12:00:00Z"
+         *     }
+         */
+        OAuthClient: {
+            /** @description The client_id */
+            id: string;
+            etag: string;
+            /** @description Absent: it serves all hubs */
+            hub_id?: string;
+            name: string;
+            type: components["schemas"]["OAuthClientType"];
+            /** @enum {string} */
+            auth_method: "client_secret_basic" | "private_key_jwt" | "none";
+            redirect_uris: string[];
+            /** @description Of pages that may call and embed us */
+            origins: string[];
+            /** @description What it may be given at most */
+            scopes: string[];
+            /** @description Its public keys (RFC 7517) */
+            jwks?: {
+                [key: string]: unknown;
+            };
+            enabled: boolean;
+            /**
+             * Format: date-time
+             * @description The secret before works until then; absent when it does not
+             */
+            old_secret_until?: string;
+            /** @description Who registered it, as in the audit log */
+            created_by: string;
+            /**
+             * Format: date-time
+             * @description When it last got a token
+             */
+            last_used_at?: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        /**
+         * @example {
+         *       "name": "Course catalogue",
+         *       "type": "machine",
+         *       "scopes": [
+         *         "media:read",
+         *         "library:read"
+         *       ]
+         *     }
+         */
+        OAuthClientInput: {
+            /** @description Shown to people who are asked to allow the app */
+            name: string;
+            type: components["schemas"]["OAuthClientType"];
+            /** @description https, or http on the person's own machine; compared byte by byte, except the port of 127.0.0.1 and [::1] */
+            redirect_uris?: string[];
+            /** @description Such as https://app.example.org */
+            origins?: string[];
+            scopes: string[];
+            /** @description Public keys, for private_key_jwt instead of a secret */
+            jwks?: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @example {
+         *       "enabled": false
+         *     }
+         */
+        OAuthClientPatch: {
+            name?: string;
+            redirect_uris?: string[];
+            origins?: string[];
+            scopes?: string[];
+            jwks?: {
+                [key: string]: unknown;
+            };
+            enabled?: boolean;
+        };
+        OAuthClientSecret: {
+            client: components["schemas"]["OAuthClient"];
+            /** @description Shown only now; absent when the app has none */
+            secret?: string;
+        };
+        OAuthClientPage: {
+            items: components["schemas"]["OAuthClient"][];
+            next?: string;
+            /** @description All scopes that can be given */
+            scopes: {
+                name: string;
+                title: string;
+            }[];
+        };
+        /**
+         * @example {
+         *       "overlap_seconds": 86400
+         *     }
+         */
+        SecretRotation: {
+            /**
+             * Format: int64
+             * @description How long the secret before goes on working
+             */
+            overlap_seconds: number;
+        };
+        /**
+         * @example {
+         *       "id": "opr_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "issuer": "https://id.spaces.example",
+         *       "subject": "248289761001",
+         *       "name": "Olga Operator",
+         *       "you": true,
+         *       "added_by": "setup",
+         *       "created_at": "2026-03-01T12:00:00Z"
+         *     }
+         */
+        Operator: {
+            id: string;
+            issuer: string;
+            subject: string;
+            name: string;
+            /** @description Whether it is the caller */
+            you?: boolean;
+            added_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        OperatorList: {
+            items: components["schemas"]["Operator"][];
+        };
+        /**
+         * @example {
+         *       "issuer": "https://id.spaces.example",
+         *       "subject": "248289761001",
+         *       "name": "Olga Operator"
+         *     }
+         */
+        OperatorInput: {
+            /** @description The person's identity provider */
+            issuer: string;
+            /** @description The person's id there, the claim `sub` */
+            subject: string;
+            name?: string;
+        };
+        /**
+         * @example {
+         *       "id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v3\"",
+         *       "issuer": "https://id.spaces.example",
+         *       "external_id": "lakeside",
+         *       "name": "Lakeside University",
+         *       "plan": "enterprise",
+         *       "operator_plan": "enterprise",
+         *       "provider_plan": "free",
+         *       "allows_integrations": true,
+         *       "quota_bytes": 0,
+         *       "created_at": "2026-03-01T12:00:00Z"
+         *     }
+         */
+        OperatorHub: {
+            id: string;
+            etag: string;
+            /** @description The identity provider that names the hub */
+            issuer: string;
+            /** @description The provider's id of the hub */
+            external_id: string;
+            name: string;
+            plan: components["schemas"]["Plan"];
+            operator_plan: components["schemas"]["OperatorPlan"];
+            provider_plan?: components["schemas"]["Plan"];
+            allows_integrations: boolean;
+            /** Format: date-time */
+            downgraded_at?: string;
+            /**
+             * Format: int64
+             * @description Bytes that unfinished uploads may reserve together; 0: no limit
+             */
+            quota_bytes: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /**
+         * @description provider: as the identity provider says; else what an operator decided
+         * @enum {string}
+         */
+        OperatorPlan: "provider" | "free" | "enterprise" | "university";
+        OperatorHubPage: {
+            items: components["schemas"]["OperatorHub"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "issuer": "https://id.spaces.example",
+         *       "external_id": "lakeside",
+         *       "name": "Lakeside University",
+         *       "operator_plan": "university"
+         *     }
+         */
+        OperatorHubInput: {
+            issuer: string;
+            external_id: string;
+            name: string;
+            operator_plan?: components["schemas"]["OperatorPlan"];
+            /** Format: int64 */
+            quota_bytes?: number;
+        };
+        /**
+         * @example {
+         *       "operator_plan": "provider"
+         *     }
+         */
+        OperatorHubPatch: {
+            operator_plan?: components["schemas"]["OperatorPlan"];
+            /** Format: int64 */
+            quota_bytes?: number;
+        };
         /**
          * @example {
          *       "type": "https://isthmus.dev/problems/plan_too_low",
@@ -1050,6 +2438,8 @@ export interface components {
         Me: {
             /** @enum {string} */
             kind: "person" | "client";
+            /** @description Whether the signed-in person runs this installation; absent when not */
+            operator?: boolean;
             name?: string;
             email?: string;
             client_id?: string;
@@ -1057,6 +2447,16 @@ export interface components {
             scopes?: string[];
             hubs: components["schemas"]["Hub"][];
         };
+        /**
+         * @example {
+         *       "id": "hub_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "University of Demo",
+         *       "plan": "university",
+         *       "role": "admin",
+         *       "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "allows_integrations": true
+         *     }
+         */
         Hub: {
             id: string;
             name: string;
@@ -1069,6 +2469,17 @@ export interface components {
             /** Format: date-time */
             downgraded_at?: string;
         };
+        /**
+         * @example {
+         *       "id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "Pat Participant",
+         *       "email": "pat@example.org",
+         *       "email_verified": true,
+         *       "role": "participant",
+         *       "suspended": false,
+         *       "created_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Member: {
             id: string;
             name: string;
@@ -1077,14 +2488,494 @@ export interface components {
             role: components["schemas"]["Role"];
             suspended: boolean;
             /** Format: date-time */
+            suspended_at?: string;
+            /** @description Suspended until somebody reinstates them; absent: until a newer token names the hub */
+            held?: boolean;
+            /** @description The identity provider that they sign in at */
+            issuer?: string;
+            /** @description The person at the identity provider */
+            subject?: string;
+            /** Format: date-time */
             created_at: string;
         };
         MemberPage: {
             items: components["schemas"]["Member"][];
             next?: string;
         };
+        /**
+         * @example {
+         *       "format": "isthmus-person-1",
+         *       "exported_at": "2026-11-22T10:00:00Z",
+         *       "hubs": []
+         *     }
+         */
+        PersonExport: {
+            /** @example isthmus-person-1 */
+            format: string;
+            /** Format: date-time */
+            exported_at: string;
+            /** @description Profile, Kaltura users, apps, uploads, library, jobs, events and audit lines of each hub */
+            hubs: Record<string, never>[];
+            /** @description Only in one's own */
+            sessions?: Record<string, never>[];
+        };
+        /**
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "idp_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *           "name": "Lakeside Spaces",
+         *           "issuer": "https://id.spaces.example",
+         *           "login_url": "/auth/login?provider=idp_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *         }
+         *       ]
+         *     }
+         */
+        SignIns: {
+            items: {
+                id: string;
+                name: string;
+                issuer: string;
+                /** @description Add `next` with the path to go to then */
+                login_url: string;
+            }[];
+        };
+        /**
+         * @example {
+         *       "subject": "248289761001"
+         *     }
+         */
+        MemberName: {
+            /** @description The person at the identity provider */
+            subject: string;
+            /** @description The identity provider; absent: the one that named the hub */
+            issuer?: string;
+        };
+        /**
+         * @example {
+         *       "subject": "248289761001",
+         *       "reason": "left"
+         *     }
+         */
+        MemberSuspension: {
+            /** @description The person at the identity provider */
+            subject: string;
+            /** @description The identity provider; absent: the one that named the hub */
+            issuer?: string;
+            /**
+             * @default suspended
+             * @enum {string}
+             */
+            reason: "suspended" | "left";
+        };
+        /**
+         * @example {
+         *       "suspended": true
+         *     }
+         */
+        MemberPatch: {
+            suspended: boolean;
+        };
+        /**
+         * @example {
+         *       "confirm": "pat@example.org"
+         *     }
+         */
+        ErasureInput: {
+            /** @description The person's e-mail address, typed; their name when there is none */
+            confirm: string;
+        };
+        /**
+         * @example {
+         *       "confirm": "pat@example.org",
+         *       "items": [
+         *         {
+         *           "kind": "profile",
+         *           "fate": "deleted",
+         *           "count": 1,
+         *           "text": "Name, e-mail address, role, and the id at the identity provider."
+         *         },
+         *         {
+         *           "kind": "entries",
+         *           "fate": "kept",
+         *           "text": "Media in Kaltura, uploaded files included: they belong to the hub's Kaltura account."
+         *         }
+         *       ]
+         *     }
+         */
+        ErasurePreview: {
+            /** @description What has to be typed to erase */
+            confirm: string;
+            items: {
+                /** @example uploads */
+                kind: string;
+                /** @enum {string} */
+                fate: "deleted" | "kept" | "pseudonymised";
+                /**
+                 * Format: int64
+                 * @description Absent when it is not counted
+                 */
+                count?: number;
+                /** @description What it is and why */
+                text: string;
+            }[];
+        };
+        /**
+         * @example {
+         *       "id": "era_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "state": "running",
+         *       "created_at": "2026-11-22T10:00:00Z"
+         *     }
+         */
+        Erasure: {
+            id: string;
+            hub_id: string;
+            /** @description The id that leads to nobody any more */
+            participant_id: string;
+            /** @enum {string} */
+            state: "running" | "done";
+            /** @description How many of what */
+            deleted?: {
+                [key: string]: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at?: string;
+        };
+        /**
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "era_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *           "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *           "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *           "state": "running",
+         *           "created_at": "2026-11-22T10:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
+        Erasures: {
+            items: components["schemas"]["Erasure"][];
+        };
+        /**
+         * @description Where the hubs, roles and plans are in a provider's claims, and what they mean here. A path is the plain name of a claim
+         *     or, with a slash in front, a JSON Pointer. Absent paths are those of `isthmus_hubs: [{id, name, role, plan}]`.
+         * @example {
+         *       "hubs": "/realm_access/spaces",
+         *       "hub_id": "space",
+         *       "role": "roles",
+         *       "roles": {
+         *         "owner": "admin",
+         *         "editor": "content_admin"
+         *       }
+         *     }
+         */
+        ClaimMapping: {
+            /** @description A list of objects or texts, or a single one; a text is its own id */
+            hubs?: string;
+            /** @description In a hub's object */
+            hub_id?: string;
+            /** @description In a hub's object */
+            hub_name?: string;
+            /** @description In a hub's object: a role or a list of which the highest counts */
+            role?: string;
+            /** @description In a hub's object */
+            plan?: string;
+            /** @description A claim of the person for hubs that have no role of their own */
+            role_claim?: string;
+            /** @description A claim of the person for hubs that have no plan of their own */
+            plan_claim?: string;
+            /** @description Their role to ours; empty: our own names. A role that is not named is the least */
+            roles?: {
+                [key: string]: components["schemas"]["Role"];
+            };
+            /** @description Their plan to ours; empty: our own names. A plan that is not named is the least */
+            plans?: {
+                [key: string]: components["schemas"]["Plan"];
+            };
+            default_role?: components["schemas"]["Role"];
+            default_plan?: components["schemas"]["Plan"];
+            /** @description The list names only some hubs of a person, so that a missing one does not mean that they left */
+            partial?: boolean;
+        };
+        /**
+         * @example {
+         *       "id": "idp_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "issuer": "https://id.spaces.example",
+         *       "name": "Lakeside Spaces",
+         *       "client_id": "isthmus",
+         *       "has_secret": true,
+         *       "scopes": [
+         *         "email",
+         *         "openid",
+         *         "profile"
+         *       ],
+         *       "audiences": [],
+         *       "email_domains": [
+         *         "lakeside.example"
+         *       ],
+         *       "claims": {
+         *         "hubs": "isthmus_hubs",
+         *         "hub_id": "id",
+         *         "hub_name": "name",
+         *         "role": "role",
+         *         "plan": "plan"
+         *       },
+         *       "max_token_age_seconds": 900,
+         *       "has_webhook_secret": false,
+         *       "enabled": true,
+         *       "source": "database"
+         *     }
+         */
+        IdentityProvider: {
+            id: string;
+            etag: string;
+            issuer: string;
+            name: string;
+            client_id: string;
+            has_secret: boolean;
+            scopes: string[];
+            /** @description Audiences of tokens that may be exchanged here, beside our client id */
+            audiences: string[];
+            /** @description Who has no verified address in one of these is refused; empty: no limit */
+            email_domains: string[];
+            claims: components["schemas"]["ClaimMapping"];
+            /**
+             * Format: int64
+             * @description How long after it was issued a token can be exchanged here
+             */
+            max_token_age_seconds: number;
+            has_webhook_secret: boolean;
+            enabled: boolean;
+            /**
+             * @description What does not come from the database can only be changed where the server is started
+             * @enum {string}
+             */
+            source: "database" | "flags" | "demo";
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            updated_at?: string;
+        };
+        /**
+         * @example {
+         *       "items": [],
+         *       "redirect_uri": "https://media.example.org/auth/callback",
+         *       "backchannel_logout_uri": "https://media.example.org/auth/backchannel-logout"
+         *     }
+         */
+        IdentityProviders: {
+            items: components["schemas"]["IdentityProvider"][];
+            /** @description To be registered at each provider */
+            redirect_uri: string;
+            /** @description To be registered, too, if the provider has back-channel log-out */
+            backchannel_logout_uri: string;
+        };
+        /**
+         * @example {
+         *       "issuer": "https://id.spaces.example",
+         *       "name": "Lakeside Spaces",
+         *       "client_id": "isthmus",
+         *       "client_secret": "s3cr3t-of-the-provider",
+         *       "email_domains": [
+         *         "lakeside.example"
+         *       ]
+         *     }
+         */
+        IdentityProviderInput: {
+            /** @description Exactly as its discovery document says */
+            issuer: string;
+            name?: string;
+            client_id: string;
+            /** @description Absent: a public client; PKCE is used always */
+            client_secret?: string;
+            scopes?: string[];
+            audiences?: string[];
+            email_domains?: string[];
+            claims?: components["schemas"]["ClaimMapping"];
+            /** Format: int64 */
+            max_token_age_seconds?: number;
+        };
+        /**
+         * @example {
+         *       "enabled": false
+         *     }
+         */
+        IdentityProviderPatch: {
+            name?: string;
+            client_id?: string;
+            /** @description Empty: a public client */
+            client_secret?: string;
+            scopes?: string[];
+            audiences?: string[];
+            email_domains?: string[];
+            claims?: components["schemas"]["ClaimMapping"];
+            /** Format: int64 */
+            max_token_age_seconds?: number;
+            enabled?: boolean;
+        };
+        /**
+         * @example {
+         *       "ok": true,
+         *       "redirect_uri": "https://media.example.org/auth/callback",
+         *       "checks": [
+         *         {
+         *           "step": "discovery",
+         *           "state": "passed",
+         *           "text": "The discovery document is there and names this issuer."
+         *         }
+         *       ]
+         *     }
+         */
+        IdentityProviderDiagnosis: {
+            /** @description No step failed */
+            ok: boolean;
+            /** @description To be registered at the provider */
+            redirect_uri: string;
+            checks: {
+                /** @example discovery */
+                step: string;
+                /** @enum {string} */
+                state: "passed" | "warned" | "failed" | "info";
+                text: string;
+                fix?: string;
+            }[];
+        };
+        /**
+         * @example {
+         *       "claims": {
+         *         "sub": "248289761001",
+         *         "email": "pat@lakeside.example",
+         *         "email_verified": true,
+         *         "name": "Pat",
+         *         "isthmus_hubs": [
+         *           {
+         *             "id": "lakeside",
+         *             "name": "Lakeside University",
+         *             "role": "admin",
+         *             "plan": "university"
+         *           }
+         *         ]
+         *       }
+         *     }
+         */
+        ClaimsTrial: {
+            /** @description As in an ID token */
+            claims: {
+                [key: string]: unknown;
+            };
+            mapping?: components["schemas"]["ClaimMapping"];
+        };
+        /**
+         * @example {
+         *       "subject": "248289761001",
+         *       "name": "Pat",
+         *       "email": "pat@lakeside.example",
+         *       "email_verified": true,
+         *       "maps_by_email": true,
+         *       "partial": false,
+         *       "hubs": [
+         *         {
+         *           "external_id": "lakeside",
+         *           "name": "Lakeside University",
+         *           "role": "admin",
+         *           "plan": "university"
+         *         }
+         *       ]
+         *     }
+         */
+        ClaimsResult: {
+            subject: string;
+            name: string;
+            email: string;
+            email_verified: boolean;
+            /** @description Whether a Kaltura user may be found by this address */
+            maps_by_email: boolean;
+            /** @description Hubs that are not named stay as they are */
+            partial: boolean;
+            hubs: {
+                external_id: string;
+                name: string;
+                role: components["schemas"]["Role"];
+                plan?: components["schemas"]["Plan"];
+            }[];
+        };
+        /**
+         * @example {
+         *       "url": "https://media.example.org/v1/hooks/identity/idp_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+         *     }
+         */
+        IdentityWebhookSecret: {
+            /** @description Where the platform sends its webhooks */
+            url: string;
+            secret: string;
+        };
         MyIntegrations: {
             items: components["schemas"]["MyIntegration"][];
+        };
+        ScopeText: {
+            name: string;
+            /** @description In plain words */
+            title: string;
+        };
+        AppShown: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            type: "machine" | "web" | "browser" | "native";
+        };
+        ConsentAsk: {
+            client: components["schemas"]["AppShown"];
+            /** @description Host that the answer goes to; absent for a device */
+            returns_to?: string;
+            scopes: components["schemas"]["ScopeText"][];
+            /** @description In which of them I can allow it; empty when I am in no hub of the app */
+            hubs: components["schemas"]["ConsentAskHub"][];
+        };
+        ConsentAskHub: {
+            id: string;
+            name: string;
+            /** @description I allowed all of this there before */
+            allowed: boolean;
+        };
+        ConsentDecision: {
+            /** @enum {string} */
+            decision: "allow" | "deny";
+            /** @description In which hub; needed to allow */
+            hub_id?: string;
+        };
+        AppGrant: {
+            id: string;
+            client: components["schemas"]["AppShown"];
+            hub: components["schemas"]["HubName"];
+            scopes: components["schemas"]["ScopeText"][];
+            /**
+             * @description How it came: on our page, with a device's code, or brought along by the hub's platform
+             * @enum {string}
+             */
+            via: "consent" | "device" | "exchange";
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            last_used_at?: string;
+            /**
+             * Format: date-time
+             * @description I took it back; I can allow it again
+             */
+            revoked_at?: string;
+        };
+        AppGrants: {
+            items: components["schemas"]["AppGrant"][];
+        };
+        HubName: {
+            id: string;
+            name: string;
         };
         /**
          * @example {
@@ -1122,6 +3013,21 @@ export interface components {
             what_i_see: string;
             next_step?: string;
         };
+        /**
+         * @example {
+         *       "id": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "url": "https://hooks.example.org/isthmus",
+         *       "description": "Course catalogue",
+         *       "events": [
+         *         "upload.*",
+         *         "import.ready"
+         *       ],
+         *       "state": "enabled",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Webhook: {
             id: string;
             etag: string;
@@ -1131,6 +3037,11 @@ export interface components {
             events: string[];
             /** @enum {string} */
             state: "enabled" | "disabled";
+            /**
+             * Format: date-time
+             * @description Until then the secret before signs as well
+             */
+            old_secret_until?: string;
             /** @description Why it is switched off: by an admin, because the receiver is gone, or after three days of failures */
             reason?: string;
             /** Format: date-time */
@@ -1152,11 +3063,38 @@ export interface components {
         WebhookList: {
             items: components["schemas"]["Webhook"][];
         };
+        /**
+         * @example {
+         *       "webhook": {
+         *         "id": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "url": "https://hooks.example.org/isthmus",
+         *         "description": "Course catalogue",
+         *         "events": [
+         *           "upload.*",
+         *           "import.ready"
+         *         ],
+         *         "state": "enabled",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+         *     }
+         */
         WebhookCreated: {
             webhook: components["schemas"]["Webhook"];
             /** @description `whsec_…`, shown this once */
             secret: string;
         };
+        /**
+         * @example {
+         *       "url": "https://hooks.example.org/isthmus",
+         *       "events": [
+         *         "upload.*",
+         *         "import.ready"
+         *       ]
+         *     }
+         */
         WebhookInput: {
             /** @description https; path and query are kept as they are and shown to admins of the hub only */
             url: string;
@@ -1170,6 +3108,104 @@ export interface components {
             events?: string[];
             enabled?: boolean;
         };
+        /**
+         * @example {
+         *       "overlap_hours": 24
+         *     }
+         */
+        WebhookRotation: {
+            /**
+             * @description How long the secret before signs as well; 0 = not at all
+             * @default 24
+             */
+            overlap_hours: number;
+        };
+        /**
+         * @example {
+         *       "from": "2026-11-20T00:00:00Z",
+         *       "to": "2026-11-21T00:00:00Z"
+         *     }
+         */
+        WebhookReplay: {
+            /** Format: date-time */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Before this
+             */
+            to: string;
+            /**
+             * @description Also what was taken already
+             * @default false
+             */
+            all: boolean;
+        };
+        /**
+         * @example {
+         *       "queued": 3
+         *     }
+         */
+        WebhookReplayed: {
+            queued: number;
+            /**
+             * Format: date-time
+             * @description There is more: ask again from then on
+             */
+            next_from?: string;
+        };
+        /**
+         * @description Body of a webhook
+         * @example {
+         *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "type": "upload.ready",
+         *       "timestamp": "2026-11-21T10:00:00Z",
+         *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "data": {
+         *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "name": "beach walk 360.mp4",
+         *         "state": "ready",
+         *         "size": 7340032,
+         *         "received": 7340032,
+         *         "progress": 1,
+         *         "entry_id": "0_x8f2k1ab",
+         *         "is_360": true
+         *       }
+         *     }
+         */
+        WebhookMessage: {
+            /** @description Of the event, the same in the event log and for every endpoint; absent of a test */
+            id?: string;
+            type: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            timestamp: string;
+            hub_id: string;
+            /** @description Id of the noun */
+            subject: string;
+            /** @description By type; see /v1/event-types */
+            data: {
+                [key: string]: unknown;
+            };
+            /** @description The data were left out because they are too large; read the subject */
+            data_truncated?: boolean;
+        };
+        /**
+         * @example {
+         *       "id": "whd_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "event_id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "event_type": "upload.ready",
+         *       "state": "delivered",
+         *       "attempts": 1,
+         *       "status": 200,
+         *       "excerpt": "ok",
+         *       "duration_ms": 41,
+         *       "last_try_at": "2026-11-21T10:00:00Z",
+         *       "created_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         WebhookDelivery: {
             /** @description The webhook-id of all its attempts */
             id: string;
@@ -1182,6 +3218,14 @@ export interface components {
             status?: number;
             /** @description What went wrong last */
             text?: string;
+            /** @description How the last answer began, without what may be a secret */
+            excerpt?: string;
+            /**
+             * Format: int64
+             * @description How long the last attempt took
+             */
+            duration_ms?: number;
+            event_id?: string;
             /** Format: date-time */
             last_try_at?: string;
             /** Format: date-time */
@@ -1211,7 +3255,28 @@ export interface components {
              */
             next_try_at?: string;
         };
-        /** @description How the connection works, what waits for it, and how it was before */
+        /**
+         * @description How the connection works, what waits for it, and how it was before
+         * @example {
+         *       "state": "ok",
+         *       "text": "",
+         *       "since": "2026-11-21T10:00:00Z",
+         *       "last_ok_at": "2026-11-21T10:00:00Z",
+         *       "last_try_at": "2026-11-21T10:00:00Z",
+         *       "waiting": {
+         *         "uploads": 0,
+         *         "imports": 0
+         *       },
+         *       "history": [
+         *         {
+         *           "id": "hch_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *           "state": "ok",
+         *           "text": "",
+         *           "since": "2026-11-21T10:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
         HealthReport: {
             state: components["schemas"]["Health"];
             /** @description What is wrong, one sentence; empty when nothing is */
@@ -1341,6 +3406,45 @@ export interface components {
             player_token?: string;
             player_hash_type?: components["schemas"]["HashType"];
         };
+        /**
+         * @example {
+         *       "platform": "kaltura",
+         *       "etag": "\"v1\"",
+         *       "service_url": "https://www.kaltura.com",
+         *       "partner_id": 4711,
+         *       "app_token_id": "0_rdy0xzsl",
+         *       "token_last4": "07d6",
+         *       "hash_type": "SHA256",
+         *       "visibility": "own",
+         *       "mapping_mode": "on_first_use",
+         *       "match_by": "email",
+         *       "category_id": 0,
+         *       "entitlement": "",
+         *       "privacy_context": "",
+         *       "conversion_profile_id": 0,
+         *       "player_token_id": "",
+         *       "health": "ok",
+         *       "health_text": "",
+         *       "health_at": "2026-11-21T10:00:00Z",
+         *       "diagnosis": {
+         *         "at": "2026-11-21T10:00:00Z",
+         *         "session_type": "user",
+         *         "privileges": "list:*,sview:*",
+         *         "checks": [
+         *           {
+         *             "id": "session",
+         *             "state": "ok",
+         *             "needed": true,
+         *             "text": "The App Token starts user sessions for any user."
+         *           }
+         *         ],
+         *         "warnings": [],
+         *         "entry_count": 42
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Integration: {
             /** @enum {string} */
             platform: "kaltura";
@@ -1388,7 +3492,19 @@ export interface components {
             message: string;
             next_step: string;
         };
-        /** @description The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown */
+        /**
+         * @description The library compared with Kaltura. Times are absent when that has not happened; counts are of items and uploads, except entries and unknown
+         * @example {
+         *       "state": "done",
+         *       "entries": 420,
+         *       "items": 12,
+         *       "uploads": 3,
+         *       "lost": 0,
+         *       "found": 0,
+         *       "changed": 1,
+         *       "unknown": 0
+         *     }
+         */
         Reconciliation: {
             /** @enum {string} */
             state: "never" | "waiting" | "running" | "done" | "failed";
@@ -1558,6 +3674,14 @@ export interface components {
              */
             dismissed: boolean;
         };
+        /**
+         * @example {
+         *       "changed": [
+         *         "sph_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *       ],
+         *       "skipped": []
+         *     }
+         */
         Untagged360Dismissed: {
             /** @description Ids */
             changed: string[];
@@ -1565,6 +3689,25 @@ export interface components {
             skipped: string[];
         };
         Untagged360Ids: string[];
+        /**
+         * @example {
+         *       "job": {
+         *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "kind": "mark_360",
+         *         "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "state": "running",
+         *         "progress": 0.4,
+         *         "attempt": 1,
+         *         "cancel_requested": false,
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "accepted": [
+         *         "sph_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *       ],
+         *       "skipped": []
+         *     }
+         */
         Untagged360Run: {
             job: components["schemas"]["Job"];
             /** @description Ids that the job handles */
@@ -1572,6 +3715,13 @@ export interface components {
             /** @description Ids that are not known, or did not wait for this */
             skipped: string[];
         };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/v1/hooks/kaltura/int_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "active": true,
+         *       "made_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         NotificationHook: {
             /** @description Of the notification template in Kaltura */
             url: string;
@@ -1594,6 +3744,23 @@ export interface components {
             message: string;
             next_step: string;
         };
+        /**
+         * @example {
+         *       "at": "2026-11-21T10:00:00Z",
+         *       "session_type": "user",
+         *       "privileges": "list:*,sview:*",
+         *       "checks": [
+         *         {
+         *           "id": "session",
+         *           "state": "ok",
+         *           "needed": true,
+         *           "text": "The App Token starts user sessions for any user."
+         *         }
+         *       ],
+         *       "warnings": [],
+         *       "entry_count": 42
+         *     }
+         */
         Diagnosis: {
             /** Format: date-time */
             at: string;
@@ -1633,6 +3800,13 @@ export interface components {
          * @enum {string}
          */
         Entitlement: "" | "enforce" | "disable";
+        /**
+         * @example {
+         *       "id": 1,
+         *       "name": "Default",
+         *       "default": true
+         *     }
+         */
         ConversionProfile: {
             /** Format: int64 */
             id: number;
@@ -1640,6 +3814,16 @@ export interface components {
             /** @description Taken when none is chosen */
             default: boolean;
         };
+        /**
+         * @example {
+         *       "url": "https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *       "body": "{\"ks\": \"PASTE-AN-ADMIN-KS-HERE\", \"format\": 1}",
+         *       "curl": "curl -sS -H 'Content-Type: application/json' --data '{}' https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *       "explain": [
+         *         "format: 1 asks for the answer as JSON."
+         *       ]
+         *     }
+         */
         TokenRequest: {
             url: string;
             /** @description JSON, with a placeholder for the administrator's KS */
@@ -1647,11 +3831,25 @@ export interface components {
             curl: string;
             explain: string[];
         };
+        /**
+         * @example {
+         *       "links": 12,
+         *       "uploads": 1,
+         *       "mappings": 30
+         *     }
+         */
         Impact: {
             links: number;
             uploads: number;
             mappings: number;
         };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/connect/…",
+         *       "visibility": "shared",
+         *       "expires_at": "2026-11-28T10:00:00Z"
+         *     }
+         */
         Invite: {
             /** @description Shown once */
             url: string;
@@ -1659,6 +3857,21 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /**
+         * @example {
+         *       "hub_name": "University of Demo",
+         *       "visibility": "shared",
+         *       "expires_at": "2026-11-28T10:00:00Z",
+         *       "token_request": {
+         *         "url": "https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *         "body": "{\"ks\": \"PASTE-AN-ADMIN-KS-HERE\", \"format\": 1}",
+         *         "curl": "curl -sS -H 'Content-Type: application/json' --data '{}' https://www.kaltura.com/api_v3/service/apptoken/action/add",
+         *         "explain": [
+         *           "format: 1 asks for the answer as JSON."
+         *         ]
+         *       }
+         *     }
+         */
         InviteInfo: {
             hub_name: string;
             visibility: components["schemas"]["Visibility"];
@@ -1666,27 +3879,339 @@ export interface components {
             expires_at: string;
             token_request: components["schemas"]["TokenRequest"];
         };
+        /**
+         * @example {
+         *       "hub_name": "University of Demo",
+         *       "diagnosis": {
+         *         "at": "2026-11-21T10:00:00Z",
+         *         "session_type": "user",
+         *         "privileges": "list:*,sview:*",
+         *         "checks": [
+         *           {
+         *             "id": "session",
+         *             "state": "ok",
+         *             "needed": true,
+         *             "text": "The App Token starts user sessions for any user."
+         *           }
+         *         ],
+         *         "warnings": [],
+         *         "entry_count": 42
+         *       }
+         *     }
+         */
         InviteAccepted: {
             hub_name: string;
             diagnosis: components["schemas"]["Diagnosis"];
         };
+        /**
+         * @example {
+         *       "id": "map_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v3\"",
+         *       "participant_id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "participant_name": "Ada Byron",
+         *       "participant_email": "ada@example.org",
+         *       "platform_user_id": "ada@example.org",
+         *       "how": "provisioned",
+         *       "state": "active",
+         *       "candidates": [],
+         *       "linked_at": "2026-11-02T08:30:00Z",
+         *       "last_used_at": "2026-11-21T10:00:00Z",
+         *       "created_at": "2026-11-02T08:30:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Mapping: {
             id: string;
             etag: string;
             participant_id: string;
             participant_name?: string;
             participant_email?: string;
+            /** @description The person left the hub or was suspended */
+            participant_suspended?: boolean;
             platform_user_id: string;
             how: components["schemas"]["MappingHow"];
             state: components["schemas"]["MappingState"];
             /** @description Kaltura users in conflict */
             candidates: string[];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Since when it names this user
+             */
+            linked_at: string;
+            /**
+             * Format: date-time
+             * @description To the hour
+             */
             last_used_at?: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        MappingDetail: {
+            mapping: components["schemas"]["Mapping"];
+            candidate_users: components["schemas"]["PlatformUser"][];
+        };
+        /**
+         * @example {
+         *       "id": "u-4711",
+         *       "email": "ada@example.org",
+         *       "name": "Ada Byron",
+         *       "active": true
+         *     }
+         */
+        PlatformUser: {
+            id: string;
+            email?: string;
+            name?: string;
+            /** @description Neither blocked nor deleted */
+            active: boolean;
+        };
+        /**
+         * @example {
+         *       "platform_user_id": "u-4711"
+         *     }
+         */
+        MergeInput: {
+            /** @description The person's real Kaltura user */
+            platform_user_id: string;
+        };
+        /**
+         * @example {
+         *       "from": {
+         *         "id": "ada@example.org",
+         *         "email": "ada@example.org",
+         *         "name": "Ada Byron",
+         *         "active": true
+         *       },
+         *       "to": {
+         *         "id": "u-4711",
+         *         "email": "ada@school.example",
+         *         "name": "Ada Byron",
+         *         "active": true
+         *       },
+         *       "entries": 12,
+         *       "undo": true,
+         *       "note": "It can be taken back as long as the former user is there."
+         *     }
+         */
+        MergePreview: {
+            from: components["schemas"]["PlatformUser"];
+            to: components["schemas"]["PlatformUser"];
+            /** @description That would get another owner */
+            entries: number;
+            /** @description Whether it can be taken back */
+            undo: boolean;
+            note: string;
+        };
+        /**
+         * @example {
+         *       "mapping_mode": "on_first_use",
+         *       "visibility": "own"
+         *     }
+         */
+        MappingRule: {
+            mapping_mode?: components["schemas"]["MappingMode"];
+            match_by?: components["schemas"]["MatchBy"];
+            visibility?: components["schemas"]["Visibility"];
+        };
+        /** @enum {string} */
+        MappingRunKind: "dry_run" | "merge";
+        /**
+         * @description Of a dry run: unchanged, matched, provisioned, conflict, pending, unverified or none. Of a merge: todo,
+         *     moved, kept (it has another owner by now, or is gone), failed or undone.
+         * @enum {string}
+         */
+        MappingOutcome: "unchanged" | "matched" | "provisioned" | "conflict" | "pending" | "unverified" | "none" | "todo" | "moved" | "kept" | "failed" | "undone";
+        /**
+         * @example {
+         *       "id": "mrn_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "job_id": "job_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "kind": "dry_run",
+         *       "state": "done",
+         *       "rule": {
+         *         "mapping_mode": "on_first_use",
+         *         "match_by": "email",
+         *         "visibility": "own"
+         *       },
+         *       "undoing": false,
+         *       "total": 3,
+         *       "done": 3,
+         *       "counts": {
+         *         "unchanged": 1,
+         *         "matched": 2
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:02Z"
+         *     }
+         */
+        MappingRun: {
+            id: string;
+            job_id: string;
+            kind: components["schemas"]["MappingRunKind"];
+            state: components["schemas"]["JobState"];
+            rule?: components["schemas"]["MappingRule"];
+            /** @description Of a merge */
+            mapping_id?: string;
+            from_user?: string;
+            to_user?: string;
+            /** @description The merge is being taken back, or was */
+            undoing: boolean;
+            total: number;
+            done: number;
+            /** @description Items by outcome */
+            counts: {
+                [key: string]: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        MappingRunPage: {
+            items: components["schemas"]["MappingRun"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "mri_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "subject": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "participant_name": "Ada Byron",
+         *       "participant_email": "ada@example.org",
+         *       "outcome": "matched",
+         *       "platform_user_id": "u-4711",
+         *       "detail": "Is this Kaltura user already."
+         *     }
+         */
+        MappingRunItem: {
+            id: string;
+            /** @description The participant or the entry */
+            subject: string;
+            participant_name?: string;
+            participant_email?: string;
+            outcome: components["schemas"]["MappingOutcome"];
+            /** @description That a dry run found */
+            platform_user_id?: string;
+            detail: string;
+        };
+        MappingRunItemPage: {
+            items: components["schemas"]["MappingRunItem"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "kind": "person",
+         *       "id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "name": "Ada Admin",
+         *       "email": "ada@example.org"
+         *     }
+         */
+        AuditActorInfo: {
+            /** @enum {string} */
+            kind: "person" | "client" | "operator" | "system";
+            id?: string;
+            /** @description As of now; absent when the person was erased */
+            name?: string;
+            email?: string;
+        };
+        /**
+         * @example {
+         *       "id": "aud_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "seq": 8471,
+         *       "at": "2026-11-21T10:00:00.123456Z",
+         *       "actor": {
+         *         "kind": "person",
+         *         "id": "par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "name": "Ada Admin",
+         *         "email": "ada@example.org"
+         *       },
+         *       "action": "integration.visibility",
+         *       "text": "changed what people see from own to shared",
+         *       "subject": "int_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "request_id": "req_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "data": {
+         *         "from": "own",
+         *         "to": "shared"
+         *       },
+         *       "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+         *     }
+         */
+        AuditRecord: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Counts the hub's records
+             */
+            seq: number;
+            /** Format: date-time */
+            at: string;
+            actor: components["schemas"]["AuditActorInfo"];
+            /** @description The app through which a person acted */
+            client_id?: string;
+            action: string;
+            /** @description What was done, to be read after the actor's name */
+            text: string;
+            subject: string;
+            request_id?: string;
+            data: {
+                [key: string]: unknown;
+            };
+            hash: string;
+        };
+        AuditPage: {
+            items: components["schemas"]["AuditRecord"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "kind": "changed",
+         *       "seq": 4,
+         *       "id": "aud_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "text": "Record 4 was changed after it was written."
+         *     }
+         */
+        AuditBreak: {
+            /** @enum {string} */
+            kind: "changed" | "replaced" | "missing" | "inserted" | "cut" | "head_changed" | "head_unsealed" | "head_missing" | "checkpoint";
+            /** Format: int64 */
+            seq: number;
+            /** @description Of the record; absent when it is missing */
+            id?: string;
+            text: string;
+        };
+        /**
+         * @example {
+         *       "at": "2026-11-21T10:00:00Z",
+         *       "intact": true,
+         *       "complete": true,
+         *       "records": 8471,
+         *       "checkpoint": "8471:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "trimmed_to": 0,
+         *       "sealed": true
+         *     }
+         */
+        AuditCheck: {
+            /** Format: date-time */
+            at: string;
+            /** @description Nothing was found as far as it was looked at */
+            intact: boolean;
+            /** @description The end was reached */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description Looked at
+             */
+            records: number;
+            /** @description The last record that holds; keep it elsewhere */
+            checkpoint: string;
+            /**
+             * Format: int64
+             * @description Last record that retention deleted; 0 = none
+             */
+            trimmed_to: number;
+            /** @description The end carries the server's seal */
+            sealed: boolean;
+            broken?: components["schemas"]["AuditBreak"];
         };
         MappingPage: {
             items: components["schemas"]["Mapping"][];
@@ -1780,7 +4305,22 @@ export interface components {
             /** @description Served from cache because the platform did not answer */
             stale: boolean;
         };
-        /** @description Address fields are absent when there is no such form */
+        /**
+         * @description Address fields are absent when there is no such form
+         * @example {
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "Beach walk",
+         *       "type": "video",
+         *       "is_360": true,
+         *       "projection": "equirectangular",
+         *       "duration_ms": 8000,
+         *       "dash": "/play/eyJhbGciOi/stream.mpd",
+         *       "hls": "/play/eyJhbGciOi/stream.m3u8",
+         *       "thumbnail": "/thumbs/eyJhbGciOi",
+         *       "captions": [],
+         *       "expires_at": "2026-11-21T12:00:00Z"
+         *     }
+         */
         Playback: {
             id: string;
             name: string;
@@ -1832,24 +4372,88 @@ export interface components {
             /** @description Of a copy; `original` when absent */
             rendition?: string;
         };
+        /**
+         * @example {
+         *       "item": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "source": "kaltura",
+         *         "entry_id": "0_x8f2k1ab",
+         *         "kind": "copy",
+         *         "name": "Beach walk",
+         *         "type": "video",
+         *         "is_360": true,
+         *         "duration_ms": 8000,
+         *         "state": "ready",
+         *         "shared": false,
+         *         "mine": true,
+         *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "job": {
+         *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "kind": "import",
+         *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "state": "running",
+         *         "progress": 0.4,
+         *         "attempt": 1,
+         *         "cancel_requested": false,
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       }
+         *     }
+         */
         Import: {
             item: components["schemas"]["LibraryItem"];
             job?: components["schemas"]["Job"];
         };
+        /**
+         * @example {
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "source": "kaltura",
+         *       "entry_id": "0_x8f2k1ab",
+         *       "kind": "copy",
+         *       "name": "Beach walk",
+         *       "type": "video",
+         *       "is_360": true,
+         *       "duration_ms": 8000,
+         *       "state": "ready",
+         *       "shared": false,
+         *       "mine": true,
+         *       "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         LibraryItem: {
             id: string;
             etag: string;
-            /** @enum {string} */
-            source: "kaltura";
+            /**
+             * @description kaltura: imported; spaces: the spaces platform's own, always a copy
+             * @enum {string}
+             */
+            source: "kaltura" | "spaces";
+            /** @description The spaces platform's id of its own medium, for the client that registered it */
+            external_id?: string;
+            /** @description Empty for the spaces platform's own */
             entry_id: string;
             kind: components["schemas"]["ItemKind"];
             rendition?: string;
             name: string;
             type: components["schemas"]["MediaType"];
             is_360: boolean;
+            /** @description Of the spaces platform's own */
+            tags?: string[];
             /** Format: int64 */
             duration_ms: number;
             state: components["schemas"]["ItemState"];
+            export?: components["schemas"]["ItemExport"];
             /** @description With the whole hub */
             shared: boolean;
             /** @description The caller imported it */
@@ -1864,6 +4468,226 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        /** @description What became of sending the item to Kaltura; absent when nobody asked */
+        ItemExport: {
+            upload_id: string;
+            state: components["schemas"]["UploadState"];
+            entry_id?: string;
+            /** @description The entry was removed in Kaltura since */
+            lost?: boolean;
+            error?: components["schemas"]["ItemError"];
+        };
+        /**
+         * @example {
+         *       "item": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "source": "kaltura",
+         *         "entry_id": "0_x8f2k1ab",
+         *         "kind": "copy",
+         *         "name": "Beach walk",
+         *         "type": "video",
+         *         "is_360": true,
+         *         "duration_ms": 8000,
+         *         "state": "ready",
+         *         "shared": false,
+         *         "mine": true,
+         *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "thumbnail_url": "/thumbs/eyJhbGciOi",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "upload": {
+         *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "name": "beach walk 360.mp4",
+         *         "title": "beach walk 360",
+         *         "tags": [
+         *           "beach"
+         *         ],
+         *         "content_type": "video/mp4",
+         *         "size": 7340032,
+         *         "offset": 0,
+         *         "state": "receiving",
+         *         "progress": 0,
+         *         "tus_url": "https://isthmus.example.org/files/upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "mine": true,
+         *         "is_360": false,
+         *         "suggest_360": false,
+         *         "target": "kaltura",
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z",
+         *         "expires_at": "2026-12-21T10:00:00Z"
+         *       }
+         *     }
+         */
+        LibraryExportResult: {
+            item: components["schemas"]["LibraryItem"];
+            upload: components["schemas"]["Upload"];
+        };
+        /**
+         * @example {
+         *       "name": "Harbour at dawn",
+         *       "tags": [
+         *         "harbour",
+         *         "morning"
+         *       ]
+         *     }
+         */
+        LibraryItemPatch: {
+            shared?: boolean;
+            name?: string;
+            tags?: string[];
+            is_360?: boolean;
+        };
+        /** @description Whose it is, as the identity provider names them; absent: the hub's */
+        OwnerName: {
+            issuer: string;
+            subject: string;
+        };
+        /**
+         * @example {
+         *       "external_id": "scene-4711",
+         *       "name": "Harbour at dawn",
+         *       "url": "https://media.example.org/harbour.mp4",
+         *       "tags": [
+         *         "harbour"
+         *       ],
+         *       "is_360": true
+         *     }
+         */
+        RegisterInput: {
+            /** @description Your own id, unique per hub and client */
+            external_id: string;
+            name: string;
+            /** @description Public https address of the file; fetched once and then forgotten, so that a signed one is fine */
+            url?: string;
+            /** @description A finished upload with the target `library` */
+            upload_id?: string;
+            /** @description Checked when it is given; tells then, too, whether two registrations mean the same content */
+            sha256?: string;
+            tags?: string[];
+            /** @description Besides what the file says of itself */
+            is_360?: boolean;
+            owner?: components["schemas"]["OwnerName"];
+            /** @description With the whole hub; default: when it has no owner */
+            shared?: boolean;
+        };
+        /**
+         * @example {
+         *       "changes": [
+         *         {
+         *           "external_id": "scene-4711",
+         *           "etag": "\"v4\"",
+         *           "media": {
+         *             "name": "Harbour at dawn",
+         *             "tags": [
+         *               "harbour"
+         *             ]
+         *           }
+         *         },
+         *         {
+         *           "external_id": "scene-4712",
+         *           "remove": true
+         *         }
+         *       ]
+         *     }
+         */
+        LibraryPush: {
+            changes: components["schemas"]["LibraryPushChange"][];
+        };
+        LibraryPushChange: {
+            external_id: string;
+            remove?: boolean;
+            /** @description The version that you last saw */
+            etag?: string;
+            media?: components["schemas"]["PushedMedia"];
+        };
+        /** @description As in RegisterInput; the content may be left out of what is registered already */
+        PushedMedia: {
+            name: string;
+            url?: string;
+            upload_id?: string;
+            sha256?: string;
+            tags?: string[];
+            is_360?: boolean;
+            owner?: components["schemas"]["OwnerName"];
+            shared?: boolean;
+        };
+        /**
+         * @example {
+         *       "results": [
+         *         {
+         *           "external_id": "scene-4711",
+         *           "result": "unchanged"
+         *         }
+         *       ]
+         *     }
+         */
+        LibraryPushResult: {
+            results: components["schemas"]["LibraryPushed"][];
+        };
+        /**
+         * @example {
+         *       "external_id": "scene-4711",
+         *       "result": "unchanged"
+         *     }
+         */
+        LibraryPushed: {
+            external_id: string;
+            /** @enum {string} */
+            result: "created" | "updated" | "unchanged" | "removed" | "failed";
+            item?: components["schemas"]["LibraryItem"];
+            error?: components["schemas"]["ItemError"];
+        };
+        /**
+         * @example {
+         *       "changes": [
+         *         {
+         *           "op": "remove",
+         *           "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *         }
+         *       ],
+         *       "cursor": "eyJuIjo0MX0",
+         *       "more": false
+         *     }
+         */
+        LibraryChangePage: {
+            changes: components["schemas"]["LibraryChange"][];
+            /** @description Where to go on */
+            cursor: string;
+            /** @description Ask again at once */
+            more: boolean;
+        };
+        /**
+         * @example {
+         *       "op": "remove",
+         *       "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+         *     }
+         */
+        LibraryChange: {
+            /** @enum {string} */
+            op: "upsert" | "remove";
+            id: string;
+            external_id?: string;
+            item?: components["schemas"]["LibraryItem"];
+            /**
+             * Format: date-time
+             * @description When the calling client acknowledged it
+             */
+            acknowledged_at?: string;
+        };
+        /**
+         * @example {
+         *       "url": "https://isthmus.example.org/download/eyJhbGciOi",
+         *       "expires_at": "2026-11-21T11:00:00Z"
+         *     }
+         */
+        LibraryAddress: {
+            url: string;
+            /** Format: date-time */
+            expires_at: string;
         };
         LibraryPage: {
             items: components["schemas"]["LibraryItem"][];
@@ -1888,13 +4712,47 @@ export interface components {
             size: number;
             /** @description The client's own mark of the file, to find it again on another device */
             fingerprint?: string;
+            /**
+             * @description kaltura when it is left out; library: for a client with library:write; the file waits to be registered and makes no entry
+             * @enum {string}
+             */
+            target?: "kaltura" | "library";
         };
+        /**
+         * @example {
+         *       "size": 7340032,
+         *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+         *     }
+         */
         FinishInput: {
             /** Format: int64 */
             size: number;
             /** @description Lower-case hex; leave out when it could not be computed */
             sha256?: string;
         };
+        /**
+         * @example {
+         *       "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "name": "beach walk 360.mp4",
+         *       "title": "beach walk 360",
+         *       "tags": [
+         *         "beach"
+         *       ],
+         *       "content_type": "video/mp4",
+         *       "size": 7340032,
+         *       "offset": 0,
+         *       "state": "receiving",
+         *       "progress": 0,
+         *       "tus_url": "https://isthmus.example.org/files/upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "mine": true,
+         *       "is_360": false,
+         *       "suggest_360": false,
+         *       "target": "kaltura",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z",
+         *       "expires_at": "2026-12-21T10:00:00Z"
+         *     }
+         */
         Upload: {
             id: string;
             name: string;
@@ -1910,6 +4768,10 @@ export interface components {
              */
             offset: number;
             fingerprint?: string;
+            /** @enum {string} */
+            target?: "kaltura" | "library";
+            /** @description Library item that it became or carries to Kaltura */
+            item_id?: string;
             state: components["schemas"]["UploadState"];
             /**
              * Format: double
@@ -1943,6 +4805,19 @@ export interface components {
             items: components["schemas"]["Upload"][];
             next?: string;
         };
+        /**
+         * @example {
+         *       "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "kind": "import",
+         *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "state": "running",
+         *       "progress": 0.4,
+         *       "attempt": 1,
+         *       "cancel_requested": false,
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
         Job: {
             id: string;
             /** @description import or upload */
@@ -1967,21 +4842,153 @@ export interface components {
             items: components["schemas"]["Job"][];
             next?: string;
         };
+        /**
+         * @example {
+         *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "seq": 4711,
+         *       "type": "library.item_shared",
+         *       "timestamp": "2026-11-21T10:00:00Z",
+         *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "data": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "shared": true
+         *       }
+         *     }
+         */
         EventMessage: {
+            /** @description Of the event, the same in webhooks; absent on progress */
+            id?: string;
             /**
              * Format: int64
              * @description Absent on progress
              */
             seq?: number;
             type: string;
+            /** Format: date-time */
+            timestamp?: string;
+            hub_id?: string;
             /** @description Id of the noun */
             subject: string;
+            /** @description By type; see /v1/event-types */
             data?: {
+                [key: string]: unknown;
+            };
+        };
+        EventPage: {
+            items: components["schemas"]["EventMessage"][];
+            /** @description Cursor for the next time, also when there is nothing more now */
+            next: string;
+            /** @description There is more now */
+            more: boolean;
+        };
+        EventTypeList: {
+            items: components["schemas"]["EventType"][];
+        };
+        /**
+         * @example {
+         *       "type": "library.item_shared",
+         *       "title": "Item shared",
+         *       "description": "An item was shared with the whole hub.",
+         *       "example": {
+         *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *         "shared": true
+         *       }
+         *     }
+         */
+        EventType: {
+            type: string;
+            title: string;
+            description: string;
+            /** @description Of the data */
+            example: {
                 [key: string]: unknown;
             };
         };
     };
     responses: {
+        /** @description The question */
+        ConsentAsk: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "client": {
+                 *         "id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0b",
+                 *         "name": "Course rooms",
+                 *         "type": "web"
+                 *       },
+                 *       "returns_to": "rooms.example.org",
+                 *       "scopes": [
+                 *         {
+                 *           "name": "library:read",
+                 *           "title": "See and play the media library"
+                 *         }
+                 *       ],
+                 *       "hubs": [
+                 *         {
+                 *           "id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c",
+                 *           "name": "Biology",
+                 *           "allowed": false
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConsentAsk"];
+            };
+        };
+        /** @description The identity provider */
+        IdentityProvider: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["IdentityProvider"];
+            };
+        };
+        /** @description A JSON file; `format` names its version */
+        PersonExport: {
+            headers: {
+                "Content-Disposition"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["PersonExport"];
+            };
+        };
+        /** @description The app */
+        OAuthClient: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuthClient"];
+            };
+        };
+        /** @description The app with its new secret, if it has one */
+        OAuthClientSecret: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuthClientSecret"];
+            };
+        };
+        /** @description The hub */
+        OperatorHub: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OperatorHub"];
+            };
+        };
         /** @description What went wrong and what to do about it */
         Problem: {
             headers: {
@@ -2027,6 +5034,16 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Untagged360Run"];
+            };
+        };
+        /** @description The run */
+        MappingRun: {
+            headers: {
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["MappingRun"];
             };
         };
         /** @description The mapping */
@@ -2090,6 +5107,8 @@ export interface components {
     parameters: {
         /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
         HubPath: string;
+        /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+        GrantPath: string;
         IdPath: string;
         /** @description `next` of the page before, with the same other parameters */
         PageCursor: string;
@@ -2097,10 +5116,43 @@ export interface components {
         MediaLimit: number;
         /** @description The strong ETag that the change was made from */
         IfMatch: string;
+        /**
+         * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+         * @example wait=20
+         */
+        Prefer: string;
+        /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+        MappingText: string;
+        MappingStateQuery: components["schemas"]["MappingState"];
+        MappingHowQuery: components["schemas"]["MappingHow"];
+        /** @description Id of a participant or client; `system` for the server itself */
+        AuditActor: string;
+        /** @description One action, or an area with its dot, such as `library.` */
+        AuditAction: string;
+        /** @description Id of what it was done to */
+        AuditSubject: string;
+        AuditFrom: string;
+        /** @description Before this time */
+        AuditTo: string;
+        /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
         IdempotencyKey: string;
     };
-    requestBodies: never;
+    requestBodies: {
+        ConsentDecision: {
+            content: {
+                /**
+                 * @example {
+                 *       "decision": "allow",
+                 *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConsentDecision"];
+            };
+        };
+    };
     headers: {
+        /** @description The name of the file */
+        ContentDisposition: string;
         /** @description Strong version of the resource */
         ETag: string;
         /** @description rel="next" unless this is the last page */
@@ -2149,6 +5201,204 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MyIntegrations"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMyGrants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What I allow, newest first in each hub; also what I took back from an app that cannot ask me itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "gnt_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *           "client": {
+                     *             "id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0b",
+                     *             "name": "Course rooms",
+                     *             "type": "web"
+                     *           },
+                     *           "hub": {
+                     *             "id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0c",
+                     *             "name": "Biology"
+                     *           },
+                     *           "scopes": [
+                     *             {
+                     *               "name": "library:read",
+                     *               "title": "See and play the media library"
+                     *             }
+                     *           ],
+                     *           "via": "consent",
+                     *           "created_at": "2026-11-22T10:00:00Z",
+                     *           "last_used_at": "2026-11-22T10:20:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppGrants"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    revokeMyGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    allowMyGrant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example gnt_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                grant: components["parameters"]["GrantPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Allowed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ConsentAsk"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    decideConsent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description Id of an authorization request, from the address of the consent page
+                 * @example arq_01jd3v0k8x4q7m2w9r5t6y8z0a
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConsentDecision"];
+        responses: {
+            /** @description Where the browser goes on, back at the app */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "redirect_to": "https://rooms.example.org/callback?code=…&iss=https%3A%2F%2Fisthmus.example.org&state=af0ifjsldkj"
+                     *     }
+                     */
+                    "application/json": {
+                        redirect_to: string;
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ConsentAsk"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    decideDevice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description As the device shows it; case and dashes do not matter
+                 * @example BCDF-GHJK
+                 */
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConsentDecision"];
+        responses: {
+            /** @description The device goes on by itself */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
@@ -2296,7 +5546,10 @@ export interface operations {
     verifyKaltura: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2403,7 +5656,10 @@ export interface operations {
     probeKaltura: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2435,7 +5691,10 @@ export interface operations {
     startReconciliation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2487,7 +5746,10 @@ export interface operations {
     searchUntagged360: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2537,6 +5799,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -2559,6 +5822,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -2580,7 +5844,10 @@ export interface operations {
     dismissUntagged360: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2632,7 +5899,10 @@ export interface operations {
     makeKalturaNotificationSecret: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2707,6 +5977,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -2717,6 +5988,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "visibility": "shared"
+                 *     }
+                 */
                 "application/json": {
                     visibility: components["schemas"]["Visibility"];
                 };
@@ -2841,7 +6117,10 @@ export interface operations {
     createWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2886,7 +6165,10 @@ export interface operations {
     deleteWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2933,7 +6215,10 @@ export interface operations {
     testWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -2950,6 +6235,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookRotation"];
+            };
+        };
+        responses: {
+            /** @description The endpoint with its new secret */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCreated"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    replayWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookReplay"];
+            };
+        };
+        responses: {
+            /** @description How many are on their way now */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookReplayed"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2988,7 +6339,10 @@ export interface operations {
     redeliverWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3011,10 +6365,153 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listOAuthClients: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthClientPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createOAuthClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OAuthClientInput"];
+            };
+        };
+        responses: {
+            201: components["responses"]["OAuthClientSecret"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getOAuthClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OAuthClient"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteOAuthClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateOAuthClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["OAuthClientPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OAuthClient"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateOAuthClientSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OAuthClientSecret"];
+            default: components["responses"]["Problem"];
+        };
+    };
     listMappings: {
         parameters: {
             query?: {
-                state?: components["schemas"]["MappingState"];
+                /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+                q?: components["parameters"]["MappingText"];
+                state?: components["parameters"]["MappingStateQuery"];
+                how?: components["parameters"]["MappingHowQuery"];
                 /** @description `next` of the page before, with the same other parameters */
                 cursor?: components["parameters"]["PageCursor"];
                 limit?: components["parameters"]["PageLimit"];
@@ -3036,6 +6533,85 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MappingPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportMappings: {
+        parameters: {
+            query?: {
+                /** @description Searched in the person's name and e-mail and in the Kaltura user's id */
+                q?: components["parameters"]["MappingText"];
+                state?: components["parameters"]["MappingStateQuery"];
+                how?: components["parameters"]["MappingHowQuery"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description UTF-8, one line of headings, then one line per person */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    dryRunMappings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MappingRule"];
+            };
+        };
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mapping */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingDetail"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3077,6 +6653,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "platform_user_id": "pat@example.org"
+                 *     }
+                 */
                 "application/merge-patch+json": {
                     platform_user_id: string;
                 };
@@ -3084,6 +6665,286 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["Mapping"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewMappingMerge: {
+        parameters: {
+            query: {
+                /** @description The person's real Kaltura user */
+                platform_user_id: string;
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many entries would get another owner */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MergePreview"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    mergeMapping: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeInput"];
+            };
+        };
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMappingRuns: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["MappingRunKind"];
+                /** @description Those of one mapping */
+                mapping?: string;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingRunPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMappingRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMappingRunItems: {
+        parameters: {
+            query?: {
+                outcome?: components["schemas"]["MappingOutcome"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingRunItemPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoMappingMerge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    resumeMappingMerge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["MappingRun"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Id of a participant or client; `system` for the server itself */
+                actor?: components["parameters"]["AuditActor"];
+                /** @description One action, or an area with its dot, such as `library.` */
+                action?: components["parameters"]["AuditAction"];
+                /** @description Id of what it was done to */
+                subject?: components["parameters"]["AuditSubject"];
+                from?: components["parameters"]["AuditFrom"];
+                /** @description Before this time */
+                to?: components["parameters"]["AuditTo"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Begin at this record, which must still be there
+                 * @example 8471:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+                 */
+                checkpoint?: string;
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The outcome; a broken log is one, too */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditCheck"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportAudit: {
+        parameters: {
+            query?: {
+                format?: "csv" | "jsonl";
+                /** @description Id of a participant or client; `system` for the server itself */
+                actor?: components["parameters"]["AuditActor"];
+                /** @description One action, or an area with its dot, such as `library.` */
+                action?: components["parameters"]["AuditAction"];
+                /** @description Id of what it was done to */
+                subject?: components["parameters"]["AuditSubject"];
+                from?: components["parameters"]["AuditFrom"];
+                /** @description Before this time */
+                to?: components["parameters"]["AuditTo"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The records */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    /** @example {"checkpoint":"0:"} */
+                    "application/jsonl": string;
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };
@@ -3175,7 +7036,10 @@ export interface operations {
     markMedia360: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3202,6 +7066,8 @@ export interface operations {
             query?: {
                 q?: string;
                 type?: components["schemas"]["MediaType"][];
+                /** @description The one item that the asking client registered under its own id */
+                external_id?: string;
                 /** @description `next` of the page before, with the same other parameters */
                 cursor?: components["parameters"]["PageCursor"];
                 limit?: components["parameters"]["PageLimit"];
@@ -3232,6 +7098,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -3268,10 +7140,208 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    getLibraryItem: {
+    registerMedia: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterInput"];
+            };
+        };
+        responses: {
+            /** @description It was registered before and is now as said */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Its content is on its way; watch the job */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLibraryChanges: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+                /** @description Seconds to wait for a change when there is none */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryChangePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    pushLibraryChanges: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LibraryPush"];
+            };
+        };
+        responses: {
+            /** @description What became of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryPushResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportLibraryItem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was sent before, or is on its way */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryExportResult"];
+                };
+            };
+            /** @description On its way; watch the upload */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryExportResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    acknowledgeLibraryItem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLibraryAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryAddress"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLibraryItem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3287,7 +7357,10 @@ export interface operations {
     };
     removeLibraryItem: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description "delete" also deletes the entry in Kaltura that the spaces platform's own medium was sent to, if the caller sent it or is an admin. What an item was imported from is never deleted. */
+                entry?: "keep" | "delete";
+            };
             header?: never;
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
@@ -3324,9 +7397,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/merge-patch+json": {
-                    shared: boolean;
-                };
+                "application/merge-patch+json": components["schemas"]["LibraryItemPatch"];
             };
         };
         responses: {
@@ -3385,6 +7456,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -3415,7 +7487,13 @@ export interface operations {
     getUpload: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3450,6 +7528,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -3472,7 +7556,10 @@ export interface operations {
     extendUpload: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3489,7 +7576,15 @@ export interface operations {
     retryUpload: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3535,7 +7630,13 @@ export interface operations {
     getJob: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -3566,6 +7667,58 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listEvents: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: number;
+                /** @description `now` to begin with what happens from now on */
+                from?: "now";
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listEventTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them, by type */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventTypeList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     streamEvents: {
         parameters: {
             query: {
@@ -3588,6 +7741,884 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    beginSetup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Case, dashes and spaces do not matter */
+                    code: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The caller, an operator now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listOperators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addOperator: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorInput"];
+            };
+        };
+        responses: {
+            /** @description The operator */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeOperator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listOperatorHubs: {
+        parameters: {
+            query?: {
+                /** @description Part of the name or of the external id */
+                q?: string;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorHubPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createHub: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorHubInput"];
+            };
+        };
+        responses: {
+            /** @description The hub */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorHub"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getOperatorHub: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OperatorHub"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateOperatorHub: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["OperatorHubPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OperatorHub"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listOperatorClients: {
+        parameters: {
+            query?: {
+                /** @description Those of this hub only */
+                hub?: string;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthClientPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createOperatorClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Course catalogue",
+                 *       "type": "machine",
+                 *       "scopes": [
+                 *         "media:read"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthClientInput"] & {
+                    /** @description The hub's id; absent: all hubs, the person chooses one when they allow the app */
+                    hub?: string;
+                };
+            };
+        };
+        responses: {
+            201: components["responses"]["OAuthClientSecret"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getOperatorClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["OAuthClient"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteOperatorClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateOperatorClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["OAuthClientPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OAuthClient"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    rotateOperatorClientSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OAuthClientSecret"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSignIns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The identity providers by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignIns"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["PersonExport"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewMyErasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasurePreview"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    eraseMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureInput"];
+            };
+        };
+        responses: {
+            /** @description The person is signed out and unknown from now on; the rest is work in the background */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasures"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    suspendMember: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberSuspension"];
+            };
+        };
+        responses: {
+            /** @description The member */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    reinstateMember: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberName"];
+            };
+        };
+        responses: {
+            /** @description The member */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The member */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are out */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["MemberPatch"];
+            };
+        };
+        responses: {
+            /** @description The member */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["PersonExport"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewErasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasurePreview"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    eraseMember: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureInput"];
+            };
+        };
+        responses: {
+            /** @description The member is unknown from now on; the rest is work in the background */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getErasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The erasure */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    receiveIdentityWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                "webhook-id"?: string;
+                "webhook-timestamp"?: string;
+                "webhook-signature"?: string;
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {"type": "member.left", "timestamp": "2026-11-22T10:00:00Z", "data": {"subject": "248289761001", "hub": "lakeside"}} */
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description Taken, or taken before */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listIdentityProviders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them, those named at the start of the server first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProviders"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createIdentityProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdentityProviderInput"];
+            };
+        };
+        responses: {
+            /** @description The identity provider */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProvider"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getIdentityProvider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["IdentityProvider"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteIdentityProvider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateIdentityProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["IdentityProviderPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["IdentityProvider"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyIdentityProvider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found; nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProviderDiagnosis"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    tryClaims: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimsTrial"];
+            };
+        };
+        responses: {
+            /** @description What a sign-in with these claims would give; nothing is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClaimsResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    makeIdentityWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret is shown only now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityWebhookSecret"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,4 +1,5 @@
 import createClient from "openapi-fetch";
+import { ask } from "./access";
 import type { components, paths } from "./api.gen";
 
 type Schemas = components["schemas"];
@@ -12,12 +13,20 @@ export type Integration = Schemas["Integration"];
 export type Diagnosis = Schemas["Diagnosis"];
 export type TokenRequest = Schemas["TokenRequest"];
 export type Mapping = Schemas["Mapping"];
+export type MappingRun = Schemas["MappingRun"];
+export type MappingRunItem = Schemas["MappingRunItem"];
+export type MappingRule = Schemas["MappingRule"];
+export type MergePreview = Schemas["MergePreview"];
+export type PlatformUser = Schemas["PlatformUser"];
+export type AuditRecord = Schemas["AuditRecord"];
+export type AuditCheck = Schemas["AuditCheck"];
 export type Member = Schemas["Member"];
 export type Playback = Schemas["Playback"];
 export type MyIntegration = Schemas["MyIntegration"];
 export type ConnectionState = Schemas["ConnectionState"];
 export type HealthReport = Schemas["HealthReport"];
 export type Webhook = Schemas["Webhook"];
+export type WebhookDelivery = Schemas["WebhookDelivery"];
 export type Job = Schemas["Job"];
 export type Visibility = Schemas["Visibility"];
 export type HashType = Schemas["HashType"];
@@ -33,6 +42,7 @@ export type FieldError = Schemas["FieldError"];
 export const api = createClient<paths>({
   baseUrl: location.origin,
   credentials: "same-origin",
+  fetch: ask,
   querySerializer: { array: { style: "form", explode: false } },
 });
 

@@ -16,6 +16,7 @@ interface Route {
   pattern: string;
   load: Loader;
   open?: boolean; // needs no sign-in
+  hubless?: boolean; // for people who may be in no hub
 }
 
 const notFound: Loader = () => import("./pages/not-found");
@@ -23,7 +24,17 @@ const routes: Route[] = [
   { pattern: "/sign-in", load: () => import("./pages/sign-in"), open: true },
   { pattern: "/hubs/:hub/library", load: () => import("./pages/library") },
   { pattern: "/hubs/:hub/settings/integrations/kaltura", load: () => import("./pages/kaltura") },
+  { pattern: "/hubs/:hub/settings/apps", load: () => import("./pages/apps") },
+  { pattern: "/hubs/:hub/settings/audit", load: () => import("./pages/audit") },
+  { pattern: "/setup", load: () => import("./pages/setup"), hubless: true },
+  { pattern: "/operator", load: () => import("./pages/operator"), hubless: true },
+  { pattern: "/operator/apps", load: () => import("./pages/operator-apps"), hubless: true },
+  { pattern: "/operator/operators", load: () => import("./pages/operator-operators"), hubless: true },
+  { pattern: "/hubs/:hub/settings/people", load: () => import("./pages/people") },
+  { pattern: "/account/data", load: () => import("./pages/my-data"), hubless: true },
   { pattern: "/account/integrations", load: () => import("./pages/account") },
+  { pattern: "/consent/:request", load: () => import("./pages/consent"), hubless: true },
+  { pattern: "/device", load: () => import("./pages/device"), hubless: true },
   { pattern: "/connect/:secret", load: () => import("./pages/connect"), open: true },
 ];
 
@@ -32,7 +43,7 @@ const signIn = routes[0]!;
 /** Addresses that stand for another one. */
 function redirect(path: string): string | null {
   const id = hub.value?.id;
-  if (path === "/") return id ? `/hubs/${id}/library` : null;
+  if (path === "/") return id ? `/hubs/${id}/library` : me.value?.operator ? "/operator" : null;
   if (path === "/account") return "/account/integrations";
   const m = match("/hubs/:hub", path);
   if (m) return `/hubs/${m.hub}/library`;
@@ -79,7 +90,7 @@ function Content({ route, params }: { route?: Route; params: Params }) {
   if (meProblem.value) return <ProblemBanner problem={meProblem.value} retry={loadMe} />;
   if (me.value === undefined) return <Loading />;
   if (me.value === null) return <Page load={signIn.load} params={{}} />;
-  if (hubs.value.length === 0) return <NoHub />;
+  if (hubs.value.length === 0 && !route?.hubless) return <NoHub />;
   if (here.value.pathname === "/") return <Loading />;
   // A hub we are not in looks like one that does not exist.
   if (params.hub && !hubs.value.some((h) => h.id === params.hub)) return <Page load={notFound} params={{}} />;
@@ -137,20 +148,29 @@ function Top() {
         </a>
         {me.value && (
           <>
-            {h && (
+            {(h || me.value.operator) && (
               <nav class="nav" aria-label="Main">
-                <a href={`/hubs/${h.id}/library`} aria-current={current(`/hubs/${h.id}/library`)}>
-                  Media library
-                </a>
-                <a
-                  href={`/hubs/${h.id}/settings/integrations/kaltura`}
-                  aria-current={current(`/hubs/${h.id}/settings`)}
-                >
-                  Hub settings
-                </a>
-                <a href="/account/integrations" aria-current={current("/account")}>
-                  Account
-                </a>
+                {h && (
+                  <>
+                    <a href={`/hubs/${h.id}/library`} aria-current={current(`/hubs/${h.id}/library`)}>
+                      Media library
+                    </a>
+                    <a
+                      href={`/hubs/${h.id}/settings/integrations/kaltura`}
+                      aria-current={current(`/hubs/${h.id}/settings`)}
+                    >
+                      Hub settings
+                    </a>
+                    <a href="/account/integrations" aria-current={current("/account")}>
+                      Account
+                    </a>
+                  </>
+                )}
+                {me.value.operator && (
+                  <a href="/operator" aria-current={current("/operator")}>
+                    Operator
+                  </a>
+                )}
               </nav>
             )}
             <div class="who">

@@ -2,6 +2,7 @@
 // it was told beforehand, and hides why a connection was refused.
 import { signal } from "@preact/signals";
 import { EventSourceParserStream } from "eventsource-parser/stream";
+import { ask } from "./access";
 
 export interface LiveEvent {
   type: string;
@@ -29,11 +30,11 @@ export function follow(hubId: string, heard: (e: LiveEvent) => void, reconnected
   const read = async () => {
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (last) headers["Last-Event-ID"] = last;
-    const r = await fetch(`/v1/events?hub=${encodeURIComponent(hubId)}`, {
-      headers,
-      signal: stop.signal,
-      cache: "no-store",
-    });
+    const r = await ask(
+      new Request(`/v1/events?hub=${encodeURIComponent(hubId)}`, { headers, signal: stop.signal, cache: "no-store" }),
+    );
+    // A token that may not hear events will not become one that may.
+    if (r.status === 403) stop.abort();
     if (!r.ok || !r.body) throw new Error(`events: ${r.status}`);
     connected.value = true;
     if (seen) reconnected();

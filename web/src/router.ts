@@ -29,8 +29,19 @@ export function match(pattern: string, path: string): Params | null {
   return params;
 }
 
+let inMemory = false;
+/** Begins at an address that the browser is not told of: in a frame, the history is the page's around it. */
+export function keepInMemory(start: string): void {
+  inMemory = true;
+  here.value = new URL(start, location.origin);
+}
+
 /** Goes to an address of ours. `replace` keeps it out of the history, for filters and redirects. */
 export function navigate(to: string, replace = false): void {
+  if (inMemory) {
+    here.value = new URL(to, here.peek());
+    return;
+  }
   const url = new URL(to, location.href);
   if (url.href === location.href) return;
   history[replace ? "replaceState" : "pushState"](null, "", url);

@@ -9,6 +9,9 @@ export const meProblem = signal<Problem | null>(null);
 
 export const hubs = computed<Hub[]>(() => me.value?.hubs ?? []);
 
+/** Whether our token allows it; without a token, by a session, the role alone decides, and the server. */
+export const may = (scope: string): boolean => me.value?.scopes?.includes(scope) ?? true;
+
 const chosen = signal<string>(read());
 function read(): string {
   try {

@@ -44,6 +44,7 @@ type Config struct {
 	ClientID     string
 	ClientSecret gateway.Secret
 	RedirectURI  string
+	AppID        string // of a second client without a secret: the spaces platform's own app on a developer's machine; "" for none
 	Hubs         []Hub
 	People       []Person
 	Log          *slog.Logger
@@ -143,17 +144,26 @@ func (p *Provider) Keys(context.Context, *op.Request[struct{}]) (*op.Response, e
 	return op.NewResponse(p.public), nil
 }
 
-// VerifyAuthRequest knows one client and wants PKCE with S256.
+// known gives a client by its id.
+func (p *Provider) known(id string) (client, bool) {
+	if id != "" && id == p.cfg.AppID {
+		return client{p, true}, true
+	}
+	return client{p, false}, id == p.cfg.ClientID
+}
+
+// VerifyAuthRequest knows its clients and wants PKCE with S256.
 func (p *Provider) VerifyAuthRequest(_ context.Context, r *op.Request[oidc.AuthRequest]) (*op.ClientRequest[oidc.AuthRequest], error) {
+	c, known := p.known(r.Data.ClientID)
 	switch {
 	case r.Data.RequestParam != "":
 		return nil, oidc.ErrRequestNotSupported()
-	case r.Data.ClientID != p.cfg.ClientID:
+	case !known:
 		return nil, oidc.ErrInvalidRequest().WithDescription("unknown client")
 	case r.Data.CodeChallenge == "" || r.Data.CodeChallengeMethod != oidc.CodeChallengeMethodS256:
 		return nil, oidc.ErrInvalidRequest().WithDescription("PKCE with S256 is needed")
 	}
-	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: client{p}}, nil
+	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: c}, nil
 }
 
 // Authorize sends the browser to the login page.
@@ -197,13 +207,17 @@ func (p *Provider) person(email, password string) *Person {
 	return found
 }
 
-// VerifyClient checks the one client's secret.
+// VerifyClient checks Isthmus' secret; the app has none and proves itself by PKCE.
 func (p *Provider) VerifyClient(_ context.Context, r *op.Request[op.ClientCredentials]) (op.Client, error) {
+	c, known := p.known(r.Data.ClientID)
+	if known && c.app && r.Data.ClientSecret == "" {
+		return c, nil
+	}
 	given, want := sha256.Sum256([]byte(r.Data.ClientSecret)), sha256.Sum256([]byte(p.cfg.ClientSecret.Reveal()))
-	if r.Data.ClientID != p.cfg.ClientID || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+	if !known || c.app || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
 		return nil, op.NewStatusError(oidc.ErrInvalidClient(), http.StatusUnauthorized)
 	}
-	return client{p}, nil
+	return c, nil
 }
 
 // CodeExchange gives the tokens for a code, once.
@@ -212,7 +226,7 @@ func (p *Provider) CodeExchange(_ context.Context, r *op.ClientRequest[oidc.Acce
 	l, ok := p.codes[r.Data.Code]
 	delete(p.codes, r.Data.Code)
 	p.mu.Unlock()
-	if !ok || time.Now().After(l.until) || l.request.RedirectURI != r.Data.RedirectURI {
+	if !ok || time.Now().After(l.until) || l.request.RedirectURI != r.Data.RedirectURI || l.request.ClientID != r.Client.GetID() {
 		return nil, oidc.ErrInvalidGrant()
 	}
 	challenge := &oidc.CodeChallenge{Challenge: l.request.CodeChallenge, Method: l.request.CodeChallengeMethod}
@@ -220,8 +234,8 @@ func (p *Provider) CodeExchange(_ context.Context, r *op.ClientRequest[oidc.Acce
 		return nil, err
 	}
 	access := gateway.NewToken()
-	claims := oidc.NewIDTokenClaims(p.cfg.Issuer, subject(l.person), []string{p.cfg.ClientID}, time.Now().Add(tokenLife), l.at,
-		l.request.Nonce, "", []string{"pwd"}, p.cfg.ClientID, 0)
+	claims := oidc.NewIDTokenClaims(p.cfg.Issuer, Subject(l.person.Email), []string{l.request.ClientID}, time.Now().Add(tokenLife), l.at,
+		l.request.Nonce, "", []string{"pwd"}, l.request.ClientID, 0)
 	claims.SetUserInfo(p.about(l.person))
 	var err error
 	if claims.AccessTokenHash, err = oidc.ClaimHash(access, jose.ES256); err != nil {
@@ -252,8 +266,9 @@ func (p *Provider) UserInfo(_ context.Context, r *op.Request[oidc.UserInfoReques
 
 const hubsClaim = "isthmus_hubs"
 
-func subject(person *Person) string {
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.ToLower(person.Email))))[:24]
+// Subject is the person's id in the tokens of this provider.
+func Subject(email string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.ToLower(email))))[:24]
 }
 
 func (p *Provider) about(person *Person) *oidc.UserInfo {
@@ -264,21 +279,47 @@ func (p *Provider) about(person *Person) *oidc.UserInfo {
 		}
 	}
 	return &oidc.UserInfo{
-		Subject:         subject(person),
+		Subject:         Subject(person.Email),
 		UserInfoProfile: oidc.UserInfoProfile{Name: person.Name},
 		UserInfoEmail:   oidc.UserInfoEmail{Email: person.Email, EmailVerified: oidc.Bool(!person.Unverified)},
 		Claims:          map[string]any{hubsClaim: hubs},
 	}
 }
 
-// client is Isthmus as the provider's one client.
-type client struct{ p *Provider }
+// client is Isthmus as the provider's client, or the app.
+type client struct {
+	p   *Provider
+	app bool
+}
 
-func (c client) GetID() string                       { return c.p.cfg.ClientID }
-func (c client) RedirectURIs() []string              { return []string{c.p.cfg.RedirectURI} }
-func (c client) PostLogoutRedirectURIs() []string    { return nil }
-func (c client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (c client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
+func (c client) GetID() string {
+	if c.app {
+		return c.p.cfg.AppID
+	}
+	return c.p.cfg.ClientID
+}
+
+func (c client) RedirectURIs() []string {
+	if c.app {
+		return []string{"http://127.0.0.1/callback"} // at any port
+	}
+	return []string{c.p.cfg.RedirectURI}
+}
+func (c client) PostLogoutRedirectURIs() []string { return nil }
+func (c client) ApplicationType() op.ApplicationType {
+	if c.app {
+		return op.ApplicationTypeNative
+	}
+	return op.ApplicationTypeWeb
+}
+
+func (c client) AuthMethod() oidc.AuthMethod {
+	if c.app {
+		return oidc.AuthMethodNone
+	}
+	return oidc.AuthMethodBasic
+}
+
 func (c client) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }

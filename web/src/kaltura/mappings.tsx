@@ -1,30 +1,123 @@
-import { useState } from "preact/hooks";
-import { say } from "../announce";
-import { api, call, type Mapping, type Problem } from "../api";
-import { ago } from "../format";
+import { useEffect, useId, useState } from "preact/hooks";
+import { announce } from "../announce";
+import { api, call, type Mapping } from "../api";
+import { ago, count, when } from "../format";
 import { usePages } from "../library/pages";
-import { Act, Dialog, Field, Loading, ProblemBanner } from "../ui/parts";
+import { Act, Loading, ProblemBanner } from "../ui/parts";
+import { EditMapping } from "./mapping-edit";
+import { DryRun } from "./mapping-rules";
 
-const states: Record<string, [string, string]> = {
+const states: Record<Mapping["state"], [string, string]> = {
   active: ["Linked", "ok"],
   pending: ["Needs approval", "warn"],
   conflict: ["Conflict", "bad"],
   unlinked: ["Unlinked", ""],
 };
-const hows: Record<string, string> = { matched: "found by e-mail", provisioned: "created", manual: "by hand" };
+const hows: Record<Mapping["how"], string> = { matched: "found by e-mail", provisioned: "created", manual: "by hand" };
+
+interface Filter {
+  q: string;
+  state: "" | Mapping["state"];
+  how: "" | Mapping["how"];
+}
+
+/** A select with its label. */
+export function Choice<T extends string>(p: { label: string; value: T; set: (v: T) => void; options: [T, string][] }) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{p.label}</label>
+      <select id={id} value={p.value} onChange={(e) => p.set(e.currentTarget.value as T)}>
+        {p.options.map(([v, text]) => (
+          <option key={v} value={v}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+/** Waits until somebody has stopped typing. */
+export function useSettled<T>(value: T): T {
+  const [settled, set] = useState(value);
+  useEffect(() => {
+    const t = setTimeout(() => set(value), 300);
+    return () => clearTimeout(t);
+  }, [JSON.stringify(value)]);
+  return settled;
+}
+
+const whose = (m: Mapping) => m.participant_name || m.participant_email || m.participant_id;
 
 /** Who is who in Kaltura; what needs a decision comes first. */
 export function Mappings({ hub }: { hub: string }) {
-  const list = usePages<Mapping, { items: Mapping[]; next?: string }>(hub, (cursor, signal) =>
-    call(api.GET("/v1/hubs/{hub}/mappings", { signal, params: { path: { hub }, query: { cursor, limit: 50 } } })),
+  const [filter, setFilter] = useState<Filter>({ q: "", state: "", how: "" });
+  const asked = useSettled(filter);
+  const queryOf = (f: Filter) => ({ q: f.q || undefined, state: f.state || undefined, how: f.how || undefined });
+  const list = usePages<Mapping, { items: Mapping[]; next?: string }>(
+    `${hub} ${JSON.stringify(asked)}`,
+    (cursor, signal) =>
+      call(
+        api.GET("/v1/hubs/{hub}/mappings", {
+          signal,
+          params: { path: { hub }, query: { ...queryOf(asked), cursor, limit: 50 } },
+        }),
+      ),
   );
   const [editing, setEditing] = useState<Mapping>();
+  const searchId = useId();
+  const filtered = !!(asked.q || asked.state || asked.how);
+  useEffect(() => {
+    if (list.items && filtered) announce(count(list.items.length, "person", "people"));
+  }, [list.items?.length, filtered]);
+  const address = new URLSearchParams(Object.entries(queryOf(filter)).filter((e): e is [string, string] => !!e[1]));
   return (
-    <section class="stack" aria-labelledby="mappings-title">
+    <section class="stack" aria-labelledby="mappings-title" data-testid="mappings">
       <h2 id="mappings-title">People</h2>
+      <search class="fields">
+        <div class="field">
+          <label for={searchId}>Search</label>
+          <input
+            class="input"
+            id={searchId}
+            type="search"
+            autocomplete="off"
+            placeholder="Name, e-mail or Kaltura user"
+            value={filter.q}
+            maxLength={200}
+            onInput={(e) => setFilter({ ...filter, q: e.currentTarget.value })}
+          />
+        </div>
+        <Choice
+          label="State"
+          value={filter.state}
+          set={(state) => setFilter({ ...filter, state })}
+          options={[
+            ["", "All"],
+            ["conflict", "Conflict: to be decided"],
+            ["pending", "Needs approval"],
+            ["active", "Linked"],
+            ["unlinked", "Unlinked"],
+          ]}
+        />
+        <Choice
+          label="How linked"
+          value={filter.how}
+          set={(how) => setFilter({ ...filter, how })}
+          options={[
+            ["", "All"],
+            ["matched", "Found by e-mail"],
+            ["provisioned", "Created by Isthmus"],
+            ["manual", "By hand"],
+          ]}
+        />
+      </search>
       {list.problem && <ProblemBanner problem={list.problem} retry={list.again} />}
       {!list.items && !list.problem && <Loading />}
-      {list.items?.length === 0 && <p class="muted">Nobody used Kaltura through this hub yet.</p>}
+      {list.items?.length === 0 && (
+        <p class="muted">{filtered ? "Nobody is like that." : "Nobody used Kaltura through this hub yet."}</p>
+      )}
       {list.items && list.items.length > 0 && (
         <div class="table-wrap">
           <table class="table">
@@ -44,22 +137,27 @@ export function Mappings({ hub }: { hub: string }) {
               {list.items.map((m) => (
                 <tr key={m.id}>
                   <td data-label="Person">
-                    <bdi>{m.participant_name || m.participant_email || m.participant_id}</bdi>
+                    <bdi>{whose(m)}</bdi>
                     {m.participant_name && <div class="small muted wrap">{m.participant_email}</div>}
+                    {m.participant_suspended && <div class="small muted">Suspended, or left the hub</div>}
                   </td>
                   <td data-label="Kaltura user">
-                    <bdi>{m.platform_user_id || m.candidates.join(", ") || "none"}</bdi>
-                    {m.state === "active" && <div class="small muted">{hows[m.how] ?? m.how}</div>}
+                    <bdi class="wrap">{m.platform_user_id || m.candidates.join(", ") || "none"}</bdi>
+                    {m.state === "active" && (
+                      <div class="small muted">
+                        {hows[m.how]}, {when(m.linked_at)}
+                      </div>
+                    )}
                   </td>
                   <td data-label="State">
-                    <span class={`badge ${states[m.state]?.[1] ?? ""}`}>{states[m.state]?.[0] ?? m.state}</span>
+                    <span class={`badge ${states[m.state][1]}`}>{states[m.state][0]}</span>
                   </td>
                   <td data-label="Last used">{m.last_used_at ? ago(m.last_used_at) : "never"}</td>
                   <td>
                     <button
                       type="button"
                       class="btn small"
-                      aria-label={`Change the link of ${m.participant_name || m.participant_email || m.participant_id}`}
+                      aria-label={`Change the link of ${whose(m)}`}
                       onClick={() => setEditing(m)}
                     >
                       {m.state === "conflict" ? "Resolve" : m.state === "pending" ? "Approve" : "Change"}
@@ -71,13 +169,15 @@ export function Mappings({ hub }: { hub: string }) {
           </table>
         </div>
       )}
-      {list.hasMore && (
-        <div class="row">
-          <Act do={list.more}>Load more</Act>
-        </div>
-      )}
+      <div class="row">
+        {list.hasMore && <Act do={list.more}>Load more</Act>}
+        <a class="btn small" href={`/v1/hubs/${hub}/mappings/export?${address}`} download="mappings.csv">
+          Export as CSV
+        </a>
+      </div>
+      <DryRun hub={hub} />
       {editing && (
-        <Edit
+        <EditMapping
           hub={hub}
           m={editing}
           close={() => setEditing(undefined)}
@@ -85,77 +185,12 @@ export function Mappings({ hub }: { hub: string }) {
             list.put({ ...editing, ...m });
             setEditing(undefined);
           }}
+          merged={() => {
+            setEditing(undefined);
+            list.refresh();
+          }}
         />
       )}
     </section>
-  );
-}
-
-function Edit({ hub, m, close, saved }: { hub: string; m: Mapping; close: () => void; saved: (m: Mapping) => void }) {
-  const [user, setUser] = useState(m.platform_user_id);
-  const [problem, setProblem] = useState<Problem>();
-  const at = { path: { hub, id: m.id }, header: { "If-Match": m.etag } };
-  const link = async () => {
-    const now = await call(
-      api.PATCH("/v1/hubs/{hub}/mappings/{id}", {
-        params: at,
-        headers: { "Content-Type": "application/merge-patch+json" },
-        body: { platform_user_id: user.trim() },
-      }),
-    );
-    say("The person is linked.");
-    saved(now);
-  };
-  const unlink = async () => {
-    const now = await call(api.DELETE("/v1/hubs/{hub}/mappings/{id}", { params: at }));
-    say("The person is no longer linked.");
-    saved(now);
-  };
-  return (
-    <Dialog
-      slim
-      title={
-        <>
-          Kaltura user of <bdi>{m.participant_name || m.participant_email}</bdi>
-        </>
-      }
-      close={close}
-      foot={
-        <>
-          {m.state === "active" && (
-            <Act kind="danger" do={unlink} failed={setProblem}>
-              Unlink
-            </Act>
-          )}
-          <Act kind="primary" do={link} failed={setProblem} disabled={!user.trim()}>
-            {m.state === "pending" ? "Approve" : "Link"}
-          </Act>
-        </>
-      }
-    >
-      <div class="stack">
-        {problem && <ProblemBanner problem={problem} />}
-        {m.candidates.length > 0 && (
-          <fieldset class="choices">
-            <legend>Several Kaltura users have the e-mail {m.participant_email}. Which one is it?</legend>
-            {m.candidates.map((c) => (
-              <label class="choice" key={c}>
-                <input type="radio" name="candidate" checked={user === c} onChange={() => setUser(c)} />
-                <b class="wrap">
-                  <bdi>{c}</bdi>
-                </b>
-              </label>
-            ))}
-          </fieldset>
-        )}
-        <Field
-          label="Kaltura user id"
-          value={user}
-          set={setUser}
-          maxLength={100}
-          hint="Their media become visible to this person."
-        />
-      </div>
-    </Dialog>
   );
 }

@@ -73,6 +73,13 @@ export function MediaCard({ m }: { m: Media }) {
   );
 }
 
+function ExportBadge({ e }: { e: NonNullable<LibraryItem["export"]> }) {
+  if (e.state === "ready") return <span class="badge ok">{e.lost ? "Deleted in Kaltura" : "In Kaltura"}</span>;
+  if (e.state === "failed") return <span class="badge bad">Not sent to Kaltura</span>;
+  if (e.state === "cancelled" || e.state === "expired") return null;
+  return <span class="badge accent">On its way to Kaltura</span>;
+}
+
 export function ItemCard({ it }: { it: LibraryItem }) {
   return (
     <>
@@ -89,11 +96,15 @@ export function ItemCard({ it }: { it: LibraryItem }) {
         <span class="meta">
           <Status value={it.state} />
           {it.source_lost && <span class={`badge ${it.kind === "link" ? "bad" : ""}`}>Deleted in Kaltura</span>}
-          <span class="badge">
-            <Icon name={it.kind === "copy" ? "copy" : "link"} size={13} /> {it.kind === "copy" ? "Copy" : "Link"}
-          </span>
-          {it.shared && <span class="badge accent">Shared with the hub</span>}
-          {!it.mine && <span>from a colleague</span>}
+          {it.source === "spaces" ? (
+            it.export && <ExportBadge e={it.export} />
+          ) : (
+            <span class="badge">
+              <Icon name={it.kind === "copy" ? "copy" : "link"} size={13} /> {it.kind === "copy" ? "Copy" : "Link"}
+            </span>
+          )}
+          {it.shared && it.source === "kaltura" && <span class="badge accent">Shared with the hub</span>}
+          {!it.mine && it.source === "kaltura" && <span>from a colleague</span>}
         </span>
       </span>
     </>

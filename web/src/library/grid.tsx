@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
+import { type Choice, choiceKey, Tick, usePicking } from "./pick";
 
 /** Where an arrow key leads from one of `boxes`; the same place when there is nothing beyond. */
 export function step(boxes: { left: number; top: number }[], from: number, key: string, rtl = false): number {
@@ -43,18 +44,26 @@ export function step(boxes: { left: number; top: number }[], from: number, key: 
 
 const moves = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 
-/** Cards of which one is in the tab order; arrows go between them, Enter opens. */
+/** Cards of which one is in the tab order; arrows go between them, Enter opens, Space selects where there is something to select for. */
 export function Grid<T extends { id: string }>(p: {
   label: string;
   items: T[];
   before?: ComponentChildren;
   open: (t: T) => void;
   card: (t: T) => ComponentChildren;
+  choice: (t: T) => Choice;
 }) {
+  const picking = usePicking();
   const list = useRef<HTMLUListElement>(null);
   const [focus, setFocus] = useState("");
   const active = p.items.some((i) => i.id === focus) ? focus : p.items[0]?.id;
   const keys = (e: KeyboardEvent) => {
+    const on = e.target as HTMLElement;
+    if (picking && e.key === " " && on.matches("button.media")) {
+      e.preventDefault();
+      on.parentElement?.querySelector<HTMLInputElement>(".tick input")?.click();
+      return;
+    }
     if (!moves.includes(e.key) || e.ctrlKey || e.metaKey || e.altKey) return;
     const cards = [...list.current!.querySelectorAll<HTMLElement>("button.media")];
     const at = cards.indexOf(document.activeElement as HTMLElement);
@@ -70,7 +79,7 @@ export function Grid<T extends { id: string }>(p: {
     <ul class="grid" aria-label={p.label} ref={list} onKeyDown={keys}>
       {p.before}
       {p.items.map((it) => (
-        <li key={it.id}>
+        <li key={it.id} class={picking?.chosen.has(choiceKey(p.choice(it))) ? "chosen" : ""}>
           <button
             type="button"
             class="media"
@@ -81,6 +90,7 @@ export function Grid<T extends { id: string }>(p: {
           >
             {p.card(it)}
           </button>
+          <Tick of={p.choice(it)} inTabOrder={it.id === active} />
         </li>
       ))}
     </ul>

@@ -13,7 +13,7 @@ export function ImportProgress(p: {
   again?: boolean;
   changed: () => void;
   show: (id: string) => void;
-  restart: () => void;
+  restart?: () => void; // absent: the spaces platform has to send it again
 }) {
   const [item, setItem] = useState(p.item);
   const [job, setJob] = useState<Job>();
@@ -102,9 +102,11 @@ export function ImportProgress(p: {
     <Banner
       tone={item.state === "failed" ? "error" : "info"}
       action={
-        <button type="button" class="btn small" onClick={p.restart}>
-          Import again
-        </button>
+        p.restart && (
+          <button type="button" class="btn small" onClick={p.restart}>
+            Import again
+          </button>
+        )
       }
     >
       <p>

@@ -2,12 +2,14 @@ import { useEffect, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, type LibraryItem, type Problem } from "../api";
 import { clock, when } from "../format";
-import { hub } from "../session";
+import { hub, may } from "../session";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Viewer } from "../viewer/viewer";
+import { Export } from "./export";
 import { ImportProgress } from "./import-progress";
+import { ChooseButton, choiceOfItem } from "./pick";
 
-/** One imported item: plays it, shares it, removes it. */
+/** One item: plays it, sends it to Kaltura, shares it, removes it. */
 export function ItemDetail(p: {
   hub: string;
   id: string;
@@ -49,12 +51,21 @@ export function ItemDetail(p: {
                   p.changed();
                 }}
                 show={() => {}}
-                restart={() => void again(p.hub, it).then(load.again)}
+                restart={it.source === "kaltura" ? () => void again(p.hub, it).then(load.again) : undefined}
               />
             )}
           </div>
           <div class="stack">
+            <ChooseButton of={choiceOfItem(it)} close={p.close} />
             <Facts it={it} />
+            <Export
+              hub={p.hub}
+              it={it}
+              changed={() => {
+                load.again();
+                p.changed();
+              }}
+            />
             <Manage
               it={it}
               {...p}
@@ -83,7 +94,7 @@ function Facts({ it }: { it: LibraryItem }) {
   return (
     <dl class="facts">
       <dt>Kept as</dt>
-      <dd>{it.kind === "copy" ? "Copy in Spaces" : "Link to Kaltura"}</dd>
+      <dd>{it.source === "spaces" ? "Media of Spaces" : it.kind === "copy" ? "Copy in Spaces" : "Link to Kaltura"}</dd>
       {it.duration_ms > 0 && (
         <>
           <dt>Length</dt>
@@ -92,15 +103,32 @@ function Facts({ it }: { it: LibraryItem }) {
       )}
       <dt>View</dt>
       <dd>{it.is_360 ? "360°" : "Flat"}</dd>
-      <dt>Imported</dt>
-      <dd>
-        {when(it.created_at)}
-        {it.mine ? " by you" : " by a colleague"}
-      </dd>
-      <dt>Kaltura id</dt>
-      <dd>
-        <code>{it.entry_id}</code>
-      </dd>
+      {it.source === "spaces" ? (
+        <>
+          <dt>Added</dt>
+          <dd>{when(it.created_at)}</dd>
+          {it.tags && (
+            <>
+              <dt>Tags</dt>
+              <dd>
+                <bdi>{it.tags.join(", ")}</bdi>
+              </dd>
+            </>
+          )}
+        </>
+      ) : (
+        <>
+          <dt>Imported</dt>
+          <dd>
+            {when(it.created_at)}
+            {it.mine ? " by you" : " by a colleague"}
+          </dd>
+          <dt>Kaltura id</dt>
+          <dd>
+            <code>{it.entry_id}</code>
+          </dd>
+        </>
+      )}
       <dt>Seen by</dt>
       <dd>{it.shared ? "Everybody in the hub" : "Only you"}</dd>
     </dl>
@@ -118,7 +146,7 @@ function Manage(p: {
   const [asking, setAsking] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   useEffect(() => setProblem(undefined), [it.etag]);
-  if (!it.mine && hub.value?.role !== "admin") return null;
+  if ((!it.mine && hub.value?.role !== "admin") || !may("library:write")) return null;
   const path = { hub: p.hub, id: it.id };
   const share = async () => {
     await call(
@@ -142,9 +170,11 @@ function Manage(p: {
       {asking ? (
         <Banner tone="warn">
           <p>
-            {it.kind === "copy"
-              ? "The copy and its files are deleted. The original in Kaltura stays."
-              : "The link is removed. The original in Kaltura stays."}
+            {it.source === "spaces"
+              ? "Its files here are deleted. What was sent to Kaltura stays there."
+              : it.kind === "copy"
+                ? "The copy and its files are deleted. The original in Kaltura stays."
+                : "The link is removed. The original in Kaltura stays."}
           </p>
           <div class="row">
             <Act small kind="danger" icon="trash" do={remove} failed={setProblem}>

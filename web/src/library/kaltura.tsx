@@ -3,6 +3,7 @@ import { announce } from "../announce";
 import { api, call, type Media, type MediaPage, type Problem } from "../api";
 import { count } from "../format";
 import { here } from "../router";
+import { may } from "../session";
 import { Icon } from "../ui/icons";
 import { Act, ProblemBanner } from "../ui/parts";
 import { Trouble } from "../ui/trouble";
@@ -11,6 +12,7 @@ import type { Queue } from "../upload/queue";
 import { MediaCard } from "./card";
 import { Grid, Skeletons } from "./grid";
 import { usePages } from "./pages";
+import { choiceOfMedia, typesOf, usePicking } from "./pick";
 import { createdAfter, narrowed, readAsk } from "./query";
 import { ClearAll, Filters, Search } from "./search";
 import { UploadCard } from "./uploads";
@@ -27,7 +29,8 @@ export function FromKaltura(p: {
   upload: () => void;
 }) {
   const ask = readAsk(here.value.searchParams);
-  const question = JSON.stringify(ask);
+  const picking = usePicking();
+  const question = JSON.stringify([ask, picking?.types]);
   const list = usePages<Media, MediaPage>(question, (cursor, signal) =>
     call(
       api.GET("/v1/hubs/{hub}/media", {
@@ -37,7 +40,7 @@ export function FromKaltura(p: {
           query: {
             source: "kaltura",
             q: ask.q || undefined,
-            type: ask.type ? [ask.type as Media["type"]] : undefined,
+            type: typesOf(picking, ask.type),
             is_360: ask.is360 || undefined,
             owner: ask.mine ? "me" : undefined,
             status: ask.status ? [ask.status as Media["status"]] : undefined,
@@ -104,6 +107,7 @@ export function FromKaltura(p: {
             items={items}
             open={(m) => p.open(m.id)}
             card={(m) => <MediaCard m={m} />}
+            choice={choiceOfMedia}
             before={coming.map((it) => (
               <li key={it.key}>
                 <UploadCard it={it} />
@@ -129,9 +133,11 @@ export function FromKaltura(p: {
               <p class="muted">
                 Nothing in this Kaltura account is visible to you yet. Drop files anywhere on this page to upload them.
               </p>
-              <button type="button" class="btn primary" onClick={p.upload}>
-                <Icon name="upload" /> Upload files
-              </button>
+              {may("uploads:write") && (
+                <button type="button" class="btn primary" onClick={p.upload}>
+                  <Icon name="upload" /> Upload files
+                </button>
+              )}
             </>
           )}
         </div>

@@ -2,10 +2,12 @@ import { useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, idempotencyKey, type LibraryItem, type Media, type Problem } from "../api";
 import { bytes, clock, when } from "../format";
+import { may } from "../session";
 import { Icon } from "../ui/icons";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Viewer } from "../viewer/viewer";
 import { ImportProgress } from "./import-progress";
+import { ChooseButton, choiceOfMedia } from "./pick";
 
 const kinds: Record<string, string> = { video: "Video", image: "Picture", audio: "Sound", other: "File" };
 
@@ -48,7 +50,8 @@ export function MediaDetail(p: {
             />
           </div>
           <div class="stack">
-            <Import hub={p.hub} m={m} changed={p.changed} showItem={p.showItem} />
+            <ChooseButton of={choiceOfMedia(m)} close={p.close} />
+            {may("media:import") && <Import hub={p.hub} m={m} changed={p.changed} showItem={p.showItem} />}
             <Facts m={m} />
           </div>
         </div>
@@ -79,7 +82,7 @@ function NotReady({ m, again }: { m: Media; again: () => void }) {
 }
 
 function Mark360({ m, mark }: { m: Media; mark: () => Promise<void> }) {
-  if (m.is_360 || (m.type !== "video" && m.type !== "image")) return null;
+  if (m.is_360 || (m.type !== "video" && m.type !== "image") || !may("uploads:write")) return null;
   const suggested = m.height > 0 && m.width === 2 * m.height;
   return (
     <Banner

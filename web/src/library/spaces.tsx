@@ -8,6 +8,7 @@ import { Act, ProblemBanner } from "../ui/parts";
 import { ItemCard } from "./card";
 import { Grid, Skeletons } from "./grid";
 import { usePages } from "./pages";
+import { choiceOfItem, typesOf, usePicking } from "./pick";
 import { readAsk, setParams } from "./query";
 import { Search } from "./search";
 
@@ -16,11 +17,13 @@ const underWay = ["pending", "importing", "processing"];
 /** What the hub imported, as far as this person may see it. */
 export function Spaces(p: { hub: string; changed: number; open: (id: string) => void; kalturaOn: boolean }) {
   const { q } = readAsk(here.value.searchParams);
-  const list = usePages<LibraryItem, { items: LibraryItem[]; next?: string }>(q, (cursor, signal) =>
+  const type = typesOf(usePicking());
+  const question = JSON.stringify([q, type]);
+  const list = usePages<LibraryItem, { items: LibraryItem[]; next?: string }>(question, (cursor, signal) =>
     call(
       api.GET("/v1/hubs/{hub}/library", {
         signal,
-        params: { path: { hub: p.hub }, query: { q: q || undefined, cursor, limit: 60 } },
+        params: { path: { hub: p.hub }, query: { q: q || undefined, type, cursor, limit: 60 } },
       }),
     ),
   );
@@ -43,7 +46,13 @@ export function Spaces(p: { hub: string; changed: number; open: (id: string) => 
       {list.problem && <ProblemBanner problem={list.problem} retry={list.again} />}
       {list.items === null && !list.problem && <Skeletons />}
       {list.items && list.items.length > 0 && (
-        <Grid label="Media in Spaces" items={list.items} open={(i) => p.open(i.id)} card={(i) => <ItemCard it={i} />} />
+        <Grid
+          label="Media in Spaces"
+          items={list.items}
+          open={(i) => p.open(i.id)}
+          card={(i) => <ItemCard it={i} />}
+          choice={choiceOfItem}
+        />
       )}
       {list.items?.length === 0 && (
         <div class="empty">

@@ -1,5 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { api, call, type MyIntegration } from "../api";
+import { Grants } from "../oauth/grants";
 import { me } from "../session";
 import { Banner, Loading, ProblemBanner, useLoad } from "../ui/parts";
 
@@ -43,6 +44,10 @@ export default function Account() {
       {load.data?.items.map((i) => (
         <One key={i.hub.id} i={i} />
       ))}
+      <Grants />
+      <p>
+        <a href="/account/data">Your data: download or erase</a>
+      </p>
     </div>
   );
 }

@@ -11,6 +11,7 @@ import { Wizard } from "../kaltura/wizard";
 import { hub, hubs, rememberHub } from "../session";
 import { Icon } from "../ui/icons";
 import { Loading, ProblemBanner, useLoad } from "../ui/parts";
+import { SettingsNav } from "../ui/settings-nav";
 
 export default function KalturaSettings({ params }: PageProps) {
   const id = params.hub!;
@@ -28,6 +29,7 @@ export default function KalturaSettings({ params }: PageProps) {
           <li>Integrations</li>
         </ol>
       </nav>
+      <SettingsNav hub={id} />
       <h1>Kaltura</h1>
       {h?.role !== "admin" ? (
         <Closed title="Only admins of the hub can see these settings">

@@ -1,5 +1,6 @@
 // Sends the bytes of one file by tus. Loaded on demand, when the first upload begins.
 import { DetailedError, Upload as TusUpload } from "tus-js-client";
+import { authorization } from "../access";
 
 /** Small enough for proxies that allow 100 MB a request, large enough to be quick. */
 const CHUNK = 64 << 20;
@@ -40,6 +41,10 @@ export function send(
     retryDelays: null, // the queue retries, with a countdown that people can see
     storeFingerprintForResuming: false, // the server's list is the memory
     removeFingerprintOnSuccess: false,
+    onBeforeRequest: async (r) => {
+      const proof = await authorization();
+      if (proof) r.setHeader("Authorization", proof);
+    },
     onProgress: (sent) => {
       moved = Date.now();
       if (!over) on.progress(sent);
