@@ -37,6 +37,9 @@ var _ gateway.Pipeline = (*Pipeline)(nil)
 // New checks ffmpeg and the sandbox and clears what an earlier process left behind. A machine that
 // cannot confine ffmpeg is no error: Health says so and every call is refused with "sandbox_missing".
 func New(ctx context.Context, o Options) (*Pipeline, error) {
+	if !helperReady {
+		return nil, errors.New("media.SandboxMain must be called first thing in main: the pipeline runs ffmpeg through this very program")
+	}
 	p := &Pipeline{disk: o.Disk, unsafe: o.Unsafe, stall: time.Minute}
 	for _, tool := range []struct {
 		path *string
@@ -60,7 +63,7 @@ func New(ctx context.Context, o Options) (*Pipeline, error) {
 	if err := p.disk.clearWork(); err != nil {
 		return nil, err
 	}
-	p.guard = probeProtection()
+	p.guard = protection()
 	p.examine(ctx)
 	return p, nil
 }

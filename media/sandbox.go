@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -55,10 +56,15 @@ type Protection struct {
 // Complete tells whether nothing is missing.
 func (p Protection) Complete() bool { return p.Namespaces && p.Landlock > 0 && p.Seccomp }
 
+// helperReady says that this program can be its own helper. Without it the helper would be the whole program anew.
+var helperReady bool
+
 // SandboxMain turns this process into the sandbox helper when it was started as one, and then
-// never returns. Call it first thing in main, and in TestMain of packages that run the pipeline.
+// never returns. Call it first thing in main, and in TestMain of packages that run the pipeline;
+// New refuses to work without it.
 func SandboxMain() {
 	if len(os.Args) < 2 || os.Args[1] != sandboxVerb {
+		helperReady = true
 		return
 	}
 	runtime.LockOSThread() // Landlock and seccomp hold for the thread that then becomes the program
@@ -132,8 +138,9 @@ func loaderOf(exe string) string {
 	return ""
 }
 
-// probeProtection finds out by trying, as what the kernel claims and what a container allows differ.
-func probeProtection() Protection {
+// protection finds out by trying, as what the kernel claims and what a container allows differ. It
+// stays the same as long as the process lives.
+var protection = sync.OnceValue(func() Protection {
 	p := Protection{Landlock: landlockABI(), Seccomp: seccompThere()}
 	dir, err := os.Open("/")
 	if err != nil {
@@ -163,4 +170,4 @@ func probeProtection() Protection {
 	}
 	p.Missing = strings.Join(missing, ", ")
 	return p
-}
+})
