@@ -173,8 +173,8 @@ func (s *Library) changesSince(ctx context.Context, a Actor, c cursor, limit int
 			if at, ok := acked[it.ID]; ok {
 				ch.Acked = &at
 			}
-		} else if r.Seq <= c.start {
-			continue // who began with nothing has nothing to forget
+		} else if r.Seq <= c.start && ch.ExternalID == "" {
+			continue // who began with nothing has nothing to forget, but for what they brought themselves
 		}
 		page.Changes = append(page.Changes, ch)
 	}
