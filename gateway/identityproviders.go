@@ -342,11 +342,7 @@ const messageLife = 24 * time.Hour
 // take remembers a message of a provider in the transaction of its effect; false when it was taken before.
 func take(ctx context.Context, tx Tx, providerID, messageID string, now time.Time) (bool, error) {
 	row := SpentToken{Row: Row{ID: hashToken("identity provider\n" + providerID + "\n" + messageID)}, ExpiresAt: now.Add(messageLife)}
-	err := tx.SpentTokens().Insert(ctx, &row)
-	if CodeOf(err) == Conflict {
-		return false, nil
-	}
-	return err == nil, err
+	return tx.SpentTokens().Take(ctx, &row)
 }
 
 // set puts a value in place when there is one.

@@ -186,3 +186,10 @@ type DeviceTable interface {
 	ExpiringRows[DeviceCode]
 	ByUserCode(ctx context.Context, hash string) (DeviceCode, error)
 }
+
+// SpentTable holds what must not be taken again.
+type SpentTable interface {
+	ExpiringRows[SpentToken]
+	// Take writes a row and tells whether it is the first with its id.
+	Take(ctx context.Context, row *SpentToken) (first bool, err error)
+}

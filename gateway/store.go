@@ -56,7 +56,7 @@ type Tables interface {
 	TokenFamilies() ExpiringRows[TokenFamily]
 	RefreshTokens() ExpiringRows[RefreshToken]
 	DeviceCodes() DeviceTable
-	SpentTokens() ExpiringRows[SpentToken]
+	SpentTokens() SpentTable
 	Keys() KeyTable
 	Integrations() IntegrationTable
 	Health() HealthTable

@@ -98,9 +98,19 @@ func (t tables) RefreshTokens() gateway.ExpiringRows[gateway.RefreshToken] {
 	return expiring[gateway.RefreshToken]{newRows(t, func(x *gateway.RefreshToken) *gateway.Row { return &x.Row })}
 }
 
+type spentTokens struct{ expiring[gateway.SpentToken] }
+
 // SpentTokens gives what must not be taken again.
-func (t tables) SpentTokens() gateway.ExpiringRows[gateway.SpentToken] {
-	return expiring[gateway.SpentToken]{newRows(t, func(x *gateway.SpentToken) *gateway.Row { return &x.Row })}
+func (t tables) SpentTokens() gateway.SpentTable {
+	return spentTokens{expiring[gateway.SpentToken]{newRows(t, func(x *gateway.SpentToken) *gateway.Row { return &x.Row })}}
+}
+
+func (s spentTokens) Take(ctx context.Context, row *gateway.SpentToken) (bool, error) {
+	err := s.Insert(ctx, row)
+	if gateway.CodeOf(err) == gateway.Conflict {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 type devices struct{ expiring[gateway.DeviceCode] }

@@ -125,6 +125,12 @@ func TestConflictDoesNotSpoilTransaction(t *testing.T) {
 			wantCode(t, tx.Hubs().Update(t.Context(), &stale), gateway.Conflict)
 			_, err := tx.Hubs().Get(t.Context(), gateway.AnyHub, "hub_none")
 			wantCode(t, err, gateway.NotFound)
+			for i := range 2 {
+				first, err := tx.SpentTokens().Take(t.Context(), &gateway.SpentToken{Row: gateway.Row{ID: "spent"}, ExpiresAt: time.Now()})
+				if err != nil || first != (i == 0) {
+					t.Errorf("taken %d times before: %v %v", i, first, err)
+				}
+			}
 			got, err := tx.Hubs().ByExternal(t.Context(), h.Issuer, h.ExternalID)
 			must(t, err)
 			got.Name = "kept"
