@@ -1,21 +1,13 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"time"
 )
-
-// goesOn is the next step of an import that was interrupted.
-const goesOn = "Nothing is lost; the import goes on by itself."
 
 var errImportCancelled = errors.New("import cancelled")
 
@@ -200,98 +192,6 @@ func wanted(m Media, it LibraryItem) (Rendition, bool) {
 	return Rendition{}, m.Status == MediaReady
 }
 
-// download stages a rendition, going on after the durable bytes of earlier attempts, and gives its size.
-func (s *Library) download(ctx context.Context, staged string, open func(start int64) (io.ReadCloser, error), total *sizeBox) (int64, error) {
-	const tries = 5 // without any new byte
-	for failed := 0; ; {
-		before, err := s.durable(ctx, staged)
-		if err != nil {
-			return 0, err
-		}
-		size, err := s.fetch(ctx, staged, before, open, total)
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		if err == nil {
-			return size, nil
-		}
-		if c := CodeOf(err); c != Unavailable && c != Internal {
-			return 0, err
-		}
-		if after, derr := s.durable(ctx, staged); derr == nil && after > before {
-			failed = 0
-		} else if failed++; failed >= tries {
-			return 0, err
-		}
-		slog.InfoContext(ctx, "import goes on after a break", "job", staged, "error", err)
-		pause := 100 * time.Millisecond << failed
-		if !sleep(ctx, pause/2+rand.N(pause)) {
-			return 0, ctx.Err()
-		}
-	}
-}
-
-// durable gives the staged prefix, 0 when nothing is staged.
-func (s *Library) durable(ctx context.Context, staged string) (int64, error) {
-	d, err := s.Assets.Staging.Durable(ctx, staged)
-	if CodeOf(err) == NotFound {
-		return 0, nil
-	}
-	return d.Prefix(), err
-}
-
-// fetch reads once from start to the end.
-func (s *Library) fetch(ctx context.Context, staged string, start int64, open func(int64) (io.ReadCloser, error), total *sizeBox) (int64, error) {
-	// From one byte earlier: an earlier run may have died with all bytes staged, and a range that
-	// begins at the end of a file is refused.
-	r, err := open(max(start-1, 0))
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	if start > 0 {
-		if _, err := io.CopyN(io.Discard, r, 1); err != nil {
-			return 0, E(Unavailable, "short_body", "The media platform broke off.").Next(goesOn).Because(err)
-		}
-	}
-	size := int64(-1)
-	if sized, ok := r.(Sized); ok {
-		size = sized.Size()
-	}
-	if size == 0 {
-		return 0, E(Invalid, "empty_file", "The rendition is empty.").Next("Choose another rendition.")
-	}
-	total.set(size)
-	err = s.Assets.Staging.Create(ctx, staged, size)
-	if err == nil {
-		_, err = s.Assets.Staging.WriteAt(ctx, staged, start, &stoppable{ctx, r})
-	}
-	if IsReason(err, "source_too_large") {
-		return 0, err
-	}
-	if CodeOf(err) == Conflict || CodeOf(err) == TooLarge {
-		// It is not the file that an earlier attempt began with: what is staged is worthless.
-		if err := s.Assets.Staging.Remove(ctx, staged); err != nil {
-			return 0, err
-		}
-		return 0, E(Unavailable, "rendition_changed", "The rendition changed while it was copied.").Next("It is copied anew by itself.").Because(err)
-	}
-	if err != nil {
-		return 0, err
-	}
-	have, err := s.durable(ctx, staged)
-	if err != nil {
-		return 0, err
-	}
-	if size > 0 && have != size {
-		return 0, E(Unavailable, "short_body", fmt.Sprintf("The media platform sent %d of %d bytes.", have, size)).Next(goesOn)
-	}
-	if have == 0 {
-		return 0, E(Invalid, "empty_file", "The rendition is empty.").Next("Choose another rendition.")
-	}
-	return have, nil
-}
-
 // adopted makes the asset and hands over to the pipeline.
 func (s *Library) adopted(ctx context.Context, it LibraryItem, assetID string, size int64, name string) error {
 	sum, err := s.digest(ctx, originalKey(assetID))
@@ -333,52 +233,6 @@ func (s *Library) adopted(ctx context.Context, it LibraryItem, assetID string, s
 	return err
 }
 
-// digest reads a published file once; the bytes on disk are what counts.
-func (s *Library) digest(ctx context.Context, key string) (string, error) {
-	r, _, err := s.Assets.Blobs.Open(ctx, key, Range{0, -1})
-	if err != nil {
-		return "", err
-	}
-	defer r.Close()
-	h := sha256.New()
-	if _, err = io.Copy(h, &stoppable{ctx, r}); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-func (s *Library) linked(ctx context.Context, it LibraryItem, m Media) error {
-	_, _, err := s.move(ctx, it, "import.ready", func(it *LibraryItem, j *Job) error {
-		if j.over() {
-			return errUnchanged
-		}
-		it.State, it.Name, it.Type, it.Is360, it.DurationMS = ItemReady, m.Name, m.Type, m.Is360(), m.DurationMS
-		it.ThumbVersion = m.ThumbVersion
-		it.ErrorCode, it.ErrorText, it.NextStep = "", "", ""
-		j.State, j.Progress, j.ErrorCode, j.ErrorText = JobDone, 1, "", ""
-		return nil
-	})
-	return err
-}
-
-// stopped ends a cancelled import and frees its bytes.
-func (s *Library) stopped(ctx context.Context, it LibraryItem) error {
-	_, job, err := s.move(ctx, it, "import.cancelled", func(it *LibraryItem, j *Job) error {
-		if j.over() {
-			return errUnchanged
-		}
-		it.State, j.State = ItemCancelled, JobCancelled
-		return nil
-	})
-	if err != nil && CodeOf(err) != NotFound {
-		return err
-	}
-	if err = s.Assets.Staging.Remove(ctx, cmp.Or(job.ID, it.JobID)); err != nil {
-		return err
-	}
-	return s.Assets.Blobs.Remove(ctx, assetDir(assetIDOf(it.JobID)))
-}
-
 // assetIDOf gives the id of the asset that a job's copy becomes.
 func assetIDOf(jobID string) string { return "ast" + strings.TrimPrefix(jobID, "job") }
 
@@ -411,113 +265,4 @@ func (s *Library) settle(ctx context.Context, it LibraryItem, err error) error {
 		return s.wait(ctx, it, max(e.Retry, grown(s.Clock().Sub(job.CreatedAt), least, 5*time.Minute)), e)
 	}
 	return err
-}
-
-func (s *Library) wait(ctx context.Context, it LibraryItem, d time.Duration, e *Error) error {
-	typ := ""
-	if e != nil && it.ErrorCode != reasonOf(e) { // said once
-		typ = "import.waiting"
-	}
-	_, _, err := s.move(ctx, it, typ, func(it *LibraryItem, j *Job) error {
-		if j.over() {
-			return errUnchanged
-		}
-		at := s.Clock().Add(d)
-		j.State, j.NextTryAt = JobWaiting, &at
-		if e != nil {
-			it.ErrorCode, it.ErrorText, it.NextStep = reasonOf(e), e.Message, e.NextStep
-			j.ErrorCode, j.ErrorText = it.ErrorCode, it.ErrorText
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return &Snooze{d}
-}
-
-func (s *Library) fail(ctx context.Context, it LibraryItem, e *Error) error {
-	_, _, err := s.move(ctx, it, "import.failed", func(it *LibraryItem, j *Job) error {
-		if j.over() {
-			return errUnchanged
-		}
-		it.State, j.State = ItemFailed, JobFailed
-		it.ErrorCode, it.ErrorText, it.NextStep = reasonOf(e), e.Message, e.NextStep
-		j.ErrorCode, j.ErrorText = it.ErrorCode, it.ErrorText
-		return nil
-	})
-	if CodeOf(err) == NotFound { // removed meanwhile
-		err = nil
-	}
-	return errors.Join(err, s.Assets.Staging.Remove(ctx, it.JobID))
-}
-
-// GiveUp marks an import failed after its task was tried too often.
-func (s *Library) GiveUp(ctx context.Context, itemID string, cause error) error {
-	it, err := s.Store.Library().Get(ctx, AnyHub, itemID)
-	if CodeOf(err) == NotFound {
-		return nil
-	}
-	if err != nil || (it.State != ItemPending && it.State != ItemImporting) {
-		return err
-	}
-	e := AsError(cause)
-	return s.fail(ctx, it, E(e.Code, reasonOf(e), e.Message).Next("Import it again; if it fails again, report the item's id."))
-}
-
-// AssetChanged follows the state of a copy's asset.
-func (s *Library) AssetChanged(ctx context.Context, as Asset) error {
-	if !as.State.Plays() && as.State != AssetFailed {
-		return nil
-	}
-	typ := "import.ready"
-	if as.State == AssetFailed {
-		typ = "import.failed"
-	}
-	_, _, err := s.move(ctx, LibraryItem{Row: Row{ID: as.OwnerID}}, typ, func(it *LibraryItem, j *Job) error {
-		if it.AssetID != as.ID || it.State != ItemProcessing {
-			return errUnchanged
-		}
-		if as.State == AssetFailed {
-			it.State, it.ErrorCode, it.ErrorText = ItemFailed, as.ErrorCode, as.ErrorText
-			it.NextStep = "Import another rendition, or import it as a link."
-			if it.Source == SourceSpaces {
-				it.NextStep = "Register it again with a file that plays."
-			}
-			j.State, j.ErrorCode, j.ErrorText = JobFailed, as.ErrorCode, as.ErrorText
-			return nil
-		}
-		it.State = ItemReady
-		it.Type, it.DurationMS = as.Inspection.Type, as.Inspection.DurationMS
-		it.Detected360 = as.Inspection.Is360()
-		it.Is360 = it.Is360 || it.Detected360
-		j.State, j.Progress = JobDone, 1
-		return nil
-	})
-	if CodeOf(err) == NotFound { // the item was removed: so is what was made for it
-		return s.Assets.Remove(ctx, as.ID)
-	}
-	return err
-}
-
-// move changes an item and the job that carries it together, with one event unless typ is empty.
-func (s *Library) move(ctx context.Context, it LibraryItem, typ string, f func(*LibraryItem, *Job) error) (LibraryItem, Job, error) {
-	var job Job
-	row, err := s.change(ctx, it.ID, func(tx Tx, it *LibraryItem) error {
-		var err error
-		if job, err = tx.Jobs().Get(ctx, AnyHub, it.JobID); err != nil {
-			return err
-		}
-		if err = f(it, &job); err != nil {
-			return err
-		}
-		if err = tx.Jobs().Update(ctx, &job); err != nil {
-			return err
-		}
-		if typ == "" {
-			return nil
-		}
-		return s.tell(ctx, tx, *it, job, typ)
-	})
-	return row, job, err
 }

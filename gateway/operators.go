@@ -163,6 +163,11 @@ func (s *Operators) Remove(ctx context.Context, by Operator, id string) error {
 			if err != nil {
 				return err
 			}
+			// Two operators who remove each other would both count two. So the row that both change comes
+			// first: the second waits for it, or has a version of it that is gone, and counts anew.
+			if err := changeSetup(ctx, tx, func(*Setup) {}); err != nil {
+				return err
+			}
 			all, err := tx.Operators().All(ctx)
 			if err != nil {
 				return err
@@ -170,10 +175,6 @@ func (s *Operators) Remove(ctx context.Context, by Operator, id string) error {
 			if len(all) < 2 {
 				return E(Conflict, "last_operator", "The only operator cannot be removed.").
 					Next("Name another operator first; they can then remove you.")
-			}
-			// Two operators who remove each other would both count two: the row's version stops the second.
-			if err := changeSetup(ctx, tx, func(*Setup) {}); err != nil {
-				return err
 			}
 			if err := tx.Operators().Delete(ctx, AnyHub, id); err != nil {
 				return err

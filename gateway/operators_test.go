@@ -144,13 +144,20 @@ func TestOperatorsNameAndRemove(t *testing.T) {
 		_, err = s.Add(ctx, gateway.Operator{}, gatewaytest.Issuer, "sub-eve", "Eve")
 		gatewaytest.Want(t, err, gateway.Forbidden, "not_operator")
 
-		// Both remove each other at once: one stays.
-		var wg sync.WaitGroup
-		wg.Go(func() { _ = s.Remove(ctx, ada, bob.ID) })
-		wg.Go(func() { _ = s.Remove(ctx, bob, ada.ID) })
-		wg.Wait()
-		if all, err := db.Operators().All(ctx); err != nil || len(all) != 1 {
-			t.Fatal(all, err)
+		// Both remove each other at once, again and again: one stays.
+		for range 25 {
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = s.Remove(ctx, ada, bob.ID) })
+			wg.Go(func() { _ = s.Remove(ctx, bob, ada.ID) })
+			wg.Wait()
+			all, err := db.Operators().All(ctx)
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			ada = all[0]
+			if bob, err = s.Add(ctx, ada, gatewaytest.Issuer, gateway.NewID("sub"), "Bob"); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

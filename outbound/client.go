@@ -25,6 +25,8 @@ type Options struct {
 	// ResponseHeader is how long to wait for the first byte of an answer; 0 = 15 s. Kaltura's final
 	// upload chunk may take 45 s, so the client for platforms gets 75 s.
 	ResponseHeader time.Duration
+	// Silence is how long a media source may send nothing in the middle of a file; 0 = a minute.
+	Silence time.Duration
 	// TLS overrides the TLS settings, e.g. an operator's own certificate authority. nil = the system's.
 	TLS *tls.Config
 	// Resolver looks names up; nil = the system's. What it answers is checked like any address.

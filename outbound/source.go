@@ -25,6 +25,10 @@ type Source struct {
 // NewSource makes a source over a guarded client.
 func NewSource(o Options) *Source { return &Source{options: o, client: New(o)} }
 
+// silence is how long a source may send nothing in the middle of a file before it counts as broken off:
+// else whoever registers addresses could hold workers for hours.
+const silence = time.Minute
+
 // mostHops is how many redirects are followed: media often lie behind one or two. Each is checked
 // like the first address, and nothing is sent along that would be a secret.
 const mostHops = 5
@@ -60,9 +64,11 @@ func (s *Source) Fetch(ctx context.Context, raw string, start int64, mark string
 		Next("Give the address of the file itself.").At("/url")
 }
 
-func (s *Source) get(ctx context.Context, at string, start int64, mark string) (*http.Response, error) {
+func (s *Source) get(outer context.Context, at string, start int64, mark string) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(outer)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
+		cancel()
 		return nil, sourceBad("malformed").Because(Clean(err))
 	}
 	req.Header.Set("User-Agent", "Isthmus-Library/1")
@@ -74,17 +80,48 @@ func (s *Source) get(ctx context.Context, at string, start int64, mark string) (
 	}
 	res, err := s.client.Do(req)
 	if err == nil {
+		most := s.options.Silence
+		if most == 0 {
+			most = silence
+		}
+		res.Body = &watched{res.Body, outer, time.AfterFunc(most, cancel), most, cancel}
 		return res, nil
 	}
+	cancel()
 	var known *gateway.Error
 	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
+	case outer.Err() != nil:
+		return nil, outer.Err()
 	case errors.As(err, &known):
 		return nil, sourceError(known.Because(Clean(err)))
 	}
 	return nil, gateway.E(gateway.Unavailable, "source_down", "The address cannot be reached.").
 		Next("Nothing is lost; it is tried again by itself.").Because(Clean(err))
+}
+
+// watched is a body that ends when nothing came for a while.
+type watched struct {
+	io.ReadCloser
+	outer  context.Context
+	bell   *time.Timer
+	most   time.Duration
+	cancel context.CancelFunc
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.bell.Reset(w.most) // while nobody reads, nothing can come
+	n, err := w.ReadCloser.Read(p)
+	w.bell.Stop()
+	if errors.Is(err, context.Canceled) && w.outer.Err() == nil {
+		err = gateway.E(gateway.Unavailable, "source_silent", "The address stopped sending.").Next("Nothing is lost; it goes on by itself.").Because(Clean(err))
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.bell.Stop()
+	w.cancel()
+	return w.ReadCloser.Close()
 }
 
 // redirected gives the address that an answer points to, empty when it is the answer itself.
