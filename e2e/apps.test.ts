@@ -1,22 +1,8 @@
 // Apps of a hub, the first start, and what operators decide: by keyboard and mouse, in both schemes and at 320 px.
 import { execFileSync } from "node:child_process";
 import { resolve } from "node:path";
-import type { Page } from "@playwright/test";
-import { accessible, expect, fits, person, signIn, test, watch } from "./base.ts";
+import { accessible, everywhere, expect, person, signIn, test, watch } from "./base.ts";
 import { Server } from "./server.ts";
-
-/** Looks at the page wide in the light and narrow in the dark. */
-async function everywhere(page: Page, what: string, name: string): Promise<void> {
-  await accessible(page, what);
-  await page.screenshot({ path: test.info().outputPath(`${name}.png`), fullPage: true });
-  await page.emulateMedia({ colorScheme: "dark" });
-  await page.setViewportSize({ width: 320, height: 640 });
-  await fits(page, what);
-  await accessible(page, `${what}, dark, at 320 px`);
-  await page.screenshot({ path: test.info().outputPath(`${name}-320.png`), fullPage: true });
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: 1280, height: 860 });
-}
 
 function token(base: string, id: string, secret: string): Promise<Response> {
   return fetch(`${base}/oauth2/token`, {
@@ -105,7 +91,7 @@ test("an admin registers an app, uses its secret, renews it, and switches it off
 });
 
 test("the first start: a code makes an operator, who sets plans and names another", async ({ browser }) => {
-  const server = await Server.start("--no-demo-operator");
+  const server = await Server.start("--no-demo-operator", "--no-demo-media");
   try {
     const { demo } = server;
     const setup = () =>

@@ -74,6 +74,19 @@ export async function fits(page: Page, what: string): Promise<void> {
   expect(need, `${what} scrolls sideways`).toBeLessThanOrEqual(have!);
 }
 
+/** Looks at the page wide in the light and narrow in the dark. */
+export async function everywhere(page: Page, what: string, name: string): Promise<void> {
+  await accessible(page, what);
+  await page.screenshot({ path: test.info().outputPath(`${name}.png`), fullPage: true });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.setViewportSize({ width: 320, height: 640 });
+  await fits(page, what);
+  await accessible(page, `${what}, dark, at 320 px`);
+  await page.screenshot({ path: test.info().outputPath(`${name}-320.png`), fullPage: true });
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
 /** A picture for the documentation, when they are to be made anew. */
 export async function picture(page: Page, name: string): Promise<void> {
   if (!process.env.UPDATE_SCREENSHOTS) return;

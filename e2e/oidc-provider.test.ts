@@ -6,7 +6,7 @@ import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import type { BrowserContext, Page } from "@playwright/test";
-import { accessible, expect, fits, person, signIn, test as base } from "./base.ts";
+import { accessible, everywhere, expect, fits, person, signIn, test as base } from "./base.ts";
 import { freePort, Server } from "./server.ts";
 
 const test = base;
@@ -135,7 +135,7 @@ async function platformTokens(context: BrowserContext, idp: Idp, who: string): P
 }
 
 test("people of a certified identity provider: sign-in, roles, token exchange, leaving, key rotation, log-out", async ({ browser }) => {
-  const server = await Server.start("--allow-networks", "127.0.0.0/8");
+  const server = await Server.start("--allow-networks", "127.0.0.0/8", "--no-demo-media");
   const ours = server.demo.base_url;
   const idp = new Idp(await freePort(), ours);
   const noa: Account = {
@@ -151,17 +151,63 @@ test("people of a certified identity provider: sign-in, roles, token exchange, l
     const operators = await browser.newContext({ baseURL: ours });
     const desk = await operators.newPage();
     await signIn(desk, server, person(server, "admin"));
-    const made = await post<{ id: string }>(desk, "/v1/operator/identity-providers", {
-      issuer: idp.issuer, name: "Certified Spaces", client_id: "isthmus", client_secret: secret, audiences: ["platform-app", audience], email_domains: ["spaces.example"],
-      claims: { hubs: "spaces", hub_name: "title", role: "roles", plan: "tier", roles: { owner: "admin", editor: "content_admin" }, plans: { gold: "enterprise" } },
-    }, 201);
-    const at = `/v1/operator/identity-providers/${made.id}`;
-    const checks = await post<{ ok: boolean; checks: { step: string; state: string; text: string }[] }>(desk, `${at}/verify`, {});
-    console.log(`  oidc-provider: ${checks.checks.map((c) => `${c.step} ${c.state}`).join(", ")}`);
-    expect(checks.ok, JSON.stringify(checks.checks)).toBe(true);
-    expect(checks.checks.find((c) => c.step === "client")?.state, "our client id and secret are right").toBe("passed");
-    const tried = await post<{ hubs: object[] }>(desk, `${at}/try-claims`, { claims: { sub: "noa", ...noa } });
-    expect(tried.hubs).toEqual([{ external_id: "lab", name: "The Lab", role: "admin", plan: "enterprise" }]);
+    await desk.goto("/operator");
+    await desk.getByRole("navigation", { name: "Operator" }).getByRole("link", { name: "Identity providers" }).press("Enter");
+    await expect(desk.getByRole("heading", { level: 1, name: "Identity providers" })).toBeVisible();
+    await expect(desk.locator('[data-provider="idp_demo"]')).toContainText("cannot be changed here");
+    await desk.getByRole("button", { name: "Add an identity provider" }).press("Enter");
+    await desk.getByLabel("Issuer").fill("id.spaces.example");
+    await desk.getByLabel("Name", { exact: true }).fill("Certified Spaces");
+    await desk.getByLabel("Client id").fill("isthmus");
+    await desk.getByLabel("Client secret").fill(secret);
+    await desk.getByLabel("E-mail domains").fill("spaces.example");
+    await desk.getByText("Tokens and scopes").press("Enter");
+    await desk.getByLabel("Audiences").fill(`platform-app\n${audience}`);
+    await desk.getByRole("button", { name: "Add and check" }).press("Enter");
+    await expect(desk.getByRole("alert")).toContainText("not the https address");
+    await expect(desk.getByLabel("Issuer")).toHaveAttribute("aria-invalid", "true");
+    await everywhere(desk, "adding an identity provider", "provider-add");
+    await desk.getByLabel("Issuer").fill(idp.issuer);
+    await desk.getByRole("button", { name: "Add and check" }).press("Enter");
+    const card = desk.getByRole("listitem").filter({ has: desk.getByRole("heading", { name: "Certified Spaces" }) });
+    await expect(card.getByRole("heading", { name: "Certified Spaces" })).toBeFocused();
+    await expect(card.getByText("answers as it should")).toBeVisible();
+    await expect(card.locator('[data-check="client"]'), "our client id and secret are right").toHaveAttribute("data-state", "passed");
+    await expect(card.locator('[data-check="hubs"]'), "it sends no claim of this name").toHaveAttribute("data-state", "warned");
+    expect(await desk.content()).not.toContain(secret);
+
+    // Where hubs, roles and plans are in its claims, tried before it is saved.
+    await card.getByRole("button", { name: "Claims of Certified Spaces" }).press("Enter");
+    for (const [label, path] of [["List of hubs", "spaces"], ["Hub: name", "title"], ["Hub: role", "roles"], ["Hub: plan", "tier"]] as const) {
+      await card.getByLabel(label, { exact: true }).fill(path);
+    }
+    for (const [what, row, theirs, ours] of [["role", 1, "owner", "admin"], ["role", 2, "editor", "content_admin"], ["plan", 1, "gold", "enterprise"]] as const) {
+      await card.getByRole("button", { name: `Add a ${what}`, exact: true }).press("Enter");
+      await expect(card.getByLabel(`Their ${what} ${row}`)).toBeFocused();
+      await desk.keyboard.type(theirs);
+      await card.getByLabel(`Our ${what} for ${theirs}`).selectOption(ours);
+    }
+    await card.getByLabel("Try with these claims").fill("eyJhbGciOi");
+    await card.getByRole("button", { name: "Try", exact: true }).press("Enter");
+    await expect(card.getByRole("alert")).toContainText("not a JSON object");
+    await card.getByLabel("Try with these claims").fill(JSON.stringify({ sub: "noa", ...noa }));
+    await card.getByRole("button", { name: "Try", exact: true }).press("Enter");
+    await expect(card.getByTestId("tried").getByRole("row").last()).toHaveText(/The Lab lab\s*Admin\s*Enterprise/);
+    await everywhere(desk, "the claims of an identity provider", "provider-claims");
+    await card.getByRole("button", { name: "Save the claims" }).press("Enter");
+    await expect(card).toContainText(/Hubs come from\s*spaces/);
+
+    // The secret of its webhooks is shown once.
+    await card.getByRole("button", { name: "Webhook secret of Certified Spaces" }).press("Enter");
+    await desk.getByRole("dialog").getByRole("button", { name: "Make the secret" }).press("Enter");
+    await expect(card.getByTestId("webhook-secret-value")).toHaveText(/^whsec_/);
+    const shown = (await card.getByTestId("webhook-secret-value").textContent())!;
+    await desk.reload();
+    await expect(card).toContainText("Taken when signed");
+    expect(await desk.content()).not.toContain(shown);
+    await card.getByRole("button", { name: "Check Certified Spaces" }).press("Enter");
+    await expect(card.locator('[data-check="client"]')).toHaveAttribute("data-state", "passed");
+    await everywhere(desk, "identity providers", "providers");
 
     // Several providers: people choose, by keyboard, at 320 px and in the dark; the last one is remembered.
     const context = await browser.newContext({ baseURL: ours });
@@ -276,6 +322,19 @@ test("people of a certified identity provider: sign-in, roles, token exchange, l
     await expect(page.getByRole("heading", { name: "You are in no hub yet" })).toBeVisible();
     expect((await told("reinstate", { subject: "noa" })).status).toBe(200);
     expect((await me(page)).hubs).toMatchObject([{ id: hub, role: "admin" }]);
+
+    // Switched off, it signs out whoever came through it, and only them; switched on, they come back.
+    await card.getByRole("button", { name: "Switch off Certified Spaces" }).press("Enter");
+    await expect(desk.getByRole("dialog")).toContainText("is signed out at once");
+    await accessible(desk, "the question before an identity provider is switched off");
+    await desk.getByRole("dialog").getByRole("button", { name: "Switch off" }).press("Enter");
+    await expect(card.getByText("Switched off", { exact: true })).toBeVisible();
+    expect((await exchange(tokens.id_token, "id_token")).status).toBe(400);
+    expect((await desk.request.get("/v1/me")).status()).toBe(200);
+    await card.getByRole("button", { name: "Switch on Certified Spaces" }).press("Enter");
+    await expect(card.getByText("Enabled", { exact: true })).toBeVisible();
+    await page.goto(`/auth/login?${new URLSearchParams({ iss: idp.issuer })}`);
+    await expect(page.getByRole("heading", { name: "Media library" })).toBeVisible();
 
     // She signs out at the provider, which tells us by its back channel.
     const out = await context.newPage();

@@ -29,6 +29,7 @@ const routes: Route[] = [
   { pattern: "/setup", load: () => import("./pages/setup"), hubless: true },
   { pattern: "/operator", load: () => import("./pages/operator"), hubless: true },
   { pattern: "/operator/apps", load: () => import("./pages/operator-apps"), hubless: true },
+  { pattern: "/operator/identity-providers", load: () => import("./pages/operator-providers"), hubless: true },
   { pattern: "/operator/operators", load: () => import("./pages/operator-operators"), hubless: true },
   { pattern: "/hubs/:hub/settings/people", load: () => import("./pages/people") },
   { pattern: "/account/data", load: () => import("./pages/my-data"), hubless: true },

@@ -1,7 +1,8 @@
 import { useId, useState } from "preact/hooks";
 import { Problem } from "../api";
-import { Act, Field, ProblemBanner } from "../ui/parts";
-import { type App, type AppInput, type AppPage, type AppType, lines } from "./registry";
+import { lines } from "../format";
+import { Act, Area, Field, ProblemBanner } from "../ui/parts";
+import type { App, AppInput, AppPage, AppType } from "./registry";
 
 export const typeWords: Record<AppType, [string, string]> = {
   machine: ["Server", "A program on a server. It acts for nobody, or exchanges the tokens of its people."],
@@ -75,7 +76,6 @@ export function AppForm(p: {
 
   return (
     <div class="stack">
-      {problem && <ProblemBanner problem={problem} />}
       <Field
         label="Name"
         value={d.name}
@@ -185,6 +185,7 @@ export function AppForm(p: {
           </p>
         )}
       </fieldset>
+      {problem && <ProblemBanner problem={problem} />}
       <div class="row">
         <Act kind="primary" do={save} failed={setProblem}>
           {p.app ? "Save" : "Register the app"}
@@ -195,42 +196,6 @@ export function AppForm(p: {
           </button>
         )}
       </div>
-    </div>
-  );
-}
-
-function Area(p: {
-  label: string;
-  value: string;
-  set: (text: string) => void;
-  hint: string;
-  problem?: string;
-  placeholder?: string;
-}) {
-  const id = useId();
-  return (
-    <div class="field">
-      <label for={id}>{p.label}</label>
-      <textarea
-        class="input area"
-        id={id}
-        rows={3}
-        spellcheck={false}
-        autocomplete="off"
-        value={p.value}
-        placeholder={p.placeholder}
-        aria-describedby={p.problem ? `${id}-h ${id}-p` : `${id}-h`}
-        aria-invalid={p.problem ? "true" : undefined}
-        onInput={(e) => p.set(e.currentTarget.value)}
-      />
-      <span class="hint" id={`${id}-h`}>
-        {p.hint}
-      </span>
-      {p.problem && (
-        <span class="problem" id={`${id}-p`}>
-          {p.problem}
-        </span>
-      )}
     </div>
   );
 }

@@ -56,11 +56,3 @@ export const operatorRegistry: Registry = {
     call(api.POST("/v1/operator/clients/{id}/secret", { params: { path: { id: app.id } }, body: { overlap_seconds } })),
   remove: (app) => call(api.DELETE("/v1/operator/clients/{id}", { params: { path: { id: app.id } } })),
 };
-
-/** Lines of a text without empty ones. */
-export function lines(text: string): string[] {
-  return text
-    .split("\n")
-    .map((l) => l.trim())
-    .filter((l) => l !== "");
-}

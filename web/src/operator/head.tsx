@@ -6,6 +6,7 @@ import { PagesNav } from "../ui/settings-nav";
 const pages: [string, string][] = [
   ["/operator", "Hubs"],
   ["/operator/apps", "Apps"],
+  ["/operator/identity-providers", "Identity providers"],
   ["/operator/operators", "Operators"],
 ];
 

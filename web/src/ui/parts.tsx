@@ -193,6 +193,46 @@ export function Field({ label, hint, problem, set, type = "text", ...rest }: Fie
   );
 }
 
+/** A labelled text of several lines, for lists and keys. */
+export function Area(p: {
+  label: string;
+  value: string;
+  set: (text: string) => void;
+  hint?: ComponentChildren;
+  problem?: string;
+  placeholder?: string;
+  rows?: number;
+}) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{p.label}</label>
+      <textarea
+        class="input area"
+        id={id}
+        rows={p.rows ?? 3}
+        spellcheck={false}
+        autocomplete="off"
+        value={p.value}
+        placeholder={p.placeholder}
+        aria-describedby={[p.hint && `${id}-h`, p.problem && `${id}-p`].filter(Boolean).join(" ") || undefined}
+        aria-invalid={p.problem ? "true" : undefined}
+        onInput={(e) => p.set(e.currentTarget.value)}
+      />
+      {p.hint && (
+        <span class="hint" id={`${id}-h`}>
+          {p.hint}
+        </span>
+      )}
+      {p.problem && (
+        <span class="problem" id={`${id}-p`}>
+          {p.problem}
+        </span>
+      )}
+    </div>
+  );
+}
+
 /** Copies a text and says so. */
 export function CopyButton({ text, label = "Copy" }: { text: string; label?: string }) {
   return (
