@@ -12,7 +12,7 @@ test("a stale page says so, uploads wait, and all goes on when Kaltura is back",
   const data = mkdtempSync(join(tmpdir(), "isthmus-sandbox-"));
   let kaltura = await Sandbox.start("127.0.0.1:0", data);
   const address = new URL(kaltura.account.service_url).host;
-  const server = await Server.start("--allow-networks", "127.0.0.1/32", "--kaltura-patience", "3s");
+  const server = await Server.start("--allow-networks", "127.0.0.1/32", "--kaltura-patience", "3s", "--no-demo-media");
   const { demo } = server;
   const context = await browser.newContext({ baseURL: demo.base_url });
   const page = await context.newPage();
@@ -34,7 +34,7 @@ test("a stale page says so, uploads wait, and all goes on when Kaltura is back",
     expect(connected).toBe(200);
     const library = `/hubs/${hub}/library?tab=kaltura`;
     await page.goto(library);
-    await page.locator("input[type=file]").first().setInputFiles(files.sphere);
+    await page.locator("input[type=file]").first().setInputFiles(files.small);
     await expect(page.getByTestId("count")).toHaveText(/^1 item/, { timeout: 60_000 });
     await expect(page.getByText("Ready", { exact: true }).first()).toBeVisible({ timeout: 60_000 });
     await page.reload();
@@ -71,7 +71,7 @@ test("a stale page says so, uploads wait, and all goes on when Kaltura is back",
     // A file comes in all the same.
     await page.goto(library);
     await expect(trouble).toBeVisible({ timeout: 60_000 });
-    await page.locator("input[type=file]").first().setInputFiles(files.sphere);
+    await page.locator("input[type=file]").first().setInputFiles(files.small);
     await expect(page.locator(".upload .state").first()).toContainText("goes on by itself", { timeout: 60_000 });
 
     // The admin sees since when, what waits and the history, and can try at once.

@@ -8,6 +8,7 @@ export interface Files {
   dir: string;
   sphere: string;
   large: string;
+  small: string;
   remove(): void;
 }
 
@@ -59,16 +60,18 @@ export function makeFiles(): Files {
   const dir = mkdtempSync(join(tmpdir(), "isthmus-media-"));
   const sphere = join(dir, "Küstenweg 360° הליכה.mp4");
   const large = join(dir, "Großer Vortrag & mehr.mp4");
+  const small = join(dir, "Short note.mp4");
   ffmpeg(
-    ...["-f", "lavfi", "-i", "testsrc2=size=1920x960:rate=30:duration=8,drawgrid=width=80:height=80:thickness=2:color=white@0.7", "-f", "lavfi", "-i", "sine=frequency=330:duration=8"],
+    ...["-f", "lavfi", "-i", "testsrc2=size=1280x640:rate=30:duration=6,drawgrid=width=80:height=80:thickness=2:color=white@0.7", "-f", "lavfi", "-i", "sine=frequency=330:duration=6"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-c:a", "aac", "-shortest", sphere],
   );
   makeSpherical(sphere);
-  // Noise does not compress: large without being long.
+  // Noise does not compress: large without being long, and soon converted, as it has few pixels.
   ffmpeg(
-    ...["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=12,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=12"],
+    ...["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=12,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=12"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "64M", "-minrate", "64M", "-maxrate", "64M", "-bufsize", "64M", "-pix_fmt", "yuv420p", "-g", "30"],
     ...["-c:a", "aac", "-shortest", large],
   );
-  return { dir, sphere, large, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=10:duration=2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", small);
+  return { dir, sphere, large, small, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }

@@ -27,6 +27,7 @@ type serveCommand struct {
 	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
 
 	DemoOperator bool `help:"The demo's admin is an operator, too. Without, \"isthmus setup\" makes the first one, as in a real installation." name:"demo-operator" default:"true" negatable:""`
+	DemoMedia    bool `help:"The demo's account has media. Without, it begins empty, and no time goes into making them." name:"demo-media" default:"true" negatable:""`
 
 	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
 	// Not the networks above: who may name receivers could else feel his way through the internal network.

@@ -257,7 +257,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stopWork()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
-	if s.cfg.Demo {
+	if s.cfg.Demo && s.cfg.DemoMedia {
 		go func() {
 			if err := s.seedMedia(working, s.demo); err != nil && working.Err() == nil {
 				s.log.Warn("demo media", "error", err)
