@@ -103,16 +103,17 @@ func (s *Server) actorIn(ctx context.Context, who caller, hubID string, p policy
 			}
 			return gateway.Actor{}, err
 		}
-		if err := s.access.Stands(ctx, who.token.Bearer()); err != nil {
+		scopes, err := s.access.Stands(ctx, who.token.Bearer(), who.token.Scopes)
+		if err != nil {
 			return gateway.Actor{}, err
 		}
 		if who.token.ParticipantID != "" { // with the rights they have now, not those of when it was issued
 			a, err := s.hubs.ActorFor(ctx, hubID, who.token.ParticipantID)
-			a.ClientID, a.Scopes = who.token.ClientID, who.token.Scopes
+			a.ClientID, a.Scopes = who.token.ClientID, scopes
 			return a, err
 		}
 		a := gateway.Actor{
-			HubID: hubID, ClientID: who.token.ClientID, Role: gateway.RoleParticipant, Scopes: who.token.Scopes,
+			HubID: hubID, ClientID: who.token.ClientID, Role: gateway.RoleParticipant, Scopes: scopes,
 		}
 		// A client is no admin; an :admin scope makes it one for just the routes that ask for that scope.
 		if p.admin && a.Has(p.scope) {

@@ -218,6 +218,28 @@ func TestRateLimits(t *testing.T) {
 		if n, _ := until429(r.anonymous(), "/v1/event-types"); n < 20 {
 			t.Errorf("an address had %d", n)
 		}
+		// The authorization server counts as well: who does not authenticate by address, others as the client.
+		c, secret, err := r.access.NewClient(t.Context(), r.hub["bio"], "App", []string{gateway.ScopeMediaRead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		machine := url.Values{"grant_type": {"client_credentials"}}
+		token := func(header ...string) answer { return r.anonymous().do("POST", "/oauth2/token", machine, header...) }
+		for path, a := range map[string]answer{
+			"token": token(), "authorize": r.anonymous().do("GET", "/oauth2/authorize", nil), "keys": r.anonymous().do("GET", "/oauth2/keys", nil),
+		} {
+			if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Header.Get("RateLimit"), `"address";r=0;t=`) {
+				t.Errorf("%s from an address that has used up its limit: %d %v", path, a.StatusCode, a.Header)
+			}
+		}
+		for n = 0; n < 100; n++ {
+			if a = token("Authorization", basic(c.ID, secret.Reveal())); a.StatusCode != 200 {
+				break
+			}
+		}
+		if n < 30 || n > 35 || a.StatusCode != 429 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Header.Get("RateLimit"), `"client";r=0;t=`) {
+			t.Errorf("a client had %d tokens, then: %d %s %v", n, a.StatusCode, a.body, a.Header)
+		}
 	})
 }
 

@@ -155,12 +155,13 @@ func (s *Server) viewer(ctx context.Context, hub, subject string) (gateway.Actor
 	case "participant":
 		return s.hubs.ActorFor(ctx, hub, id)
 	case "client":
-		if err := s.access.Stands(ctx, gateway.Bearer{ClientID: id, HubID: hub}); gateway.CodeOf(err) == gateway.Unauthenticated {
+		scopes, err := s.access.Stands(ctx, gateway.Bearer{ClientID: id, HubID: hub}, []string{gateway.ScopeMediaRead, gateway.ScopeLibraryRead})
+		if gateway.CodeOf(err) == gateway.Unauthenticated {
 			return gateway.Actor{}, errNoPicture()
 		} else if err != nil {
 			return gateway.Actor{}, err
 		}
-		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: []string{gateway.ScopeMediaRead, gateway.ScopeLibraryRead}}, nil
+		return gateway.Actor{HubID: hub, ClientID: id, Role: gateway.RoleParticipant, Scopes: scopes}, nil
 	}
 	return gateway.Actor{}, errNoPicture()
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -62,17 +63,30 @@ func (s *Server) limitCaller(next echo.HandlerFunc) echo.HandlerFunc {
 		var of []gateway.LimitOf
 		switch {
 		case who.token != nil:
-			of = append(of, gateway.LimitOf{Limit: s.rates.client, Key: "client:" + who.token.ClientID})
+			of = append(of, s.ofClient(who.token.ClientID))
 			if p := who.token.ParticipantID; p != "" {
 				of = append(of, gateway.LimitOf{Limit: s.rates.user, Key: "user:" + p})
 			}
 		case who.session != nil:
 			of = append(of, gateway.LimitOf{Limit: s.rates.user, Key: who.name()})
 		default:
-			of = append(of, gateway.LimitOf{Limit: s.rates.address, Key: "address:" + network(c.RealIP())})
+			of = append(of, s.ofAddress(c.RealIP()))
 		}
 		return s.limit(c, next, of...)
 	}
+}
+
+func (s *Server) ofClient(id string) gateway.LimitOf {
+	return gateway.LimitOf{Limit: s.rates.client, Key: "client:" + id}
+}
+
+func (s *Server) ofAddress(address string) gateway.LimitOf {
+	return gateway.LimitOf{Limit: s.rates.address, Key: "address:" + network(address)}
+}
+
+// limitAddress counts a request against the limit of its address, whoever sends it.
+func (s *Server) limitAddress(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error { return s.limit(c, next, s.ofAddress(c.RealIP())) }
 }
 
 // limitHub counts a request against the limit of the hub that the caller was let in to: nobody else can
@@ -88,6 +102,14 @@ func (s *Server) limitHub(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func (s *Server) limit(c echo.Context, next echo.HandlerFunc, of ...gateway.LimitOf) error {
+	if err := s.take(c.Request().Context(), c.Response().Header(), of...); err != nil {
+		return err
+	}
+	return next(c)
+}
+
+// take takes one request from the limits and tells in the header what is left.
+func (s *Server) take(ctx context.Context, h http.Header, of ...gateway.LimitOf) error {
 	asked := of[:0]
 	for _, l := range of {
 		if l.Quota > 0 {
@@ -95,19 +117,15 @@ func (s *Server) limit(c echo.Context, next echo.HandlerFunc, of ...gateway.Limi
 		}
 	}
 	if len(asked) == 0 {
-		return next(c)
+		return nil
 	}
-	states, err := s.limits.Take(c.Request().Context(), asked...)
+	states, err := s.limits.Take(ctx, asked...)
 	// The fields of draft-ietf-httpapi-ratelimit-headers: one item per policy.
-	h := c.Response().Header()
 	for _, st := range states {
 		add(h, "RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", st.Name, st.Quota, int(st.Window.Seconds())))
 		add(h, "RateLimit", fmt.Sprintf("%q;r=%d;t=%d", st.Name, st.Left, int(math.Ceil(st.Reset.Seconds()))))
 	}
-	if err != nil {
-		return err
-	}
-	return next(c)
+	return err
 }
 
 // add lengthens a field that is a list.

@@ -16,7 +16,7 @@ func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponse
 		if err != nil {
 			return nil, err
 		}
-		scopes := list(who.token.Scopes)
+		scopes := list(a.Scopes)
 		me := GetMe200JSONResponse{Kind: openapi.MeKindClient, ClientID: &a.ClientID, Scopes: &scopes, Hubs: []openapi.Hub{hubOf(h)}}
 		if !a.Machine() {
 			me.Kind, me.Name, me.Email = openapi.MeKindPerson, text(a.Name), text(a.Email)

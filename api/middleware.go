@@ -29,6 +29,7 @@ const (
 	actorKey
 	operatorKey
 	tusFailureKey
+	headerKey
 )
 
 // trace names one request in answers and logs.
@@ -86,7 +87,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 
 // secretPath tells whether an address is itself a credential and must not be repeated.
 func secretPath(p string) bool {
-	for _, prefix := range []string{"/v1/connect/", "/connect/", "/thumbs/", "/captions/", "/play/"} {
+	for _, prefix := range []string{"/v1/connect/", "/connect/", "/thumbs/", "/captions/", "/play/", "/download/"} {
 		if strings.HasPrefix(p, prefix) {
 			return true
 		}

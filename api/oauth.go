@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -52,15 +56,15 @@ func (s *Server) routeOAuth() {
 		Introspection: op.NewEndpoint(introspectPath), DeviceAuthorization: op.NewEndpoint(devicePath),
 	}, op.WithServerCORSOptions(nil), op.WithFallbackLogger(s.log))
 	for _, path := range []string{tokenPath, revokePath, devicePath} {
-		s.echo.POST(path, s.guard(h), noStore, s.bodyLimit(maxBody), s.clientCORS)
+		s.echo.POST(path, s.guard(h), noStore, s.bodyLimit(maxFields), s.clientCORS)
 		s.echo.OPTIONS(path, noContent, s.clientCORS)
 	}
-	s.echo.POST(introspectPath, s.guard(h), noStore, s.bodyLimit(maxBody))
+	s.echo.POST(introspectPath, s.guard(h), noStore, s.bodyLimit(maxFields))
 	s.echo.GET(authorizePath, s.authorize, noStore)
-	s.echo.POST(authorizePath, s.authorize, noStore, s.bodyLimit(maxBody))
+	s.echo.POST(authorizePath, s.authorize, noStore, s.bodyLimit(maxFields))
 
 	public := func(path string, f echo.HandlerFunc) {
-		s.echo.GET(path, f, publicDocument)
+		s.echo.GET(path, f, publicDocument, s.limitAddress)
 		s.echo.OPTIONS(path, noContent, publicDocument)
 	}
 	public(keysPath, echo.WrapHandler(h))
@@ -83,8 +87,25 @@ func publicDocument(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// maxFields is the size of a form at the authorization server.
+const maxFields = 64 << 10
+
+// plain tells whether all fields are text that can be looked up and kept: no control characters.
+func plain(fields url.Values) bool {
+	for name, values := range fields {
+		for _, v := range append(values, name) {
+			if !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // guard stands before the library's handlers: parameters come in the body, each once, credentials in
 // the header or the body, by one way, never in the address, where they would be logged on the way.
+// Who does not authenticate counts as an address: a client's id alone is no secret, and whoever used up
+// the limit of a client by its id would lock it out.
 func (s *Server) guard(h http.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -104,7 +125,11 @@ func (s *Server) guard(h http.Handler) echo.HandlerFunc {
 				return refuse(oidc.ErrInvalidRequest().WithDescription("a parameter occurs twice"))
 			}
 		}
-		client, _, basic := r.BasicAuth()
+		name, _, basic := r.BasicAuth()
+		client, err := url.QueryUnescape(name)
+		if err != nil || !plain(r.PostForm) || !plain(url.Values{"client_id": {client}}) {
+			return refuse(oidc.ErrInvalidRequest().WithDescription("a parameter is not plain text"))
+		}
 		ways := 0
 		for _, used := range []bool{basic, r.PostForm.Has("client_secret"), r.PostForm.Has("client_assertion")} {
 			if used {
@@ -118,37 +143,30 @@ func (s *Server) guard(h http.Handler) echo.HandlerFunc {
 			w.Header().Set("WWW-Authenticate", `Basic realm="isthmus"`)
 			return c.JSON(http.StatusUnauthorized, map[string]string{"error": string(oidc.InvalidClient), "error_description": "only Basic is understood here"})
 		}
-		if !basic && !r.PostForm.Has("client_secret") { // nothing here that could be guessed
-			h.ServeHTTP(&challengeWriter{ResponseWriter: w}, r)
-			return nil
+		if ways == 0 {
+			if err := s.take(r.Context(), w.Header(), s.ofAddress(c.RealIP())); err != nil {
+				w.Header().Set("Retry-After", gateway.AsError(err).RetryAfter())
+				return c.JSON(http.StatusTooManyRequests, tooMany())
+			}
 		}
-		if !basic {
-			client = r.PostForm.Get("client_id")
-		}
-		done, err := s.attempts.Begin(client, c.RealIP())
-		if err != nil {
-			w.Header().Set("Retry-After", gateway.AsError(err).RetryAfter())
-			return c.JSON(http.StatusTooManyRequests, map[string]string{
-				"error": "temporarily_unavailable", "error_description": "too many wrong attempts; wait before the next",
-			})
-		}
-		answer := &challengeWriter{ResponseWriter: w, basic: basic}
-		h.ServeHTTP(answer, r)
-		done(!answer.refused)
+		h.ServeHTTP(&challengeWriter{ResponseWriter: w, basic: basic}, r.WithContext(context.WithValue(r.Context(), headerKey, w.Header())))
 		return nil
 	}
 }
 
-// challengeWriter adds the challenge that RFC 6749 §5.2 wants with a 401, and remembers one.
+// tooMany is the answer to a client that asks too often; RFC 6749 has no error of its own for it.
+func tooMany() *oidc.Error {
+	return &oidc.Error{ErrorType: "temporarily_unavailable", Description: "there were too many requests; wait as long as Retry-After says"}
+}
+
+// challengeWriter adds the challenge that RFC 6749 §5.2 wants with a 401.
 type challengeWriter struct {
 	http.ResponseWriter
-	basic   bool
-	refused bool
+	basic bool
 }
 
 func (w *challengeWriter) WriteHeader(status int) {
-	w.refused = w.refused || status == http.StatusUnauthorized
-	if w.refused && w.basic {
+	if status == http.StatusUnauthorized && w.basic {
 		w.Header().Set("WWW-Authenticate", `Basic realm="isthmus"`)
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -252,7 +270,13 @@ func (i *issuer) fail(ctx context.Context, err error) error {
 	case gateway.OAuthExpired:
 		return oidc.ErrExpiredDeviceCode().WithDescription("%s", text)
 	}
-	if e.Code == gateway.Unavailable {
+	switch e.Code {
+	case gateway.RateLimited:
+		if h, ok := ctx.Value(headerKey).(http.Header); ok {
+			h.Set("Retry-After", e.RetryAfter())
+		}
+		return op.NewStatusError(tooMany(), http.StatusTooManyRequests)
+	case gateway.Unavailable:
 		return op.NewStatusError(oidc.ErrServerError().WithDescription("try again in a moment"), http.StatusServiceUnavailable)
 	}
 	i.s.log.ErrorContext(ctx, "token request failed", "error", err)

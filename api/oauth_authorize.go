@@ -32,6 +32,10 @@ type authorization struct {
 func (s *Server) authorize(c echo.Context) error {
 	r := c.Request()
 	ctx := r.Context()
+	if err := s.take(ctx, c.Response().Header(), s.ofAddress(c.RealIP())); err != nil {
+		c.Response().Header().Set("Retry-After", gateway.AsError(err).RetryAfter())
+		return s.authorizeFails(c, http.StatusTooManyRequests, "There were too many requests from where you are. Wait a moment.")
+	}
 	params := r.URL.Query()
 	if r.Method == http.MethodPost {
 		if err := r.ParseForm(); err != nil || r.URL.RawQuery != "" {
@@ -39,6 +43,9 @@ func (s *Server) authorize(c echo.Context) error {
 		}
 		params = r.PostForm
 	} else if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return s.authorizeFails(c, http.StatusBadRequest, "The app's request is not well formed.")
+	}
+	if !plain(params) {
 		return s.authorizeFails(c, http.StatusBadRequest, "The app's request is not well formed.")
 	}
 	for _, name := range []string{"client_id", "redirect_uri"} {
@@ -117,7 +124,7 @@ func (s *Server) proceed(c echo.Context, a authorization) error {
 	ses, err := s.signedIn(c.Request())
 	known := err == nil
 	hub := ""
-	if known && !slices.Contains(a.prompt, oidc.PromptConsent) {
+	if known && (silent || len(a.prompt) == 0) { // whatever else an app wants to happen, it is not nothing
 		hub, err = s.oauth.Remembered(ctx, ses, a.client, a.scopes)
 	}
 	if err != nil && gateway.CodeOf(err) != gateway.Unauthenticated {

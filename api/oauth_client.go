@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -37,12 +38,9 @@ func errClient(text string) error {
 func (i *issuer) VerifyClient(ctx context.Context, r *op.Request[op.ClientCredentials]) (op.Client, error) {
 	var c gateway.Client
 	var err error
-	switch {
-	case r.Data.ClientAssertion != "":
-		c, err = i.byAssertion(ctx, r.Data)
-	case r.Data.ClientSecret != "":
-		c, err = i.s.access.Client(ctx, r.Data.ClientID, gateway.Secret(r.Data.ClientSecret))
-	default:
+	if r.Data.ClientAssertion != "" || r.Data.ClientSecret != "" {
+		c, err = i.authenticate(ctx, r.Data)
+	} else {
 		c, err = i.s.oauth.Client(ctx, r.Data.ClientID)
 		if err == nil && !c.Public() {
 			return nil, errClient("this client has to authenticate")
@@ -62,10 +60,36 @@ func (i *issuer) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	return oauthClient{c}, nil
 }
 
-func (i *issuer) byAssertion(ctx context.Context, cc *op.ClientCredentials) (gateway.Client, error) {
-	id := secrets.AssertionIssuer(cc.ClientAssertion)
+// authenticate checks a client's secret or assertion. Wrong ones are counted; right ones count only
+// against the client's limit, however many come at once.
+func (i *issuer) authenticate(ctx context.Context, cc *op.ClientCredentials) (c gateway.Client, err error) {
+	id, address := cc.ClientID, traceOf(ctx).address
+	check := func() (gateway.Client, error) { return i.s.access.Client(ctx, id, gateway.Secret(cc.ClientSecret)) }
+	if cc.ClientAssertion != "" {
+		id = secrets.AssertionIssuer(cc.ClientAssertion)
+		check = func() (gateway.Client, error) { return i.byAssertion(ctx, id, cc) }
+	}
+	if err := i.s.attempts.Check(id, address); err != nil {
+		return gateway.Client{}, err
+	}
+	c, err = check()
+	wrong := gateway.CodeOf(err) == gateway.Unauthenticated || gateway.CodeOf(err) == gateway.NotFound
+	if err != nil && !wrong {
+		return gateway.Client{}, err
+	}
+	if err := i.s.attempts.Judge(id, address, !wrong); err != nil {
+		return gateway.Client{}, err
+	}
+	if wrong {
+		return gateway.Client{}, err
+	}
+	h, _ := ctx.Value(headerKey).(http.Header)
+	return c, i.s.take(ctx, h, i.s.ofClient(c.ID))
+}
+
+func (i *issuer) byAssertion(ctx context.Context, id string, cc *op.ClientCredentials) (gateway.Client, error) {
 	wrong := gateway.E(gateway.Unauthenticated, "assertion_invalid", "The client assertion is not valid here.")
-	if id == "" || (cc.ClientID != "" && cc.ClientID != id) {
+	if id == "" || !plain(url.Values{"iss": {id}}) || (cc.ClientID != "" && cc.ClientID != id) {
 		return gateway.Client{}, wrong
 	}
 	c, err := i.s.oauth.Client(ctx, id)

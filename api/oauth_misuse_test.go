@@ -261,17 +261,23 @@ func TestOAuthMisuse(t *testing.T) {
 	if a := app.do("POST", "/oauth2/token?client_id="+h.machine.ID+"&client_secret="+h.secrets[h.machine.ID], machine); a.StatusCode != 400 || strings.Contains(string(a.body), "access_token") {
 		t.Errorf("credentials in the address: %d %s", a.StatusCode, a.body)
 	}
+	t.Run("requests", h.requests)
+	t.Run("assertions", h.assertions)
+	t.Run("strangers", h.strangers)
+	t.Run("pages", h.pages)
+	t.Run("redirects", h.redirects)
+	t.Run("crowd", h.crowd) // the last: the address has tried much then
+	log := h.log.String()
 	for _, secret := range []string{h.secrets[h.machine.ID], live.Access, live.Refresh, c} {
-		if strings.Contains(h.log.String(), secret) {
+		if strings.Contains(log, secret) {
 			t.Error("a secret is in the log")
 		}
 	}
 }
 
-// TestRedirects: answers go to registered addresses only, compared byte by byte, a loopback's port of a
+// redirects: answers go to registered addresses only, compared byte by byte, a loopback's port of a
 // native client apart.
-func TestRedirects(t *testing.T) {
-	h := newHouse(t, newRig(t))
+func (h *house) redirects(t *testing.T) {
 	const own = "https://rooms.example/callback"
 	web := h.app(gateway.Client{Type: gateway.ClientWeb, AuthMethod: gateway.AuthSecret, RedirectURIs: []string{own}, Scopes: gateway.AllScopes}, "bio")
 	for _, good := range []string{nativeReply, "http://127.0.0.1:4711/done", "http://127.0.0.1:80/done", "http://127.0.0.1:65535/done"} {

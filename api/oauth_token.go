@@ -179,7 +179,7 @@ type introspection struct {
 	ExpiresAt int64  `json:"exp,omitempty"`
 }
 
-// Introspect tells a client about tokens of its hub; about all others that they do not work.
+// Introspect tells a client about its own tokens; about all others that they do not work.
 func (i *issuer) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
 	verified, err := i.VerifyClient(ctx, &op.Request[op.ClientCredentials]{
 		Method: r.Method, URL: r.URL, Header: r.Header, Form: r.Form, Data: r.Data.ClientCredentials,
@@ -200,13 +200,13 @@ func (i *issuer) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 
 func (i *issuer) introspect(ctx context.Context, c gateway.Client, token string) (introspection, error) {
 	base := i.s.base.String()
-	mine := func(clientID, hubID string) bool { return clientID == c.ID || (c.HubID != "" && hubID == c.HubID) }
 	t, err := i.s.tokens.Verify(ctx, token)
 	if err == nil {
-		if !mine(t.ClientID, t.HubID) {
+		if t.ClientID != c.ID {
 			return introspection{}, nil
 		}
-		if _, err := i.s.actorIn(ctx, caller{token: &t}, t.HubID, policy{}); err != nil {
+		a, err := i.s.actorIn(ctx, caller{token: &t}, t.HubID, policy{})
+		if err != nil {
 			return introspection{}, err
 		}
 		sub := t.ParticipantID
@@ -214,7 +214,7 @@ func (i *issuer) introspect(ctx context.Context, c gateway.Client, token string)
 			sub = t.ClientID
 		}
 		return introspection{
-			Active: true, Scope: strings.Join(t.Scopes, " "), ClientID: t.ClientID, TokenType: oidc.BearerToken, Subject: sub, HubID: t.HubID,
+			Active: true, Scope: strings.Join(a.Scopes, " "), ClientID: t.ClientID, TokenType: oidc.BearerToken, Subject: sub, HubID: t.HubID,
 			Issuer: base, Audience: base, ID: t.ID, IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(),
 		}, nil
 	}
@@ -222,7 +222,7 @@ func (i *issuer) introspect(ctx context.Context, c gateway.Client, token string)
 		return introspection{}, err
 	}
 	f, err := i.s.oauth.RefreshFamily(ctx, token)
-	if err != nil || !mine(f.ClientID, f.HubID) {
+	if err != nil || f.ClientID != c.ID {
 		return introspection{}, err
 	}
 	return introspection{

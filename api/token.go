@@ -123,7 +123,10 @@ func rotateKeys(ctx context.Context, store gateway.Store, sealer gateway.Sealer,
 		}
 		row := next // Tx may run this again
 		row.SignsFrom = &from
-		return tx.Keys().Insert(ctx, &row)
+		if err := tx.Keys().Insert(ctx, &row); err != nil {
+			return err
+		}
+		return gateway.AuditKeyRotation(ctx, tx, row, compromised)
 	})
 }
 

@@ -187,5 +187,9 @@ func TestKeysRotate(t *testing.T) {
 		if kids := published(two); len(kids) != 1 {
 			t.Errorf("published after a compromise: %v", kids)
 		}
+		lines, err := db.Audit().List(t.Context(), "", gateway.AuditFilter{Action: "signing_key."}, gateway.Slice{})
+		if err != nil || len(lines) != 3 || lines[0].Action != "signing_key.replace" || lines[1].Action != "signing_key.rotate" || lines[0].Actor != "system" {
+			t.Errorf("audited: %+v, %v", lines, err)
+		}
 	})
 }

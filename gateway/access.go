@@ -111,14 +111,25 @@ func (s *Access) Client(ctx context.Context, id string, secret Secret) (Client, 
 	return c, nil
 }
 
-// Stands refuses a token when what it rests on was taken back: its client disabled, the person's
-// grant or its family revoked, or itself. Unauthenticated then.
-func (s *Access) Stands(ctx context.Context, b Bearer) error {
-	ok, err := s.Store.Grants().Stands(ctx, b)
-	if err == nil && !ok {
+// Stands gives those of a token's scopes that its client may still have. It refuses the token when what
+// it rests on was taken back: its client disabled, the person's grant or its family revoked, or itself.
+// Unauthenticated then. The scopes are never nil.
+func (s *Access) Stands(ctx context.Context, b Bearer, scopes []string) ([]string, error) {
+	may, err := s.Store.Grants().Stands(ctx, b)
+	if CodeOf(err) == NotFound {
 		err = E(Unauthenticated, "invalid_token", "The access token was revoked.").Next("Ask the person for access again.")
 	}
-	return err
+	return both(scopes, may), err
+}
+
+// AuditKeyRotation notes that another key signs tokens, and whether the ones before were thrown away. It
+// concerns no hub.
+func AuditKeyRotation(ctx context.Context, tx Tx, k SigningKey, replaced bool) error {
+	action := "signing_key.rotate"
+	if replaced {
+		action = "signing_key.replace"
+	}
+	return audit(ctx, tx, SystemActor(""), action, k.ID, map[string]any{"signs_from": k.SignsFrom})
 }
 
 // hashToken is how unguessable texts (sessions, invites) are kept: with 256 random bits a plain hash is enough.

@@ -33,32 +33,71 @@ const (
 // Begin says whether name may try a secret from an address now: RateLimited with the time to wait
 // otherwise. Whoever may must call done with the outcome.
 func (t *Attempts) Begin(name, address string) (done func(right bool), _ error) {
-	if a, err := netip.ParseAddr(address); err == nil && a.Is6() && !a.Is4In6() {
-		if p, err := a.Prefix(64); err == nil { // one customer has that many addresses
-			address = p.String()
-		}
-	}
-	named := "name " + name[:min(len(name), 200)] + " " + address
+	named, from := attemptKeys(name, address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.Clock()
-	if wait := max(t.wait(named, wrongPerName, forgetName, now), t.wait("from "+address, wrongPerAddress, forgetAddress, now)); wait > 0 {
-		return nil, E(RateLimited, "too_many_attempts", "There were too many wrong attempts.").
-			Next("Check what you enter and try again in a moment.").After(wait)
+	if err := t.refuse(named, from); err != nil {
+		return nil, err
 	}
 	// Counted before the outcome is known, so that many attempts at once are no way around.
-	t.add(named, 1, forgetName, now)
-	t.add("from "+address, 1, forgetAddress, now)
+	t.note(named, from, 1)
 	return func(right bool) {
 		if !right {
 			return
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		now := t.Clock()
-		t.add(named, -1, forgetName, now)
-		t.add("from "+address, -1, forgetAddress, now)
+		t.note(named, from, -1)
 	}, nil
+}
+
+// Check says whether name may try a secret from an address now, RateLimited otherwise. Who may must not
+// use the outcome before Judge has let it pass. Other than with Begin, any number may try at once: for
+// programs, which are right many times at once.
+func (t *Attempts) Check(name, address string) error {
+	named, from := attemptKeys(name, address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refuse(named, from)
+}
+
+// Judge counts the outcome of an attempt. RateLimited when there were too many wrong ones meanwhile: the
+// outcome, right or wrong, must not be told then.
+func (t *Attempts) Judge(name, address string, right bool) error {
+	named, from := attemptKeys(name, address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.refuse(named, from); err != nil {
+		return err
+	}
+	if !right {
+		t.note(named, from, 1)
+	}
+	return nil
+}
+
+func attemptKeys(name, address string) (named, from string) {
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() && !a.Is4In6() {
+		if p, err := a.Prefix(64); err == nil { // one customer has that many addresses
+			address = p.String()
+		}
+	}
+	return "name " + name[:min(len(name), 200)] + " " + address, "from " + address
+}
+
+func (t *Attempts) refuse(named, from string) error {
+	now := t.Clock()
+	if wait := max(t.wait(named, wrongPerName, forgetName, now), t.wait(from, wrongPerAddress, forgetAddress, now)); wait > 0 {
+		return E(RateLimited, "too_many_attempts", "There were too many wrong attempts.").
+			Next("Check what you enter and try again in a moment.").After(wait)
+	}
+	return nil
+}
+
+func (t *Attempts) note(named, from string, n float64) {
+	now := t.Clock()
+	t.add(named, n, forgetName, now)
+	t.add(from, n, forgetAddress, now)
 }
 
 func (t *Attempts) count(key string, forget time.Duration, now time.Time) float64 {

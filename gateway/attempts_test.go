@@ -67,4 +67,23 @@ func TestWrongAttemptsAreSlowedDown(t *testing.T) {
 	if under == 1000 {
 		t.Error("attempts at once are not counted")
 	}
+	// With Judge many right ones at once are none; of many wrong ones few outcomes are told.
+	for range 1000 {
+		if err := a.Check("lea", "192.0.2.10"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		if err := a.Judge("lea", "192.0.2.10", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := 0
+	for a.Judge("lea", "192.0.2.10", false) == nil {
+		if told++; told > 50 {
+			t.Fatal("guessing at once has no end")
+		}
+	}
+	gatewaytest.Want(t, a.Judge("lea", "192.0.2.10", true), gateway.RateLimited, "too_many_attempts")
+	gatewaytest.Want(t, a.Check("lea", "192.0.2.10"), gateway.RateLimited, "too_many_attempts")
 }

@@ -75,6 +75,8 @@ var auditWords = map[string]string{
 	"hub.terms":                        "changed the hub's plan or limits",
 	"identity_provider.create":         "added an identity provider",
 	"identity_provider.delete":         "removed an identity provider",
+	"signing_key.rotate":               "made a new key that signs tokens",
+	"signing_key.replace":              "threw the keys that sign tokens away and made a new one",
 	"operator.setup":                   "became the operator of this installation",
 	"operator.add":                     "added an operator",
 	"operator.remove":                  "removed an operator",

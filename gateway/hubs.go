@@ -23,43 +23,71 @@ type Belonging struct {
 // (unless it is partial). A token that is older than what the provider said last changes nothing. An
 // unverified e-mail is kept but marked. It gives the hubs the person is in now.
 func (h *Hubs) SignIn(ctx context.Context, id Identity) ([]Belonging, error) {
-	if id.Issuer == "" || id.Subject == "" {
-		return nil, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
-			Next("Sign in again; if it happens again, tell your administrator.")
-	}
 	var out []Belonging
-	// Two first sign-ins at once may both try to insert the same hub or person: the loser looks again.
-	// A person with many tabs may lose several times.
-	var err error
-	for range 4 {
-		err = retryConflict(func() error {
-			out = nil
-			return h.Store.Tx(ctx, func(tx Tx) error {
-				var err error
-				out, err = h.signIn(ctx, tx, id)
-				return err
-			})
-		})
-		if CodeOf(err) != Conflict {
-			break
-		}
-	}
+	err := h.signingIn(ctx, func(tx Tx) (err error) {
+		out, err = h.signIn(ctx, tx, id)
+		return err
+	})
 	return out, err
 }
 
-func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, error) {
+// signingIn runs a transaction in which somebody signs in. Two first sign-ins at once may both try to
+// insert the same hub or person: the loser looks again. A person with many tabs may lose several times.
+func (h *Hubs) signingIn(ctx context.Context, f func(Tx) error) error {
+	var err error
+	for range 4 {
+		if err = retryConflict(func() error { return h.Store.Tx(ctx, f) }); CodeOf(err) != Conflict {
+			break
+		}
+	}
+	return err
+}
+
+// Leave takes over from an identity only where the person is no member any more: of a sign-in that was
+// refused nothing else counts.
+func (h *Hubs) Leave(ctx context.Context, id Identity) error {
+	return h.signingIn(ctx, func(tx Tx) error {
+		known, told, err := h.known(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for _, m := range id.Memberships {
+			hub, err := tx.Hubs().ByExternal(ctx, id.Issuer, m.HubExternalID)
+			if ignoreNotFound(err) != nil {
+				return err
+			}
+			delete(known, hub.ID)
+		}
+		_, err = h.leave(ctx, tx, id, known, told)
+		return err
+	})
+}
+
+// known gives where a person is or was a member, by hub, and when the provider said what the identity says.
+func (h *Hubs) known(ctx context.Context, tx Tx, id Identity) (map[string]Participant, time.Time, error) {
 	people, err := tx.Participants().BySubject(ctx, AnyHub, id.Issuer, id.Subject)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	known := make(map[string]Participant, len(people))
 	for _, p := range people {
 		known[p.HubID] = p
 	}
-	now := h.Clock()
-	told := now
-	if !id.IssuedAt.IsZero() && id.IssuedAt.Before(now) {
+	told := h.Clock()
+	if !id.IssuedAt.IsZero() && id.IssuedAt.Before(told) {
 		told = id.IssuedAt
+	}
+	return known, told, nil
+}
+
+func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, error) {
+	if id.Issuer == "" || id.Subject == "" {
+		return nil, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
+			Next("Sign in again; if it happens again, tell your administrator.")
+	}
+	known, told, err := h.known(ctx, tx, id)
+	if err != nil {
+		return nil, err
 	}
 	out := []Belonging{}
 	seen := map[string]bool{}
@@ -95,19 +123,27 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 			out = append(out, Belonging{hub, p})
 		}
 	}
-	for _, p := range known {
+	stay, err := h.leave(ctx, tx, id, known, told)
+	return append(out, stay...), err
+}
+
+// leave suspends a person in the hubs that the identity does not name, and gives those of them in which
+// they are a member still, as far as we know.
+func (h *Hubs) leave(ctx context.Context, tx Tx, id Identity, unnamed map[string]Participant, told time.Time) ([]Belonging, error) {
+	var stay []Belonging
+	for _, p := range unnamed {
 		switch {
 		case p.SuspendedAt != nil:
 			continue
-		case id.Partial || !p.hears(told): // a member still, as far as we know
+		case id.Partial || !p.hears(told):
 			hub, err := tx.Hubs().Get(ctx, Scope(p.HubID), p.HubID)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, Belonging{hub, p})
+			stay = append(stay, Belonging{hub, p})
 			continue
 		}
-		p.left(now, told)
+		p.left(h.Clock(), told)
 		if err := tx.Participants().Update(ctx, &p); err != nil {
 			return nil, err
 		}
@@ -115,7 +151,7 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 			return nil, err
 		}
 	}
-	return out, nil
+	return stay, nil
 }
 
 func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership, told time.Time) (Hub, error) {

@@ -60,14 +60,16 @@ const (
 	ViaExchange GrantVia = "exchange" // the hub's own platform exchanged the person's token
 )
 
-// Grant is what a person allows a client in a hub. Only one of a person and a client is not revoked.
-// Own setter: last_used_at.
+// Grant is what a client may do for a person in a hub. Only one of a person and a client is not revoked.
+// Consented is the part of Scopes that the person allowed on a page of ours and is not asked for again;
+// what the hub's platform brought along is not in it. Own setter: last_used_at.
 type Grant struct {
 	Row
 	ClientID      string     `bun:"client_id"`
 	ParticipantID string     `bun:"participant_id"`
 	Scopes        []string   `bun:"scopes"`
-	Via           GrantVia   `bun:"via"`
+	Consented     []string   `bun:"consented"`
+	Via           GrantVia   `bun:"via"` // how it came first
 	LastUsedAt    *time.Time `bun:"last_used_at"`
 	RevokedAt     *time.Time `bun:"revoked_at"`
 }
@@ -176,9 +178,9 @@ type GrantTable interface {
 	// OfParticipant gives a person's grants, newest first.
 	OfParticipant(ctx context.Context, participantID string, w Slice) ([]Grant, error)
 	SetLastUsed(ctx context.Context, id string, at time.Time) error
-	// Stands tells whether nothing that a token rests on was taken back: its client, its grant, its
-	// family and itself.
-	Stands(ctx context.Context, b Bearer) (bool, error)
+	// Stands gives the scopes that a token's client may have. NotFound when something that the token rests
+	// on was taken back: its client, its grant, its family or itself.
+	Stands(ctx context.Context, b Bearer) (scopes []string, _ error)
 }
 
 // DeviceTable holds devices that wait for a decision.

@@ -72,7 +72,7 @@ func (s *OAuth) ask(ctx context.Context, ses Session, clientID string, scopes []
 		if err != nil && CodeOf(err) != NotFound {
 			return Ask{}, err
 		}
-		out.Hubs = append(out.Hubs, AskHub{Hub: b.Hub, Person: b.Participant, Allowed: err == nil && g.RevokedAt == nil && covers(g.Scopes, scopes)})
+		out.Hubs = append(out.Hubs, AskHub{Hub: b.Hub, Person: b.Participant, Allowed: err == nil && g.RevokedAt == nil && covers(g.Consented, scopes)})
 	}
 	return out, nil
 }
@@ -121,7 +121,7 @@ type Answer struct {
 func (s *OAuth) Decide(ctx context.Context, ses Session, requestID, hubID string, allow bool) (Answer, error) {
 	code := NewToken()
 	var out Answer
-	err := s.Store.Tx(ctx, func(tx Tx) error {
+	decide := func(tx Tx) error {
 		r, err := s.request(ctx, tx, requestID)
 		if err != nil {
 			return err
@@ -144,11 +144,13 @@ func (s *OAuth) Decide(ctx context.Context, ses Session, requestID, hubID string
 			Row: Row{ID: hashToken(code), HubID: g.HubID}, GrantID: g.ID, ClientID: r.ClientID, ParticipantID: g.ParticipantID,
 			Scopes: r.Scopes, RedirectURI: r.RedirectURI, Challenge: r.Challenge, ExpiresAt: now.Add(CodeLife),
 		})
-	})
-	if CodeOf(err) == Conflict { // decided in another tab at the same moment
-		_, err = s.request(ctx, s.Store, requestID)
 	}
-	return out, err
+	// Another tab may decide this or another question of the app at the same moment.
+	err := retryConflict(func() error { return s.Store.Tx(ctx, decide) })
+	if err != nil {
+		return Answer{}, err
+	}
+	return out, nil
 }
 
 // allow writes down what a signed-in person allows a client in a hub.
@@ -171,19 +173,27 @@ func (s *OAuth) allow(ctx context.Context, tx Tx, ses Session, clientID, hubID s
 	return s.grant(ctx, tx, c, people[i], scopes, via)
 }
 
-// grant gives the grant of a person to a client with at least the scopes.
+// grant gives the grant of a person to a client with at least the scopes. What was not decided by the
+// person on a page of ours is not remembered as their consent.
 func (s *OAuth) grant(ctx context.Context, tx Tx, c Client, p Participant, scopes []string, via GrantVia) (Grant, error) {
 	g, err := tx.Grants().Latest(ctx, c.ID, p.ID)
-	switch {
-	case err != nil && CodeOf(err) != NotFound:
+	if ignoreNotFound(err) != nil {
 		return Grant{}, err
-	case err == nil && g.RevokedAt == nil && covers(g.Scopes, scopes):
+	}
+	live := err == nil && g.RevokedAt == nil
+	if !live {
+		g = Grant{Row: Row{ID: NewID("gnt"), HubID: p.HubID}, ClientID: c.ID, ParticipantID: p.ID, Via: via}
+	}
+	if live && covers(g.Scopes, scopes) && (via == ViaExchange || covers(g.Consented, scopes)) {
 		return g, nil
-	case err == nil && g.RevokedAt == nil:
-		g.Scopes = inOrder(append(slices.Clone(g.Scopes), scopes...))
+	}
+	g.Scopes = inOrder(slices.Concat(g.Scopes, scopes))
+	if via != ViaExchange {
+		g.Consented = inOrder(slices.Concat(g.Consented, scopes))
+	}
+	if live {
 		err = tx.Grants().Update(ctx, &g)
-	default:
-		g = Grant{Row: Row{ID: NewID("gnt"), HubID: p.HubID}, ClientID: c.ID, ParticipantID: p.ID, Scopes: inOrder(scopes), Via: via}
+	} else {
 		err = tx.Grants().Insert(ctx, &g)
 	}
 	if err != nil {
@@ -199,7 +209,14 @@ type MyGrant struct {
 	Hub    Hub
 }
 
-// Grants lists what a person allows apps, in all their hubs. It names revoked ones of apps that cannot
+// asks tells whether a person whose grant was revoked is asked again by the app itself. Where they are
+// not, they allow it again in their list: what the hub's platform brought along never asked them, and
+// an app without redirect URIs cannot.
+func (g Grant) asks(c Client) bool {
+	return g.Via != ViaExchange && (c.Type == ClientNative || len(c.RedirectURIs) > 0)
+}
+
+// Grants lists what a person allows apps, in all their hubs. It names revoked ones of apps that do not
 // ask the person for access again, so that the person can allow it (AllowAgain).
 func (s *OAuth) Grants(ctx context.Context, ses Session) ([]MyGrant, error) {
 	in, err := s.Hubs.Belongings(ctx, ses.Issuer, ses.Subject)
@@ -216,15 +233,15 @@ func (s *OAuth) Grants(ctx context.Context, ses Session) ([]MyGrant, error) {
 		for _, g := range grants {
 			older := seen[g.ClientID]
 			seen[g.ClientID] = true
-			if older || (g.RevokedAt != nil && g.Via != ViaExchange) {
+			if older {
 				continue
 			}
 			c, err := s.Store.Clients().Get(ctx, AnyHub, g.ClientID)
-			if CodeOf(err) == NotFound {
-				continue
-			}
-			if err != nil {
+			if ignoreNotFound(err) != nil {
 				return nil, err
+			}
+			if err != nil || (g.RevokedAt != nil && g.asks(c)) {
+				continue
 			}
 			out = append(out, MyGrant{g, c, b.Hub})
 		}
@@ -248,11 +265,15 @@ func (s *OAuth) RevokeGrant(ctx context.Context, ses Session, id string) error {
 	})
 }
 
-// AllowAgain gives back what a person took from an app that their hub's platform brought along.
+// AllowAgain gives back what a person took from an app that does not ask for it itself.
 func (s *OAuth) AllowAgain(ctx context.Context, ses Session, id string) error {
 	return s.mine(ctx, ses, id, func(tx Tx, g Grant, p Participant) error {
 		c, err := tx.Clients().Get(ctx, AnyHub, g.ClientID)
-		if err != nil || g.RevokedAt == nil || g.Via != ViaExchange {
+		if err != nil || g.RevokedAt == nil || g.asks(c) {
+			return err
+		}
+		last, err := tx.Grants().Latest(ctx, c.ID, p.ID)
+		if err != nil || last.ID != g.ID { // allowed again already
 			return err
 		}
 		_, err = s.grant(ctx, tx, c, p, both(g.Scopes, c.Scopes), g.Via)

@@ -52,7 +52,7 @@ func (s *OAuth) device(ctx context.Context, t Tables, ses Session, typed, addres
 
 // DecideDevice answers a device in the name of a signed-in person.
 func (s *OAuth) DecideDevice(ctx context.Context, ses Session, typed, address, hubID string, allow bool) error {
-	return s.Store.Tx(ctx, func(tx Tx) error {
+	decide := func(tx Tx) error {
 		d, err := s.device(ctx, tx, ses, typed, address)
 		if err != nil {
 			return err
@@ -66,7 +66,9 @@ func (s *OAuth) DecideDevice(ctx context.Context, ses Session, typed, address, h
 			d.State, d.GrantID = DeviceApproved, g.ID
 		}
 		return tx.DeviceCodes().Update(ctx, &d)
-	})
+	}
+	// Another page may decide this or another question of the app at the same moment.
+	return retryConflict(func() error { return s.Store.Tx(ctx, decide) })
 }
 
 // RedeemDevice gives a device its tokens when its person has allowed it. Errors have a reason of
@@ -97,7 +99,7 @@ func (s *OAuth) RedeemDevice(ctx context.Context, c Client, code string) (Issued
 			d.PolledAt = &now
 			return Issued{}, wait, tx.DeviceCodes().Update(ctx, &d)
 		}
-		g, p, stands, err := s.stands(ctx, tx, d.GrantID)
+		g, p, stands, err := stands(ctx, tx, d.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}

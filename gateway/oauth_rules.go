@@ -21,6 +21,10 @@ const (
 	DeviceWait  = 5 * time.Second     // between two questions of a device, at first
 	RefreshIdle = 14 * 24 * time.Hour // a refresh token that nobody uses
 	FamilyLife  = 30 * 24 * time.Hour // whatever is refreshed: then the person is asked again
+
+	// TokenLeeway is how much longer tokens are taken than they say, and as much before: the clocks of two
+	// servers differ.
+	TokenLeeway = 30 * time.Second
 )
 
 // Reasons of the errors that the token endpoint gives, which are those of RFC 6749, 8628 and 8693.

@@ -55,7 +55,7 @@ func (s *OAuth) Redeem(ctx context.Context, c Client, code, redirectURI, verifie
 		case !s.Clock().Before(got.ExpiresAt) || got.RedirectURI != redirectURI || !proves(verifier, got.Challenge):
 			return Issued{}, refused, nil
 		}
-		g, p, stands, err := s.stands(ctx, tx, got.GrantID)
+		g, p, stands, err := stands(ctx, tx, got.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}
@@ -91,12 +91,12 @@ func (s *OAuth) once(ctx context.Context, f func(Tx) (Issued, *Error, error)) (I
 }
 
 // stands tells whether a grant is not revoked and its person not suspended.
-func (s *OAuth) stands(ctx context.Context, tx Tx, grantID string) (Grant, Participant, bool, error) {
-	g, err := tx.Grants().Get(ctx, AnyHub, grantID)
+func stands(ctx context.Context, t Tables, grantID string) (Grant, Participant, bool, error) {
+	g, err := t.Grants().Get(ctx, AnyHub, grantID)
 	if err != nil {
 		return Grant{}, Participant{}, false, ignoreNotFound(err)
 	}
-	p, err := tx.Participants().Get(ctx, Scope(g.HubID), g.ParticipantID)
+	p, err := t.Participants().Get(ctx, Scope(g.HubID), g.ParticipantID)
 	if err != nil {
 		return Grant{}, Participant{}, false, ignoreNotFound(err)
 	}
@@ -157,7 +157,7 @@ func (s *OAuth) Refresh(ctx context.Context, c Client, token string, asked []str
 		if f.RevokedAt != nil || !now.Before(f.ExpiresAt) || !now.Before(t.ExpiresAt) {
 			return Issued{}, refused, nil
 		}
-		g, p, stands, err := s.stands(ctx, tx, f.GrantID)
+		g, p, stands, err := stands(ctx, tx, f.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}
@@ -201,40 +201,58 @@ func (s *OAuth) endFamily(ctx context.Context, tx Tx, id, why string) error {
 }
 
 // Exchange gives a client a token for the person of a verified identity, in the client's hub
-// (RFC 8693). The person becomes a member just in time, as when they sign in. RFC 8693
-// wants "invalid_request" for whatever is wrong with the person's token.
+// (RFC 8693). The person becomes a member just in time, as when they sign in. A refusal leaves nothing
+// behind but where the person is no member any more. RFC 8693 wants "invalid_request" for whatever is
+// wrong with the person's token.
 func (s *OAuth) Exchange(ctx context.Context, c Client, id Identity, asked []string) (Issued, error) {
+	var out Issued
 	scopes, err := c.MayHave(asked)
-	if err != nil {
-		return Issued{}, err
+	if err == nil {
+		err = s.Hubs.signingIn(ctx, func(tx Tx) error {
+			in, err := s.Hubs.signIn(ctx, tx, id)
+			if err == nil {
+				out, err = s.exchange(ctx, tx, c, in, scopes)
+			}
+			return err
+		})
 	}
-	in, err := s.Hubs.SignIn(ctx, id)
-	if err != nil {
-		return Issued{}, err
+	switch CodeOf(err) {
+	case "":
+		return out, nil
+	case Invalid:
+		if lerr := s.Hubs.Leave(ctx, id); lerr != nil {
+			return Issued{}, lerr
+		}
 	}
+	return Issued{}, err
+}
+
+// exchange gives a client a token for the person who is in some hubs.
+func (s *OAuth) exchange(ctx context.Context, tx Tx, c Client, in []Belonging, scopes []string) (Issued, error) {
 	i := slices.IndexFunc(in, func(b Belonging) bool { return b.Hub.ID == c.HubID })
 	if i < 0 {
 		return Issued{}, oauthError(OAuthBadRequest, "The person is not in the hub of this client.").
 			Next("Check the hubs that the identity provider names for them.")
 	}
 	p := in[i].Participant
-	return s.once(ctx, func(tx Tx) (Issued, *Error, error) {
-		g, err := tx.Grants().Latest(ctx, c.ID, p.ID)
-		if err == nil && g.RevokedAt != nil {
-			return Issued{}, oauthError(OAuthBadRequest, "The person took back the access of this app.").
-				Next("They can allow it again under Account, Apps with access."), nil
-		}
-		if ignoreNotFound(err) != nil {
-			return Issued{}, nil, err
-		}
-		if g, err = s.grant(ctx, tx, c, p, scopes, ViaExchange); err != nil {
-			return Issued{}, nil, err
-		}
-		out := Issued{
-			Bearer: Bearer{TokenID: NewID("tok"), ClientID: c.ID, HubID: g.HubID, ParticipantID: p.ID, GrantID: g.ID}, Scopes: scopes,
-		}
-		return out, nil, s.issued(ctx, tx, p.actor(), out, "token-exchange")
-	})
+	g, err := tx.Grants().Latest(ctx, c.ID, p.ID)
+	switch {
+	case ignoreNotFound(err) != nil:
+		return Issued{}, err
+	case err == nil && g.RevokedAt != nil && g.asks(c):
+		return Issued{}, oauthError(OAuthBadRequest, "The person took back the access of this app.").
+			Next("Send them to the authorization endpoint: they can allow it again there.")
+	case err == nil && g.RevokedAt != nil:
+		return Issued{}, oauthError(OAuthBadRequest, "The person took back the access of this app.").
+			Next("They can allow it again under Account, Apps with access.")
+	}
+	if g, err = s.grant(ctx, tx, c, p, scopes, ViaExchange); err != nil {
+		return Issued{}, err
+	}
+	out := Issued{
+		Bearer: Bearer{TokenID: NewID("tok"), ClientID: c.ID, HubID: g.HubID, ParticipantID: p.ID, GrantID: g.ID}, Scopes: scopes,
+	}
+	return out, s.issued(ctx, tx, p.actor(), out, "token-exchange")
 }
 
 // Revoke ends what a client's refresh token belongs to and tells whether it was one. Another client's
@@ -262,11 +280,8 @@ func (s *OAuth) RevokeAccess(ctx context.Context, c Client, b Bearer, until time
 		return nil
 	}
 	return s.Store.Tx(ctx, func(tx Tx) error {
-		err := tx.SpentTokens().Insert(ctx, &SpentToken{Row: Row{ID: b.TokenID, HubID: b.HubID}, ExpiresAt: until})
-		if CodeOf(err) == Conflict {
-			return nil // revoked already
-		}
-		if err != nil {
+		first, err := tx.SpentTokens().Take(ctx, &SpentToken{Row: Row{ID: b.TokenID, HubID: b.HubID}, ExpiresAt: until})
+		if err != nil || !first { // revoked already
 			return err
 		}
 		return audit(ctx, tx, Actor{HubID: b.HubID, ClientID: c.ID}, "token.revoke", b.TokenID, map[string]any{"why": "revoked by the client"})
@@ -275,8 +290,8 @@ func (s *OAuth) RevokeAccess(ctx context.Context, c Client, b Bearer, until time
 
 // SpendAssertion uses up the id of a client assertion. Unauthenticated when it was used before.
 func (s *OAuth) SpendAssertion(ctx context.Context, clientID, id string, until time.Time) error {
-	err := s.Store.SpentTokens().Insert(ctx, &SpentToken{Row: Row{ID: hashToken("assertion " + clientID + " " + id)}, ExpiresAt: until})
-	if CodeOf(err) == Conflict {
+	first, err := s.Store.SpentTokens().Take(ctx, &SpentToken{Row: Row{ID: hashToken("assertion " + clientID + " " + id)}, ExpiresAt: until})
+	if err == nil && !first {
 		return E(Unauthenticated, "assertion_replayed", "The client assertion was used before.").Next("Make a new one for each request.")
 	}
 	return err
@@ -290,7 +305,12 @@ func (s *OAuth) RefreshFamily(ctx context.Context, token string) (TokenFamily, e
 	}
 	now := s.Clock()
 	if f.ID != "" && t.UsedAt == nil && f.RevokedAt == nil && now.Before(t.ExpiresAt) && now.Before(f.ExpiresAt) {
-		ok, err := s.Store.Grants().Stands(ctx, Bearer{ClientID: f.ClientID, HubID: f.HubID, ParticipantID: f.ParticipantID, GrantID: f.GrantID, FamilyID: f.ID})
+		c, err := s.Client(ctx, f.ClientID)
+		if err != nil {
+			return TokenFamily{}, err
+		}
+		g, _, ok, err := stands(ctx, s.Store, f.GrantID)
+		f.Scopes = both(f.Scopes, g.Scopes, c.Scopes)
 		if ok || err != nil {
 			return f, err
 		}
@@ -301,13 +321,14 @@ func (s *OAuth) RefreshFamily(ctx context.Context, token string) (TokenFamily, e
 // Sweep deletes what has expired.
 func (s *OAuth) Sweep(ctx context.Context) error {
 	now := s.Clock()
-	day := now.Add(-24 * time.Hour) // a code is kept for a while, so that its second use is noticed
+	day := now.Add(-24 * time.Hour)    // a code is kept for a while, so that its second use is noticed
+	spent := now.Add(-2 * TokenLeeway) // of the one that checks a token, and of this server's clock
 	for _, del := range []func() (int64, error){
 		func() (int64, error) { return s.Store.AuthorizationRequests().DeleteExpired(ctx, now) },
 		func() (int64, error) { return s.Store.AuthorizationCodes().DeleteExpired(ctx, day) },
 		func() (int64, error) { return s.Store.DeviceCodes().DeleteExpired(ctx, day) },
 		func() (int64, error) { return s.Store.TokenFamilies().DeleteExpired(ctx, day) }, // and its refresh tokens
-		func() (int64, error) { return s.Store.SpentTokens().DeleteExpired(ctx, now) },
+		func() (int64, error) { return s.Store.SpentTokens().DeleteExpired(ctx, spent) },
 	} {
 		if _, err := del(); err != nil {
 			return err

@@ -71,8 +71,8 @@ func AssertionIssuer(assertion string) string {
 	return c.Issuer
 }
 
-// VerifyAssertion checks a client assertion that is meant for one of the audiences. Unauthenticated
-// with reason "assertion_invalid" otherwise.
+// VerifyAssertion checks a client assertion that is meant for the audiences, or some of them, and nobody
+// else: another who may read it could use it here. Unauthenticated with reason "assertion_invalid" otherwise.
 func VerifyAssertion(assertion, clientID string, audiences []string, clock gateway.Clock, keys []PublicKey) (Assertion, error) {
 	var c jwt.RegisteredClaims
 	err := verifyAssertion(assertion, clientID, audiences, clock, keys, &c)
@@ -100,7 +100,7 @@ func verifyAssertion(assertion, clientID string, audiences []string, clock gatew
 		return errors.New("no usable jti")
 	case c.ExpiresAt.After(clock().Add(assertionLife + leeway)):
 		return errors.New("lives too long")
-	case !slices.ContainsFunc(c.Audience, func(a string) bool { return a != "" && slices.Contains(audiences, a) }):
+	case len(c.Audience) == 0, slices.ContainsFunc(c.Audience, func(a string) bool { return a == "" || !slices.Contains(audiences, a) }):
 		return jwt.ErrTokenInvalidAudience
 	}
 	return nil

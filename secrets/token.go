@@ -16,7 +16,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -34,7 +33,7 @@ const (
 const TypeAccessToken = "at+jwt"
 
 const (
-	leeway   = 30 * time.Second // between the clocks of two replicas
+	leeway   = gateway.TokenLeeway
 	maxToken = 8 << 10
 )
 

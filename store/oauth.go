@@ -61,8 +61,9 @@ func (g grants) SetLastUsed(ctx context.Context, id string, at time.Time) error 
 }
 
 // Stands is asked with every request that carries a token, hence one query.
-func (g grants) Stands(ctx context.Context, b gateway.Bearer) (bool, error) {
-	q := g.r.NewSelect().Model((*gateway.Client)(nil)).
+func (g grants) Stands(ctx context.Context, b gateway.Bearer) ([]string, error) {
+	var c gateway.Client
+	q := g.r.NewSelect().Model(&c).Column("scopes").
 		Where("client.id = ?", b.ClientID).Where("client.hub_id IN ('', ?)", b.HubID).Where("client.disabled_at IS NULL").
 		Where("NOT EXISTS (?)", g.r.NewSelect().Model((*gateway.SpentToken)(nil)).ColumnExpr("1").Where("spent_token.id = ?", b.TokenID))
 	if b.ParticipantID != "" {
@@ -74,8 +75,8 @@ func (g grants) Stands(ctx context.Context, b gateway.Bearer) (bool, error) {
 		q = q.Where("EXISTS (?)", g.r.NewSelect().Model((*gateway.TokenFamily)(nil)).ColumnExpr("1").
 			Where("token_family.id = ?", b.FamilyID).Where("token_family.grant_id = ?", b.GrantID).Where("token_family.revoked_at IS NULL"))
 	}
-	ok, err := q.Exists(ctx)
-	return ok, translate(err)
+	err := q.Scan(ctx)
+	return c.Scopes, translate(err)
 }
 
 // AuthorizationRequests gives the requests that wait for a person.

@@ -24,6 +24,7 @@ CREATE TABLE grants (
     client_id      text COLLATE "C" NOT NULL,
     participant_id text COLLATE "C" NOT NULL,
     scopes         jsonb,
+    consented      jsonb,
     via            text NOT NULL,
     last_used_at   timestamptz,
     revoked_at     timestamptz,

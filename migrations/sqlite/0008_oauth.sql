@@ -38,6 +38,7 @@ CREATE TABLE grants (
     client_id      text NOT NULL,
     participant_id text NOT NULL,
     scopes         text,
+    consented      text,
     via            text NOT NULL,
     last_used_at   timestamp,
     revoked_at     timestamp,
