@@ -40,7 +40,8 @@ func plain(raw json.RawMessage) string {
 }
 
 func TestEventsReachWhoMaySee(t *testing.T) {
-	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+	storetest.EachInTurn(t, func(t *testing.T, o store.Options) {
+		db := storetest.Open(t, o)
 		defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 		h := gatewaytest.NewHouse(t, db, gateway.SystemClock, "north", gateway.PlanEnterprise)
 		far := gatewaytest.NewHouse(t, db, gateway.SystemClock, "south", gateway.PlanEnterprise)

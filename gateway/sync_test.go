@@ -377,14 +377,14 @@ func (o *outpost) pull(lib *gateway.Library, lost bool) (bool, error) {
 
 // Both sides change things at random, answers are lost, both start anew: after a sync they are equal.
 func TestBothSidesAreEqualAfterAnOutage(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		t.Cleanup(func() { _ = flag.Set("rapid.checks", checks.DefValue) })
+		if err := flag.Set("rapid.checks", "12"); err != nil { // each is some thirty requests
+			t.Fatal(err)
+		}
+	}
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		base := newSite(t, db, siteOptions{})
-		if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-			t.Cleanup(func() { _ = flag.Set("rapid.checks", checks.DefValue) })
-			if err := flag.Set("rapid.checks", "12"); err != nil { // each is some thirty requests
-				t.Fatal(err)
-			}
-		}
 		n := 0
 		rapid.Check(t, func(r *rapid.T) {
 			n++

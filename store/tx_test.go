@@ -108,7 +108,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 }
 
 func TestTaskRunsAfterCommit(t *testing.T) {
-	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+	storetest.EachInTurn(t, func(t *testing.T, o store.Options) {
 		leaks := goleak.IgnoreCurrent()
 		db, err := store.Open(t.Context(), o)
 		must(t, err)

@@ -23,7 +23,8 @@ import (
 const Env = "ISTHMUS_TEST_POSTGRES"
 
 // EachDB runs body on a fresh SQLite and on a fresh Postgres schema. Without a server the Postgres
-// half is skipped, or fails when ISTHMUS_REQUIRE_POSTGRES=1.
+// half is skipped, or fails when ISTHMUS_REQUIRE_POSTGRES=1. Both run at the same time, and end after
+// what stands behind the call, so let it be the last one.
 func EachDB(t *testing.T, body func(t *testing.T, db *store.DB)) {
 	t.Helper()
 	EachOptions(t, func(t *testing.T, o store.Options) { body(t, Open(t, o)) })
@@ -31,6 +32,20 @@ func EachDB(t *testing.T, body func(t *testing.T, db *store.DB)) {
 
 // EachOptions is EachDB for tests that open the database themselves, perhaps more than once.
 func EachOptions(t *testing.T, body func(t *testing.T, o store.Options)) {
+	t.Helper()
+	each(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		body(t, o)
+	})
+}
+
+// EachInTurn is EachOptions with one database after the other, for tests that count goroutines.
+func EachInTurn(t *testing.T, body func(t *testing.T, o store.Options)) {
+	t.Helper()
+	each(t, body)
+}
+
+func each(t *testing.T, body func(t *testing.T, o store.Options)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { body(t, store.Options{DataDir: t.TempDir()}) })
 	t.Run("postgres", func(t *testing.T) { body(t, store.Options{DataDir: t.TempDir(), DSN: Postgres(t)}) })
