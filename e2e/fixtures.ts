@@ -68,7 +68,7 @@ export function makeFiles(): Files {
   makeSpherical(sphere);
   // Noise does not compress: large without being long, and soon converted, as it has few pixels.
   ffmpeg(
-    ...["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=12,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=12"],
+    ...["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=8,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=8"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "64M", "-minrate", "64M", "-maxrate", "64M", "-bufsize", "64M", "-pix_fmt", "yuv420p", "-g", "30"],
     ...["-c:a", "aac", "-shortest", large],
   );

@@ -188,13 +188,28 @@ test("with the keyboard: Space selects, Escape cancels and gives the focus back;
 
 test("as part of a page it inserts and stays", async ({ page }) => {
   await page.goto(`${site.origin}/inline`);
-  const frame = frameOf(page);
+  const frame = page.locator("isthmus-media-library").first().frameLocator("iframe");
   await frame.getByRole("tab", { name: "From Kaltura" }).click();
   await expect(frame.getByRole("button", { name: "Cancel" })).toHaveCount(0);
   await frame.getByRole("checkbox", { name: "Select Reading room in 360" }).check();
   await frame.getByRole("button", { name: "Insert" }).click();
   await expect.poll(() => told(page, "insert")).toHaveLength(1);
   await expect(frame.getByTestId("chosen")).toHaveText("Nothing selected");
+  // Another one on the same page is another choice, told to another listener.
+  await page.evaluate(() => {
+    const first = document.querySelector("isthmus-media-library")!;
+    const second = first.cloneNode() as HTMLElement & { token: unknown };
+    second.addEventListener("insert", (e) => (window as unknown as { told: unknown[] }).told.push(["second", (e as CustomEvent).detail]));
+    second.token = () => fetch("/token", { method: "POST" }).then((r) => r.text());
+    first.after(second);
+  });
+  const other = page.locator("isthmus-media-library").nth(1).frameLocator("iframe");
+  await other.getByRole("tab", { name: "From Kaltura" }).click();
+  await other.getByRole("checkbox", { name: "Select Reading room in 360" }).check();
+  await expect(frame.getByTestId("chosen")).toHaveText("Nothing selected");
+  await other.getByRole("button", { name: "Insert" }).click();
+  await expect.poll(() => told(page, "second")).toHaveLength(1);
+  expect(await told(page, "insert")).toHaveLength(1);
 });
 
 test("a token that ends is renewed by the page around, once for all requests", async ({ page }) => {

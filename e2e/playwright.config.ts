@@ -17,7 +17,9 @@ export default defineConfig({
   use: {
     viewport: { width: 1280, height: 860 },
     actionTimeout: 20_000,
-    trace: "retain-on-failure",
+    // Without a film of the whole run, which costs a software-drawn browser more than the tests themselves.
+    trace: { mode: "retain-on-failure", screenshots: false },
+    screenshot: "only-on-failure",
     launchOptions: {
       // The system's Chromium: the browser that Playwright would fetch is not needed.
       executablePath: process.env.CHROMIUM ?? (existsSync("/usr/bin/chromium") ? "/usr/bin/chromium" : undefined),

@@ -240,6 +240,9 @@ function Menu() {
         <a href="/account/integrations" onClick={() => setOpen(false)}>
           Integrations
         </a>
+        <a href="/account/data" onClick={() => setOpen(false)}>
+          Your data
+        </a>
         <form method="post" action="/auth/logout">
           <button type="submit" class="btn small">
             Sign out

@@ -74,7 +74,7 @@ export function Mappings({ hub }: { hub: string }) {
   const address = new URLSearchParams(Object.entries(queryOf(filter)).filter((e): e is [string, string] => !!e[1]));
   return (
     <section class="stack" aria-labelledby="mappings-title" data-testid="mappings">
-      <h2 id="mappings-title">People</h2>
+      <h2 id="mappings-title">People and their Kaltura users</h2>
       <search class="fields">
         <div class="field">
           <label for={searchId}>Search</label>

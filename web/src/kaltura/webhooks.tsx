@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { announce, say } from "../announce";
 import { api, call, idempotencyKey, type Problem, type Webhook } from "../api";
 import { when } from "../format";
-import { Act, Banner, Loading, ProblemBanner, useLoad } from "../ui/parts";
+import { Act, Banner, CopyButton, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Deliveries } from "./webhook-log";
 
 const groups: [string, string][] = [
@@ -61,7 +61,8 @@ export function Webhooks({ hub }: { hub: string }) {
       ))}
       {secret && (
         <p role="status">
-          Copy the secret now, it is not shown again: <code class="wrap">{secret}</code>
+          Copy the secret now, it is not shown again: <code class="wrap">{secret}</code>{" "}
+          <CopyButton text={secret} label="Copy the secret" />
         </p>
       )}
       {load.data && load.data.items.length > 0 && (
@@ -138,6 +139,7 @@ function Row({
 }) {
   const path = { hub, id: w.id };
   const [log, setLog] = useState(false);
+  const [asked, setAsked] = useState(false);
   const off = w.state === "disabled";
   const word = off ? "Switched off" : w.failing_since ? "Failing" : "Working";
   const test = async () => {
@@ -207,10 +209,39 @@ function Row({
         <Act small do={rotate} failed={failed} aria-label={`New secret for ${w.url}`}>
           New secret
         </Act>
-        <Act small kind="danger" do={remove} failed={failed} aria-label={`Remove ${w.url}`}>
-          Remove
-        </Act>
+        <button type="button" class="btn small danger" onClick={() => setAsked(true)} aria-label={`Remove ${w.url}`}>
+          Remove…
+        </button>
       </div>
+      {asked && (
+        <Dialog
+          slim
+          title="Remove this endpoint?"
+          close={() => setAsked(false)}
+          foot={
+            <>
+              <button type="button" class="btn" onClick={() => setAsked(false)}>
+                Keep it
+              </button>
+              <Act
+                kind="danger"
+                do={remove}
+                failed={(p) => {
+                  setAsked(false);
+                  failed(p);
+                }}
+              >
+                Remove
+              </Act>
+            </>
+          }
+        >
+          <p class="wrap">
+            <bdi>{w.url}</bdi> gets nothing more, and its messages and secret are forgotten. Switching it off keeps
+            them.
+          </p>
+        </Dialog>
+      )}
       <details onToggle={(e) => setLog(e.currentTarget.open)}>
         <summary aria-label={`Messages to ${w.url}`}>Messages</summary>
         {log && <Deliveries hub={hub} id={w.id} on={!off} />}

@@ -74,11 +74,17 @@ export function Spaces(p: { hub: string; changed: number; open: (id: string) => 
             </>
           ) : (
             <>
-              <h2>Nothing imported yet</h2>
-              <p class="muted">What you import from Kaltura is kept here, ready for your rooms.</p>
-              <button type="button" class="btn primary" onClick={() => setParams({ tab: "kaltura" })}>
-                Choose from Kaltura
-              </button>
+              <h2>Nothing here yet</h2>
+              <p class="muted">
+                {p.kalturaOn
+                  ? "Here are your hub’s own media, and what you import from Kaltura, ready for your rooms."
+                  : "Here are your hub’s own media, ready for your rooms."}
+              </p>
+              {p.kalturaOn && (
+                <button type="button" class="btn primary" onClick={() => setParams({ tab: "kaltura" })}>
+                  Choose from Kaltura
+                </button>
+              )}
             </>
           )}
         </div>

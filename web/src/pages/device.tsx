@@ -64,7 +64,7 @@ export default function Device() {
             <label for="user-code">Code that your device shows</label>
             <input
               id="user-code"
-              class="mono"
+              class="input"
               value={code}
               onInput={(e) => setCode(e.currentTarget.value)}
               autocomplete="one-time-code"

@@ -32,7 +32,14 @@ export default function Setup() {
           </div>
         </div>
       ) : (
-        <section class="card stack" aria-labelledby="code-title">
+        <form
+          class="card stack"
+          aria-labelledby="code-title"
+          onSubmit={(e) => {
+            e.preventDefault();
+            e.currentTarget.querySelector("button")?.click();
+          }}
+        >
           <h2 id="code-title">Become the first operator</h2>
           <p class="muted">
             You are signed in as <bdi>{me.value?.name || me.value?.email}</bdi>. Operators make hubs, set their plans
@@ -53,7 +60,7 @@ export default function Setup() {
               Become the operator
             </Act>
           </div>
-        </section>
+        </form>
       )}
     </div>
   );
