@@ -261,12 +261,12 @@ func TestOAuthMisuse(t *testing.T) {
 	if a := app.do("POST", "/oauth2/token?client_id="+h.machine.ID+"&client_secret="+h.secrets[h.machine.ID], machine); a.StatusCode != 400 || strings.Contains(string(a.body), "access_token") {
 		t.Errorf("credentials in the address: %d %s", a.StatusCode, a.body)
 	}
-	t.Run("requests", h.requests)
-	t.Run("assertions", h.assertions)
-	t.Run("strangers", h.strangers)
-	t.Run("pages", h.pages)
-	t.Run("redirects", h.redirects)
-	t.Run("crowd", h.crowd) // the last: the address has tried much then
+	h.run(t, "requests", (*house).requests)
+	h.run(t, "assertions", (*house).assertions)
+	h.run(t, "strangers", (*house).strangers)
+	h.run(t, "pages", (*house).pages)
+	h.run(t, "redirects", (*house).redirects)
+	h.run(t, "crowd", (*house).crowd) // the last: the address has tried much then
 	log := h.log.String()
 	for _, secret := range []string{h.secrets[h.machine.ID], live.Access, live.Refresh, c} {
 		if strings.Contains(log, secret) {

@@ -56,6 +56,17 @@ func newHouse(t testing.TB, r *rig) *house {
 	return h
 }
 
+// run runs a subtest at the same server.
+func (h *house) run(t *testing.T, name string, f func(*house, *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		r := *h.rig
+		r.t = t
+		sub := *h
+		sub.rig, sub.ada, sub.pat = &r, h.ada.on(t), h.pat.on(t)
+		f(&sub, t)
+	})
+}
+
 // app registers a client as the registration does, with a secret where it keeps one.
 func (h *house) app(c gateway.Client, hub string) gateway.Client {
 	h.t.Helper()

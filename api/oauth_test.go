@@ -111,8 +111,8 @@ func TestAppActsForAPerson(t *testing.T) {
 		if count["grant.allow"] != 1 || count["token.issue"] != 2 || count["grant.revoke"] != 1 {
 			t.Errorf("audit: %v", count)
 		}
-		t.Run("text that no database keeps", h.oddText)
-		t.Run("one wins", h.oneWins)
+		h.run(t, "text that no database keeps", (*house).oddText)
+		h.run(t, "one wins", (*house).oneWins)
 	})
 }
 
@@ -235,8 +235,15 @@ func (h *house) oneWins(t *testing.T) {
 	race("device code", 10, func() tokens { return h.token(&h.native, poll(device)) })
 }
 
-func TestDevice(t *testing.T) {
+// TestAppTokens: the other ways to tokens, and what apps learn of them, at one server.
+func TestAppTokens(t *testing.T) {
 	h := newHouse(t, newRig(t))
+	h.run(t, "exchange", (*house).exchanges)
+	h.run(t, "introspection and revocation", (*house).looksInto)
+	h.run(t, "device", (*house).devices)
+}
+
+func (h *house) devices(t *testing.T) {
 	device, user := h.device(h.native)
 	if got := h.token(&h.native, poll(device)); got.Error != "authorization_pending" || got.Status != 400 {
 		t.Fatalf("pending: %+v", got)
@@ -273,8 +280,7 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-func TestExchange(t *testing.T) {
-	h := newHouse(t, newRig(t))
+func (h *house) exchanges(t *testing.T) {
 	got := h.token(&h.machine, exchange(h.idToken("pat@example.org"), "id_token"))
 	if got.Status != 200 || got.Issued != "urn:ietf:params:oauth:token-type:access_token" || !strings.EqualFold(got.Type, "bearer") || got.Scope != "media:read library:read" || !h.works(got.Access) {
 		t.Fatalf("exchange: %+v", got)
@@ -306,8 +312,7 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-func TestIntrospectionAndRevocation(t *testing.T) {
-	h := newHouse(t, newRig(t))
+func (h *house) looksInto(t *testing.T) {
 	got := h.signedIn(h.pat, h.web)
 	other := h.app(gateway.Client{Type: gateway.ClientMachine, AuthMethod: gateway.AuthSecret, Scopes: gateway.AllScopes}, "other")
 	look := func(c gateway.Client, token string) map[string]any {
@@ -397,7 +402,7 @@ func TestCORS(t *testing.T) {
 	if a := c.want(404, "OPTIONS", "/oauth2/nothing", nil, "Origin", "https://page.example"); a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("CORS everywhere")
 	}
-	t.Run("metadata", h.metadata)
+	h.run(t, "metadata", (*house).metadata)
 }
 
 func (h *house) metadata(t *testing.T) {

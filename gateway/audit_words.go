@@ -65,7 +65,7 @@ var auditWords = map[string]string{
 	"library.remove_entry":             "removed the entry {entry_id} from Kaltura",
 	"client.create":                    "registered the app “{name}”",
 	"client.change":                    "changed the app “{name}”",
-	"client.rotate":                    "gave the app “{name}” a new secret",
+	"client.rotate_secret":             "gave the app “{name}” a new secret",
 	"client.delete":                    "removed the app “{name}”",
 	"grant.allow":                      "allowed the app “{client_name}” to act for them",
 	"grant.revoke":                     "took a permission from the app {client}",
