@@ -122,11 +122,11 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	must(err)
 	r.events = &gateway.Events{Store: db, Clock: clock}
 	assets := &gateway.Assets{Store: db, Clock: clock, Staging: r.staging, Blobs: r.blobs, Pipeline: pipeline, Events: r.events}
-	r.hubs = &gateway.Hubs{Store: db, Clock: clock, Events: r.events}
-	r.providers = &gateway.IdentityProviders{Store: db, Clock: clock, Sealer: keyring}
+	r.providers = &gateway.IdentityProviders{Store: db, Clock: clock, Sealer: keyring, Events: r.events}
+	r.hubs = &gateway.Hubs{Store: db, Clock: clock, Events: r.events, Providers: r.providers}
 	r.verifier = &spaces.Verifier{Providers: r.providers, HTTP: http.DefaultClient, Local: map[string]*http.Client{}, Clock: clock}
 	r.people = &gateway.People{Store: db, Clock: clock, Events: r.events}
-	r.access = &gateway.Access{Store: db, Clock: clock}
+	r.access = &gateway.Access{Store: db, Clock: clock, Providers: r.providers}
 	r.operators = &gateway.Operators{Store: db, Clock: clock}
 	kaltura := platform.New(platform.Config{
 		BaseURL: r.base + "/kaltura", Records: db, Staging: r.staging, Blobs: r.blobs, Assets: assets, Sealer: keyring, Clock: clock, Log: log,

@@ -42,8 +42,9 @@ const SessionLife = 12 * time.Hour
 
 // Access keeps browser sessions and OAuth clients.
 type Access struct {
-	Store Store
-	Clock Clock
+	Store     Store
+	Clock     Clock
+	Providers *IdentityProviders // nil: none is asked whether it is switched on
 }
 
 // StartSession signs a browser in and gives the cookie's value, which is not kept.
@@ -53,7 +54,13 @@ func (s *Access) StartSession(ctx context.Context, id Identity) (token string, _
 		Row: Row{ID: hashToken(token)}, Issuer: id.Issuer, Subject: id.Subject,
 		Email: id.Email, Name: id.Name, SID: id.SessionID, ExpiresAt: s.Clock().Add(SessionLife),
 	}
-	if err := s.Store.Sessions().Insert(ctx, &ses); err != nil {
+	err := s.Store.Tx(ctx, func(tx Tx) error {
+		if err := s.Providers.admits(ctx, tx, id.Issuer); err != nil {
+			return err
+		}
+		return tx.Sessions().Insert(ctx, &ses)
+	})
+	if err != nil {
 		return "", Session{}, err
 	}
 	return token, ses, nil

@@ -51,7 +51,8 @@ type Identity struct {
 	Memberships                  []Membership
 
 	Partial   bool      // the memberships are not all: a hub that is missing tells nothing
-	Anonymous bool      // e-mail and name were not told: what is known stays
+	NoEmail   bool      // the e-mail was not told: what is known stays
+	NoName    bool      // likewise the name
 	IssuedAt  time.Time // of the token; zero: now
 	SessionID string    // of the provider's own session, for its log-out
 }

@@ -10,6 +10,8 @@ type Hubs struct {
 	Store  Store
 	Clock  Clock
 	Events *Events // nil: nobody hears of who comes and goes
+
+	Providers *IdentityProviders // nil: none is asked whether it is switched on
 }
 
 // Belonging is one hub a person is in.
@@ -85,6 +87,9 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 		return nil, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
 			Next("Sign in again; if it happens again, tell your administrator.")
 	}
+	if err := h.Providers.admits(ctx, tx, id.Issuer); err != nil {
+		return nil, err
+	}
 	known, told, err := h.known(ctx, tx, id)
 	if err != nil {
 		return nil, err
@@ -105,8 +110,15 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 		switch {
 		case !exists:
 			p = Participant{Row: Row{ID: NewID("par"), HubID: hub.ID}, Issuer: id.Issuer, Subject: id.Subject}
+			if old, err := buried(ctx, tx, p, told); err != nil {
+				return nil, err
+			} else if old {
+				continue
+			}
 			p.joined(id, m.Role, told)
-			err = tx.Participants().Insert(ctx, &p)
+			if err = tx.Participants().Insert(ctx, &p); err == nil {
+				err = audit(ctx, tx, p.actor(), "member.joined", p.ID, map[string]any{"role": p.Role})
+			}
 		case p.hears(told):
 			before, back := p, p.SuspendedAt != nil && !p.Held
 			p.joined(id, m.Role, told)
@@ -114,6 +126,9 @@ func (h *Hubs) signIn(ctx context.Context, tx Tx, id Identity) ([]Belonging, err
 				p = before
 			} else if err = tx.Participants().Update(ctx, &p); err == nil && back {
 				err = tellMember(ctx, tx, h.Events, p.actor(), p, "member.reinstated")
+			}
+			if err == nil && p.Role != before.Role {
+				err = audit(ctx, tx, p.actor(), "member.role", p.ID, map[string]any{"from": before.Role, "to": p.Role})
 			}
 		}
 		if err != nil {
@@ -167,12 +182,17 @@ func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership
 			hub.ProviderPlan = knownPlan(m.Plan)
 		}
 		hub.settle(h.Clock())
-		return hub, tx.Hubs().Insert(ctx, &hub)
+		if err := tx.Hubs().Insert(ctx, &hub); err != nil {
+			return hub, err
+		}
+		return hub, audit(ctx, tx, SystemActor(hub.ID), "hub.create", hub.ID, map[string]any{
+			"issuer": hub.Issuer, "external_id": hub.ExternalID, "name": hub.Name, "plan": hub.Plan,
+		})
 	}
 	if err != nil || hub.ToldAt != nil && told.Before(*hub.ToldAt) { // an old token brings no old plan back
 		return hub, err
 	}
-	changed := false
+	before, changed := hub, false
 	if m.HubName != "" && m.HubName != hub.Name {
 		hub.Name, changed = m.HubName, true
 	}
@@ -184,7 +204,12 @@ func (h *Hubs) upsertHub(ctx context.Context, tx Tx, issuer string, m Membership
 		return hub, nil
 	}
 	hub.ToldAt = &told
-	return hub, tx.Hubs().Update(ctx, &hub)
+	if err := tx.Hubs().Update(ctx, &hub); err != nil || hub.ProviderPlan == before.ProviderPlan {
+		return hub, err
+	}
+	return hub, audit(ctx, tx, SystemActor(hub.ID), "hub.provider_plan", hub.ID, map[string]any{
+		"from": before.ProviderPlan, "to": hub.ProviderPlan, "plan": hub.Plan, "plan_before": before.Plan,
+	})
 }
 
 // Belongings lists the hubs of a person, not those they are suspended in.

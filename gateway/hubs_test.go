@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +85,25 @@ func TestSignInFollowsTheIdentityProvider(t *testing.T) {
 		o, err := hubs.SignIn(ctx, other)
 		if err != nil || o[0].Hub.ID == north.Hub.ID {
 			t.Fatal(o, err)
+		}
+		// What the provider's words changed stands in the audit log of the hub.
+		records, err := db.Audit().List(ctx, gateway.Scope(north.Hub.ID), gateway.AuditFilter{Oldest: true}, gateway.Slice{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, r := range records {
+			told = append(told, r.Action+" "+string(r.Data))
+		}
+		if want := []string{
+			`hub.create {"external_id":"north","issuer":"https://id.example.org","name":"Hub north","plan":"enterprise"}`,
+			`member.joined {"role":"admin"}`,
+			`hub.provider_plan {"from":"enterprise","plan":"free","plan_before":"enterprise","to":"free"}`,
+			`member.role {"from":"admin","to":"participant"}`,
+			`hub.provider_plan {"from":"free","plan":"university","plan_before":"free","to":"university"}`,
+			`member.role {"from":"participant","to":"admin"}`,
+		}; !slices.Equal(told, want) {
+			t.Errorf("audited:\n%s", strings.Join(told, "\n"))
 		}
 		if _, err := hubs.SignIn(ctx, gateway.Identity{Issuer: id.Issuer}); gateway.CodeOf(err) != gateway.Unauthenticated {
 			t.Error(err)

@@ -43,8 +43,9 @@ const (
 	ProviderIDDemo  = "idp_demo"
 )
 
-// DefaultMaxTokenAge is how old a token to be exchanged may be, in seconds.
-const DefaultMaxTokenAge = 15 * 60
+// DefaultMaxTokenAge is how old a token to be exchanged may be, in seconds; maxTokenAge the most that a
+// provider may be given.
+const DefaultMaxTokenAge, maxTokenAge = 15 * 60, 24 * 3600
 
 // SecretPlace is where the client secret is sealed.
 func (p IdentityProvider) SecretPlace() string { return "identity_providers.client_secret/" + p.ID }
@@ -126,7 +127,7 @@ func (p *IdentityProvider) checked() error {
 	switch {
 	case p.MaxTokenAge == 0:
 		p.MaxTokenAge = DefaultMaxTokenAge
-	case p.MaxTokenAge < 60 || p.MaxTokenAge > 24*3600:
+	case p.MaxTokenAge < 60 || p.MaxTokenAge > maxTokenAge:
 		return E(Invalid, "max_token_age", "The age of tokens is out of range.").At("/max_token_age_seconds").Next("Choose 60 to 86400 seconds.")
 	}
 	return p.Claims.checked()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -96,25 +97,34 @@ func (m *ClaimMapping) checked() error {
 // "bad_hub_claim" when the hubs are not understood.
 func (p IdentityProvider) Identity(claims map[string]any) (Identity, error) {
 	text := func(name string) string { s, _ := claims[name].(string); return strings.TrimSpace(s) }
-	id := Identity{Issuer: p.Issuer, Subject: text("sub"), Email: text("email"), SessionID: text("sid"), IssuedAt: NumericDate(claims["iat"])}
-	if id.Subject == "" || len(id.Subject) > maxExternal {
+	id := Identity{Issuer: p.Issuer, Email: text("email"), SessionID: text("sid"), IssuedAt: NumericDate(claims["iat"])}
+	id.Subject, _ = claims["sub"].(string) // as it is: people are told apart by it
+	if checkExternal(id.Subject, "", "") != nil {
 		return id, E(Unauthenticated, "identity_incomplete", "The identity provider did not say who you are.").
 			Next("Sign in again; if it happens again, tell your administrator.")
 	}
 	verified := claims["email_verified"]
 	_, domain := splitAddress(id.Email)
 	id.EmailVerified = domain != "" && (verified == true || verified == "true")
+	if domain == "" { // nothing that can be written to; shown all the same, so that somebody sees why
+		id.Email = shownText(id.Email)
+	}
+	if cleanText(id.SessionID) != id.SessionID {
+		id.SessionID = ""
+	}
 	if len(p.EmailDomains) > 0 && (!id.EmailVerified || !slices.Contains(p.EmailDomains, domain)) {
 		return id, E(Forbidden, "email_domain_refused", "Your e-mail address is not verified or not of a domain that may sign in here.").
 			Next("Sign in with your address at %s, or ask the operator to allow your domain.", strings.Join(p.EmailDomains, ", "))
 	}
-	_, hasEmail := claims["email"]
-	_, hasName := claims["name"]
-	id.Anonymous = !hasEmail && !hasName
-	for _, name := range []string{text("name"), strings.TrimSpace(text("given_name") + " " + text("family_name")), text("preferred_username"), id.Email, id.Subject} {
+	_, told := claims["email"]
+	id.NoEmail = !told
+	for _, name := range []string{text("name"), text("given_name") + " " + text("family_name"), text("preferred_username")} {
 		if id.Name == "" {
 			id.Name = shownText(name)
 		}
+	}
+	if id.NoName = id.Name == ""; id.NoName {
+		id.Name = shownText(cmp.Or(id.Email, id.Subject))
 	}
 	hubs, found := lookUp(claims, p.Claims.Hubs)
 	id.Partial = p.Claims.Partial || !found
@@ -179,7 +189,7 @@ func (m ClaimMapping) memberships(claims map[string]any, hubs any) ([]Membership
 		if h.HubExternalID == "" {
 			continue
 		}
-		if len(h.HubExternalID) > maxExternal {
+		if checkExternal(h.HubExternalID, "", "") != nil {
 			return nil, bad()
 		}
 		h.Role, h.Plan = m.role(role), m.plan(plan)
@@ -291,7 +301,9 @@ func shownText(s string) string {
 func splitAddress(email string) (local, domain string) {
 	local, domain, ok := strings.Cut(email, "@")
 	if !ok || local == "" || domain == "" || len(email) > 254 || strings.Contains(domain, "@") ||
-		strings.ContainsFunc(email, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		strings.ContainsFunc(email, func(r rune) bool {
+			return unicode.IsSpace(r) || unicode.IsControl(r) || r == 'ſ' || r == '\u212a' // a long s and a Kelvin sign: s and k to who compares whatever the case
+		}) {
 		return "", ""
 	}
 	return local, strings.ToLower(domain)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,11 @@ func TestClaimsGiveHubsRolesAndPlans(t *testing.T) {
 		"not said":                    {claims: `{}`, partial: true},
 		"a list of some only":         {mapping: gateway.ClaimMapping{Hubs: "isthmus_hubs", HubID: "id", Partial: true}, claims: `{"isthmus_hubs":[{"id":"h1"}]}`, want: []gateway.Membership{{"h1", "", "", member}}, partial: true},
 		"control characters in names": {claims: `{"isthmus_hubs":[{"id":"h1","name":"A\u0000\u202eB\n"}]}`, want: []gateway.Membership{{"h1", "AB", "", member}}},
+		"a hub's id with a NUL":       {claims: `{"isthmus_hubs":["h\u0000"]}`, reason: "bad_hub_claim"},
+		"a hub's id of two lines":     {claims: `{"isthmus_hubs":[{"id":"h\n1"}]}`, reason: "bad_hub_claim"},
+		"a number beyond exactness":   {claims: `{"isthmus_hubs":[{"id":9007199254740993}]}`},
+		"an object of objects":        {claims: `{"isthmus_hubs":{"id":{"id":"h1"},"role":{"admin":true}}}`},
+		"roles of wrong types":        {claims: `{"isthmus_hubs":[{"id":"h1","role":{"admin":1}},{"id":"h2","role":[true,["admin"]]},{"id":"h3","role":"Admin"}]}`, want: []gateway.Membership{{"h1", "", "", member}, {"h2", "", "", member}, {"h3", "", "", member}}},
 		"numbers":                     {claims: `{"isthmus_hubs":[7]}`, reason: "bad_hub_claim"},
 		"lists in the list":           {claims: `{"isthmus_hubs":[["h1"]]}`, reason: "bad_hub_claim"},
 		"truth":                       {claims: `{"isthmus_hubs":true}`, reason: "bad_hub_claim"},
@@ -106,6 +112,14 @@ func TestAddressesCountOnlyWhenVerified(t *testing.T) {
 		{"ada", true, false, false},
 		{"a da@example.org", true, false, false},
 		{"ada@example.org\u0000", true, false, false},
+		{"ada@example.org.", true, true, false}, // another name in the list's eyes
+		{"ada@.example.org", true, true, false},
+		{"ada@exаmple.org", true, true, false}, // a Cyrillic letter
+		{"ada@xn--exmple-4nf.org", true, true, false},
+		{"boſs@example.org", true, false, false}, // is boss@ to who folds the case
+		{"ada@example.org,eve@example.org", true, false, false},
+		{"ada@example.org", "TRUE", false, false},
+		{"ada@example.org", []any{true}, false, false},
 		{"", true, false, false},
 		{nil, true, false, false},
 		{[]any{"ada@example.org"}, true, false, false},
@@ -230,6 +244,131 @@ func TestIdentityProvidersAreTheOperators(t *testing.T) {
 	})
 }
 
+// Who somebody is, is taken as it stands or not at all; what cannot be kept is not.
+func TestOddIdentities(t *testing.T) {
+	p := gateway.IdentityProvider{Issuer: "https://id", Claims: gateway.DefaultClaims()}
+	for _, sub := range []any{nil, "", 7.0, []any{"s1"}, " s1", "s1\n", "s\u0000", strings.Repeat("s", 300), "\u202es1"} {
+		if id, err := p.Identity(map[string]any{"sub": sub}); !gateway.IsReason(err, "identity_incomplete") {
+			t.Errorf("%q: %+v %v", sub, id, err)
+		}
+	}
+	id, err := p.Identity(map[string]any{"sub": "s1", "email": "ada@example.org\u0000", "email_verified": true, "name": "\u0000", "sid": "a\u0000b"})
+	if err != nil || id.Email != "ada@example.org" || id.EmailVerified || id.Name != "ada@example.org" || id.SessionID != "" {
+		t.Errorf("%+v %v", id, err)
+	}
+}
+
+// A provider that is switched off leaves nobody inside, whatever they came with, and lets nobody in.
+func TestProviderSwitchedOff(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		ctx, clock := t.Context(), gatewaytest.NewClock()
+		keys, err := secrets.OpenKeyring(t.TempDir(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := &gateway.IdentityProviders{Store: db, Clock: clock.Now, Sealer: keys}
+		must(s.Fix(gateway.OpenedProvider{IdentityProvider: gateway.IdentityProvider{
+			Row: gateway.Row{ID: gateway.ProviderIDFlags}, Issuer: "https://other.example", ClientID: "x", Source: gateway.ProviderFlags,
+		}}))
+		issuer, client, on, off := gatewaytest.Issuer, "isthmus", true, false
+		op := gateway.Operator{Row: gateway.Row{ID: "opr_1"}, Issuer: "https://other.example"}
+		p, err := s.Create(ctx, op, gateway.ProviderChange{Issuer: &issuer, ClientID: &client})
+		must(err)
+		hubs, access := &gateway.Hubs{Store: db, Clock: clock.Now, Providers: s}, &gateway.Access{Store: db, Clock: clock.Now, Providers: s}
+		enter := func(id gateway.Identity) (gateway.Belonging, gateway.Session) {
+			t.Helper()
+			b, err := hubs.SignIn(ctx, id)
+			must(err)
+			_, ses, err := access.StartSession(ctx, id)
+			must(err)
+			return b[0], ses
+		}
+		id := gatewaytest.Identity("ada", "north", gateway.PlanFree, gateway.RoleParticipant)
+		elsewhere := id
+		elsewhere.Issuer = "https://other.example"
+		ada, ses := enter(id)
+		bob, bobs := enter(elsewhere)
+		app := gateway.Client{Row: gateway.Row{ID: gateway.NewID("cli"), HubID: ada.Hub.ID}, Name: "App", Type: gateway.ClientNative, AuthMethod: gateway.AuthNone}
+		must(db.Clients().Insert(ctx, &app))
+		grant := gateway.Grant{Row: gateway.Row{ID: gateway.NewID("gnt"), HubID: ada.Hub.ID}, ClientID: app.ID, ParticipantID: ada.Participant.ID, Via: gateway.ViaConsent}
+		must(db.Grants().Insert(ctx, &grant))
+		family := gateway.TokenFamily{Row: gateway.Row{ID: gateway.NewID("fam"), HubID: ada.Hub.ID}, GrantID: grant.ID, ClientID: app.ID, ParticipantID: ada.Participant.ID, ExpiresAt: clock.Now().Add(time.Hour)}
+		must(db.TokenFamilies().Insert(ctx, &family))
+		revoked := func() bool {
+			t.Helper()
+			f, err := db.TokenFamilies().Get(ctx, gateway.AnyHub, family.ID)
+			must(err)
+			return f.RevokedAt != nil
+		}
+		out := func() {
+			t.Helper()
+			gatewaytest.Want(t, access.Still(ctx, ses), gateway.Unauthenticated, "")
+			_, err := hubs.ActorFor(ctx, ada.Hub.ID, ada.Participant.ID) // as a token of an exchange would
+			gatewaytest.Want(t, err, gateway.NotFound, "hub_not_found")
+			if !revoked() {
+				t.Error("the refresh tokens live on")
+			}
+			_, err = hubs.SignIn(ctx, id)
+			gatewaytest.Want(t, err, gateway.Unauthenticated, "identity_provider_off")
+			gatewaytest.Explained(t, err)
+			_, _, err = access.StartSession(ctx, id)
+			gatewaytest.Want(t, err, gateway.Unauthenticated, "identity_provider_off")
+			must(access.Still(ctx, bobs))
+			if _, err := hubs.ActorFor(ctx, bob.Hub.ID, bob.Participant.ID); err != nil {
+				t.Error("another provider's person", err)
+			}
+		}
+		own := op
+		own.Issuer = issuer
+		_, err = s.Update(ctx, own, p.ID, p.Version, gateway.ProviderChange{Enabled: &off})
+		gatewaytest.Want(t, err, gateway.Conflict, "own_provider")
+		gatewaytest.Want(t, s.Delete(ctx, own, p.ID), gateway.Conflict, "own_provider")
+		must(access.Still(ctx, ses))
+		if revoked() {
+			t.Fatal("too early")
+		}
+
+		p, err = s.Update(ctx, op, p.ID, p.Version, gateway.ProviderChange{Enabled: &off})
+		must(err)
+		out()
+		// Switched on again, people come back as they were; what their apps had does not.
+		p, err = s.Update(ctx, op, p.ID, p.Version, gateway.ProviderChange{Enabled: &on})
+		must(err)
+		clock.Add(time.Minute)
+		var back gateway.Belonging
+		if back, ses = enter(id); back.Participant.ID != ada.Participant.ID || !revoked() {
+			t.Fatal(back, revoked())
+		}
+
+		// Whoever signs in at the very moment is out afterwards, too.
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for err := error(nil); err == nil; {
+					if _, err = hubs.SignIn(ctx, id); err == nil {
+						_, _, err = access.StartSession(ctx, id)
+					}
+					if err != nil && !gateway.IsReason(err, "identity_provider_off") {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		must(s.Delete(ctx, op, p.ID))
+		wg.Wait()
+		out()
+		if left, err := db.Sessions().OfPerson(ctx, id.Issuer, id.Subject); err != nil || len(left) != 0 {
+			t.Errorf("%d sessions are left, %v", len(left), err)
+		}
+	})
+}
+
 // An old token may be shown again within its life; it brings nothing back.
 func TestOldTokensChangeNothing(t *testing.T) {
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
@@ -269,13 +408,30 @@ func TestOldTokensChangeNothing(t *testing.T) {
 		}
 		// A token without e-mail and name takes nothing away.
 		clock.Add(time.Minute)
-		id.IssuedAt, id.Anonymous, id.Email, id.EmailVerified, id.Name = clock.Now(), true, "", false, "sub-ada"
+		id.IssuedAt, id.NoEmail, id.NoName, id.Email, id.EmailVerified, id.Name = clock.Now(), true, true, "", false, "sub-ada"
 		id.Memberships = []gateway.Membership{{HubExternalID: "north", Role: gateway.RoleContentAdmin}}
 		if b, err = hubs.SignIn(ctx, id); err != nil || len(b) != 1 || b[0].Participant.Email != "ada@example.org" || !b[0].Participant.EmailVerified || b[0].Participant.Role != gateway.RoleContentAdmin {
 			t.Fatalf("%+v %v", b, err)
 		}
 		if b[0].Hub.Plan != gateway.PlanFree {
 			t.Error("a hub without a word about its plan must keep it")
+		}
+		// Nor does one with a name alone; one that says that there is no address does.
+		clock.Add(time.Minute)
+		named, err := gateway.IdentityProvider{Issuer: id.Issuer, Claims: gateway.DefaultClaims()}.Identity(map[string]any{
+			"sub": id.Subject, "given_name": "Ada", "family_name": "Lovelace", "isthmus_hubs": []any{"north"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		named.IssuedAt = clock.Now()
+		if b, err = hubs.SignIn(ctx, named); err != nil || len(b) != 1 || b[0].Participant.Email != "ada@example.org" || !b[0].Participant.EmailVerified || b[0].Participant.Name != "Ada Lovelace" {
+			t.Fatalf("%+v %v", b, err)
+		}
+		clock.Add(time.Minute)
+		named.IssuedAt, named.NoEmail, named.NoName, named.Name = clock.Now(), false, true, named.Subject
+		if b, err = hubs.SignIn(ctx, named); err != nil || len(b) != 1 || b[0].Participant.Email != "" || b[0].Participant.EmailVerified || b[0].Participant.Name != "Ada Lovelace" {
+			t.Fatalf("%+v %v", b, err)
 		}
 	})
 }

@@ -15,6 +15,7 @@ type IdentityProviders struct {
 	Store  Store
 	Clock  Clock
 	Sealer Sealer
+	Events *Events          // nil: open streams end a minute later when a provider is switched off
 	Fixed  []OpenedProvider // see Fix; they win over a saved one of the same issuer
 }
 
@@ -192,23 +193,36 @@ func (s *IdentityProviders) Update(ctx context.Context, by Operator, id string, 
 		return IdentityProvider{}, E(Invalid, "issuer_fixed", "The issuer of a provider cannot be changed: people and hubs are known by it.").At("/issuer").
 			Next("Add another provider with the new issuer.")
 	}
+	on := p.DisabledAt == nil
 	if err := s.apply(&p, c); err != nil {
 		return IdentityProvider{}, err
+	}
+	if on && p.DisabledAt != nil {
+		if err := notOwn(by, p); err != nil {
+			return IdentityProvider{}, err
+		}
 	}
 	return s.write(ctx, by, p, "identity_provider.change", providerFacts(p))
 }
 
-// Delete removes a saved provider. Its people can no longer sign in; what they made stays.
+// Delete removes a saved provider. Its people are out at once; what they made stays.
 func (s *IdentityProviders) Delete(ctx context.Context, by Operator, id string) error {
 	p, err := s.changeable(ctx, by, id)
 	if err != nil {
+		return err
+	}
+	if err := notOwn(by, p); err != nil {
 		return err
 	}
 	return s.Store.Tx(ctx, func(tx Tx) error {
 		if err := tx.IdentityProviders().Delete(ctx, AnyHub, id); err != nil {
 			return err
 		}
-		return audit(ctx, tx, Actor{OperatorID: by.ID}, "identity_provider.delete", id, providerFacts(p))
+		facts := providerFacts(p)
+		if err := s.shutOut(ctx, tx, p.Issuer, facts); err != nil {
+			return err
+		}
+		return audit(ctx, tx, Actor{OperatorID: by.ID}, "identity_provider.delete", id, facts)
 	})
 }
 
@@ -237,6 +251,11 @@ func (s *IdentityProviders) write(ctx context.Context, by Operator, p IdentityPr
 			return stale()
 		} else if err != nil {
 			return err
+		}
+		if row.DisabledAt != nil {
+			if err := s.shutOut(ctx, tx, row.Issuer, facts); err != nil {
+				return err
+			}
 		}
 		return audit(ctx, tx, Actor{OperatorID: by.ID}, action, row.ID, facts)
 	})

@@ -99,7 +99,7 @@ func (s *OAuth) RedeemDevice(ctx context.Context, c Client, code string) (Issued
 			d.PolledAt = &now
 			return Issued{}, wait, tx.DeviceCodes().Update(ctx, &d)
 		}
-		g, p, stands, err := stands(ctx, tx, d.GrantID)
+		g, p, stands, err := s.stands(ctx, tx, d.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}

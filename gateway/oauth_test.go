@@ -6,6 +6,7 @@ import (
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/secrets"
 	"isthmus/store"
 	"isthmus/store/storetest"
 )
@@ -58,6 +59,45 @@ func TestOAuthEnds(t *testing.T) {
 		must(oauth.Sweep(ctx))
 		_, err = db.TokenFamilies().Get(ctx, gateway.AnyHub, first.FamilyID)
 		gatewaytest.Want(t, err, gateway.NotFound, "")
+
+		// An app goes on without the person for as long as their provider vouches for them: for a day after its
+		// last word or, when it can tell by webhook who left, until it does.
+		keyring, err := secrets.OpenKeyring(t.TempDir(), true)
+		must(err)
+		providers := &gateway.IdentityProviders{Store: db, Clock: clock.Now, Sealer: keyring}
+		oauth.Hubs.Providers = providers
+		issuer, name, op := gatewaytest.Issuer, "isthmus", gateway.Operator{Row: gateway.Row{ID: "opr_1"}}
+		p, err := providers.Create(ctx, op, gateway.ProviderChange{Issuer: &issuer, ClientID: &name})
+		must(err)
+		id := gateway.Identity{Issuer: issuer, Subject: admin.Subject, Memberships: []gateway.Membership{{HubExternalID: "one", Role: gateway.RoleAdmin}}}
+		_, err = oauth.Hubs.SignIn(ctx, id)
+		must(err)
+		device, user, err = oauth.BeginDevice(ctx, c, nil)
+		must(err)
+		must(oauth.DecideDevice(ctx, ses, user, "127.0.0.1", h.Hub.ID, true))
+		first, err = oauth.RedeemDevice(ctx, c, device.Reveal())
+		must(err)
+		clock.Add(gateway.WordLife - time.Second)
+		next, err = oauth.Refresh(ctx, c, first.Refresh.Reveal(), nil)
+		must(err)
+		clock.Add(time.Second)
+		silent := next.Refresh.Reveal()
+		_, err = oauth.Refresh(ctx, c, silent, nil)
+		gatewaytest.Want(t, err, gateway.Invalid, gateway.OAuthInvalidGrant)
+		_, err = oauth.RefreshFamily(ctx, silent)
+		gatewaytest.Want(t, err, gateway.NotFound, "token_not_found")
+		_, err = oauth.Hubs.SignIn(ctx, id) // the person passed by: the same token goes on
+		must(err)
+		next, err = oauth.Refresh(ctx, c, silent, nil)
+		must(err)
+		clock.Add(3 * gateway.WordLife)
+		_, _, err = providers.MakeWebhookSecret(ctx, op, p.ID)
+		must(err)
+		next, err = oauth.Refresh(ctx, c, next.Refresh.Reveal(), nil)
+		must(err)
+		must(providers.Delete(ctx, op, p.ID))
+		_, err = oauth.Refresh(ctx, c, next.Refresh.Reveal(), nil)
+		gatewaytest.Want(t, err, gateway.Invalid, gateway.OAuthInvalidGrant)
 
 		all := gateway.Client{Row: gateway.Row{ID: gateway.NewID("cli")}, Name: "For all hubs", Type: gateway.ClientNative, AuthMethod: gateway.AuthNone}
 		must(db.Clients().Insert(ctx, &all))

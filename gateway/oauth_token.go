@@ -55,7 +55,7 @@ func (s *OAuth) Redeem(ctx context.Context, c Client, code, redirectURI, verifie
 		case !s.Clock().Before(got.ExpiresAt) || got.RedirectURI != redirectURI || !proves(verifier, got.Challenge):
 			return Issued{}, refused, nil
 		}
-		g, p, stands, err := stands(ctx, tx, got.GrantID)
+		g, p, stands, err := s.stands(ctx, tx, got.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}
@@ -90,8 +90,9 @@ func (s *OAuth) once(ctx context.Context, f func(Tx) (Issued, *Error, error)) (I
 	return out, nil
 }
 
-// stands tells whether a grant is not revoked and its person not suspended.
-func stands(ctx context.Context, t Tables, grantID string) (Grant, Participant, bool, error) {
+// stands tells whether a grant is not revoked, its person not suspended and still vouched for by their
+// identity provider.
+func (s *OAuth) stands(ctx context.Context, t Tables, grantID string) (Grant, Participant, bool, error) {
 	g, err := t.Grants().Get(ctx, AnyHub, grantID)
 	if err != nil {
 		return Grant{}, Participant{}, false, ignoreNotFound(err)
@@ -100,7 +101,11 @@ func stands(ctx context.Context, t Tables, grantID string) (Grant, Participant, 
 	if err != nil {
 		return Grant{}, Participant{}, false, ignoreNotFound(err)
 	}
-	return g, p, g.RevokedAt == nil && p.SuspendedAt == nil, nil
+	if g.RevokedAt != nil || p.SuspendedAt != nil {
+		return g, p, false, nil
+	}
+	ok, err := s.Hubs.Providers.vouches(ctx, t, p)
+	return g, p, ok, err
 }
 
 func ignoreNotFound(err error) error {
@@ -157,7 +162,7 @@ func (s *OAuth) Refresh(ctx context.Context, c Client, token string, asked []str
 		if f.RevokedAt != nil || !now.Before(f.ExpiresAt) || !now.Before(t.ExpiresAt) {
 			return Issued{}, refused, nil
 		}
-		g, p, stands, err := stands(ctx, tx, f.GrantID)
+		g, p, stands, err := s.stands(ctx, tx, f.GrantID)
 		if err != nil || !stands {
 			return Issued{}, refused, err
 		}
@@ -309,7 +314,7 @@ func (s *OAuth) RefreshFamily(ctx context.Context, token string) (TokenFamily, e
 		if err != nil {
 			return TokenFamily{}, err
 		}
-		g, _, ok, err := stands(ctx, s.Store, f.GrantID)
+		g, _, ok, err := s.stands(ctx, s.Store, f.GrantID)
 		f.Scopes = both(f.Scopes, g.Scopes, c.Scopes)
 		if ok || err != nil {
 			return f, err

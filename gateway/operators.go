@@ -163,25 +163,30 @@ func (s *Operators) Remove(ctx context.Context, by Operator, id string) error {
 			if err != nil {
 				return err
 			}
-			// Two operators who remove each other would both count two. So the row that both change comes
-			// first: the second waits for it, or has a version of it that is gone, and counts anew.
-			if err := changeSetup(ctx, tx, func(*Setup) {}); err != nil {
-				return err
-			}
-			all, err := tx.Operators().All(ctx)
-			if err != nil {
-				return err
-			}
-			if len(all) < 2 {
-				return E(Conflict, "last_operator", "The only operator cannot be removed.").
-					Next("Name another operator first; they can then remove you.")
-			}
-			if err := tx.Operators().Delete(ctx, AnyHub, id); err != nil {
-				return err
-			}
-			return audit(ctx, tx, by.Actor(), "operator.remove", id, operatorData(op))
+			return removeOperator(ctx, tx, by.Actor(), op, operatorData(op))
 		})
 	})
+}
+
+// removeOperator ends somebody's being an operator, if there is another.
+func removeOperator(ctx context.Context, tx Tx, by Actor, op Operator, facts map[string]any) error {
+	// Two operators who remove each other would both count two. So the row that both change comes
+	// first: the second waits for it, or has a version of it that is gone, and counts anew.
+	if err := changeSetup(ctx, tx, func(*Setup) {}); err != nil {
+		return err
+	}
+	all, err := tx.Operators().All(ctx)
+	if err != nil {
+		return err
+	}
+	if len(all) < 2 {
+		return E(Conflict, "last_operator", "The only operator cannot be removed.").
+			Next("Name another operator first; they can then remove you.")
+	}
+	if err := tx.Operators().Delete(ctx, AnyHub, op.ID); err != nil {
+		return err
+	}
+	return audit(ctx, tx, by, "operator.remove", op.ID, facts)
 }
 
 func operatorData(op Operator) map[string]any {

@@ -22,8 +22,11 @@ func (p Participant) hears(told time.Time) bool { return p.ToldAt == nil || !tol
 // joined takes over that the provider names the person as a member.
 func (p *Participant) joined(id Identity, role Role, told time.Time) {
 	p.Role, p.ToldAt = knownRole(role), &told
-	if !id.Anonymous || p.Name == "" {
-		p.Email, p.EmailVerified, p.Name = id.Email, id.EmailVerified, id.Name
+	if !id.NoEmail {
+		p.Email, p.EmailVerified = id.Email, id.EmailVerified
+	}
+	if !id.NoName || p.Name == "" {
+		p.Name = id.Name
 	}
 	if !p.Held {
 		p.SuspendedAt = nil
@@ -117,42 +120,42 @@ func orNotFound(err error) error {
 // Suspend shuts a member out until somebody reinstates them, whatever their tokens say. Repeating it
 // is harmless. Nobody suspends themself.
 func (s *People) Suspend(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, "member.suspended", func(p *Participant, now time.Time) bool {
+	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
 		if p.Held {
-			return false
+			return false, ""
 		}
 		p.Held = true
 		if p.SuspendedAt == nil {
 			p.SuspendedAt = &now
 		}
-		return true
+		return true, WordSuspended
 	})
 }
 
-// Remove takes over that a member has left: they are suspended until a newer token names the hub again.
-// Repeating it is harmless.
+// Remove takes over that a member has left: they are suspended until a token from now on names the hub
+// again, and one who was suspended before stays so. Repeating it is harmless.
 func (s *People) Remove(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, "member.left", func(p *Participant, now time.Time) bool {
-		if p.SuspendedAt != nil {
-			return false
+	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
+		if p.SuspendedAt == nil || p.Held {
+			tell = WordLeft
 		}
 		p.left(now, now)
-		return true
+		return true, tell
 	})
 }
 
 // Reinstate lets a suspended member in again. Repeating it is harmless.
 func (s *People) Reinstate(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, "member.reinstated", func(p *Participant, now time.Time) bool {
+	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
 		if p.SuspendedAt == nil {
-			return false
+			return false, ""
 		}
 		p.SuspendedAt, p.Held, p.ToldAt = nil, false, &now
-		return true
+		return true, WordReinstated
 	})
 }
 
-func (s *People) change(ctx context.Context, a Actor, id, typ string, f func(p *Participant, now time.Time) bool) (Participant, error) {
+func (s *People) change(ctx context.Context, a Actor, id string, f func(p *Participant, now time.Time) (write bool, tell string)) (Participant, error) {
 	if err := adminOnly(a, ScopeMembersAdmin); err != nil {
 		return Participant{}, err
 	}
@@ -163,10 +166,14 @@ func (s *People) change(ctx context.Context, a Actor, id, typ string, f func(p *
 		if p.ErasedAt != nil {
 			return memberNotFound()
 		}
-		if !f(p, s.Clock()) {
+		write, tell := f(p, s.Clock())
+		if !write {
 			return errUnchanged
 		}
-		return s.settle(ctx, tx, a, *p, typ)
+		if tell == "" {
+			return nil
+		}
+		return s.settle(ctx, tx, a, *p, tell)
 	})
 	if CodeOf(err) == NotFound {
 		return Participant{}, memberNotFound()
@@ -282,7 +289,8 @@ func (s *People) toldOf(ctx context.Context, tx Tx, p IdentityProvider, w Provid
 	if err := tx.Participants().Update(ctx, &one); err != nil {
 		return err
 	}
-	if before.Held == one.Held && (before.SuspendedAt == nil) == (one.SuspendedAt == nil) {
+	heldLeft := before.Held && w.Type == WordLeft
+	if before.Held == one.Held && (before.SuspendedAt == nil) == (one.SuspendedAt == nil) && !heldLeft {
 		return nil
 	}
 	return s.settle(ctx, tx, Actor{HubID: one.HubID, ClientID: p.ID}, one, typ)

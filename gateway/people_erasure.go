@@ -54,7 +54,14 @@ func (s *People) OwnErasure(ctx context.Context, ses Session) ([]ErasureLine, er
 	if err != nil {
 		return nil, err
 	}
-	return s.lines(ctx, all)
+	lines, err := s.lines(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = s.Store.Operators().ByPerson(ctx, ses.Issuer, ses.Subject); err == nil {
+		lines = append(lines, ErasureLine{"operator", FateDeleted, 1, "That you are an operator of this installation. Its own log still tells what you did as one, and who was named."})
+	}
+	return lines, ignoreNotFound(err)
 }
 
 func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine, error) {
@@ -70,7 +77,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 	}
 	return []ErasureLine{
 		{"profile", FateDeleted, int64(len(people)), "Name, e-mail address, role, and the id at the identity provider."},
-		{"mappings", FateDeleted, n["mappings"], "The link to the Kaltura user. That user itself belongs to the hub's Kaltura account and stays there."},
+		{"mappings", FateDeleted, n["mappings"] + n["mapping_runs"], "The link to the Kaltura user, and the history of merging that user with another. That user itself belongs to the hub's Kaltura account and stays there."},
 		{"grants", FateDeleted, n["grants"], "What apps were allowed; their tokens end at once."},
 		{"uploads", FateDeleted, n["uploads"], "The history of uploads. One that is not complete is cancelled; one that is on its way into Kaltura gets there first."},
 		{"library_private", FateDeleted, n["library_private"], "Items of the library that were not shared, with our copies of their files."},
@@ -80,7 +87,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 		{"audit", FatePseudonymised, n["audit"], "The audit log cannot be changed, which is its purpose: it proves who did what to the hub. It names people by an id that leads to nobody afterwards; lines about the link to Kaltura name the Kaltura user."},
 		{"deliveries", FateKept, -1, "Webhooks that were sent already: our log of them is forgotten after 7 days, their receivers keep what they were sent."},
 		{"entries", FateKept, -1, "Media in Kaltura, uploaded files included: they belong to the hub's Kaltura account. Delete them there, or ask the hub's admins."},
-		{"identity_provider", FateKept, -1, "The account at the identity provider. Signing in again begins anew, with nothing of what was erased."},
+		{"identity_provider", FateKept, -1, "The account at the identity provider. Signing in again begins anew, with nothing of what was erased. For a day we keep a fingerprint of the id there, so that tokens from before do not bring you back."},
 	}, nil
 }
 
@@ -108,8 +115,9 @@ func (s *People) Erase(ctx context.Context, a Actor, id, typed string) (Erasure,
 	return e, err
 }
 
-// EraseOwn begins to forget a person in all their hubs and signs them out. Conflict with reason
-// "member_held" while a hub has suspended them: erasing would lift that.
+// EraseOwn begins to forget a person in all their hubs, and as an operator, and signs them out. Conflict
+// with reason "member_held" while a hub has suspended them: erasing would lift that; with reason
+// "last_operator" for the only operator.
 func (s *People) EraseOwn(ctx context.Context, ses Session, typed string) ([]Erasure, error) {
 	if err := confirmed(typed, ses.Email, ses.Name); err != nil {
 		return nil, err
@@ -134,6 +142,13 @@ func (s *People) EraseOwn(ctx context.Context, ses Session, typed string) ([]Era
 					return err
 				}
 				out = append(out, e)
+			}
+			op, err := tx.Operators().ByPerson(ctx, ses.Issuer, ses.Subject)
+			if err == nil {
+				err = removeOperator(ctx, tx, op.Actor(), op, map[string]any{"why": "erased their own data"})
+			}
+			if ignoreNotFound(err) != nil {
+				return err
 			}
 			return tx.Sessions().End(ctx, ses.Issuer, ses.Subject, "")
 		})
@@ -165,6 +180,9 @@ func (s *People) begin(ctx context.Context, tx Tx, by Actor, id string) (Erasure
 	if err := endSessionsIfOut(ctx, tx, out); err != nil {
 		return Erasure{}, err
 	}
+	if err := bury(ctx, tx, p, now); err != nil {
+		return Erasure{}, err
+	}
 	p.Issuer, p.Subject, p.Email, p.EmailVerified, p.Name, p.Role = "", "erased "+p.ID, "", false, "", RoleParticipant
 	p.SuspendedAt, p.Held, p.ErasedAt = &now, true, &now
 	if err := tx.Participants().Update(ctx, &p); err != nil {
@@ -178,6 +196,38 @@ func (s *People) begin(ctx context.Context, tx Tx, by Actor, id string) (Erasure
 		return Erasure{}, err
 	}
 	return e, tx.Enqueue(ctx, ErasePerson{ErasureID: e.ID})
+}
+
+// graveLife is longer than a token from before an erasure can be exchanged.
+const graveLife = maxTokenAge*time.Second + time.Minute
+
+// grave is the id of the row that remembers an erasure, which tells nobody who it was.
+func grave(p Participant) string {
+	return hashToken("erased\n" + p.HubID + "\n" + p.Issuer + "\n" + p.Subject)
+}
+
+// bury remembers that somebody was erased, for as long as there are tokens from before.
+func bury(ctx context.Context, tx Tx, p Participant, now time.Time) error {
+	row := SpentToken{Row: Row{ID: grave(p), HubID: p.HubID}, ExpiresAt: now.Add(graveLife)}
+	first, err := tx.SpentTokens().Take(ctx, &row)
+	if err != nil || first {
+		return err
+	}
+	if row, err = tx.SpentTokens().Get(ctx, AnyHub, row.ID); err != nil {
+		return err
+	}
+	row.ExpiresAt = now.Add(graveLife) // erased once more
+	return tx.SpentTokens().Update(ctx, &row)
+}
+
+// buried tells whether somebody who would join was erased since the provider's word. Times in tokens are
+// in whole seconds.
+func buried(ctx context.Context, tx Tx, p Participant, told time.Time) (bool, error) {
+	row, err := tx.SpentTokens().Get(ctx, AnyHub, grave(p))
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	return told.Before(row.ExpiresAt.Add(-graveLife).Truncate(time.Second)), nil
 }
 
 // Erasing tells an admin how far an erasure is. NotFound with reason "erasure_not_found".

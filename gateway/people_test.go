@@ -124,6 +124,14 @@ func TestSuspensionIsAtOnceAndForGood(t *testing.T) {
 		if b, err := hubs.SignIn(ctx, id); err != nil || len(b) != 0 {
 			t.Fatal("a sign-in lifted it", b, err)
 		}
+		// One who is suspended may leave: it is written down, and lifts nothing.
+		if p, err = people.Remove(ctx, admin, p.ID); err != nil || !p.Held || in() {
+			t.Fatal(p, err)
+		}
+		left, err := db.Audit().List(ctx, gateway.Scope(s.house.Hub.ID), gateway.AuditFilter{Action: "member.left", Subject: p.ID}, gateway.Slice{})
+		if err != nil || len(left) != 1 {
+			t.Errorf("%d records that a suspended person left, %v", len(left), err)
+		}
 		if p, err = people.Reinstate(ctx, admin, p.ID); err != nil || p.SuspendedAt != nil || p.Held || !in() {
 			t.Fatal(p, err)
 		}
@@ -145,6 +153,16 @@ func TestSuspensionIsAtOnceAndForGood(t *testing.T) {
 		if _, err = people.Remove(ctx, machine, found); err != nil || in() {
 			t.Fatal(err)
 		}
+		// Removed again, a token from between the two does not count either.
+		id.IssuedAt = time.Now()
+		time.Sleep(time.Millisecond)
+		if _, err = people.Remove(ctx, machine, found); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := hubs.SignIn(ctx, id); err != nil || len(b) != 0 {
+			t.Fatal("a token from before the last word", b, err)
+		}
+		id.IssuedAt = time.Time{}
 		time.Sleep(time.Millisecond)
 		if b, err := hubs.SignIn(ctx, id); err != nil || len(b) != 1 || !in() {
 			t.Fatal(b, err)
@@ -239,6 +257,23 @@ func TestExportAndErasure(t *testing.T) {
 		}
 		upload, private, shared := owned(ada, "adas-film")
 		owned(bob, "bobs-film")
+		// Merges name the platform users of a person, which often are addresses.
+		merges := map[string]string{}
+		for _, a := range []gateway.Actor{ada, bob} {
+			m, err := db.Mappings().ByParticipant(ctx, s.in.ID, a.ParticipantID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := gateway.MappingRun{
+				Row: gateway.Row{ID: gateway.NewID("mrn"), HubID: hub}, IntegrationID: s.in.ID, Kind: gateway.RunMerge, State: gateway.JobDone,
+				MappingID: m.ID, FromUser: a.Email, ToUser: "real-" + a.Email,
+			}
+			it := gateway.MappingRunItem{Row: gateway.Row{ID: gateway.NewID("mri"), HubID: hub}, RunID: run.ID, Subject: "0_entry"}
+			if err := errors.Join(db.MappingRuns().Insert(ctx, &run), db.MappingRuns().Add(ctx, &it)); err != nil {
+				t.Fatal(err)
+			}
+			merges[a.ParticipantID] = run.ID
+		}
 
 		// The export holds all of hers and nothing of his, and no secrets.
 		e, err := people.Export(ctx, admin, ada.ParticipantID)
@@ -305,8 +340,13 @@ func TestExportAndErasure(t *testing.T) {
 		if _, err := people.Reinstate(ctx, admin, ada.ParticipantID); gateway.CodeOf(err) != gateway.NotFound {
 			t.Error("reinstated", err)
 		}
-		// Signing in begins anew, already now.
+		// A token from before brings nobody back; signing in begins anew, already now.
 		id := gateway.Identity{Issuer: before.Issuer, Subject: before.Subject, Email: before.Email, EmailVerified: true, Name: before.Name, Memberships: []gateway.Membership{{HubExternalID: "north"}}}
+		id.IssuedAt = time.Now().Add(-2 * time.Second)
+		if old, err := hubs.SignIn(ctx, id); err != nil || len(old) != 0 {
+			t.Fatal("an old token recreated who was erased", old, err)
+		}
+		id.IssuedAt = time.Time{}
 		again, err := hubs.SignIn(ctx, id)
 		if err != nil || len(again) != 1 || again[0].Participant.ID == ada.ParticipantID {
 			t.Fatal(again, err)
@@ -341,6 +381,9 @@ func TestExportAndErasure(t *testing.T) {
 			if n != 0 && kind != "audit" && kind != "library_shared" && kind != "library_changes" && kind != "erasures" {
 				t.Errorf("%d %s are left", n, kind)
 			}
+		}
+		if left, err := db.MappingRuns().List(ctx, gateway.Scope(hub), gateway.RunMerge, "", gateway.Slice{}); err != nil || len(left) != 1 || left[0].ID != merges[bob.ParticipantID] {
+			t.Error("the merges that are left:", left, err)
 		}
 		if counts["library_shared"] != 1 {
 			t.Error("what was shared must stay")
@@ -381,8 +424,28 @@ func TestExportAndErasure(t *testing.T) {
 		if own, err := people.ExportOwn(ctx, mine); err != nil || len(own.Hubs) != 1 {
 			t.Error(err)
 		}
+		// An operator is none any more, if there is another.
+		operators := &gateway.Operators{Store: db, Clock: gateway.SystemClock}
+		if err := operators.Ensure(ctx, mine.Issuer, mine.Subject, me.Name); err != nil {
+			t.Fatal(err)
+		}
+		_, err = people.EraseOwn(ctx, mine, me.Email)
+		gatewaytest.Want(t, err, gateway.Conflict, "last_operator")
+		gatewaytest.Explained(t, err)
+		if lines, err := people.OwnErasure(ctx, mine); err != nil || lines[len(lines)-1].Kind != "operator" {
+			t.Error(lines, err)
+		}
+		op, err := operators.Of(ctx, mine)
+		if err == nil {
+			_, err = operators.Add(ctx, op, mine.Issuer, "sub-other", "Other")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		if all, err := people.EraseOwn(ctx, mine, me.Email); err != nil || len(all) != 1 {
 			t.Fatal(all, err)
 		}
+		_, err = operators.Of(ctx, mine)
+		gatewaytest.Want(t, err, gateway.Forbidden, "not_operator")
 	})
 }

@@ -162,6 +162,10 @@ type IdentityProviderTable interface {
 	All(ctx context.Context) ([]IdentityProvider, error)
 	// ByIssuer gives NotFound when there is none.
 	ByIssuer(ctx context.Context, issuer string) (IdentityProvider, error)
+	// Hold is ByIssuer and keeps the row from being changed until the transaction ends; others may hold it, too.
+	Hold(ctx context.Context, issuer string) (IdentityProvider, error)
+	// ShutOut suspends the people of an issuer until its next word, and ends their sessions and refresh families.
+	ShutOut(ctx context.Context, issuer string, now time.Time) (ShutOut, error)
 }
 
 // ErasureTable holds what was asked to be erased.

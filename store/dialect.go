@@ -185,6 +185,14 @@ func (d dialect) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 	return q.For("NO KEY UPDATE")
 }
 
+// forShare keeps the selected rows from being changed until the transaction ends.
+func (d dialect) forShare(q *bun.SelectQuery) *bun.SelectQuery {
+	if d == sqlite {
+		return q
+	}
+	return q.For("SHARE")
+}
+
 // contains adds "column contains text", whatever the case.
 func (d dialect) contains(q *bun.SelectQuery, column, text string) *bun.SelectQuery {
 	return d.containsAny(q, text, column)

@@ -20,13 +20,16 @@ func (e erasures) Unfinished(ctx context.Context, w gateway.Slice) ([]gateway.Er
 	return e.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery { return q.Where("finished_at IS NULL") })
 }
 
-// personal says what becomes of every column that names a participant. A test compares it with the
-// schema, so that a new table with people in it is not forgotten.
-var personal = []struct {
+type personalColumn struct {
 	kind, table, column string
+	of                  string // the table whose rows of the person the column names; none: it names the person
 	where               string // in addition
 	forget              bool   // deleted by Forget; else it is kept, or goes with the participant's row
-}{
+}
+
+// personal says what becomes of every column that names a participant. A test compares it with the
+// schema, so that a new table with people in it is not forgotten.
+var personal = []personalColumn{
 	{kind: "mappings", table: "mappings", column: "participant_id"},
 	{kind: "grants", table: "grants", column: "participant_id", where: "revoked_at IS NULL"},
 	{kind: "token_families", table: "token_families", column: "participant_id"},
@@ -38,17 +41,28 @@ var personal = []struct {
 	{kind: "jobs", table: "jobs", column: "participant_id", forget: true},
 	{kind: "events", table: "events", column: "participant_id", forget: true},
 	{kind: "erasures", table: "erasures", column: "participant_id"},
+	{kind: "mapping_runs", table: "mapping_runs", column: "mapping_id", of: "mappings", forget: true}, // name the person's platform users; and their items
 	{kind: "mapping_run_items", table: "mapping_run_items", column: "subject", forget: true},
+}
+
+// personalTo limits a query to the rows that a column says are a participant's.
+func personalTo[Q interface{ Where(string, ...any) Q }](e erasures, q Q, p personalColumn, participantID string) Q {
+	if p.of == "" {
+		q = q.Where("? = ?", bun.Ident(p.column), participantID)
+	} else {
+		q = q.Where("? IN (?)", bun.Ident(p.column), e.r.NewSelect().Table(p.of).Column("id").Where("participant_id = ?", participantID))
+	}
+	if p.where != "" {
+		q = q.Where(p.where)
+	}
+	return q
 }
 
 func (e erasures) Count(ctx context.Context, hubID, participantID string) (map[string]int64, error) {
 	out := map[string]int64{}
 	for _, p := range personal {
-		q := e.r.NewSelect().Table(p.table).Where("hub_id = ?", hubID).Where("? = ?", bun.Ident(p.column), participantID)
-		if p.where != "" {
-			q = q.Where(p.where)
-		}
-		n, err := q.Count(ctx)
+		q := e.r.NewSelect().Table(p.table).Where("hub_id = ?", hubID)
+		n, err := personalTo(e, q, p, participantID).Count(ctx)
 		if err != nil {
 			return nil, translate(err)
 		}
@@ -67,11 +81,8 @@ func (e erasures) Forget(ctx context.Context, hubID, participantID string) (map[
 			continue
 		}
 		n, err := e.change(ctx, func(ctx context.Context) (sql.Result, error) {
-			q := e.w.NewDelete().Table(p.table).Where("hub_id = ?", hubID).Where("? = ?", bun.Ident(p.column), participantID)
-			if p.where != "" {
-				q = q.Where(p.where)
-			}
-			return q.Exec(ctx)
+			q := e.w.NewDelete().Table(p.table).Where("hub_id = ?", hubID)
+			return personalTo(e, q, p, participantID).Exec(ctx)
 		})
 		if err != nil {
 			return nil, err

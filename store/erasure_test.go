@@ -14,7 +14,7 @@ func TestErasureKnowsAllTablesWithPeople(t *testing.T) {
 	o := store.Options{DataDir: t.TempDir()}
 	storetest.Open(t, o)
 	rows, err := storetest.SQL(t, o).QueryContext(context.Background(), `SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c
-		WHERE m.type = 'table' AND (c.name LIKE '%participant%' OR c.name IN ('subject', 'user_id', 'email'))`)
+		WHERE m.type = 'table' AND (c.name LIKE '%participant%' OR c.name IN ('subject', 'user_id', 'email', 'mapping_id', 'from_user'))`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,8 @@ func TestErasureKnowsAllTablesWithPeople(t *testing.T) {
 	other := map[string]string{
 		"participants.subject": "the row itself", "participants.email": "the row itself",
 		"sessions.subject": "ended", "sessions.email": "ended",
-		"operators.subject":         "no participant: removed by operators",
+		"operators.subject":         "removed by operators, or when they erase their own data",
+		"mapping_runs.from_user":    "of a row that goes by its mapping",
 		"audit_records.subject":     "kept, by an id that leads to nobody",
 		"mapping_run_items.user_id": "of a row that goes by its subject",
 		"events.subject":            "what an event is about; those for the person go by participant_id",

@@ -69,9 +69,9 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock, Events: events}
-	s.providers = &gateway.IdentityProviders{Store: s.db, Clock: clock, Sealer: s.keyring}
-	s.access = &gateway.Access{Store: s.db, Clock: clock}
+	s.providers = &gateway.IdentityProviders{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events}
+	s.hubs = &gateway.Hubs{Store: s.db, Clock: clock, Events: events, Providers: s.providers}
+	s.access = &gateway.Access{Store: s.db, Clock: clock, Providers: s.providers}
 	oauth := &gateway.OAuth{Store: s.db, Clock: clock, Hubs: s.hubs, Attempts: &gateway.Attempts{Clock: clock}}
 	s.operators = &gateway.Operators{Store: s.db, Clock: clock}
 

@@ -46,7 +46,7 @@ type keySet struct {
 	mu       sync.Mutex
 	keys     []jose.JSONWebKey
 	fetched  time.Time // with success
-	tried    time.Time
+	next     time.Time // they are not fetched again before
 }
 
 // VerifySignature gives the payload of a token that one of the keys signed.
@@ -98,10 +98,7 @@ func (k *keySet) refresh(ctx context.Context, known time.Time) error {
 	defer k.fetching.Unlock()
 	now := k.clock()
 	k.mu.Lock()
-	again := k.fetched.Equal(known) && now.Sub(k.tried) >= refetchPause
-	if again {
-		k.tried = now
-	}
+	again := k.fetched.Equal(known) && !now.Before(k.next)
 	k.mu.Unlock()
 	if !again {
 		return nil
@@ -109,12 +106,13 @@ func (k *keySet) refresh(ctx context.Context, known time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	keys, err := fetchKeys(ctx, k.http, k.url)
-	if err != nil {
-		return err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.keys, k.fetched = keys, now
+	if err != nil { // counted from when we gave up, else each who waited would find the pause over
+		k.next = k.clock().Add(failurePause)
+		return err
+	}
+	k.keys, k.fetched, k.next = keys, now, now.Add(refetchPause)
 	return nil
 }
 

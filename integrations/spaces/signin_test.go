@@ -12,6 +12,9 @@ func TestLocalPath(t *testing.T) {
 	for next, want := range map[string]string{
 		"/library?tab=kaltura#x": "/library?tab=kaltura#x", "": "/", "library": "/", "//evil.example": "/", `/\evil.example`: "/",
 		"https://evil.example/": "/", "/auth/login": "/", "/a\r\nSet-Cookie: x": "/", "javascript:alert(1)": "/", "/%zz": "/",
+		"/%5Cevil.example": "/", "/%2Fevil.example": "/", "/%2f%2fevil.example": "/", "///evil.example": "/", "/\x01/evil.example": "/", "/\x00": "/",
+		"/.//evil.example": "/.//evil.example", "/a/..//evil.example": "/a/..//evil.example", "/@evil.example": "/@evil.example", "/:80": "/:80", // of this host, however they are read
+		"/./auth/login": "/", "/a/../auth/login": "/", "/auth": "/", "/auth%2Flogin": "/", "/%61uth/login": "/", "/authors": "/authors", "http:///x": "/", " /x": "/", "?x": "/", "%2F/evil.example": "/",
 	} {
 		if got := localPath(next); got != want {
 			t.Errorf("%q leads to %q, want %q", next, got, want)

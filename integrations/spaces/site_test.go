@@ -188,10 +188,22 @@ type issuer struct {
 
 	mu       sync.Mutex
 	keys     []jose.JSONWebKey // published
-	fetches  int
-	gone     bool           // the keys are not to be had
-	idToken  string         // that the token endpoint gives
-	userinfo map[string]any // nil: there is no such endpoint
+	fetches  int               // of keys
+	gone     bool              // the keys are not to be had
+	lost     bool              // nor is the discovery document
+	slow     func()            // called before a failure is told
+	idToken  string            // that the token endpoint gives
+	userinfo map[string]any    // nil: there is no such endpoint
+
+	discoveries int
+}
+
+// fails answers as a server that is not well.
+func (i *issuer) fails(w http.ResponseWriter) {
+	if i.slow != nil {
+		i.slow()
+	}
+	w.WriteHeader(http.StatusBadGateway)
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -205,6 +217,12 @@ func newIssuer(t *testing.T) *issuer {
 		_ = json.NewEncoder(w).Encode(v)
 	}
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if i.discoveries++; i.lost {
+			i.fails(w)
+			return
+		}
 		say(w, map[string]any{
 			"issuer": i.url, "authorization_endpoint": i.url + "/authorize", "token_endpoint": i.url + "/token",
 			"userinfo_endpoint": i.url + "/userinfo", "jwks_uri": i.url + "/keys", "id_token_signing_alg_values_supported": []string{"ES256"},
@@ -216,7 +234,7 @@ func newIssuer(t *testing.T) *issuer {
 		defer i.mu.Unlock()
 		i.fetches++
 		if i.gone {
-			w.WriteHeader(http.StatusBadGateway)
+			i.fails(w)
 			return
 		}
 		set := jose.JSONWebKeySet{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	strict "github.com/go-jose/go-jose/v4/json"
 	"github.com/zitadel/oidc/v3/pkg/client"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"golang.org/x/sync/singleflight"
 
 	"isthmus/gateway"
 )
@@ -24,8 +26,17 @@ type Verifier struct {
 	Local     map[string]*http.Client // by issuer: what reaches a provider in this process
 	Clock     gateway.Clock
 
-	mu    sync.Mutex
-	known map[string]*known // by provider id
+	learning singleflight.Group
+	mu       sync.Mutex
+	known    map[string]*known // by provider id
+	failed   map[string]failed // likewise, of the last discovery
+}
+
+// failed is a discovery that came to nothing.
+type failed struct {
+	version int64
+	until   time.Time // it is not tried again before
+	err     error
 }
 
 // known is what was learned of a provider by discovery.
@@ -41,6 +52,7 @@ const (
 	leeway        = 30 * time.Second // between the provider's clock and ours
 	maxToken      = 16 << 10
 	discoverAgain = time.Hour
+	failurePause  = 30 * time.Second // in which a provider that did not answer is not asked again
 )
 
 // Kinds of tokens by their header "typ", in lower case without "application/".
@@ -64,26 +76,57 @@ func (v *Verifier) client(issuer string) *http.Client {
 }
 
 // learn discovers a provider, or gives what is known from within the last hour. When the provider
-// does not answer, what was known before is still good.
+// does not answer, what was known before is still good. However many ask, the provider is asked once at a
+// time, and not again for a while after a failure: a dead provider must not cost everybody a timeout.
 func (v *Verifier) learn(ctx context.Context, p gateway.IdentityProvider) (*known, error) {
+	if have, fresh, err := v.remembered(p); fresh {
+		return have, err
+	}
+	k, err, _ := v.learning.Do(p.ID+" "+strconv.FormatInt(p.Version, 10), func() (any, error) {
+		have, fresh, err := v.remembered(p)
+		if fresh { // an earlier flight landed meanwhile
+			return have, err
+		}
+		return v.discover(context.WithoutCancel(ctx), p, have)
+	})
+	return k.(*known), err
+}
+
+// remembered gives what is known of a provider, perhaps that it does not answer; fresh: it need not be asked.
+func (v *Verifier) remembered(p gateway.IdentityProvider) (have *known, fresh bool, _ error) {
 	v.mu.Lock()
-	have := v.known[p.ID]
-	v.mu.Unlock()
+	defer v.mu.Unlock()
 	now := v.Clock()
-	if have != nil && (have.version != p.Version || have.issuer != p.Issuer) {
+	if have = v.known[p.ID]; have != nil && (have.version != p.Version || have.issuer != p.Issuer) {
 		have = nil
 	}
-	if have != nil && now.Sub(have.at) < discoverAgain {
-		return have, nil
+	f, paused := v.failed[p.ID]
+	paused = paused && f.version == p.Version && now.Before(f.until)
+	switch {
+	case have != nil:
+		return have, paused || now.Sub(have.at) < discoverAgain, nil
+	case paused:
+		return nil, true, f.err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	return nil, false, nil
+}
+
+func (v *Verifier) discover(ctx context.Context, p gateway.IdentityProvider, have *known) (*known, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	c := v.client(p.Issuer)
 	found, err := client.Discover(ctx, p.Issuer, c)
 	if err == nil {
 		err = sound(found, p.Source)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known == nil {
+		v.known, v.failed = map[string]*known{}, map[string]failed{}
+	}
+	now := v.Clock() // the pause begins when the failure is known, however long that took
 	if err != nil {
+		v.failed[p.ID] = failed{p.Version, now.Add(failurePause), down(err)}
 		if have != nil {
 			return have, nil
 		}
@@ -93,12 +136,8 @@ func (v *Verifier) learn(ctx context.Context, p gateway.IdentityProvider) (*know
 	if have != nil && have.found.JwksURI == found.JwksURI {
 		next.keys = have.keys
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.known == nil {
-		v.known = map[string]*known{}
-	}
 	v.known[p.ID] = next
+	delete(v.failed, p.ID)
 	return next, nil
 }
 
@@ -123,6 +162,9 @@ func sound(d *oidc.DiscoveryConfiguration, source gateway.ProviderSource) error 
 // be had. A token that does not name the hubs makes a partial identity.
 func (v *Verifier) Verify(ctx context.Context, token string, kind gateway.TokenKind) (gateway.Identity, error) {
 	p, claims, err := v.verify(ctx, token, func(typ string, claims map[string]any) bool {
+		if has(claims, "events") { // says that something happened, perhaps a log-out, not who somebody is (RFC 8417)
+			return false
+		}
 		switch kind {
 		case gateway.TokenID:
 			return typ == "" || typ == "jwt"

@@ -114,6 +114,9 @@ func TestTokens(t *testing.T) {
 
 		{"an access token as ID token", gateway.TokenID, access("at+jwt", nil), "token_invalid"},
 		{"a log-out token as ID token", gateway.TokenID, access("logout+jwt", nil), "token_invalid"},
+		{"a log-out token that does not say that it is one", gateway.TokenID, id(map[string]any{"events": map[string]any{backLogoutEvent: map[string]any{}}, "jti": "x"}), "token_invalid"},
+		{"likewise as an access token", gateway.TokenAccess, id(map[string]any{"events": map[string]any{backLogoutEvent: map[string]any{}}}), "token_invalid"},
+		{"events of no kind", gateway.TokenID, id(map[string]any{"events": []any{}}), "token_invalid"},
 		{"an ID token as access token", gateway.TokenAccess, id(map[string]any{"nonce": "n"}), "token_invalid"},
 		{"an access token for somebody else", gateway.TokenAccess, access("at+jwt", map[string]any{"aud": "https://elsewhere.example"}), "token_invalid"},
 	} {
@@ -225,8 +228,74 @@ func TestKeysRotate(t *testing.T) {
 	i.mu.Lock()
 	i.gone = false
 	i.mu.Unlock()
-	s.clock.add(refetchPause)
+	s.clock.add(failurePause)
 	if err := verify(fresh); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestDeadProvider counts what a provider that does not answer is asked: it must not cost each of our
+// requests a timeout, neither before it was known nor after.
+func TestDeadProvider(t *testing.T) {
+	s, i := newSite(t), newIssuer(t)
+	s.fix(i.url, "idp_a", func(p *gateway.OpenedProvider) { p.MaxTokenAge = 24 * 3600 })
+	token := i.token(map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()})
+	set := func(gone bool) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.gone, i.lost = gone, gone
+	}
+	asked := func() (discoveries, keys int) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		defer func() { i.discoveries, i.fetches = 0, 0 }()
+		return i.discoveries, i.fetches
+	}
+	all := func(down bool) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, err := s.verifier.Verify(t.Context(), token, gateway.TokenID); (gateway.CodeOf(err) == gateway.Unavailable) != down || !down && err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	i.slow = func() { s.clock.add(11 * time.Second) } // as long as we wait for an answer
+	set(true)
+	all(true)
+	all(true)
+	if d, _ := asked(); d != 1 {
+		t.Errorf("an unknown provider was asked %d times", d)
+	}
+	s.clock.add(failurePause)
+	all(true)
+	if d, _ := asked(); d != 1 {
+		t.Errorf("after the pause it was asked %d times", d)
+	}
+	set(false)
+	s.clock.add(failurePause)
+	all(false)
+	if d, k := asked(); d != 1 || k != 1 {
+		t.Errorf("when it was back: %d, %d", d, k)
+	}
+	// It dies again. Its keys are believed for an hour, then no more.
+	set(true)
+	s.clock.add(keysFresh)
+	all(false)
+	all(false)
+	if d, k := asked(); d != 0 || k != 1 {
+		t.Errorf("with keys that are getting old: %d, %d", d, k)
+	}
+	s.clock.add(keysStale)
+	all(true)
+	all(true)
+	if d, k := asked(); d != 1 || k != 1 {
+		t.Errorf("with keys that are too old: %d, %d", d, k)
+	}
+	set(false)
+	s.clock.add(failurePause)
+	all(false)
 }
