@@ -54,6 +54,11 @@ func TestMappingsOverHTTP(t *testing.T) {
 			}
 		}
 		admin.want(http.StatusBadRequest, "GET", base+"/mappings?state=odd", nil)
+		for scope, status := range map[string][2]int{gateway.ScopeMembersAdmin: {http.StatusOK, http.StatusForbidden}, gateway.ScopeMappingsAdmin: {http.StatusForbidden, http.StatusOK}} {
+			app := r.client(r.hub["bio"], scope)
+			app.want(status[0], "GET", base+"/members", nil)
+			app.want(status[1], "GET", base+"/mappings", nil)
+		}
 		m := all[0]
 		one := admin.want(http.StatusOK, "GET", base+"/mappings/"+m.ID, nil)
 		if !strings.HasPrefix(one.Header.Get("ETag"), strings.TrimSuffix(m.Etag, `"`)) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"isthmus/gateway"
@@ -36,6 +37,12 @@ func clientSecretResponse(c gateway.Client, secret gateway.Secret) OAuthClientSe
 	return OAuthClientSecretJSONResponse{
 		Body: openapi.OAuthClientSecret{Client: clientOf(c), Secret: text(secret.Reveal())}, Headers: OAuthClientSecretResponseHeaders{ETag: &tag},
 	}
+}
+
+// clientKept is that answer as it is kept for a repeated request.
+func clientKept(c gateway.ClientWithSecret) (any, []string) {
+	r := clientSecretResponse(c.Client, c.New)
+	return r.Body, []string{"ETag", *r.Headers.ETag}
 }
 
 func clientPage(rows []gateway.Client, w gateway.Slice, size int) openapi.OAuthClientPage {
@@ -91,6 +98,7 @@ func (s *Server) CreateOAuthClient(ctx context.Context, r CreateOAuthClientReque
 	if err != nil {
 		return nil, err
 	}
+	keepAnswer(ctx, http.StatusCreated, clientKept)
 	c, secret, err := s.clients.Create(ctx, actorOf(ctx), gateway.ClientType(r.Body.Type), d)
 	if err != nil {
 		return nil, err
@@ -139,6 +147,7 @@ func (s *Server) DeleteOAuthClient(ctx context.Context, r DeleteOAuthClientReque
 
 // RotateOAuthClientSecret gives an app another secret.
 func (s *Server) RotateOAuthClientSecret(ctx context.Context, r RotateOAuthClientSecretRequestObject) (RotateOAuthClientSecretResponseObject, error) {
+	keepAnswer(ctx, http.StatusOK, clientKept)
 	c, secret, err := s.clients.RotateSecret(ctx, actorOf(ctx), r.ID, time.Duration(r.Body.OverlapSeconds)*time.Second)
 	if err != nil {
 		return nil, err

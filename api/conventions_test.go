@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -43,9 +44,13 @@ func TestIdempotencyKey(t *testing.T) {
 		pat.want(400, "POST", hub+"/uploads", map[string]any{"name": "a.mp4"}, "Idempotency-Key", "k3")
 		pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "k3")
 		pat.want(400, "POST", hub+"/uploads", body, "Idempotency-Key", strings.Repeat("x", 256))
+		if a := pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "schlüssel-\xff"); bytes.Equal(a.body, first.body) ||
+			!bytes.Equal(a.body, pat.want(201, "POST", hub+"/uploads", body, "Idempotency-Key", "schlüssel-\xff").body) {
+			t.Error("a key of any bytes")
+		}
 		var page openapi.UploadPage
 		pat.want(200, "GET", hub+"/uploads", nil).into(t, &page)
-		if len(page.Items) != 3 {
+		if len(page.Items) != 4 {
 			t.Errorf("%d uploads", len(page.Items))
 		}
 
@@ -58,6 +63,9 @@ func TestIdempotencyKey(t *testing.T) {
 		ada.want(200, "GET", hub+"/webhooks", nil).into(t, &list)
 		if made.Secret == "" || made.Secret != same.Secret || len(list.Items) != 1 {
 			t.Errorf("%+v %+v", made.Webhook, list)
+		}
+		if o.DSN == "" {
+			keptThroughACrash(t, r, ada, hub, storetest.SQL(t, o))
 		}
 		rows, err := storetest.SQL(t, o).QueryContext(t.Context(), "SELECT id, owner, state, header, answer FROM idempotency_keys WHERE state = 'done'")
 		if err != nil {
@@ -78,6 +86,54 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Error(n, rows.Err())
 		}
 	})
+}
+
+// keptThroughACrash makes whatever shows a secret once, on a server that dies whenever the effect is
+// committed and the answer is not: the repeated request gets the same secret all the same.
+func keptThroughACrash(t *testing.T, r *rig, ada *caller, hub string, db *sql.DB) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), `CREATE TRIGGER dies BEFORE UPDATE ON idempotency_keys WHEN OLD.state = 'effect' BEGIN SELECT RAISE(ABORT, 'the process died'); END`); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.operators.Ensure(t.Context(), r.base+"/demo-idp", subjectOf(t, r, "ada@example.org"), "Ada"); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	twice := func(status int, path string, body any) map[string]any {
+		t.Helper()
+		n++
+		header := []string{"Idempotency-Key", fmt.Sprint("crash-", n)}
+		first := ada.want(status, "POST", path, body, header...)
+		again := ada.want(status, "POST", path, body, header...)
+		if !bytes.Equal(first.body, again.body) || again.Header.Get("Idempotency-Replayed") != "true" || first.Header.Get("ETag") != again.Header.Get("ETag") ||
+			first.Header.Get("Location") != again.Header.Get("Location") {
+			t.Errorf("%s:\n%s %v\n%s %v", path, first.body, first.Header, again.body, again.Header)
+		}
+		var out map[string]any
+		first.into(t, &out)
+		return out
+	}
+	app := map[string]any{"name": "Sync", "type": "machine", "scopes": []string{"media:read"}}
+	overlap := map[string]any{"overlap_seconds": 0}
+	one := twice(201, hub+"/clients", app)
+	twice(200, hub+"/clients/"+one["client"].(map[string]any)["id"].(string)+"/secret", overlap)
+	twice(201, hub+"/integrations/kaltura/notifications", nil)
+	app["hub"] = r.hub["bio"]
+	one = twice(201, "/v1/operator/clients", app)
+	twice(200, "/v1/operator/clients/"+one["client"].(map[string]any)["id"].(string)+"/secret", overlap)
+	twice(201, "/v1/operator/hubs", map[string]any{"issuer": "https://id.spaces.example", "external_id": "lakeside", "name": "Lakeside"})
+	idp := twice(201, "/v1/operator/identity-providers", map[string]any{"issuer": "https://id.spaces.example", "client_id": "isthmus"})
+	twice(201, "/v1/operator/identity-providers/"+idp["id"].(string)+"/webhook-secret", nil)
+	// What does not keep its answer says so, and is not done twice.
+	header := []string{"Idempotency-Key", "crash-operator"}
+	body := map[string]any{"issuer": "https://id.spaces.example", "subject": "otto", "name": "Otto"}
+	ada.want(201, "POST", "/v1/operator/operators", body, header...)
+	if p := ada.want(409, "POST", "/v1/operator/operators", body, header...).problem(t); p.Code != "outcome_unknown" && p.Code != "request_in_progress" {
+		t.Errorf("%+v", p)
+	}
+	if _, err := db.ExecContext(t.Context(), "DROP TRIGGER dies"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // 100 identical POSTs at once, with one key: one effect; everybody gets its answer or is told to wait.
@@ -168,7 +224,11 @@ func TestConditionalReads(t *testing.T) {
 	// The tag follows what is shown, and serves as If-Match.
 	path := hub + "/integrations/kaltura"
 	tag := ada.want(200, "GET", path, nil).Header.Get("ETag")
-	ada.want(200, "PATCH", path, map[string]any{"mapping_mode": "needs_approval"}, "If-Match", tag)
+	change := map[string]any{"mapping_mode": "needs_approval"}
+	ada.want(412, "PATCH", path, change, "If-Match", "W/"+tag)
+	ada.want(412, "PATCH", path, change, "If-Match", `"v99", `+tag)
+	ada.want(428, "PATCH", path, change, "If-Match", "*")
+	ada.want(200, "PATCH", path, change, "If-Match", `"other", `+tag+`,"v0"`)
 	ada.want(412, "PATCH", path, map[string]any{"mapping_mode": "off"}, "If-Match", tag)
 	if now := ada.want(200, "GET", path, nil, "If-None-Match", tag).Header.Get("ETag"); now == tag {
 		t.Error("the tag stays although it changed")

@@ -77,7 +77,9 @@ func (s *Server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 		leave()
 		return nil, err
 	}
-	return eventStream{live, func() { stop(); cancel(); leave() }, func() bool { return s.mayStillListen(ctx, who, a) }, time.Duration(s.recheck.Load())}, nil
+	return eventStream{
+		live, func() { stop(); cancel(); leave() }, func() bool { return s.mayStillListen(ctx, who, a) }, time.Duration(s.recheck.Load()), time.Duration(s.patience.Load()),
+	}, nil
 }
 
 // mayStillListen tells whether a listener is who they were when the stream began: not signed out,
@@ -105,14 +107,16 @@ type eventStream struct {
 	end   func()
 	may   func() bool // asked every so often; the stream ends when not
 	every time.Duration
+	most  time.Duration // that a reader may leave one message lying
 }
 
 func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	defer e.end()
 	rc := http.NewResponseController(w)
-	// Deadlines are for answers that end.
-	_ = rc.SetWriteDeadline(time.Time{})
+	// The deadlines of whole answers are for answers that end. Who reads nothing at all for long is cut off and
+	// comes back with Last-Event-ID: it would hold a connection for ever, and a stop would wait for it.
 	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Now().Add(e.most))
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -135,6 +139,7 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 			if !ok {
 				return nil
 			}
+			_ = rc.SetWriteDeadline(time.Now().Add(e.most))
 			var b []byte
 			if b, err = eventText(m); err == nil {
 				_, err = w.Write(b)
@@ -148,6 +153,7 @@ func (e eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 				return nil // a browser comes back by itself and is then told why not
 			}
 		case <-tick.C:
+			_ = rc.SetWriteDeadline(time.Now().Add(e.most))
 			_, err = fmt.Fprint(w, ": still here\n\n")
 		}
 		if err != nil {

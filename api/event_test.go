@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -177,6 +178,43 @@ func TestEventsEndWithTheRights(t *testing.T) {
 	}
 	bearer := r.anonymous()
 	ended("an expired token", bearer.listen(t.Context(), t, path, "Authorization", "Bearer "+short))
+}
+
+// Who opens a stream and reads nothing of what happens is cut off.
+func TestAListenerThatDoesNotRead(t *testing.T) {
+	r := newRig(t)
+	pat := r.signIn("pat@example.org")
+	r.api.Patience(100 * time.Millisecond)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", r.base+"/v1/events?hub="+r.hub["bio"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range pat.http.Jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	if err := req.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Fatal(line, err)
+	}
+	over := func() bool { return strings.Contains(r.log.String(), `"route":"/v1/events"`) } // written at the end of a request
+	for i := 0; !over(); i++ {
+		if i > 300 {
+			t.Fatal("the stream stays open")
+		}
+		if err := r.db.Tx(t.Context(), func(tx gateway.Tx) error {
+			return r.events.Append(t.Context(), tx, r.hub["bio"], "", "upload.ready", "upl_1", map[string]any{"text": strings.Repeat("x", 200_000)})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestStreamsAreCounted(t *testing.T) {

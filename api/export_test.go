@@ -27,6 +27,9 @@ func (s *Server) Routes() []*echo.Route { return s.echo.Routes() }
 // RecheckEvery sets how often the rights of a listener are looked at again.
 func (s *Server) RecheckEvery(d time.Duration) { s.recheck.Store(int64(d)) }
 
+// Patience sets how long a listener may leave a message lying.
+func (s *Server) Patience(d time.Duration) { s.patience.Store(int64(d)) }
+
 // ForgetPermits lets tickets be looked at again.
 func (s *Server) ForgetPermits() {
 	s.playing.mu.Lock()

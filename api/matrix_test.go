@@ -92,6 +92,35 @@ func newGrounds(t *testing.T) *grounds {
 	return g
 }
 
+// acting has a person allow an app everything in a hub, and gives the app acting for them with a token for
+// all scopes but one.
+func (g *grounds) acting(email, hub string) func(but string) *caller {
+	g.t.Helper()
+	var all []string
+	for _, s := range gateway.Scopes {
+		all = append(all, s.Name)
+	}
+	h := &house{rig: g.rig, secrets: map[string]string{}}
+	app := h.app(gateway.Client{Type: gateway.ClientNative, AuthMethod: gateway.AuthNone, RedirectURIs: []string{nativeReply}, Scopes: all}, "")
+	who, p := g.signIn(email), newProof()
+	asked := h.authorize(who, h.ask(app, p, "scope", strings.Join(all, " ")))
+	code := h.back(h.consent(who, asked.Header.Get("Location"), hub, "allow")).Get("code")
+	got, err := g.tokens.Verify(g.t.Context(), h.token(&app, redeem(app, code, p)).Access)
+	if err != nil || len(got.Scopes) != len(all) || got.ParticipantID == "" || got.HubID != g.hub[hub] {
+		g.t.Fatal(got.Scopes, err)
+	}
+	return func(but string) *caller {
+		g.t.Helper()
+		access := got
+		access.Scopes = slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == but })
+		c := g.anonymous()
+		if c.bearer, err = g.tokens.Sign(g.t.Context(), access); err != nil {
+			g.t.Fatal(err)
+		}
+		return c
+	}
+}
+
 var pathParameter = regexp.MustCompile(`\{[a-z_]+\}`)
 
 // address fills a path's parameters: with the ids of what exists, or with ids of the same form that do
@@ -148,6 +177,7 @@ func TestCrossTenantMatrix(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	acting, foreign := g.acting("ada@example.org", "bio"), g.acting("eve@example.org", "other")
 	contract, err := loadContract()
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +242,10 @@ func TestCrossTenantMatrix(t *testing.T) {
 		same("another hub's admin", eve, []int{404}, nowhere)
 		same("another hub's user", otto, []int{404}, nowhere)
 		same("a suspended user", uma, []int{404}, nowhere)
+		same("an app for another hub's admin", foreign(""), []int{404}, nowhere)
 		if op.scope != "" {
 			same("an app without the scope", scopeless, []int{403})
+			same("an app for an admin, with all scopes but one", acting(op.scope), []int{403})
 		}
 		switch {
 		case p.Admin:

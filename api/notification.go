@@ -10,7 +10,7 @@ import (
 )
 
 func (s *Server) hookOf(h gateway.Hook) openapi.NotificationHook {
-	return openapi.NotificationHook{URL: s.base.String() + "/v1/hooks/kaltura/" + h.ID, Active: h.Active, MadeAt: h.MadeAt, LastAt: h.LastAt}
+	return openapi.NotificationHook{URL: s.base.String() + "/v1/hooks/kaltura/" + h.ID, Etag: etag(h.Version()), Active: h.Active, MadeAt: h.MadeAt, LastAt: h.LastAt}
 }
 
 // GetKalturaNotifications shows where notifications are taken.
@@ -19,24 +19,36 @@ func (s *Server) GetKalturaNotifications(ctx context.Context, _ GetKalturaNotifi
 	if err != nil {
 		return nil, err
 	}
-	return GetKalturaNotifications200JSONResponse(s.hookOf(h)), nil
+	out := s.hookOf(h)
+	return GetKalturaNotifications200JSONResponse{Body: out, Headers: GetKalturaNotifications200ResponseHeaders{ETag: &out.Etag}}, nil
 }
 
 // MakeKalturaNotificationSecret makes or replaces the signing secret and shows it this once.
 func (s *Server) MakeKalturaNotificationSecret(ctx context.Context, _ MakeKalturaNotificationSecretRequestObject) (MakeKalturaNotificationSecretResponseObject, error) {
+	made := func(h gateway.Hook, secret gateway.Secret) openapi.NotificationHook {
+		out := s.hookOf(h)
+		out.Secret = ptr(secret.Reveal())
+		return out
+	}
+	keepAnswer(ctx, http.StatusCreated, func(h gateway.HookWithSecret) (any, []string) {
+		return made(h.Hook, h.New), []string{"ETag", etag(h.Version())}
+	})
 	h, secret, err := s.integrations.MakeHook(ctx, actorOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	out := s.hookOf(h)
-	out.Secret = ptr(secret.Reveal())
-	return MakeKalturaNotificationSecret201JSONResponse(out), nil
+	out := made(h, secret)
+	return MakeKalturaNotificationSecret201JSONResponse{Body: out, Headers: MakeKalturaNotificationSecret201ResponseHeaders{ETag: &out.Etag}}, nil
 }
 
 // RemoveKalturaNotificationSecret takes no more notifications.
-func (s *Server) RemoveKalturaNotificationSecret(ctx context.Context, _ RemoveKalturaNotificationSecretRequestObject) (RemoveKalturaNotificationSecretResponseObject, error) {
-	if err := s.integrations.RemoveHook(ctx, actorOf(ctx)); err != nil {
+func (s *Server) RemoveKalturaNotificationSecret(ctx context.Context, r RemoveKalturaNotificationSecretRequestObject) (RemoveKalturaNotificationSecretResponseObject, error) {
+	version, err := ifMatch(r.Params.IfMatch)
+	if err != nil {
 		return nil, err
+	}
+	if err := s.integrations.RemoveHook(ctx, actorOf(ctx), version); err != nil {
+		return nil, stale(err)
 	}
 	return RemoveKalturaNotificationSecret204Response{}, nil
 }

@@ -166,8 +166,11 @@ func TestKalturaNotifications(t *testing.T) {
 		if !limited {
 			t.Error("a storm goes through")
 		}
-		admin.want(204, "DELETE", path, nil)
-		admin.want(204, "DELETE", path, nil)
+		tag := admin.want(200, "GET", path, nil).Header.Get("ETag")
+		admin.want(428, "DELETE", path, nil)
+		admin.want(412, "DELETE", path, nil, "If-Match", made.Etag) // of the first secret
+		admin.want(204, "DELETE", path, nil, "If-Match", tag)
+		admin.want(412, "DELETE", path, nil, "If-Match", tag)
 		kaltura.want(403, "POST", address, body, "X-KALTURA-SIGNATURE", sha256Hex(*again.Secret+body))
 		for _, s := range []string{secret, *again.Secret, *evil.Secret} {
 			if strings.Contains(r.log.String(), s) {

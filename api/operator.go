@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"isthmus/gateway"
@@ -112,6 +113,9 @@ func (s *Server) ListOperatorHubs(ctx context.Context, r ListOperatorHubsRequest
 
 // CreateHub makes a hub.
 func (s *Server) CreateHub(ctx context.Context, r CreateHubRequestObject) (CreateHubResponseObject, error) {
+	keepAnswer(ctx, http.StatusCreated, func(h gateway.Hub) (any, []string) {
+		return operatorHubOf(h), []string{"ETag", etag(h.Version), "Location", "/v1/operator/hubs/" + h.ID}
+	})
 	h, err := s.hubs.Create(ctx, operatorOf(ctx), gateway.NewHub{
 		Issuer: r.Body.Issuer, ExternalID: r.Body.ExternalID, Name: r.Body.Name,
 		Plan: decided(deref(r.Body.OperatorPlan)), QuotaBytes: deref(r.Body.QuotaBytes),
@@ -188,6 +192,7 @@ func (s *Server) CreateOperatorClient(ctx context.Context, r CreateOperatorClien
 	if err != nil {
 		return nil, err
 	}
+	keepAnswer(ctx, http.StatusCreated, clientKept)
 	c, secret, err := s.clients.Create(ctx, a, gateway.ClientType(r.Body.Type), d)
 	if err != nil {
 		return nil, err
@@ -223,6 +228,7 @@ func (s *Server) DeleteOperatorClient(ctx context.Context, r DeleteOperatorClien
 
 // RotateOperatorClientSecret gives an app another secret.
 func (s *Server) RotateOperatorClientSecret(ctx context.Context, r RotateOperatorClientSecretRequestObject) (RotateOperatorClientSecretResponseObject, error) {
+	keepAnswer(ctx, http.StatusOK, clientKept)
 	c, secret, err := s.clients.RotateSecret(ctx, operatorOf(ctx).Actor(), r.ID, time.Duration(r.Body.OverlapSeconds)*time.Second)
 	if err != nil {
 		return nil, err

@@ -64,20 +64,29 @@ func nextLink(ctx context.Context, next *string) *string {
 // etag is the strong version of a row.
 func etag(version int64) string { return `"v` + strconv.FormatInt(version, 10) + `"` }
 
-// ifMatch reads the version that a change was made from. Absent: 428.
+// ifMatch reads the version that a change was made from. Absent, or "*", which names none: 428. Of several
+// only the newest can still be the saved one. Weak tags never match (RFC 9110, 13.1.1).
 func ifMatch(h *string) (int64, error) {
-	if h == nil || *h == "" {
+	field := strings.TrimSpace(deref(h))
+	if field == "" || field == "*" {
 		return 0, gateway.E(gateway.Precondition, reasonIfMatch, "This change must say which version it was made from.").
 			Next("Read the resource and send its ETag as If-Match.")
 	}
-	version, _, _ := strings.Cut(strings.Trim(*h, `"`), "-") // what follows is about the bytes that were read, see conditional
-	digits, ok := strings.CutPrefix(version, "v")
-	v, err := strconv.ParseInt(digits, 10, 64)
-	if !ok || err != nil || v <= 0 {
+	newest := int64(0)
+	for tag := range strings.SplitSeq(field, ",") {
+		version, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(tag), `"`), "-") // what follows is about the bytes that were read, see conditional
+		if digits, ok := strings.CutPrefix(version, "v"); ok {
+			v, err := strconv.ParseInt(digits, 10, 64)
+			if err == nil {
+				newest = max(newest, v)
+			}
+		}
+	}
+	if newest <= 0 {
 		return 0, gateway.E(gateway.Precondition, reasonStale, "The version in If-Match is not the saved one.").
 			Next("Read the resource again, look at what changed, and repeat with its ETag.")
 	}
-	return v, nil
+	return newest, nil
 }
 
 // stale makes one answer of what services and the store say when somebody else was first.

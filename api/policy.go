@@ -42,7 +42,7 @@ var policies = map[string]policy{
 	"decideDevice":       {session: true},
 
 	"getHub":      {hub: hubInPath},
-	"listMembers": {hub: hubInPath, scope: gateway.ScopeMappingsAdmin, admin: true},
+	"listMembers": {hub: hubInPath, scope: gateway.ScopeMembersAdmin, admin: true},
 
 	"getKaltura":                      {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},
 	"connectKaltura":                  {hub: hubInPath, scope: gateway.ScopeConnectionsAdmin, admin: true},

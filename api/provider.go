@@ -116,6 +116,9 @@ func (s *Server) ListIdentityProviders(ctx context.Context, _ ListIdentityProvid
 // CreateIdentityProvider adds one.
 func (s *Server) CreateIdentityProvider(ctx context.Context, r CreateIdentityProviderRequestObject) (CreateIdentityProviderResponseObject, error) {
 	b := r.Body
+	keepAnswer(ctx, http.StatusCreated, func(p gateway.IdentityProvider) (any, []string) {
+		return providerOf(p), []string{"ETag", etag(p.Version), "Location", "/v1/operator/identity-providers/" + p.ID}
+	})
 	p, err := s.providers.Create(ctx, operatorOf(ctx), gateway.ProviderChange{
 		Issuer: &b.Issuer, Name: b.Name, ClientID: &b.ClientID, Secret: secretOf(b.ClientSecret), Scopes: b.Scopes, Audiences: b.Audiences,
 		EmailDomains: b.EmailDomains, Claims: claimMapping(b.Claims), MaxTokenAge: b.MaxTokenAgeSeconds,
@@ -217,11 +220,15 @@ func (s *Server) TryClaims(ctx context.Context, r TryClaimsRequestObject) (TryCl
 
 // MakeIdentityWebhookSecret makes the secret and shows it this once.
 func (s *Server) MakeIdentityWebhookSecret(ctx context.Context, r MakeIdentityWebhookSecretRequestObject) (MakeIdentityWebhookSecretResponseObject, error) {
+	made := func(p gateway.IdentityProvider, secret gateway.Secret) MakeIdentityWebhookSecret201JSONResponse {
+		return MakeIdentityWebhookSecret201JSONResponse{URL: s.base.String() + "/v1/hooks/identity/" + p.ID, Secret: secret.Reveal()}
+	}
+	keepAnswer(ctx, http.StatusCreated, func(p gateway.ProviderWithSecret) (any, []string) { return made(p.IdentityProvider, p.New), nil })
 	p, secret, err := s.providers.MakeWebhookSecret(ctx, operatorOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return MakeIdentityWebhookSecret201JSONResponse{URL: s.base.String() + "/v1/hooks/identity/" + p.ID, Secret: secret.Reveal()}, nil
+	return made(p, secret), nil
 }
 
 // ReceiveIdentityWebhook takes a provider's webhook. The signature is over the body as it came in.

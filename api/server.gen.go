@@ -99,7 +99,7 @@ type ServerInterface interface {
 	CreateInvite(ctx echo.Context, hub HubPath, params CreateInviteParams) error
 	// RemoveKalturaNotificationSecret Take no more notifications
 	// (DELETE /v1/hubs/{hub}/integrations/kaltura/notifications)
-	RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath) error
+	RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath, params RemoveKalturaNotificationSecretParams) error
 	// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
 	// (GET /v1/hubs/{hub}/integrations/kaltura/notifications)
 	GetKalturaNotifications(ctx echo.Context, hub HubPath) error
@@ -123,7 +123,7 @@ type ServerInterface interface {
 	GetUntagged360(ctx echo.Context, hub HubPath) error
 	// UpdateUntagged360 Allow the search or switch it off; it is off until somebody allows it
 	// (PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360)
-	UpdateUntagged360(ctx echo.Context, hub HubPath) error
+	UpdateUntagged360(ctx echo.Context, hub HubPath, params UpdateUntagged360Params) error
 	// DismissUntagged360 Say that entries are flat, so that they are not offered again, or take that back
 	// (POST /v1/hubs/{hub}/integrations/kaltura/untagged-360/dismiss)
 	DismissUntagged360(ctx echo.Context, hub HubPath, params DismissUntagged360Params) error
@@ -1298,8 +1298,28 @@ func (w *ServerInterfaceWrapper) RemoveKalturaNotificationSecret(ctx echo.Contex
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveKalturaNotificationSecretParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveKalturaNotificationSecret(ctx, hub)
+	err = w.Handler.RemoveKalturaNotificationSecret(ctx, hub, params)
 	return err
 }
 
@@ -1523,8 +1543,28 @@ func (w *ServerInterfaceWrapper) UpdateUntagged360(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateUntagged360Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.UpdateUntagged360(ctx, hub)
+	err = w.Handler.UpdateUntagged360(ctx, hub, params)
 	return err
 }
 
@@ -4889,140 +4929,140 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
-	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
-	router.GET(options.BaseURL+"/v1/me/integrations", wrapper.ListMyIntegrations, options.OperationMiddlewares["listMyIntegrations"]...)
-	router.GET(options.BaseURL+"/v1/me/grants", wrapper.ListMyGrants, options.OperationMiddlewares["listMyGrants"]...)
-	router.DELETE(options.BaseURL+"/v1/me/grants/:grant", wrapper.RevokeMyGrant, options.OperationMiddlewares["revokeMyGrant"]...)
-	router.POST(options.BaseURL+"/v1/me/grants/:grant/allow", wrapper.AllowMyGrant, options.OperationMiddlewares["allowMyGrant"]...)
-	router.GET(options.BaseURL+"/v1/me/consents/:id", wrapper.GetConsent, options.OperationMiddlewares["getConsent"]...)
-	router.POST(options.BaseURL+"/v1/me/consents/:id", wrapper.DecideConsent, options.OperationMiddlewares["decideConsent"]...)
-	router.GET(options.BaseURL+"/v1/me/devices/:user_code", wrapper.GetDevice, options.OperationMiddlewares["getDevice"]...)
-	router.POST(options.BaseURL+"/v1/me/devices/:user_code", wrapper.DecideDevice, options.OperationMiddlewares["decideDevice"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub", wrapper.GetHub, options.OperationMiddlewares["getHub"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.DisconnectKaltura, options.OperationMiddlewares["disconnectKaltura"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.GetKaltura, options.OperationMiddlewares["getKaltura"]...)
-	router.PATCH(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.UpdateKaltura, options.OperationMiddlewares["updateKaltura"]...)
-	router.PUT(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.ConnectKaltura, options.OperationMiddlewares["connectKaltura"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/verify", wrapper.VerifyKaltura, options.OperationMiddlewares["verifyKaltura"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/token-request", wrapper.GetTokenRequest, options.OperationMiddlewares["getTokenRequest"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/conversion-profiles", wrapper.ListConversionProfiles, options.OperationMiddlewares["listConversionProfiles"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/impact", wrapper.GetDisconnectImpact, options.OperationMiddlewares["getDisconnectImpact"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/probe", wrapper.ProbeKaltura, options.OperationMiddlewares["probeKaltura"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.GetReconciliation, options.OperationMiddlewares["getReconciliation"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.StartReconciliation, options.OperationMiddlewares["startReconciliation"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.GetUntagged360, options.OperationMiddlewares["getUntagged360"]...)
-	router.PATCH(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.UpdateUntagged360, options.OperationMiddlewares["updateUntagged360"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/search", wrapper.SearchUntagged360, options.OperationMiddlewares["searchUntagged360"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/entries", wrapper.ListUntagged360, options.OperationMiddlewares["listUntagged360"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/mark", wrapper.MarkUntagged360, options.OperationMiddlewares["markUntagged360"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/undo", wrapper.UndoUntagged360, options.OperationMiddlewares["undoUntagged360"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/dismiss", wrapper.DismissUntagged360, options.OperationMiddlewares["dismissUntagged360"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.RemoveKalturaNotificationSecret, options.OperationMiddlewares["removeKalturaNotificationSecret"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.GetKalturaNotifications, options.OperationMiddlewares["getKalturaNotifications"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.MakeKalturaNotificationSecret, options.OperationMiddlewares["makeKalturaNotificationSecret"]...)
-	router.POST(options.BaseURL+"/v1/hooks/kaltura/:id", wrapper.ReceiveKalturaNotification, options.OperationMiddlewares["receiveKalturaNotification"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/invites", wrapper.CreateInvite, options.OperationMiddlewares["createInvite"]...)
 	router.GET(options.BaseURL+"/v1/connect/:secret", wrapper.GetInvite, options.OperationMiddlewares["getInvite"]...)
 	router.POST(options.BaseURL+"/v1/connect/:secret", wrapper.AcceptInvite, options.OperationMiddlewares["acceptInvite"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/health", wrapper.GetKalturaHealth, options.OperationMiddlewares["getKalturaHealth"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
-	router.PATCH(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/rotate-secret", wrapper.RotateWebhookSecret, options.OperationMiddlewares["rotateWebhookSecret"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/replay", wrapper.ReplayWebhook, options.OperationMiddlewares["replayWebhook"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries", wrapper.ListWebhookDeliveries, options.OperationMiddlewares["listWebhookDeliveries"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries/:delivery/redeliver", wrapper.RedeliverWebhook, options.OperationMiddlewares["redeliverWebhook"]...)
+	router.GET(options.BaseURL+"/v1/event-types", wrapper.ListEventTypes, options.OperationMiddlewares["listEventTypes"]...)
+	router.GET(options.BaseURL+"/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
+	router.POST(options.BaseURL+"/v1/hooks/identity/:id", wrapper.ReceiveIdentityWebhook, options.OperationMiddlewares["receiveIdentityWebhook"]...)
+	router.POST(options.BaseURL+"/v1/hooks/kaltura/:id", wrapper.ReceiveKalturaNotification, options.OperationMiddlewares["receiveKalturaNotification"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub", wrapper.GetHub, options.OperationMiddlewares["getHub"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/export", wrapper.ExportAudit, options.OperationMiddlewares["exportAudit"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/verify", wrapper.VerifyAudit, options.OperationMiddlewares["verifyAudit"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/clients", wrapper.ListOAuthClients, options.OperationMiddlewares["listOAuthClients"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/clients", wrapper.CreateOAuthClient, options.OperationMiddlewares["createOAuthClient"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.DeleteOAuthClient, options.OperationMiddlewares["deleteOAuthClient"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.GetOAuthClient, options.OperationMiddlewares["getOAuthClient"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.UpdateOAuthClient, options.OperationMiddlewares["updateOAuthClient"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/clients/:id/secret", wrapper.RotateOAuthClientSecret, options.OperationMiddlewares["rotateOAuthClientSecret"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.DisconnectKaltura, options.OperationMiddlewares["disconnectKaltura"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.GetKaltura, options.OperationMiddlewares["getKaltura"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.UpdateKaltura, options.OperationMiddlewares["updateKaltura"]...)
+	router.PUT(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.ConnectKaltura, options.OperationMiddlewares["connectKaltura"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/conversion-profiles", wrapper.ListConversionProfiles, options.OperationMiddlewares["listConversionProfiles"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/health", wrapper.GetKalturaHealth, options.OperationMiddlewares["getKalturaHealth"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/impact", wrapper.GetDisconnectImpact, options.OperationMiddlewares["getDisconnectImpact"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/invites", wrapper.CreateInvite, options.OperationMiddlewares["createInvite"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.RemoveKalturaNotificationSecret, options.OperationMiddlewares["removeKalturaNotificationSecret"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.GetKalturaNotifications, options.OperationMiddlewares["getKalturaNotifications"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/notifications", wrapper.MakeKalturaNotificationSecret, options.OperationMiddlewares["makeKalturaNotificationSecret"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/probe", wrapper.ProbeKaltura, options.OperationMiddlewares["probeKaltura"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.GetReconciliation, options.OperationMiddlewares["getReconciliation"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/reconciliation", wrapper.StartReconciliation, options.OperationMiddlewares["startReconciliation"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/token-request", wrapper.GetTokenRequest, options.OperationMiddlewares["getTokenRequest"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.GetUntagged360, options.OperationMiddlewares["getUntagged360"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360", wrapper.UpdateUntagged360, options.OperationMiddlewares["updateUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/dismiss", wrapper.DismissUntagged360, options.OperationMiddlewares["dismissUntagged360"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/entries", wrapper.ListUntagged360, options.OperationMiddlewares["listUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/mark", wrapper.MarkUntagged360, options.OperationMiddlewares["markUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/search", wrapper.SearchUntagged360, options.OperationMiddlewares["searchUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/untagged-360/undo", wrapper.UndoUntagged360, options.OperationMiddlewares["undoUntagged360"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura/verify", wrapper.VerifyKaltura, options.OperationMiddlewares["verifyKaltura"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ListLibrary, options.OperationMiddlewares["listLibrary"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ImportMedia, options.OperationMiddlewares["importMedia"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.RemoveLibraryItem, options.OperationMiddlewares["removeLibraryItem"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.GetLibraryItem, options.OperationMiddlewares["getLibraryItem"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.ShareLibraryItem, options.OperationMiddlewares["shareLibraryItem"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/acknowledge", wrapper.AcknowledgeLibraryItem, options.OperationMiddlewares["acknowledgeLibraryItem"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id/address", wrapper.GetLibraryAddress, options.OperationMiddlewares["getLibraryAddress"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/export", wrapper.ExportLibraryItem, options.OperationMiddlewares["exportLibraryItem"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id/playback", wrapper.GetLibraryPlayback, options.OperationMiddlewares["getLibraryPlayback"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.ListLibraryChanges, options.OperationMiddlewares["listLibraryChanges"]...)
+	router.PUT(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.PushLibraryChanges, options.OperationMiddlewares["pushLibraryChanges"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/library/register", wrapper.RegisterMedia, options.OperationMiddlewares["registerMedia"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs", wrapper.ListMappingRuns, options.OperationMiddlewares["listMappingRuns"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id", wrapper.GetMappingRun, options.OperationMiddlewares["getMappingRun"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/items", wrapper.ListMappingRunItems, options.OperationMiddlewares["listMappingRunItems"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/resume", wrapper.ResumeMappingMerge, options.OperationMiddlewares["resumeMappingMerge"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/undo", wrapper.UndoMappingMerge, options.OperationMiddlewares["undoMappingMerge"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings", wrapper.ListMappings, options.OperationMiddlewares["listMappings"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/export", wrapper.ExportMappings, options.OperationMiddlewares["exportMappings"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/dry-run", wrapper.DryRunMappings, options.OperationMiddlewares["dryRunMappings"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.UnlinkMapping, options.OperationMiddlewares["unlinkMapping"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.GetMapping, options.OperationMiddlewares["getMapping"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/mappings/:id", wrapper.LinkMapping, options.OperationMiddlewares["linkMapping"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.PreviewMappingMerge, options.OperationMiddlewares["previewMappingMerge"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/:id/merge", wrapper.MergeMapping, options.OperationMiddlewares["mergeMapping"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs", wrapper.ListMappingRuns, options.OperationMiddlewares["listMappingRuns"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id", wrapper.GetMappingRun, options.OperationMiddlewares["getMappingRun"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/items", wrapper.ListMappingRunItems, options.OperationMiddlewares["listMappingRunItems"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/undo", wrapper.UndoMappingMerge, options.OperationMiddlewares["undoMappingMerge"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/mapping-runs/:id/resume", wrapper.ResumeMappingMerge, options.OperationMiddlewares["resumeMappingMerge"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/verify", wrapper.VerifyAudit, options.OperationMiddlewares["verifyAudit"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/audit/export", wrapper.ExportAudit, options.OperationMiddlewares["exportAudit"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/mappings/dry-run", wrapper.DryRunMappings, options.OperationMiddlewares["dryRunMappings"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/mappings/export", wrapper.ExportMappings, options.OperationMiddlewares["exportMappings"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media", wrapper.ListMedia, options.OperationMiddlewares["listMedia"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id", wrapper.GetMedia, options.OperationMiddlewares["getMedia"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id/playback", wrapper.GetMediaPlayback, options.OperationMiddlewares["getMediaPlayback"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/media/:id/mark-360", wrapper.MarkMedia360, options.OperationMiddlewares["markMedia360"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ListLibrary, options.OperationMiddlewares["listLibrary"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/library", wrapper.ImportMedia, options.OperationMiddlewares["importMedia"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/library/register", wrapper.RegisterMedia, options.OperationMiddlewares["registerMedia"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.ListLibraryChanges, options.OperationMiddlewares["listLibraryChanges"]...)
-	router.PUT(options.BaseURL+"/v1/hubs/:hub/library/changes", wrapper.PushLibraryChanges, options.OperationMiddlewares["pushLibraryChanges"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/export", wrapper.ExportLibraryItem, options.OperationMiddlewares["exportLibraryItem"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/library/:id/acknowledge", wrapper.AcknowledgeLibraryItem, options.OperationMiddlewares["acknowledgeLibraryItem"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id/address", wrapper.GetLibraryAddress, options.OperationMiddlewares["getLibraryAddress"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.RemoveLibraryItem, options.OperationMiddlewares["removeLibraryItem"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.GetLibraryItem, options.OperationMiddlewares["getLibraryItem"]...)
-	router.PATCH(options.BaseURL+"/v1/hubs/:hub/library/:id", wrapper.ShareLibraryItem, options.OperationMiddlewares["shareLibraryItem"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/library/:id/playback", wrapper.GetLibraryPlayback, options.OperationMiddlewares["getLibraryPlayback"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/media/:id/playback", wrapper.GetMediaPlayback, options.OperationMiddlewares["getMediaPlayback"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.GetMember, options.OperationMiddlewares["getMember"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.UpdateMember, options.OperationMiddlewares["updateMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.PreviewErasure, options.OperationMiddlewares["previewErasure"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.EraseMember, options.OperationMiddlewares["eraseMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/export", wrapper.ExportMember, options.OperationMiddlewares["exportMember"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/reinstate", wrapper.ReinstateMember, options.OperationMiddlewares["reinstateMember"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/members/suspend", wrapper.SuspendMember, options.OperationMiddlewares["suspendMember"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/uploads", wrapper.ListUploads, options.OperationMiddlewares["listUploads"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads", wrapper.CreateUpload, options.OperationMiddlewares["createUpload"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/uploads/:id", wrapper.CancelUpload, options.OperationMiddlewares["cancelUpload"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/uploads/:id", wrapper.GetUpload, options.OperationMiddlewares["getUpload"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads/:id/finish", wrapper.FinishUpload, options.OperationMiddlewares["finishUpload"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads/:id/extend", wrapper.ExtendUpload, options.OperationMiddlewares["extendUpload"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads/:id/finish", wrapper.FinishUpload, options.OperationMiddlewares["finishUpload"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads/:id/retry", wrapper.RetryUpload, options.OperationMiddlewares["retryUpload"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
-	router.GET(options.BaseURL+"/v1/event-types", wrapper.ListEventTypes, options.OperationMiddlewares["listEventTypes"]...)
-	router.GET(options.BaseURL+"/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
-	router.POST(options.BaseURL+"/v1/operator/setup", wrapper.BeginSetup, options.OperationMiddlewares["beginSetup"]...)
-	router.GET(options.BaseURL+"/v1/operator/operators", wrapper.ListOperators, options.OperationMiddlewares["listOperators"]...)
-	router.POST(options.BaseURL+"/v1/operator/operators", wrapper.AddOperator, options.OperationMiddlewares["addOperator"]...)
-	router.DELETE(options.BaseURL+"/v1/operator/operators/:id", wrapper.RemoveOperator, options.OperationMiddlewares["removeOperator"]...)
-	router.GET(options.BaseURL+"/v1/operator/hubs", wrapper.ListOperatorHubs, options.OperationMiddlewares["listOperatorHubs"]...)
-	router.POST(options.BaseURL+"/v1/operator/hubs", wrapper.CreateHub, options.OperationMiddlewares["createHub"]...)
-	router.GET(options.BaseURL+"/v1/operator/hubs/:id", wrapper.GetOperatorHub, options.OperationMiddlewares["getOperatorHub"]...)
-	router.PATCH(options.BaseURL+"/v1/operator/hubs/:id", wrapper.UpdateOperatorHub, options.OperationMiddlewares["updateOperatorHub"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/webhooks/:id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries", wrapper.ListWebhookDeliveries, options.OperationMiddlewares["listWebhookDeliveries"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/deliveries/:delivery/redeliver", wrapper.RedeliverWebhook, options.OperationMiddlewares["redeliverWebhook"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/replay", wrapper.ReplayWebhook, options.OperationMiddlewares["replayWebhook"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/rotate-secret", wrapper.RotateWebhookSecret, options.OperationMiddlewares["rotateWebhookSecret"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/webhooks/:id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
+	router.GET(options.BaseURL+"/v1/me/consents/:id", wrapper.GetConsent, options.OperationMiddlewares["getConsent"]...)
+	router.POST(options.BaseURL+"/v1/me/consents/:id", wrapper.DecideConsent, options.OperationMiddlewares["decideConsent"]...)
+	router.GET(options.BaseURL+"/v1/me/devices/:user_code", wrapper.GetDevice, options.OperationMiddlewares["getDevice"]...)
+	router.POST(options.BaseURL+"/v1/me/devices/:user_code", wrapper.DecideDevice, options.OperationMiddlewares["decideDevice"]...)
+	router.GET(options.BaseURL+"/v1/me/erasure", wrapper.PreviewMyErasure, options.OperationMiddlewares["previewMyErasure"]...)
+	router.POST(options.BaseURL+"/v1/me/erasure", wrapper.EraseMe, options.OperationMiddlewares["eraseMe"]...)
+	router.GET(options.BaseURL+"/v1/me/export", wrapper.ExportMe, options.OperationMiddlewares["exportMe"]...)
+	router.GET(options.BaseURL+"/v1/me/grants", wrapper.ListMyGrants, options.OperationMiddlewares["listMyGrants"]...)
+	router.DELETE(options.BaseURL+"/v1/me/grants/:grant", wrapper.RevokeMyGrant, options.OperationMiddlewares["revokeMyGrant"]...)
+	router.POST(options.BaseURL+"/v1/me/grants/:grant/allow", wrapper.AllowMyGrant, options.OperationMiddlewares["allowMyGrant"]...)
+	router.GET(options.BaseURL+"/v1/me/integrations", wrapper.ListMyIntegrations, options.OperationMiddlewares["listMyIntegrations"]...)
 	router.GET(options.BaseURL+"/v1/operator/clients", wrapper.ListOperatorClients, options.OperationMiddlewares["listOperatorClients"]...)
 	router.POST(options.BaseURL+"/v1/operator/clients", wrapper.CreateOperatorClient, options.OperationMiddlewares["createOperatorClient"]...)
 	router.DELETE(options.BaseURL+"/v1/operator/clients/:id", wrapper.DeleteOperatorClient, options.OperationMiddlewares["deleteOperatorClient"]...)
 	router.GET(options.BaseURL+"/v1/operator/clients/:id", wrapper.GetOperatorClient, options.OperationMiddlewares["getOperatorClient"]...)
 	router.PATCH(options.BaseURL+"/v1/operator/clients/:id", wrapper.UpdateOperatorClient, options.OperationMiddlewares["updateOperatorClient"]...)
 	router.POST(options.BaseURL+"/v1/operator/clients/:id/secret", wrapper.RotateOperatorClientSecret, options.OperationMiddlewares["rotateOperatorClientSecret"]...)
-	router.GET(options.BaseURL+"/v1/sign-in", wrapper.ListSignIns, options.OperationMiddlewares["listSignIns"]...)
-	router.GET(options.BaseURL+"/v1/me/export", wrapper.ExportMe, options.OperationMiddlewares["exportMe"]...)
-	router.GET(options.BaseURL+"/v1/me/erasure", wrapper.PreviewMyErasure, options.OperationMiddlewares["previewMyErasure"]...)
-	router.POST(options.BaseURL+"/v1/me/erasure", wrapper.EraseMe, options.OperationMiddlewares["eraseMe"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/members/suspend", wrapper.SuspendMember, options.OperationMiddlewares["suspendMember"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/members/reinstate", wrapper.ReinstateMember, options.OperationMiddlewares["reinstateMember"]...)
-	router.DELETE(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.GetMember, options.OperationMiddlewares["getMember"]...)
-	router.PATCH(options.BaseURL+"/v1/hubs/:hub/members/:id", wrapper.UpdateMember, options.OperationMiddlewares["updateMember"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/export", wrapper.ExportMember, options.OperationMiddlewares["exportMember"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.PreviewErasure, options.OperationMiddlewares["previewErasure"]...)
-	router.POST(options.BaseURL+"/v1/hubs/:hub/members/:id/erasure", wrapper.EraseMember, options.OperationMiddlewares["eraseMember"]...)
-	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
-	router.POST(options.BaseURL+"/v1/hooks/identity/:id", wrapper.ReceiveIdentityWebhook, options.OperationMiddlewares["receiveIdentityWebhook"]...)
+	router.GET(options.BaseURL+"/v1/operator/hubs", wrapper.ListOperatorHubs, options.OperationMiddlewares["listOperatorHubs"]...)
+	router.POST(options.BaseURL+"/v1/operator/hubs", wrapper.CreateHub, options.OperationMiddlewares["createHub"]...)
+	router.GET(options.BaseURL+"/v1/operator/hubs/:id", wrapper.GetOperatorHub, options.OperationMiddlewares["getOperatorHub"]...)
+	router.PATCH(options.BaseURL+"/v1/operator/hubs/:id", wrapper.UpdateOperatorHub, options.OperationMiddlewares["updateOperatorHub"]...)
 	router.GET(options.BaseURL+"/v1/operator/identity-providers", wrapper.ListIdentityProviders, options.OperationMiddlewares["listIdentityProviders"]...)
 	router.POST(options.BaseURL+"/v1/operator/identity-providers", wrapper.CreateIdentityProvider, options.OperationMiddlewares["createIdentityProvider"]...)
 	router.DELETE(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.DeleteIdentityProvider, options.OperationMiddlewares["deleteIdentityProvider"]...)
 	router.GET(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.GetIdentityProvider, options.OperationMiddlewares["getIdentityProvider"]...)
 	router.PATCH(options.BaseURL+"/v1/operator/identity-providers/:id", wrapper.UpdateIdentityProvider, options.OperationMiddlewares["updateIdentityProvider"]...)
-	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/verify", wrapper.VerifyIdentityProvider, options.OperationMiddlewares["verifyIdentityProvider"]...)
 	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/try-claims", wrapper.TryClaims, options.OperationMiddlewares["tryClaims"]...)
+	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/verify", wrapper.VerifyIdentityProvider, options.OperationMiddlewares["verifyIdentityProvider"]...)
 	router.POST(options.BaseURL+"/v1/operator/identity-providers/:id/webhook-secret", wrapper.MakeIdentityWebhookSecret, options.OperationMiddlewares["makeIdentityWebhookSecret"]...)
+	router.GET(options.BaseURL+"/v1/operator/operators", wrapper.ListOperators, options.OperationMiddlewares["listOperators"]...)
+	router.POST(options.BaseURL+"/v1/operator/operators", wrapper.AddOperator, options.OperationMiddlewares["addOperator"]...)
+	router.DELETE(options.BaseURL+"/v1/operator/operators/:id", wrapper.RemoveOperator, options.OperationMiddlewares["removeOperator"]...)
+	router.POST(options.BaseURL+"/v1/operator/setup", wrapper.BeginSetup, options.OperationMiddlewares["beginSetup"]...)
+	router.GET(options.BaseURL+"/v1/sign-in", wrapper.ListSignIns, options.OperationMiddlewares["listSignIns"]...)
 
 }
 
@@ -5117,7 +5157,14 @@ type ProblemApplicationProblemPlusJSONResponse Problem
 
 type ReconciliationJSONResponse Reconciliation
 
-type Untagged360JSONResponse Untagged360
+type Untagged360ResponseHeaders struct {
+	ETag *string
+}
+type Untagged360JSONResponse struct {
+	Body Untagged360
+
+	Headers Untagged360ResponseHeaders
+}
 
 type Untagged360RunResponseHeaders struct {
 	Location *string
@@ -6311,7 +6358,8 @@ func (response CreateInvitedefaultApplicationProblemPlusJSONResponse) VisitCreat
 }
 
 type RemoveKalturaNotificationSecretRequestObject struct {
-	Hub HubPath `json:"hub"`
+	Hub    HubPath `json:"hub"`
+	Params RemoveKalturaNotificationSecretParams
 }
 
 type RemoveKalturaNotificationSecretResponseObject interface {
@@ -6351,15 +6399,25 @@ type GetKalturaNotificationsResponseObject interface {
 	VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error
 }
 
-type GetKalturaNotifications200JSONResponse NotificationHook
+type GetKalturaNotifications200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetKalturaNotifications200JSONResponse struct {
+	Body    NotificationHook
+	Headers GetKalturaNotifications200ResponseHeaders
+}
 
 func (response GetKalturaNotifications200JSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6391,15 +6449,25 @@ type MakeKalturaNotificationSecretResponseObject interface {
 	VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error
 }
 
-type MakeKalturaNotificationSecret201JSONResponse NotificationHook
+type MakeKalturaNotificationSecret201ResponseHeaders struct {
+	ETag *string
+}
+
+type MakeKalturaNotificationSecret201JSONResponse struct {
+	Body    NotificationHook
+	Headers MakeKalturaNotificationSecret201ResponseHeaders
+}
 
 func (response MakeKalturaNotificationSecret201JSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6597,10 +6665,13 @@ type GetUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 func (response GetUntagged360200JSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6624,8 +6695,9 @@ func (response GetUntagged360defaultApplicationProblemPlusJSONResponse) VisitGet
 }
 
 type UpdateUntagged360RequestObject struct {
-	Hub  HubPath `json:"hub"`
-	Body *UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody
+	Hub    HubPath `json:"hub"`
+	Params UpdateUntagged360Params
+	Body   *UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody
 }
 
 type UpdateUntagged360ResponseObject interface {
@@ -6637,10 +6709,13 @@ type UpdateUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 func (response UpdateUntagged360200JSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6812,10 +6887,13 @@ type SearchUntagged360202JSONResponse struct{ Untagged360JSONResponse }
 func (response SearchUntagged360202JSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12168,10 +12246,11 @@ func (sh *strictHandler) CreateInvite(ctx echo.Context, hub HubPath, params Crea
 }
 
 // RemoveKalturaNotificationSecret operation middleware
-func (sh *strictHandler) RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) RemoveKalturaNotificationSecret(ctx echo.Context, hub HubPath, params RemoveKalturaNotificationSecretParams) error {
 	var request RemoveKalturaNotificationSecretRequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RemoveKalturaNotificationSecret(ctx.Request().Context(), request.(RemoveKalturaNotificationSecretRequestObject))
@@ -12372,10 +12451,11 @@ func (sh *strictHandler) GetUntagged360(ctx echo.Context, hub HubPath) error {
 }
 
 // UpdateUntagged360 operation middleware
-func (sh *strictHandler) UpdateUntagged360(ctx echo.Context, hub HubPath) error {
+func (sh *strictHandler) UpdateUntagged360(ctx echo.Context, hub HubPath, params UpdateUntagged360Params) error {
 	var request UpdateUntagged360RequestObject
 
 	request.Hub = hub
+	request.Params = params
 
 	var body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody
 	var err error

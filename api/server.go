@@ -98,6 +98,7 @@ type Server struct {
 	rates         rates
 	attempts      *gateway.Attempts
 	recheck       atomic.Int64 // a time.Duration: how often the rights of a listener are looked at again
+	patience      atomic.Int64 // a time.Duration: that a listener may leave one message lying
 	playing       permits
 	streams       crowd
 	bodyTime      atomic.Int64 // a time.Duration: that a client may take to send a body, uploads apart
@@ -127,6 +128,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.oauth, s.identities = sv.OAuth, cfg.Identities
 	s.recheck.Store(int64(time.Minute))
+	s.patience.Store(int64(time.Minute))
 	s.bodyTime.Store(int64(30 * time.Second))
 	if s.log == nil {
 		s.log = slog.Default()

@@ -10,7 +10,8 @@ import (
 
 func untagged360Of(u gateway.SphericalState) Untagged360JSONResponse {
 	r := u.Scan
-	out := openapi.Untagged360{Allowed: u.Allowed, Search: openapi.Untagged360Search{
+	tag := etag(u.Version())
+	out := openapi.Untagged360{Allowed: u.Allowed, Etag: tag, Search: openapi.Untagged360Search{
 		State: openapi.Untagged360SearchStateNever, AskedAt: someTime(r.AskedAt), StartedAt: someTime(r.StartedAt), EndedAt: someTime(r.EndedAt),
 		Looked: r.Looked, Found: r.Found,
 	}}
@@ -27,7 +28,7 @@ func untagged360Of(u gateway.SphericalState) Untagged360JSONResponse {
 	case !r.StartedAt.IsZero() || !r.AskedAt.IsZero():
 		out.Search.State = openapi.Untagged360SearchStateWaiting
 	}
-	return Untagged360JSONResponse(out)
+	return Untagged360JSONResponse{Body: out, Headers: Untagged360ResponseHeaders{ETag: &tag}}
 }
 
 func (s *Server) untagged360Entry(a gateway.Actor, c gateway.SphericalCandidate) (openapi.Untagged360Entry, error) {
@@ -65,9 +66,13 @@ func (s *Server) GetUntagged360(ctx context.Context, _ GetUntagged360RequestObje
 
 // UpdateUntagged360 turns the switch.
 func (s *Server) UpdateUntagged360(ctx context.Context, r UpdateUntagged360RequestObject) (UpdateUntagged360ResponseObject, error) {
-	u, err := s.spherical.Allow(ctx, actorOf(ctx), r.Body.Allowed)
+	version, err := ifMatch(r.Params.IfMatch)
 	if err != nil {
 		return nil, err
+	}
+	u, err := s.spherical.Allow(ctx, actorOf(ctx), version, r.Body.Allowed)
+	if err != nil {
+		return nil, stale(err)
 	}
 	return UpdateUntagged360200JSONResponse{untagged360Of(u)}, nil
 }

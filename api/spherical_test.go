@@ -76,7 +76,10 @@ func TestUntagged360(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 		ada.want(400, "PATCH", path, "{}", "Content-Type", "application/merge-patch+json")
-		ada.want(200, "PATCH", path, `{"allowed":true}`, "Content-Type", "application/merge-patch+json")
+		ada.want(428, "PATCH", path, `{"allowed":true}`, "Content-Type", "application/merge-patch+json")
+		off := ada.want(200, "GET", path, nil).Header.Get("ETag")
+		ada.want(200, "PATCH", path, `{"allowed":true}`, "Content-Type", "application/merge-patch+json", "If-Match", off)
+		ada.want(412, "PATCH", path, `{"allowed":false}`, "Content-Type", "application/merge-patch+json", "If-Match", off)
 		if u := state(); !u.Allowed || u.Search.State != openapi.Untagged360SearchStateWaiting {
 			t.Fatalf("%+v", u)
 		}
@@ -197,7 +200,7 @@ func TestUntagged360(t *testing.T) {
 			t.Error("an entry was dismissed that the admin may not see")
 		}
 		ada.want(409, "POST", path+"/mark", map[string]any{"ids": []string{ids[theirs]}})
-		ada.want(200, "PATCH", path, `{"allowed":false}`, "Content-Type", "application/merge-patch+json")
+		ada.want(200, "PATCH", path, `{"allowed":false}`, "Content-Type", "application/merge-patch+json", "If-Match", state().Etag) // searches left it alone
 		if state().Allowed {
 			t.Error("still allowed")
 		}

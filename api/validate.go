@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -97,7 +100,75 @@ func acceptJSON(r *http.Request, body *openapi3.RequestBody) error {
 		return gateway.E(gateway.Invalid, reasonBody, "The body is nested too deep or has too many values.").
 			Next("/openapi.yaml describes the request.")
 	}
+	for _, media := range body.Content {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		if at, err := oddName(d, media.Schema, ""); err != nil && at != "" {
+			return gateway.E(gateway.Invalid, reasonBody, "This name is there twice, or is written otherwise than it should be.").At(at).
+				Next("Name each field once, exactly as /openapi.yaml has it.")
+		}
+	}
 	return nil
+}
+
+var errOddName = errors.New("odd name")
+
+// oddName finds a name that is twice in one object, or that differs from one of the description in upper
+// and lower case alone. Decoding takes the last of such values, so that another one than was validated
+// would count. Any other mistake is found later.
+func oddName(d *json.Decoder, schema *openapi3.SchemaRef, at string) (string, error) {
+	t, err := d.Token()
+	if err != nil {
+		return "", err
+	}
+	switch t {
+	case json.Delim('{'):
+		seen := map[string]bool{}
+		for d.More() {
+			t, err := d.Token()
+			name, ok := t.(string)
+			if err != nil || !ok {
+				return "", err
+			}
+			known := properties(schema)
+			where := at + pointer([]string{name})
+			if seen[name] || known[name] == nil && slices.ContainsFunc(slices.Collect(maps.Keys(known)), func(k string) bool { return strings.EqualFold(k, name) }) {
+				return where, errOddName
+			}
+			seen[name] = true
+			if where, err = oddName(d, known[name], where); err != nil {
+				return where, err
+			}
+		}
+	case json.Delim('['):
+		var items *openapi3.SchemaRef
+		if schema != nil && schema.Value != nil {
+			items = schema.Value.Items
+		}
+		for i := 0; d.More(); i++ {
+			if where, err := oddName(d, items, at+"/"+strconv.Itoa(i)); err != nil {
+				return where, err
+			}
+		}
+	default:
+		return "", nil
+	}
+	_, err = d.Token() // the end
+	return "", err
+}
+
+// properties are the fields that an object of a schema can have, by name.
+func properties(schema *openapi3.SchemaRef) map[string]*openapi3.SchemaRef {
+	out := map[string]*openapi3.SchemaRef{}
+	if schema == nil || schema.Value == nil {
+		return out
+	}
+	for _, parts := range []openapi3.SchemaRefs{schema.Value.AllOf, schema.Value.OneOf, schema.Value.AnyOf} {
+		for _, part := range parts {
+			maps.Copy(out, properties(part))
+		}
+	}
+	maps.Copy(out, schema.Value.Properties)
+	return out
 }
 
 // No request needs more. Validating takes time that grows with depth times size, and every wrong

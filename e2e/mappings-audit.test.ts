@@ -1,5 +1,8 @@
-// Who is who in Kaltura, and what was done in the hub: by keyboard, in both colour schemes and at 320 px.
+// Who is who in Kaltura, what was done in the hub, and who is told of it: by keyboard, in both colour schemes and at 320 px.
 import { readFileSync } from "node:fs";
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Webhook } from "standardwebhooks";
 import { accessible, expect, fits, person, signIn, test, watch } from "./base.ts";
 
 test("people: search, dry run, merge, export", async ({ browser, server }) => {
@@ -90,6 +93,11 @@ test("audit: sentences, filter, export, a log that was tampered with", async ({ 
   await page.getByLabel("What", { exact: true }).selectOption("webhook.");
   await expect(page.getByText("Nothing like that happened.")).toBeVisible();
   await page.getByLabel("What", { exact: true }).selectOption("mapping.");
+  const who = page.getByLabel("Who", { exact: false });
+  await who.fill("nobody like that");
+  await expect(page.getByText("Nothing like that happened.")).toBeVisible();
+  await who.fill(person(server, "admin").email.toUpperCase());
+  await expect(log.getByText("exported the list of people")).not.toHaveCount(0);
   const first = log.getByRole("listitem").first();
   await first.locator("summary").press("Enter");
   await expect(first.getByText("Fingerprint")).toBeVisible();
@@ -119,4 +127,74 @@ test("audit: sentences, filter, export, a log that was tampered with", async ({ 
   await page.screenshot({ path: test.info().outputPath("audit-tampered.png") });
   expect(complaints).toEqual([]);
   await context.close();
+});
+
+test("webhooks: add, the secret once, messages, send again, send what was missed", async ({ browser, server }) => {
+  const { demo } = server;
+  const got: { id: string; type: string; header: IncomingHttpHeaders; body: string }[] = [];
+  const receiver = createServer(async (req, res) => {
+    let body = "";
+    for await (const part of req.setEncoding("utf8")) body += part;
+    got.push({ id: String(req.headers["webhook-id"]), type: JSON.parse(body).type, header: req.headers, body });
+    res.writeHead(204).end();
+  });
+  await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/in`;
+  const context = await browser.newContext({ baseURL: demo.base_url });
+  const complaints = watch(context, new URL(demo.base_url).origin);
+  const page = await context.newPage();
+  await signIn(page, server, person(server, "admin"));
+  const settings = `/hubs/${demo.hub_id}/settings/integrations/kaltura`;
+  await page.goto(settings);
+  const hooks = page.getByTestId("webhooks");
+  await hooks.getByText("Add an endpoint").press("Enter");
+  await hooks.getByLabel("Address").fill(url);
+  await hooks.getByRole("button", { name: "Add endpoint" }).press("Enter");
+  const secret = (await hooks.getByRole("status").locator("code").textContent())!;
+  const row = hooks.locator("[data-webhook]", { hasText: url });
+  await row.getByRole("button", { name: /^Send a test/ }).press("Enter");
+  await expect.poll(() => got.map((m) => m.type)).toEqual(["webhook.test"]);
+  expect(new Webhook(secret).verify(got[0]!.body, got[0]!.header as Record<string, string>)).toMatchObject({ type: "webhook.test" });
+
+  await row.locator("summary", { hasText: "Messages" }).press("Enter");
+  const messages = row.getByRole("list", { name: "Messages" });
+  const look = row.getByRole("button", { name: "Look again" });
+  await expect(async () => {
+    await look.press("Enter");
+    await expect(messages.getByRole("listitem").first()).toContainText("Taken", { timeout: 500 });
+  }).toPass();
+  await accessible(page, "webhooks");
+  await page.setViewportSize({ width: 320, height: 640 });
+  await fits(page, "webhooks");
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await row.getByRole("button", { name: /^Send webhook.test/ }).press("Enter");
+  await expect.poll(() => got.length).toBe(2);
+  expect(got[1]!.id).toBe(got[0]!.id);
+
+  // What happens while it is off is sent later.
+  await row.getByRole("button", { name: /^Switch off/ }).press("Enter");
+  await expect(row).toContainText("Switched off");
+  const connection = `/v1/hubs/${demo.hub_id}/integrations/kaltura`;
+  const change = async (mapping_mode?: string) => {
+    const now = await page.request.get(connection);
+    const headers = { "If-Match": now.headers().etag! };
+    expect((await page.request.patch(connection, { headers, data: { mapping_mode } })).status()).toBe(200);
+    return (await now.json()).mapping_mode as string;
+  };
+  await change(await change("needs_approval"));
+  await row.getByRole("button", { name: /^Switch on/ }).press("Enter");
+  await expect(row).toContainText("Working");
+  await row.getByText("Send what was missed").press("Enter");
+  await row.getByRole("button", { name: "Send", exact: true }).press("Enter");
+  await expect.poll(() => got.filter((m) => m.type === "integration.changed").length).toBeGreaterThan(1);
+
+  await page.reload();
+  await expect(row).toContainText("Working");
+  expect(await page.content()).not.toContain(secret);
+  await row.getByRole("button", { name: /^Remove/ }).press("Enter");
+  await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).press("Enter");
+  await expect(row).toHaveCount(0);
+  expect(complaints).toEqual([]);
+  await context.close();
+  receiver.close();
 });

@@ -82,8 +82,8 @@ func (h AuditHead) Sealable() Secret {
 
 // AuditFilter says which records are meant. Zero fields do not limit.
 type AuditFilter struct {
-	Actor    string // AuditRecord.Actor, or the bare id of a participant or client
-	Action   string // one action, or all that begin with a text that ends in "."
+	Actor    string // AuditRecord.Actor, the bare id of a participant or client, a kind of actor, or part of a name or e-mail
+	Action   string // one action, or its area, with or without the "." behind it
 	Subject  string
 	From, To time.Time // created in [From, To)
 	Oldest   bool      // oldest first

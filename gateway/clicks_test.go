@@ -16,7 +16,7 @@ func TestClicksBringTasksForward(t *testing.T) {
 		l.linked("x", gateway.ItemLink)
 		sp := &gateway.Spherical{Catalog: l.library.Catalog}
 		l.meet(badGateway)
-		if _, err := sp.Allow(ctx, l.house.Admin, true); err != nil {
+		if _, err := sp.Allow(ctx, l.house.Admin, 1, true); err != nil {
 			t.Fatal(err)
 		}
 		l.work()

@@ -89,16 +89,25 @@ func (s *Clients) Create(ctx context.Context, a Actor, kind ClientType, d Client
 		if err := tx.Clients().Insert(ctx, &c); err != nil {
 			return err
 		}
-		return audit(ctx, tx, a, "client.create", c.ID, clientData(c))
+		if err := audit(ctx, tx, a, "client.create", c.ID, clientData(c)); err != nil {
+			return err
+		}
+		return answered(ctx, tx, ClientWithSecret{c, secret})
 	})
 	return c, secret, err
+}
+
+// ClientWithSecret is a client together with its new secret, for the one answer that shows it.
+type ClientWithSecret struct {
+	Client
+	New Secret
 }
 
 // Update changes a client; version is the one it was read with. A disabled client gets no tokens, and
 // those it has stop working at once.
 func (s *Clients) Update(ctx context.Context, a Actor, id string, version int64, d ClientDraft) (Client, error) {
 	var c Client
-	err := s.change(ctx, a, id, "client.change", func(saved *Client) error {
+	err := s.change(ctx, a, id, "client.change", "", func(saved *Client) error {
 		if saved.Version != version {
 			return stale()
 		}
@@ -116,7 +125,7 @@ func (s *Clients) RotateSecret(ctx context.Context, a Actor, id string, overlap 
 	}
 	secret := Secret(NewToken())
 	var c Client
-	err := s.change(ctx, a, id, "client.rotate_secret", func(c *Client) error {
+	err := s.change(ctx, a, id, "client.rotate_secret", secret, func(c *Client) error {
 		if c.AuthMethod != AuthSecret {
 			return E(Conflict, "no_secret", "This client has no secret.").
 				Next("Change its keys instead; a browser or native client proves itself by PKCE alone.")
@@ -150,8 +159,8 @@ func (s *Clients) Delete(ctx context.Context, a Actor, id string) error {
 	})
 }
 
-// change runs f on a client and saves what it made of it.
-func (s *Clients) change(ctx context.Context, a Actor, id, action string, f func(*Client) error, out *Client) error {
+// change runs f on a client and saves what it made of it; secret is one that it gets, if any.
+func (s *Clients) change(ctx context.Context, a Actor, id, action string, secret Secret, f func(*Client) error, out *Client) error {
 	if err := clientsAdmin(a); err != nil {
 		return err
 	}
@@ -175,7 +184,10 @@ func (s *Clients) change(ctx context.Context, a Actor, id, action string, f func
 			return err
 		}
 		*out = c
-		return audit(ctx, tx, by, action, id, clientData(c))
+		if err := audit(ctx, tx, by, action, id, clientData(c)); err != nil {
+			return err
+		}
+		return answered(ctx, tx, ClientWithSecret{c, secret})
 	})
 }
 

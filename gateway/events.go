@@ -110,12 +110,15 @@ const (
 // beginning of the log) until ctx ends, then closes the channel. A reader may be as slow as it
 // likes: events wait in the log, progress is dropped.
 func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, error) {
-	if seq < 0 {
-		last, err := s.Store.Events().Last(ctx)
-		if err != nil {
-			return nil, err
-		}
-		seq = last
+	lost, err := false, error(nil)
+	switch {
+	case seq < 0:
+		seq, err = s.Store.Events().Last(ctx)
+	case seq > 0:
+		seq, lost, err = s.resume(ctx, seq)
+	}
+	if err != nil {
+		return nil, err
 	}
 	l := &listener{actor: a, wake: make(chan struct{}, 1), progress: make(chan Live, progressRoom)}
 	s.mu.Lock()
@@ -132,9 +135,27 @@ func (s *Events) Listen(ctx context.Context, a Actor, seq int64) (<-chan Live, e
 	go func() {
 		defer close(out)
 		defer s.forget(l)
+		if lost && !send(ctx, out, Live{Seq: seq, HubID: a.HubID, Type: EventsGone, Subject: a.HubID, At: s.Clock()}) {
+			return
+		}
 		s.serve(ctx, l, seq, out)
 	}()
 	return out, nil
+}
+
+// EventsGone is what a listener hears first when the log does not hold all that came after the number it
+// named: the oldest were forgotten, or the database was put back to an earlier state and the number is of
+// the future. The listener has to look at the state anew.
+const EventsGone = "events.gone"
+
+// resume gives the number after which a listener goes on, and whether something between was lost.
+func (s *Events) resume(ctx context.Context, seq int64) (from int64, lost bool, _ error) {
+	last, err := s.Store.Events().Last(ctx)
+	if err != nil || seq > last {
+		return last, true, err
+	}
+	first, err := s.Store.Events().First(ctx)
+	return max(seq, first-1), first > seq+1, err
 }
 
 // EventsPage is a window of the event log for catching up.
@@ -161,7 +182,7 @@ func (s *Events) List(ctx context.Context, a Actor, seq int64, n int) (EventsPag
 		if err != nil {
 			return EventsPage{}, err
 		}
-		if first > seq+1 {
+		if first > seq+1 || seq > last {
 			return EventsPage{}, E(NotFound, "events_gone", "The event log no longer reaches back that far.").
 				Next("Read the state of what you follow anew, then begin without a cursor.")
 		}

@@ -269,6 +269,28 @@ func TestOldEventsAreForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// A listener that was away for longer, or knows of a future that was undone, is told so and goes on.
+		for _, c := range []struct{ seq, from int64 }{{1, last - 3}, {last + 1000, last + 1}} {
+			live, stop := context.WithCancel(ctx)
+			ch, err := events.Listen(live, h.Admin, c.seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := next(t, ch); m.Type != gateway.EventsGone || m.Seq != c.from {
+				t.Errorf("after %d: %+v", c.seq, m)
+			}
+			put(1)
+			if m := next(t, ch); m.Type != "x" {
+				t.Errorf("after %d: %+v", c.seq, m)
+			}
+			stop()
+		}
+		if _, err := events.List(ctx, h.Admin, last+1000, 10); !gateway.IsReason(err, "events_gone") {
+			t.Error("a cursor of the future:", err)
+		}
+		if last, err = db.Events().Last(ctx); err != nil {
+			t.Fatal(err)
+		}
 		clock.Add(365 * 24 * time.Hour)
 		if n := left(); n != 1 {
 			t.Fatal("left:", n)

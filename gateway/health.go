@@ -101,7 +101,7 @@ func (s *Integrations) Heard(ctx context.Context, in Integration, answer error) 
 		return // a session from before still works; only a probe starts a new one and knows
 	}
 	// The request is answered whether or not this is noted.
-	_ = s.note(context.WithoutCancel(ctx), in.ID, h, text, func(ctx context.Context, tx Tx, now *Integration, changes bool) error {
+	_ = s.note(aside(ctx), in.ID, h, text, func(ctx context.Context, tx Tx, now *Integration, changes bool) error {
 		if now.AppTokenID != in.AppTokenID {
 			return errUnchanged // of the token that was replaced meanwhile
 		}

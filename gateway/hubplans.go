@@ -87,9 +87,12 @@ func (h *Hubs) Create(ctx context.Context, by Operator, n NewHub) (Hub, error) {
 		} else if err != nil {
 			return err
 		}
-		return audit(ctx, tx, Actor{HubID: id, OperatorID: by.ID}, "hub.create", id, map[string]any{
+		if err := audit(ctx, tx, Actor{HubID: id, OperatorID: by.ID}, "hub.create", id, map[string]any{
 			"issuer": hub.Issuer, "external_id": hub.ExternalID, "name": hub.Name, "plan": hub.Plan, "quota_bytes": hub.QuotaBytes,
-		})
+		}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, hub)
 	})
 	return hub, err
 }

@@ -59,8 +59,23 @@ type Idempotency struct {
 	Sealer  Sealer
 	Replica string // this process among those that share the database, the same after a restart
 
+	boot boot
+}
+
+// boot names a process since its start: replica, slash, a random text, slash.
+type boot struct {
 	once sync.Once
-	boot string
+	name string
+}
+
+func (b *boot) of(replica string) string {
+	b.once.Do(func() { b.name = replica + "/" + NewToken()[:8] + "/" })
+	return b.name
+}
+
+// died tells whether what holds something was this replica before its last start.
+func (b *boot) died(replica, holder string) bool {
+	return strings.HasPrefix(holder, replica+"/") && !strings.HasPrefix(holder, b.of(replica))
 }
 
 const (
@@ -92,8 +107,7 @@ type onceKey struct{}
 // End it with. Errors: Invalid idempotency_key_reused (another request had the key), Conflict
 // request_in_progress, Conflict outcome_unknown.
 func (s *Idempotency) Begin(ctx context.Context, q KeyedRequest) (context.Context, *Once, *KeptAnswer, error) {
-	s.once.Do(func() { s.boot = s.Replica + "/" + NewToken()[:8] })
-	owner := s.boot + "/" + NewToken()[:12]
+	owner := s.boot.of(s.Replica) + NewToken()[:12]
 	sum := sha256.Sum256([]byte(strings.Join([]string{q.HubID, q.Caller, q.Operation, q.Key}, "\x00")))
 	id := "idk_" + hex.EncodeToString(sum[:])
 	var o *Once
@@ -147,7 +161,7 @@ func (s *Idempotency) before(row *IdempotencyKey, q KeyedRequest, now time.Time)
 			return nil, err
 		}
 		return &KeptAnswer{int(row.Status), row.Header, []byte(body.Reveal())}, nil
-	case now.Before(row.BusyUntil) && !s.died(row.Owner):
+	case now.Before(row.BusyUntil) && !s.boot.died(s.Replica, row.Owner):
 		return nil, E(Conflict, "request_in_progress", "The first request with this Idempotency-Key is still under way.").
 			Next("Repeat it in a moment.").After(time.Second)
 	case row.State == KeyEffect:
@@ -155,11 +169,6 @@ func (s *Idempotency) before(row *IdempotencyKey, q KeyedRequest, now time.Time)
 			Next("Look at what it made; only if there is nothing, repeat it with a new key.")
 	}
 	return nil, nil
-}
-
-// died tells whether an owner was this replica before its last start.
-func (s *Idempotency) died(owner string) bool {
-	return strings.HasPrefix(owner, s.Replica+"/") && !strings.HasPrefix(owner, s.boot+"/")
 }
 
 // Sweep forgets keys that are older than a day (task Sweep).
@@ -182,8 +191,9 @@ func (o *Once) prolong(ctx context.Context, id, owner string) {
 	}
 }
 
-// End keeps the answer, so that the same request gets it again. One that was refused or failed had no
-// effect to protect: it is forgotten and may be repeated. Call it once, whatever became of the request.
+// End keeps the answer, so that the same request gets it again. One that was refused, or failed before it
+// changed anything, is forgotten and may be repeated; of one that failed afterwards the outcome has to be
+// looked up, as after a crash. Call it once, whatever became of the request.
 func (o *Once) End(ctx context.Context, a KeptAnswer) error {
 	o.stop()
 	o.mu.Lock()
@@ -192,7 +202,13 @@ func (o *Once) End(ctx context.Context, a KeptAnswer) error {
 	if o.row.State == KeyDone {
 		return nil
 	}
-	if a.Status < 200 || a.Status > 299 {
+	refused := a.Status >= 300 && a.Status < 500
+	switch {
+	case !refused && (a.Status < 200 || a.Status > 299) && o.row.State == KeyEffect:
+		row := o.row
+		row.BusyUntil = o.of.Clock() // nobody works on it any more
+		return keys.Update(ctx, &row)
+	case refused || a.Status < 200 || a.Status > 299:
 		return keys.Release(ctx, o.row.ID, o.row.Owner)
 	}
 	row, err := o.of.done(o.row, a)
@@ -271,6 +287,12 @@ func MarkEffect(ctx context.Context, tx Tx) error {
 	row := o.row
 	row.State = KeyEffect
 	return o.put(ctx, tx, row)
+}
+
+// aside is ctx for what is noted by the way, such as that the platform does not answer: it is no effect of
+// the request.
+func aside(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), onceKey{}, (*Once)(nil))
 }
 
 // put writes the row. When another process took the key over meanwhile, the version differs and the

@@ -163,6 +163,26 @@ func TestACrashBetweenEffectAndAnswer(t *testing.T) {
 			t.Error(effects(), was)
 		}
 
+		// The same when the process lives on and the request fails after its effect; before, it may be repeated.
+		for _, status := range []int{500, 503, 0} { // 0: a panic
+			alive, q := crash(false, func(context.Context) error { return nil })
+			ctx, o, _, err = alive.Begin(t.Context(), q)
+			if err == nil {
+				err = o.End(ctx, gateway.KeptAnswer{Status: status})
+			}
+			if err == nil {
+				ctx, o, had, err = alive.Begin(t.Context(), q)
+			}
+			if err != nil || had != nil {
+				t.Fatal(err, had)
+			}
+			if err := errors.Join(s.oneEffect(ctx), o.End(ctx, gateway.KeptAnswer{Status: status})); err != nil {
+				t.Fatal(err)
+			}
+			_, _, _, err = alive.Begin(t.Context(), q)
+			gatewaytest.Want(t, err, gateway.Conflict, "outcome_unknown")
+		}
+
 		// One that is harmless when repeated runs again.
 		started, q = crash(true, s.oneEffect)
 		if _, o, had, err = started.Begin(t.Context(), q); err != nil || had != nil {

@@ -174,7 +174,10 @@ func (s *IdentityProviders) Create(ctx context.Context, by Operator, c ProviderC
 		} else if err != nil {
 			return err
 		}
-		return audit(ctx, tx, Actor{OperatorID: by.ID}, "identity_provider.create", row.ID, providerFacts(row))
+		if err := audit(ctx, tx, Actor{OperatorID: by.ID}, "identity_provider.create", row.ID, providerFacts(row)); err != nil {
+			return err
+		}
+		return answered(ctx, tx, row)
 	})
 	return row, err
 }
@@ -202,7 +205,7 @@ func (s *IdentityProviders) Update(ctx context.Context, by Operator, id string, 
 			return IdentityProvider{}, err
 		}
 	}
-	return s.write(ctx, by, p, "identity_provider.change", providerFacts(p))
+	return s.write(ctx, by, p, "", "identity_provider.change", providerFacts(p))
 }
 
 // Delete removes a saved provider. Its people are out at once; what they made stays.
@@ -239,11 +242,11 @@ func (s *IdentityProviders) MakeWebhookSecret(ctx context.Context, by Operator, 
 	if p.WebhookSecret, err = s.Sealer.Seal(secret, p.WebhookPlace()); err != nil {
 		return IdentityProvider{}, "", err
 	}
-	p, err = s.write(ctx, by, p, "identity_provider.webhook_secret", map[string]any{"issuer": p.Issuer})
+	p, err = s.write(ctx, by, p, secret, "identity_provider.webhook_secret", map[string]any{"issuer": p.Issuer})
 	return p, secret, err
 }
 
-func (s *IdentityProviders) write(ctx context.Context, by Operator, p IdentityProvider, action string, facts map[string]any) (IdentityProvider, error) {
+func (s *IdentityProviders) write(ctx context.Context, by Operator, p IdentityProvider, secret Secret, action string, facts map[string]any) (IdentityProvider, error) {
 	row := p
 	err := s.Store.Tx(ctx, func(tx Tx) error {
 		row = p
@@ -257,9 +260,18 @@ func (s *IdentityProviders) write(ctx context.Context, by Operator, p IdentityPr
 				return err
 			}
 		}
-		return audit(ctx, tx, Actor{OperatorID: by.ID}, action, row.ID, facts)
+		if err := audit(ctx, tx, Actor{OperatorID: by.ID}, action, row.ID, facts); err != nil {
+			return err
+		}
+		return answered(ctx, tx, ProviderWithSecret{row, secret})
 	})
 	return row, err
+}
+
+// ProviderWithSecret is a provider together with a new secret, for the one answer that shows it.
+type ProviderWithSecret struct {
+	IdentityProvider
+	New Secret
 }
 
 func (s *IdentityProviders) changeable(ctx context.Context, by Operator, id string) (IdentityProvider, error) {

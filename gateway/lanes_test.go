@@ -23,7 +23,7 @@ func TestAHangingPlatformLeavesWorkersToOthers(t *testing.T) {
 		l.library.Lanes = &gateway.Lanes{PerHub: places}
 		l.ins.Lanes = l.library.Lanes
 		sp := &gateway.Spherical{Catalog: l.library.Catalog}
-		if _, err := sp.Allow(ctx, l.house.Admin, true); err != nil {
+		if _, err := sp.Allow(ctx, l.house.Admin, 1, true); err != nil {
 			t.Fatal(err)
 		}
 		l.world.entry("admin@example.org", "Tour 360 beach", "")

@@ -59,6 +59,14 @@ func (s *Integrations) Hook(ctx context.Context, a Actor) (Hook, error) {
 	return u.hook(), err
 }
 
+// Version changes whenever the secret does; notifications leave it alone.
+func (h Hook) Version() int64 {
+	if h.MadeAt == nil {
+		return 1
+	}
+	return h.MadeAt.UnixMicro()
+}
+
 func (u Upkeep) hook() Hook {
 	return Hook{ID: u.ID, Active: len(u.HookSecret) > 0, MadeAt: u.HookMadeAt, LastAt: u.HookAt}
 }
@@ -66,12 +74,12 @@ func (u Upkeep) hook() Hook {
 // MakeHook makes a secret for notifications, in place of the former one if there is one, and gives it this once.
 func (s *Integrations) MakeHook(ctx context.Context, a Actor) (Hook, Secret, error) {
 	secret := Secret(NewToken())
-	h, err := s.setHook(ctx, a, func(u *Upkeep) (action string, err error) {
+	h, err := s.setHook(ctx, a, secret, func(u *Upkeep) (action string, err error) {
 		action = "integration.notifications_on"
 		if len(u.HookSecret) > 0 {
 			action = "integration.notifications_rotate"
 		}
-		now := s.Clock()
+		now := s.Clock().UTC().Truncate(time.Microsecond) // as it is stored and answered again
 		u.HookMadeAt = &now
 		u.HookSecret, err = s.Sealer.Seal(secret, u.hookPlace())
 		return action, err
@@ -79,10 +87,14 @@ func (s *Integrations) MakeHook(ctx context.Context, a Actor) (Hook, Secret, err
 	return h, secret, err
 }
 
-// RemoveHook takes no more notifications; polling goes on. Harmless when there was no secret.
-func (s *Integrations) RemoveHook(ctx context.Context, a Actor) error {
-	_, err := s.setHook(ctx, a, func(u *Upkeep) (string, error) {
-		if len(u.HookSecret) == 0 {
+// RemoveHook takes no more notifications; polling goes on. Version as in Save; harmless when there was
+// no secret.
+func (s *Integrations) RemoveHook(ctx context.Context, a Actor, version int64) error {
+	_, err := s.setHook(ctx, a, "", func(u *Upkeep) (string, error) {
+		switch {
+		case u.hook().Version() != version:
+			return "", stale()
+		case len(u.HookSecret) == 0:
 			return "", errUnchanged
 		}
 		u.HookSecret, u.HookMadeAt = nil, nil
@@ -91,7 +103,13 @@ func (s *Integrations) RemoveHook(ctx context.Context, a Actor) error {
 	return err
 }
 
-func (s *Integrations) setHook(ctx context.Context, a Actor, f func(*Upkeep) (action string, _ error)) (Hook, error) {
+// HookWithSecret is a hook together with its new secret, for the one answer that shows it.
+type HookWithSecret struct {
+	Hook
+	New Secret
+}
+
+func (s *Integrations) setHook(ctx context.Context, a Actor, secret Secret, f func(*Upkeep) (action string, _ error)) (Hook, error) {
 	if _, err := s.adminGate(ctx, a); err != nil {
 		return Hook{}, err
 	}
@@ -107,7 +125,10 @@ func (s *Integrations) setHook(ctx context.Context, a Actor, f func(*Upkeep) (ac
 		if err != nil {
 			return err
 		}
-		return audit(ctx, tx, a, action, in.ID, map[string]any{})
+		if err := audit(ctx, tx, a, action, in.ID, map[string]any{}); err != nil {
+			return err
+		}
+		return answered(ctx, tx, HookWithSecret{u.hook(), secret})
 	})
 	return u.hook(), err
 }

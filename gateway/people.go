@@ -48,14 +48,8 @@ func (p *Participant) left(now, told time.Time) {
 	p.ToldAt = &told
 }
 
-// membersAdmin lets in who may administer the people of a hub. Tokens that could list them before
-// there was a scope of its own still can.
-func membersAdmin(a Actor) error {
-	if a.Has(ScopeMembersAdmin) {
-		return adminOnly(a, ScopeMembersAdmin)
-	}
-	return adminOnly(a, ScopeMappingsAdmin)
-}
+// membersAdmin lets in who may administer the people of a hub.
+func membersAdmin(a Actor) error { return adminOnly(a, ScopeMembersAdmin) }
 
 // tellMember writes down that somebody's membership changed and tells the person and the hub's admins.
 func tellMember(ctx context.Context, tx Tx, events *Events, by Actor, p Participant, typ string) error {

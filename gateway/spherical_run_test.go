@@ -116,7 +116,7 @@ func TestSearchForUntagged360(t *testing.T) {
 
 		_, err := sp.Scan(t.Context(), l.house.Admin)
 		gatewaytest.Want(t, err, gateway.Conflict, "search_not_allowed")
-		if _, err := sp.Allow(t.Context(), l.house.Admin, true); err != nil {
+		if _, err := sp.Allow(t.Context(), l.house.Admin, 1, true); err != nil {
 			t.Fatal(err)
 		}
 		l.meet(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
@@ -152,7 +152,7 @@ func TestSearchForUntagged360(t *testing.T) {
 			t.Errorf("%+v", found)
 		}
 
-		if _, err = sp.Allow(t.Context(), l.house.Admin, false); err != nil {
+		if _, err = sp.Allow(t.Context(), l.house.Admin, 2, false); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := sp.State(t.Context(), l.house.Admin)

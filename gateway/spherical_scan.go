@@ -19,6 +19,14 @@ type SphericalState struct {
 	Scan    SphericalScan
 }
 
+// Version is that of the switch, which the searches leave alone.
+func (s SphericalState) Version() int64 {
+	if s.Allowed {
+		return 2
+	}
+	return 1
+}
+
 // scanOverlap is how far a search goes back behind the start of the one before: the platform's index
 // lags behind what was saved.
 const scanOverlap = time.Hour
@@ -40,14 +48,18 @@ func (s *Spherical) State(ctx context.Context, a Actor) (SphericalState, error) 
 
 func (u Upkeep) sphericalState() SphericalState { return SphericalState{u.Spherical, u.Scan} }
 
-// Allow switches the search on or off. Admins only. Switched on, it begins at once.
-func (s *Spherical) Allow(ctx context.Context, a Actor, on bool) (SphericalState, error) {
+// Allow switches the search on or off; version as in Integrations.Save. Admins only. Switched on, it
+// begins at once.
+func (s *Spherical) Allow(ctx context.Context, a Actor, version int64, on bool) (SphericalState, error) {
 	in, err := s.admin(ctx, a)
 	if err != nil {
 		return SphericalState{}, err
 	}
 	u, err := s.ins().changeUpkeep(ctx, in.ID, func(tx Tx, u *Upkeep) error {
-		if u.Spherical == on {
+		switch {
+		case u.sphericalState().Version() != version:
+			return stale()
+		case u.Spherical == on:
 			return errUnchanged
 		}
 		u.Spherical = on

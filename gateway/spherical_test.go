@@ -36,7 +36,7 @@ func (l *live) tags(id string) string {
 // found searches and gives what is offered, by entry.
 func (l *live) found(sp *gateway.Spherical) map[string]gateway.SphericalCandidate {
 	l.t.Helper()
-	if _, err := sp.Allow(l.t.Context(), l.house.Admin, true); err != nil {
+	if _, err := sp.Allow(l.t.Context(), l.house.Admin, 1, true); err != nil {
 		l.t.Fatal(err)
 	}
 	if err := sp.RunScan(l.t.Context(), l.in.ID); err != nil {
@@ -68,9 +68,9 @@ func TestUntagged360(t *testing.T) {
 		if err := sp.RunScan(t.Context(), l.in.ID); err != nil {
 			t.Fatal(err)
 		}
-		_, err := sp.Allow(t.Context(), l.house.Bob, true)
+		_, err := sp.Allow(t.Context(), l.house.Bob, 1, true)
 		gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
-		if _, err := sp.Allow(t.Context(), l.house.Admin, true); err != nil {
+		if _, err := sp.Allow(t.Context(), l.house.Admin, 1, true); err != nil {
 			t.Fatal(err)
 		}
 		list := func(state gateway.CandidateState) (out []gateway.SphericalCandidate) {

@@ -81,7 +81,10 @@ type Webhooks struct {
 	Sealer Sealer
 	Events *Events
 	Poster Poster
+	// Replica is this process among those that share the database, the same after a restart.
+	Replica string
 
+	boot                                  boot
 	once                                  sync.Once
 	endpoints, hubs, failing, begun, dead *Lanes
 }

@@ -93,12 +93,12 @@ func TestEmitterProcess(t *testing.T) {
 // TestNoEventIsLostInCrashes kills a process with -9 at random moments while it commits causes with
 // their events and delivers webhooks: every cause that was committed arrives at the receiver, at least
 // once and always with the same webhook-id, and nothing arrives without its cause.
-// ISTHMUS_WEBHOOK_KILLS sets the number of kills on each database (default 8; the release bar is 1000).
+// ISTHMUS_WEBHOOK_KILLS sets the number of kills on each database (default 3; the release bar is 1000).
 func TestNoEventIsLostInCrashes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills processes")
 	}
-	kills := 8
+	kills := 3
 	if n, err := strconv.Atoi(os.Getenv("ISTHMUS_WEBHOOK_KILLS")); err == nil {
 		kills = n
 	}

@@ -33,6 +33,8 @@ type WebhookDelivery struct {
 	DurationMS int64         `bun:"duration_ms"` // how long the last attempt took
 	NextTryAt  *time.Time    `bun:"next_try_at"`
 	LastTryAt  *time.Time    `bun:"last_try_at"`
+	BusyBy     string        `bun:"busy_by"`    // the process that calls the receiver just now …
+	BusyUntil  *time.Time    `bun:"busy_until"` // … and until when that counts
 }
 
 // deliveryPauses lie between the attempts: over three days together, each with jitter.
@@ -45,6 +47,9 @@ const maxRetryAfter = 24 * time.Hour
 
 // deliveryTime is how long a receiver may take to answer.
 const deliveryTime = 15 * time.Second
+
+// busyTime is how long nobody else makes an attempt while one is under way.
+const busyTime = deliveryTime + 5*time.Second
 
 // maxMessage is the size of a body: data that would make it larger are left out, the receiver can ask for them.
 const maxMessage = 64 << 10
@@ -196,16 +201,37 @@ func (s *Webhooks) RunDelivery(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.claim(ctx, &d); err != nil {
+		return err
+	}
 	ask, cancel := context.WithTimeout(ctx, deliveryTime)
 	defer cancel()
 	begun := time.Now()
 	got, err := s.Poster.Post(ask, w.URL, map[string]string{
 		"Content-Type": "application/json", "Webhook-Id": d.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10), "Webhook-Signature": signature,
 	}, []byte(d.Body))
-	if ctx.Err() != nil {
-		return ctx.Err() // stopped; the receiver knows the message by its id if it got it
+	if ctx.Err() != nil { // stopped; the receiver knows the message by its id if it got it
+		d.BusyBy, d.BusyUntil = "", nil
+		_ = s.Store.Deliveries().Update(context.WithoutCancel(ctx), &d) // else the others wait a little
+		return ctx.Err()
 	}
 	return s.outcome(context.WithoutCancel(ctx), d.ID, attempted{got, time.Since(begun), excerpt(got.Body, w.URL, append(secrets, signature)), err})
+}
+
+// claim keeps others from calling the receiver with the same message at the same time: an admin may have
+// it sent again, or switch its endpoint on, while an attempt is under way, here or on another replica.
+func (s *Webhooks) claim(ctx context.Context, d *WebhookDelivery) error {
+	now := s.Clock()
+	if d.BusyUntil != nil && now.Before(*d.BusyUntil) && !s.boot.died(s.Replica, d.BusyBy) {
+		return &Snooze{min(d.BusyUntil.Sub(now), 2*time.Second)}
+	}
+	until := now.Add(busyTime)
+	d.BusyBy, d.BusyUntil = s.boot.of(s.Replica), &until
+	err := s.Store.Deliveries().Update(ctx, d)
+	if CodeOf(err) == Conflict { // somebody was faster
+		return &Snooze{time.Second}
+	}
+	return err
 }
 
 // attempted is what became of one attempt.
@@ -275,7 +301,7 @@ func (s *Webhooks) outcome(ctx context.Context, id string, got attempted) error 
 			return err
 		}
 		d.Attempts, d.Status, d.Text, d.LastTryAt, d.NextTryAt = d.Attempts+1, int64(status), text, &now, nil
-		d.Excerpt, d.DurationMS = got.excerpt, got.took.Milliseconds()
+		d.Excerpt, d.DurationMS, d.BusyBy, d.BusyUntil = got.excerpt, got.took.Milliseconds(), "", nil
 		pause = 0
 		switch {
 		case good:

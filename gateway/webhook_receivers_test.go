@@ -203,7 +203,7 @@ func TestAHangingReceiverDelaysNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = runner.Stop(context.WithoutCancel(t.Context())) }()
-		const many = 40
+		const many = 8 // four times the places that an endpoint has
 		for range many {
 			s.tell("upload.ready")
 		}

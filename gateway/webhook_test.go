@@ -342,6 +342,57 @@ func TestADeadReceiverTakesFewWorkers(t *testing.T) {
 	}
 }
 
+// An attempt that is under way is the only one of its message, on all replicas, whatever an admin does
+// meanwhile. What a process that died was about is taken over at once when it starts again.
+func TestOneAttemptAtATime(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		clock := gatewaytest.NewClock()
+		s, h := hooks(t, db, clock)
+		process := func(replica string) *gateway.Webhooks {
+			return &gateway.Webhooks{Store: db, Clock: clock.Now, Sealer: s.keys, Events: s.events, Poster: h.Poster, Replica: replica}
+		}
+		one, two := process("r1"), process("r2")
+		began, release := make(chan struct{}, 9), make(chan struct{})
+		slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-release }))
+		defer slow.Close()
+		w, _ := endpoint(t, one, s.house.Admin, slow.URL, "upload.ready")
+		s.tell("upload.ready")
+		log, err := one.Deliveries(t.Context(), s.house.Admin, w.ID, gateway.Slice{})
+		if err != nil || len(log) != 1 {
+			t.Fatal(err, log)
+		}
+		id := log[0].ID
+		first := make(chan error, 1)
+		go func() { first <- one.RunDelivery(t.Context(), id) }()
+		<-began
+		if _, err := two.Redeliver(t.Context(), s.house.Admin, w.ID, id); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range []*gateway.Webhooks{one, two} {
+			if p := attempt(t, other, id); p <= 0 || p > 2*time.Second {
+				t.Error("a second attempt beside the first", p)
+			}
+		}
+		again := process("r1") // it was killed and started again
+		second := make(chan error, 1)
+		go func() { second <- again.RunDelivery(t.Context(), id) }()
+		<-began
+		clock.Add(time.Minute) // a process that is silent for longer than an attempt can take
+		third := make(chan error, 1)
+		go func() { third <- two.RunDelivery(t.Context(), id) }()
+		<-began
+		close(release)
+		for _, done := range []chan error{first, second, third} {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if d, err := db.Deliveries().Get(t.Context(), gateway.AnyHub, id); err != nil || d.State != gateway.DeliveryDelivered || d.BusyUntil != nil || len(began) != 0 {
+			t.Errorf("%v %+v, %d more calls", err, d, len(began))
+		}
+	})
+}
+
 func TestWhereWebhooksMayGo(t *testing.T) {
 	s, h := hooks(t, storetest.SQLite(t), nil)
 	strict := &gateway.Webhooks{Store: h.Store, Clock: h.Clock, Sealer: h.Sealer, Events: h.Events, Poster: outbound.NewPoster(outbound.Options{})}

@@ -2587,6 +2587,9 @@ type NotificationHook struct {
 	// Active A secret is set; without one every notification is refused
 	Active bool `json:"active"`
 
+	// Etag Of the secret, for If-Match
+	Etag string `json:"etag"`
+
 	// LastAt When the last notification was taken
 	LastAt *time.Time `json:"last_at,omitempty"`
 	MadeAt *time.Time `json:"made_at,omitempty"`
@@ -2990,6 +2993,9 @@ type TokenRequest struct {
 type Untagged360 struct {
 	// Allowed The hub has its account searched; false until an admin allows it
 	Allowed bool `json:"allowed"`
+
+	// Etag Of the switch, for If-Match
+	Etag string `json:"etag"`
 
 	// Search How far a search is. Times are absent when that has not happened
 	Search Untagged360Search `json:"search"`
@@ -3405,6 +3411,15 @@ type PageLimit = int
 // Prefer defines model for Prefer.
 type Prefer = string
 
+// WebhookID defines model for WebhookID.
+type WebhookID = string
+
+// WebhookSignature defines model for WebhookSignature.
+type WebhookSignature = string
+
+// WebhookTimestamp defines model for WebhookTimestamp.
+type WebhookTimestamp = string
+
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
 	Hub string `form:"hub" json:"hub"`
@@ -3429,10 +3444,10 @@ type ReceiveKalturaNotificationParams struct {
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	// Actor Id of a participant or client; `system` for the server itself
+	// Actor Part of the name or e-mail of a person or of the name of an app, an id of either, or a kind: `operator`, `client`, `system` for the server itself
 	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
 
-	// Action One action, or an area with its dot, such as `library.`
+	// Action One action, such as `library.share`, or an area, such as `library`
 	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
 
 	// Subject Id of what it was done to
@@ -3451,10 +3466,10 @@ type ListAuditParams struct {
 type ExportAuditParams struct {
 	Format *ExportAuditParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
-	// Actor Id of a participant or client; `system` for the server itself
+	// Actor Part of the name or e-mail of a person or of the name of an app, an id of either, or a kind: `operator`, `client`, `system` for the server itself
 	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
 
-	// Action One action, or an area with its dot, such as `library.`
+	// Action One action, such as `library.share`, or an area, such as `library`
 	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
 
 	// Subject Id of what it was done to
@@ -3489,7 +3504,7 @@ type CreateOAuthClientParams struct {
 
 // UpdateOAuthClientParams defines parameters for UpdateOAuthClient.
 type UpdateOAuthClientParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3514,19 +3529,19 @@ type ListEventsParamsFrom string
 
 // DisconnectKalturaParams defines parameters for DisconnectKaltura.
 type DisconnectKalturaParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UpdateKalturaParams defines parameters for UpdateKaltura.
 type UpdateKalturaParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ConnectKalturaParams defines parameters for ConnectKaltura.
 type ConnectKalturaParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3547,6 +3562,12 @@ type CreateInviteJSONBody struct {
 type CreateInviteParams struct {
 	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RemoveKalturaNotificationSecretParams defines parameters for RemoveKalturaNotificationSecret.
+type RemoveKalturaNotificationSecretParams struct {
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // MakeKalturaNotificationSecretParams defines parameters for MakeKalturaNotificationSecret.
@@ -3576,6 +3597,12 @@ type GetTokenRequestParams struct {
 
 	// Player Write the request for the second App Token, which only plays
 	Player *bool `form:"player,omitempty" json:"player,omitempty"`
+}
+
+// UpdateUntagged360Params defines parameters for UpdateUntagged360.
+type UpdateUntagged360Params struct {
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // DismissUntagged360Params defines parameters for DismissUntagged360.
@@ -3691,7 +3718,7 @@ type GetLibraryItemParams struct {
 
 // ShareLibraryItemParams defines parameters for ShareLibraryItem.
 type ShareLibraryItemParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3768,7 +3795,7 @@ type ExportMappingsParams struct {
 
 // UnlinkMappingParams defines parameters for UnlinkMapping.
 type UnlinkMappingParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3779,7 +3806,7 @@ type LinkMappingApplicationMergePatchPlusJSONBody struct {
 
 // LinkMappingParams defines parameters for LinkMapping.
 type LinkMappingParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3791,7 +3818,7 @@ type PreviewMappingMergeParams struct {
 
 // MergeMappingParams defines parameters for MergeMapping.
 type MergeMappingParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
@@ -3914,13 +3941,13 @@ type CreateWebhookParams struct {
 
 // DeleteWebhookParams defines parameters for DeleteWebhook.
 type DeleteWebhookParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UpdateWebhookParams defines parameters for UpdateWebhook.
 type UpdateWebhookParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3945,7 +3972,7 @@ type ReplayWebhookParams struct {
 
 // RotateWebhookSecretParams defines parameters for RotateWebhookSecret.
 type RotateWebhookSecretParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
@@ -4023,7 +4050,7 @@ type CreateOperatorClientParams struct {
 
 // UpdateOperatorClientParams defines parameters for UpdateOperatorClient.
 type UpdateOperatorClientParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -4051,7 +4078,7 @@ type CreateHubParams struct {
 
 // UpdateOperatorHubParams defines parameters for UpdateOperatorHub.
 type UpdateOperatorHubParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -4063,7 +4090,7 @@ type CreateIdentityProviderParams struct {
 
 // UpdateIdentityProviderParams defines parameters for UpdateIdentityProvider.
 type UpdateIdentityProviderParams struct {
-	// IfMatch The strong ETag that the change was made from
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -4330,7 +4357,8 @@ type ClientInterface interface {
 	// StreamEvents Live events of one hub as server-sent events
 	//
 	// Messages with an `id` are from the event log and are repeated after a reconnect with
-	// `Last-Event-ID`; progress messages have no id and may be lost. `event` is the type
+	// `Last-Event-ID`; progress messages have no id and may be lost. When the log no longer holds all that
+	// came after it, the first message is `events.gone`: look at the state anew. `event` is the type
 	// (`upload.ready`, `import.progress`, …), `data` an EventMessage.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
@@ -4546,7 +4574,7 @@ type ClientInterface interface {
 	// RemoveKalturaNotificationSecret Take no more notifications
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
-	RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, params *RemoveKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetKalturaNotifications Where Kaltura's HTTP notifications are taken, and whether they are
 	//
@@ -4591,21 +4619,21 @@ type ClientInterface interface {
 
 	// UpdateUntagged360WithBody Allow the search or switch it off; it is off until somebody allows it
 	//
-	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-	UpdateUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateUntagged360WithBody(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateUntagged360WithApplicationMergePatchPlusJSONBody Allow the search or switch it off; it is off until somebody allows it
 	//
-	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-	UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DismissUntagged360WithBody Say that entries are flat, so that they are not offered again, or take that back
 	//
@@ -5600,7 +5628,8 @@ func (c *Client) ListEventTypes(ctx context.Context, reqEditors ...RequestEditor
 // StreamEvents Live events of one hub as server-sent events
 //
 // Messages with an `id` are from the event log and are repeated after a reconnect with
-// `Last-Event-ID`; progress messages have no id and may be lost. `event` is the type
+// `Last-Event-ID`; progress messages have no id and may be lost. When the log no longer holds all that
+// came after it, the first message is `events.gone`: look at the state anew. `event` is the type
 // (`upload.ready`, `import.progress`, …), `data` an EventMessage.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
@@ -6106,8 +6135,8 @@ func (c *Client) CreateInvite(ctx context.Context, hub HubPath, params *CreateIn
 // RemoveKalturaNotificationSecret Take no more notifications
 //
 // Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
-func (c *Client) RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRemoveKalturaNotificationSecretRequest(c.Server, hub)
+func (c *Client) RemoveKalturaNotificationSecret(ctx context.Context, hub HubPath, params *RemoveKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveKalturaNotificationSecretRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6231,13 +6260,13 @@ func (c *Client) GetUntagged360(ctx context.Context, hub HubPath, reqEditors ...
 
 // UpdateUntagged360WithBody Allow the search or switch it off; it is off until somebody allows it
 //
-// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-func (c *Client) UpdateUntagged360WithBody(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateUntagged360RequestWithBody(c.Server, hub, contentType, body)
+func (c *Client) UpdateUntagged360WithBody(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateUntagged360RequestWithBody(c.Server, hub, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6250,13 +6279,13 @@ func (c *Client) UpdateUntagged360WithBody(ctx context.Context, hub HubPath, con
 
 // UpdateUntagged360WithApplicationMergePatchPlusJSONBody Allow the search or switch it off; it is off until somebody allows it
 //
-// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
 // Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-func (c *Client) UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, body)
+func (c *Client) UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10083,7 +10112,7 @@ func NewCreateInviteRequestWithBody(server string, hub HubPath, params *CreateIn
 }
 
 // NewRemoveKalturaNotificationSecretRequest constructs an http.Request for the RemoveKalturaNotificationSecret method
-func NewRemoveKalturaNotificationSecretRequest(server string, hub HubPath) (*http.Request, error) {
+func NewRemoveKalturaNotificationSecretRequest(server string, hub HubPath, params *RemoveKalturaNotificationSecretParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -10111,6 +10140,21 @@ func NewRemoveKalturaNotificationSecretRequest(server string, hub HubPath) (*htt
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -10471,18 +10515,18 @@ func NewGetUntagged360Request(server string, hub HubPath) (*http.Request, error)
 }
 
 // NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateUntagged360 builder with application/merge-patch+json body
-func NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+func NewUpdateUntagged360RequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, params *UpdateUntagged360Params, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateUntagged360RequestWithBody(server, hub, "application/merge-patch+json", bodyReader)
+	return NewUpdateUntagged360RequestWithBody(server, hub, params, "application/merge-patch+json", bodyReader)
 }
 
 // NewUpdateUntagged360RequestWithBody constructs an http.Request for the UpdateUntagged360 method, with any body, and a specified content type
-func NewUpdateUntagged360RequestWithBody(server string, hub HubPath, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateUntagged360RequestWithBody(server string, hub HubPath, params *UpdateUntagged360Params, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -10513,6 +10557,21 @@ func NewUpdateUntagged360RequestWithBody(server string, hub HubPath, contentType
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -16299,7 +16358,8 @@ type ClientWithResponsesInterface interface {
 	// StreamEventsWithResponse Live events of one hub as server-sent events
 	//
 	// Messages with an `id` are from the event log and are repeated after a reconnect with
-	// `Last-Event-ID`; progress messages have no id and may be lost. `event` is the type
+	// `Last-Event-ID`; progress messages have no id and may be lost. When the log no longer holds all that
+	// came after it, the first message is `events.gone`: look at the state anew. `event` is the type
 	// (`upload.ready`, `import.progress`, …), `data` an EventMessage.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -16547,7 +16607,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
-	RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error)
+	RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, params *RemoveKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error)
 
 	// GetKalturaNotificationsWithResponse Where Kaltura's HTTP notifications are taken, and whether they are
 	//
@@ -16606,21 +16666,21 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUntagged360WithBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
 	//
-	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-	UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
+	UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
 
 	// UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
 	//
-	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+	// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-	UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
+	UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error)
 
 	// DismissUntagged360WithBodyWithResponse Say that entries are flat, so that they are not offered again, or take that back
 	//
@@ -19009,6 +19069,11 @@ func (r RemoveKalturaNotificationSecretResponse) ContentType() string {
 	return ""
 }
 
+// GetKalturaNotificationsResponse200Headers the declared response headers of an HTTP 200 response for GetKalturaNotifications
+type GetKalturaNotificationsResponse200Headers struct {
+	ETag *string
+}
+
 type GetKalturaNotificationsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -19016,6 +19081,8 @@ type GetKalturaNotificationsResponse struct {
 	JSON200 *NotificationHook
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetKalturaNotificationsResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -19057,6 +19124,11 @@ func (r GetKalturaNotificationsResponse) ContentType() string {
 	return ""
 }
 
+// MakeKalturaNotificationSecretResponse201Headers the declared response headers of an HTTP 201 response for MakeKalturaNotificationSecret
+type MakeKalturaNotificationSecretResponse201Headers struct {
+	ETag *string
+}
+
 type MakeKalturaNotificationSecretResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -19064,6 +19136,8 @@ type MakeKalturaNotificationSecretResponse struct {
 	JSON201 *NotificationHook
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *MakeKalturaNotificationSecretResponse201Headers
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -19304,6 +19378,11 @@ func (r GetTokenRequestResponse) ContentType() string {
 	return ""
 }
 
+// GetUntagged360Response200Headers the declared response headers of an HTTP 200 response for GetUntagged360
+type GetUntagged360Response200Headers struct {
+	ETag *string
+}
+
 type GetUntagged360Response struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -19311,6 +19390,8 @@ type GetUntagged360Response struct {
 	JSON200 *Untagged360
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetUntagged360Response200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -19352,6 +19433,11 @@ func (r GetUntagged360Response) ContentType() string {
 	return ""
 }
 
+// UpdateUntagged360Response200Headers the declared response headers of an HTTP 200 response for UpdateUntagged360
+type UpdateUntagged360Response200Headers struct {
+	ETag *string
+}
+
 type UpdateUntagged360Response struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -19359,6 +19445,8 @@ type UpdateUntagged360Response struct {
 	JSON200 *Untagged360
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateUntagged360Response200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -19558,6 +19646,11 @@ func (r MarkUntagged360Response) ContentType() string {
 	return ""
 }
 
+// SearchUntagged360Response202Headers the declared response headers of an HTTP 202 response for SearchUntagged360
+type SearchUntagged360Response202Headers struct {
+	ETag *string
+}
+
 type SearchUntagged360Response struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -19565,6 +19658,8 @@ type SearchUntagged360Response struct {
 	JSON202 *Untagged360
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SearchUntagged360Response202Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -24458,7 +24553,8 @@ func (c *ClientWithResponses) ListEventTypesWithResponse(ctx context.Context, re
 // StreamEventsWithResponse Live events of one hub as server-sent events
 //
 // Messages with an `id` are from the event log and are repeated after a reconnect with
-// `Last-Event-ID`; progress messages have no id and may be lost. `event` is the type
+// `Last-Event-ID`; progress messages have no id and may be lost. When the log no longer holds all that
+// came after it, the first message is `events.gone`: look at the state anew. `event` is the type
 // (`upload.ready`, `import.progress`, …), `data` an EventMessage.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -24880,8 +24976,8 @@ func (c *ClientWithResponses) CreateInviteWithResponse(ctx context.Context, hub 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/hubs/{hub}/integrations/kaltura/notifications (the `RemoveKalturaNotificationSecret` operationId).
-func (c *ClientWithResponses) RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error) {
-	rsp, err := c.RemoveKalturaNotificationSecret(ctx, hub, reqEditors...)
+func (c *ClientWithResponses) RemoveKalturaNotificationSecretWithResponse(ctx context.Context, hub HubPath, params *RemoveKalturaNotificationSecretParams, reqEditors ...RequestEditorFn) (*RemoveKalturaNotificationSecretResponse, error) {
+	rsp, err := c.RemoveKalturaNotificationSecret(ctx, hub, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -24987,13 +25083,13 @@ func (c *ClientWithResponses) GetUntagged360WithResponse(ctx context.Context, hu
 
 // UpdateUntagged360WithBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
 //
-// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-func (c *ClientWithResponses) UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
-	rsp, err := c.UpdateUntagged360WithBody(ctx, hub, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateUntagged360WithBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
+	rsp, err := c.UpdateUntagged360WithBody(ctx, hub, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -25002,13 +25098,13 @@ func (c *ClientWithResponses) UpdateUntagged360WithBodyWithResponse(ctx context.
 
 // UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse Allow the search or switch it off; it is off until somebody allows it
 //
-// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+// Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/hubs/{hub}/integrations/kaltura/untagged-360 (the `UpdateUntagged360` operationId).
-func (c *ClientWithResponses) UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
-	rsp, err := c.UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx, hub, body, reqEditors...)
+func (c *ClientWithResponses) UpdateUntagged360WithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateUntagged360Params, body UpdateUntagged360ApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUntagged360Response, error) {
+	rsp, err := c.UpdateUntagged360WithApplicationMergePatchPlusJSONBody(ctx, hub, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -27911,6 +28007,19 @@ func ParseGetKalturaNotificationsResponse(rsp *http.Response) (*GetKalturaNotifi
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetKalturaNotificationsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -27942,6 +28051,19 @@ func ParseMakeKalturaNotificationSecretResponse(rsp *http.Response) (*MakeKaltur
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers MakeKalturaNotificationSecretResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
 	}
 
 	return response, nil
@@ -28122,6 +28244,19 @@ func ParseGetUntagged360Response(rsp *http.Response) (*GetUntagged360Response, e
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetUntagged360Response200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -28153,6 +28288,19 @@ func ParseUpdateUntagged360Response(rsp *http.Response) (*UpdateUntagged360Respo
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateUntagged360Response200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -28311,6 +28459,19 @@ func ParseSearchUntagged360Response(rsp *http.Response) (*SearchUntagged360Respo
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers SearchUntagged360Response202Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil

@@ -195,11 +195,19 @@ func (a audits) List(ctx context.Context, s gateway.Scope, f gateway.AuditFilter
 	out := []gateway.AuditRecord{}
 	q := scoped(a.r.NewSelect().Model(&out), s).Limit(limit(w.Limit))
 	if f.Actor != "" {
-		q = q.Where("actor IN (?) OR client_id = ?", bun.List([]string{f.Actor, "participant:" + f.Actor, "client:" + f.Actor}), strings.TrimPrefix(f.Actor, "client:"))
+		people := scoped(a.r.NewSelect().Model((*gateway.Participant)(nil)), s).ColumnExpr("'participant:' || id")
+		apps := a.r.NewSelect().Model((*gateway.Client)(nil)).Column("id")
+		people, apps = a.db.dialect.containsAny(people, f.Actor, "name", "email"), a.db.dialect.contains(apps, "name", f.Actor)
+		q = q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			return q.Where("actor IN (?)", bun.List([]string{f.Actor, "participant:" + f.Actor, "client:" + f.Actor})).
+				WhereOr("client_id = ?", strings.TrimPrefix(f.Actor, "client:")).
+				WhereOr("substr(actor, 1, ?) = ?", len(f.Actor)+1, f.Actor+":").
+				WhereOr("actor IN (?)", people).WhereOr("client_id IN (?)", apps).WhereOr("substr(actor, 8) IN (?)", apps)
+		})
 	}
-	switch {
-	case strings.HasSuffix(f.Action, "."):
-		q = q.Where("substr(action, 1, ?) = ?", len(f.Action), f.Action)
+	switch area := strings.TrimSuffix(f.Action, "."); {
+	case f.Action != "" && !strings.Contains(area, "."):
+		q = q.Where("substr(action, 1, ?) = ?", len(area)+1, area+".")
 	case f.Action != "":
 		q = q.Where("action = ?", f.Action)
 	}

@@ -430,6 +430,16 @@ func TestAuditSearch(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		a := newAuditing(t, o)
 		begin := a.clock.Now()
+		north := hub(t, a.db)
+		for i, p := range []gateway.Participant{
+			{Row: gateway.Row{ID: "par_0", HubID: a.hub}, Name: "Zoë Ämter", Email: "zoe@example.org"},
+			{Row: gateway.Row{ID: "par_1", HubID: a.hub}, Name: "Ada Admin", Email: "ada@example.org"},
+			{Row: gateway.Row{ID: "par_9", HubID: north.ID}, Name: "Elsewhere", Email: "ada@elsewhere.example"},
+		} {
+			p.Issuer, p.Subject = "https://idp.example", fmt.Sprint(i)
+			must(t, a.db.Participants().Insert(t.Context(), &p))
+		}
+		must(t, a.db.Clients().Insert(t.Context(), &gateway.Client{Row: gateway.Row{ID: "cli_1", HubID: a.hub}, Name: "Night sync"}))
 		for i := range 10 {
 			r := record(a.hub, []string{"library.share", "library.remove", "mapping.linked"}[i%3])
 			r.Actor, r.Subject = fmt.Sprintf("participant:par_%d", i%2), fmt.Sprint("item_", i)
@@ -451,7 +461,15 @@ func TestAuditSearch(t *testing.T) {
 			"person":       {gateway.AuditFilter{Actor: "par_1"}, "10 8 6 4 2"},
 			"app":          {gateway.AuditFilter{Actor: "client:cli_1"}, "9 8"},
 			"bare app":     {gateway.AuditFilter{Actor: "cli_1"}, "9 8"},
+			"name":         {gateway.AuditFilter{Actor: "ada ad"}, "10 8 6 4 2"},
+			"umlauts":      {gateway.AuditFilter{Actor: "ZOË ä"}, "7 5 3 1"},
+			"e-mail":       {gateway.AuditFilter{Actor: "Ada@example.org"}, "10 8 6 4 2"},
+			"both":         {gateway.AuditFilter{Actor: "@example"}, "10 8 7 6 5 4 3 2 1"},
+			"no pattern":   {gateway.AuditFilter{Actor: "a%m"}, ""},
+			"app's name":   {gateway.AuditFilter{Actor: "night"}, "9 8"},
+			"kind":         {gateway.AuditFilter{Actor: "client"}, "9"},
 			"action":       {gateway.AuditFilter{Action: "library.share"}, "10 7 4 1"},
+			"bare area":    {gateway.AuditFilter{Action: "library"}, "10 8 7 5 4 2 1"},
 			"area":         {gateway.AuditFilter{Action: "library."}, "10 8 7 5 4 2 1"},
 			"like nothing": {gateway.AuditFilter{Action: "librar%."}, ""},
 			"subject":      {gateway.AuditFilter{Subject: "item_4"}, "5"},

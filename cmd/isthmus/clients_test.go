@@ -6,18 +6,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
 	"isthmus/integrations/spaces/demo"
+	"isthmus/secrets"
 	"isthmus/store"
 	"isthmus/store/storetest"
 )
 
+var printing sync.Mutex // there is one standard output
+
 // printed runs a command line and gives what it writes to standard output.
 func printed(t *testing.T, o store.Options, args ...string) (string, error) {
 	t.Helper()
+	printing.Lock()
+	defer printing.Unlock()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +45,13 @@ func TestCommandsBesideAServer(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		ctx := t.Context()
 		db := storetest.Open(t, o)
+		keys, err := secrets.OpenKeyring(o.DataDir, true)
+		if err == nil {
+			err = db.SealAudits(ctx, keys)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		house := gatewaytest.NewHouse(t, db, gateway.SystemClock, "north", gateway.PlanEnterprise)
 		access := &gateway.Access{Store: db, Clock: gateway.SystemClock}
 		must := func(args ...string) string {
@@ -84,11 +97,11 @@ func TestCommandsBesideAServer(t *testing.T) {
 		if list := must("clients", "list"); strings.Contains(list, made.ClientID) {
 			t.Error(list)
 		}
-		keys := filepath.Join(o.DataDir, "jwks.json")
-		if err := os.WriteFile(keys, []byte(`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`), 0o600); err != nil {
+		jwks := filepath.Join(o.DataDir, "jwks.json")
+		if err := os.WriteFile(jwks, []byte(`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		read(must("clients", "create", "--name", "Spaces", "--type", "web", "--origin", "https://spaces.example.org", "--jwks-file", keys))
+		read(must("clients", "create", "--name", "Spaces", "--type", "web", "--origin", "https://spaces.example.org", "--jwks-file", jwks))
 		if c, err := db.Clients().Get(ctx, "", made.ClientID); err != nil || c.AuthMethod != gateway.AuthKey || c.HubID != "" {
 			t.Error(c, err)
 		}
@@ -111,6 +124,23 @@ func TestCommandsBesideAServer(t *testing.T) {
 		}
 		_, err = printed(t, o, "setup")
 		gatewaytest.Want(t, err, gateway.Conflict, "setup_done")
+
+		// The log of what these commands did is whole, until somebody changes it past the server.
+		if text := must("audit", "verify", house.Hub.ID); !strings.Contains(text, house.Hub.ID+"  intact") {
+			t.Error(text)
+		}
+		log, err := db.Audit().Walk(ctx, house.Hub.ID, 1, 100, 1)
+		if err != nil || len(log) != 1 {
+			t.Fatal(err, log)
+		}
+		if _, err := storetest.SQL(t, o).ExecContext(ctx, "UPDATE audit_records SET subject = 'cli_other' WHERE id = '"+log[0].ID+"'"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := printed(t, o, "audit", "verify", house.Hub.ID) // an error is exit code 1
+		gatewaytest.Want(t, err, gateway.Internal, "audit_broken")
+		if !strings.Contains(text, "BROKEN") || !strings.Contains(text, log[0].ID) || !strings.Contains(text, "Record 2 was changed") {
+			t.Error(text)
+		}
 
 		// Not beside a server of another version.
 		if _, err := storetest.SQL(t, o).ExecContext(ctx, "DELETE FROM schema_versions WHERE version = (SELECT max(version) FROM schema_versions)"); err != nil {

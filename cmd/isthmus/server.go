@@ -111,7 +111,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	receivers := outbound.NewPoster(outbound.Options{AllowNetworks: cfg.AllowWebhookNetworks})
-	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: receivers}
+	webhooks := &gateway.Webhooks{Store: s.db, Clock: clock, Sealer: s.keyring, Events: events, Poster: receivers, Replica: s.db.Replica()}
 	jobRows := &gateway.Jobs{Store: s.db, Clock: clock, Events: events, Assets: assets}
 	spherical := &gateway.Spherical{Catalog: catalog}
 	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}

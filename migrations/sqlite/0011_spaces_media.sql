@@ -49,6 +49,7 @@ DROP TABLE library_items;
 ALTER TABLE library_items_new RENAME TO library_items;
 CREATE INDEX library_items_by_hub ON library_items (hub_id, id);
 CREATE INDEX library_items_by_entry ON library_items (integration_id, entry_id);
+CREATE INDEX library_items_by_participant ON library_items (hub_id, participant_id, id);
 CREATE UNIQUE INDEX library_items_by_import ON library_items (hub_id, participant_id, client_id, integration_id, entry_id, kind) WHERE source = 'kaltura';
 CREATE UNIQUE INDEX library_items_by_external ON library_items (hub_id, client_id, external_id) WHERE external_id <> '';
 

@@ -363,7 +363,7 @@ export interface paths {
         head?: never;
         /**
          * Allow the search or switch it off; it is off until somebody allows it
-         * @description Allowed, it begins at once and is repeated daily. It only offers entries, it tags none.
+         * @description Allowed, it begins at once and is repeated daily. It only offers entries, it tags none. The `ETag` is that of the switch, searches leave it alone.
          */
         patch: operations["updateUntagged360"];
         trace?: never;
@@ -1588,7 +1588,8 @@ export interface paths {
         /**
          * Live events of one hub as server-sent events
          * @description Messages with an `id` are from the event log and are repeated after a reconnect with
-         *     `Last-Event-ID`; progress messages have no id and may be lost. `event` is the type
+         *     `Last-Event-ID`; progress messages have no id and may be lost. When the log no longer holds all that
+         *     came after it, the first message is `events.gone`: look at the state anew. `event` is the type
          *     (`upload.ready`, `import.progress`, …), `data` an EventMessage.
          */
         get: operations["streamEvents"];
@@ -2095,7 +2096,3699 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "webhook.test": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test
+         * @description An admin tries whether messages arrive.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "message": "This is a test."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "webhook.test"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.cancelled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import cancelled
+         * @description Somebody stopped an import before it was done.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "cancelled",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0.4,
+                     *         "state": "cancelled",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.cancelled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.copied": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import copied
+         * @description All bytes of a copy are here and are being prepared for playback.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "running",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "processing",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.copied"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.failed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import failed
+         * @description An import was given up; the data say why and what to do.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "error": {
+                     *           "code": "entry_gone",
+                     *           "message": "The entry is not in Kaltura any more.",
+                     *           "next_step": "Choose another entry."
+                     *         },
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "failed",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0.4,
+                     *         "state": "failed",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.failed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.ready": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import ready
+         * @description An imported item can be played.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.ready"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.requested": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import requested
+         * @description Somebody asked for an import, which waits to begin.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "queued",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0,
+                     *         "state": "pending",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.requested"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.started": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import started
+         * @description The bytes of a copy are being fetched.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "running",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0,
+                     *         "state": "importing",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.started"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "import.waiting": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import waiting
+         * @description An import waits, for example until Kaltura answers again, and goes on by itself.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "waiting",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0.4,
+                     *         "state": "importing",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "import.waiting"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connection changed
+         * @description An admin changed the settings of the Kaltura connection.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "health": "ok",
+                     *         "visibility": "shared"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.connected": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connected
+         * @description The hub was connected to a Kaltura account.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "health": "ok",
+                     *         "visibility": "shared"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.connected"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.degraded": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connection degraded
+         * @description Kaltura does not answer well. Work waits and goes on by itself.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "health": "degraded",
+                     *         "since": "2026-11-21T10:00:00Z",
+                     *         "text": "Kaltura does not answer."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.degraded"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.disconnected": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Disconnected
+         * @description An admin disconnected the hub from Kaltura.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {},
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.disconnected"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.expiring": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * App Token expiring
+         * @description The App Token ends soon; an admin has to make a new one in Kaltura.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "days_left": 14,
+                     *         "expires_at": "2026-11-21T10:00:00Z",
+                     *         "fix": "Make a new App Token and enter it in the settings.",
+                     *         "text": "The App Token expires on 1 December 2026."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.expiring"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.privilege_lost": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Privilege lost
+         * @description The App Token may no longer do something that it could do before.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "fix": "Add list:* to the token's privileges.",
+                     *         "needed": true,
+                     *         "privilege": "list_all",
+                     *         "text": "The token may not list the whole account."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.privilege_lost"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.privilege_regained": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Privilege regained
+         * @description The App Token may again do something that it had lost.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "fix": "Add list:* to the token's privileges.",
+                     *         "needed": true,
+                     *         "privilege": "list_all",
+                     *         "text": "The token may list the whole account."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.privilege_regained"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "integration.recovered": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connection recovered
+         * @description Kaltura answers again; what waited goes on.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "health": "ok",
+                     *         "since": "2026-11-21T10:00:00Z",
+                     *         "text": ""
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "integration.recovered"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.cancelled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Job cancelled
+         * @description A piece of long work was stopped.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "kind": "import",
+                     *         "progress": 0.4,
+                     *         "state": "cancelled",
+                     *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "job.cancelled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.cancelling": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Job being cancelled
+         * @description Somebody asked a running job to stop, which it does within a second.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "kind": "import",
+                     *         "progress": 0.4,
+                     *         "state": "running",
+                     *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "job.cancelling"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.done": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Job done
+         * @description A piece of long work is done.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "kind": "import",
+                     *         "progress": 1,
+                     *         "state": "done",
+                     *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "job.done"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.failed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Job failed
+         * @description A piece of long work was given up.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "kind": "import",
+                     *         "progress": 0.4,
+                     *         "state": "failed",
+                     *         "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "job.failed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item changed
+         * @description The name or picture of an imported item changed in Kaltura.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_exported": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item sent to Kaltura
+         * @description The spaces platform's own medium is an entry in Kaltura now and can be played there.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_exported"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_imported": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item imported
+         * @description Somebody imported an entry, for the spaces platform to take over. The address opens the file without a token for an hour; it is there when the item is the hub's to see.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "address": {
+                     *           "expires_at": "2026-11-21T11:00:00Z",
+                     *           "url": "https://isthmus.example.org/download/eyJhbGciOi…"
+                     *         },
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "shared": true,
+                     *         "source": "kaltura",
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_imported"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_registered": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item registered
+         * @description The spaces platform registered a medium of its own; its file is on its way.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "queued",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 0,
+                     *         "state": "pending",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_registered"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_removed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item removed
+         * @description An item was removed from the library.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_removed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_renamed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item renamed
+         * @description The name, tags or 360° mark of the spaces platform's own medium changed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_renamed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_shared": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item shared
+         * @description An item was shared with the whole hub.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "address": {
+                     *           "expires_at": "2026-11-21T11:00:00Z",
+                     *           "url": "https://isthmus.example.org/download/eyJhbGciOi…"
+                     *         },
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "shared": true,
+                     *         "source": "kaltura",
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_shared"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.item_unshared": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Item no longer shared
+         * @description An item is its importer's or owner's alone again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.item_unshared"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.source_found": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Source found again
+         * @description The Kaltura entry of an item is there again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.source_found"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "library.source_lost": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Source lost
+         * @description The Kaltura entry of an item is gone; a link no longer plays.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "job_id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "job_state": "done",
+                     *         "kind": "copy",
+                     *         "name": "Beach walk",
+                     *         "progress": 1,
+                     *         "state": "ready",
+                     *         "type": "video"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "lib_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "library.source_lost"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "mapping.conflict": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mapping in conflict
+         * @description A person fits several Kaltura users; an admin has to choose.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "how": "matched",
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "platform_user_id": "pat@example.org",
+                     *         "state": "conflict"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "mapping.conflict"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "mapping.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mapping created
+         * @description A person was matched with a Kaltura user, or one was made for them.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "how": "provisioned",
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "platform_user_id": "pat@example.org",
+                     *         "state": "active"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "mapping.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "mapping.linked": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mapping linked
+         * @description An admin linked a person with a Kaltura user by hand.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "how": "manual",
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "platform_user_id": "pat@example.org",
+                     *         "state": "active"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "mapping.linked"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "mapping.pending": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mapping to be approved
+         * @description A person waits for an admin to approve their Kaltura user.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "how": "matched",
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "platform_user_id": "pat@example.org",
+                     *         "state": "pending"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "mapping.pending"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "mapping.unlinked": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mapping unlinked
+         * @description An admin cut the link between a person and a Kaltura user.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "how": "matched",
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "platform_user_id": "pat@example.org",
+                     *         "state": "unlinked"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "mapping.unlinked"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "media.tagged": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Media marked as 360°
+         * @description An entry in Kaltura got the tag 360.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "tag": "360"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "media.tagged"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.erased": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member erased
+         * @description The data of a member were erased; the id leads to nobody any more.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.erased"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.erasing": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member being erased
+         * @description A member's data are being erased; they are out at once.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "held": true,
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "suspended": true
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.erasing"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.left": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member left
+         * @description The identity provider or an admin says that a member has left. What they made stays.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "held": false,
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "suspended": true
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.left"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.reinstated": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member reinstated
+         * @description A suspended member is let in again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "held": false,
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "suspended": false
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.reinstated"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.signed_out": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member signed out
+         * @description The identity provider ended a member's browser sessions.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "held": false,
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "suspended": false
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.signed_out"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.suspended": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Member suspended
+         * @description A member is shut out until somebody reinstates them.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "held": true,
+                     *         "participant_id": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "suspended": true
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "member.suspended"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.cancelled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload cancelled
+         * @description Somebody stopped an upload before its entry existed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "cancelled"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.cancelled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload announced
+         * @description A file was announced; its bytes may be sent.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 0,
+                     *         "size": 7340032,
+                     *         "state": "receiving"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.entry_created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Entry created
+         * @description The entry of an upload exists in Kaltura and is being converted there.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "processing"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.entry_created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.entry_found": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Entry found again
+         * @description The entry of an upload is in Kaltura again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 1,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ready"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.entry_found"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.entry_lost": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Entry lost
+         * @description The entry of an upload was removed in Kaltura.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 1,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ready"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.entry_lost"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.expired": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload expired
+         * @description An upload that was not finished in time was removed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "expired"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.expired"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.failed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload failed
+         * @description An upload was given up; the data say why and what to do.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "digest_mismatch",
+                     *           "message": "The file is not the one that was announced.",
+                     *           "next_step": "Send it again."
+                     *         },
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "failed"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.failed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.finished": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload finished
+         * @description All bytes are here and checked; the file is on its way to Kaltura.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ingesting"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.finished"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.ready": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Entry ready
+         * @description The entry of an upload can be played.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 1,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ready"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.ready"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.retried": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload tried again
+         * @description A failed upload was taken up again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ingesting"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.retried"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "upload.waiting": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload waiting
+         * @description An upload waits, for example until Kaltura answers again, and goes on by itself.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "platform_unavailable",
+                     *           "message": "Kaltura does not answer.",
+                     *           "next_step": "Nothing to do: it goes on by itself."
+                     *         },
+                     *         "id": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "is_360": true,
+                     *         "name": "beach walk 360.mp4",
+                     *         "progress": 0,
+                     *         "received": 7340032,
+                     *         "size": 7340032,
+                     *         "state": "ingesting"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "upl_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "upload.waiting"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook.disabled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Webhook switched off
+         * @description An endpoint was switched off because its receiver is gone or failed for three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "description": "Course catalogue",
+                     *         "host": "hooks.example.org",
+                     *         "id": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "reason": "It has failed for three days."
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "whe_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "webhook.disabled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /**
@@ -3534,6 +7227,7 @@ export interface components {
         /**
          * @example {
          *       "allowed": true,
+         *       "etag": "\"v2\"",
          *       "search": {
          *         "state": "done",
          *         "started_at": "2026-03-01T04:10:00Z",
@@ -3544,6 +7238,8 @@ export interface components {
          *     }
          */
         Untagged360: {
+            /** @description Of the switch, for If-Match */
+            etag: string;
             /** @description The hub has its account searched; false until an admin allows it */
             allowed: boolean;
             search: components["schemas"]["Untagged360Search"];
@@ -3719,10 +7415,13 @@ export interface components {
          * @example {
          *       "url": "https://isthmus.example.org/v1/hooks/kaltura/int_01kas5n8xq4q7m2w9r5t6y8z0a",
          *       "active": true,
+         *       "etag": "\"v1763719200000000\"",
          *       "made_at": "2026-11-21T10:00:00Z"
          *     }
          */
         NotificationHook: {
+            /** @description Of the secret, for If-Match */
+            etag: string;
             /** @description Of the notification template in Kaltura */
             url: string;
             /** @description A secret is set; without one every notification is refused */
@@ -4907,6 +8606,27 @@ export interface components {
         };
     };
     responses: {
+        /** @description Taken */
+        WebhookTaken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The receiver is gone; the endpoint is switched off */
+        WebhookGone: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description Anything else, redirects too; sent again over three days, later when `Retry-After` says so */
+        WebhookAgain: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The question */
         ConsentAsk: {
             headers: {
@@ -5020,6 +8740,7 @@ export interface components {
         /** @description The switch and the last search */
         Untagged360: {
             headers: {
+                ETag: components["headers"]["ETag"];
                 [name: string]: unknown;
             };
             content: {
@@ -5114,7 +8835,7 @@ export interface components {
         PageCursor: string;
         PageLimit: number;
         MediaLimit: number;
-        /** @description The strong ETag that the change was made from */
+        /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
         IfMatch: string;
         /**
          * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
@@ -5125,9 +8846,9 @@ export interface components {
         MappingText: string;
         MappingStateQuery: components["schemas"]["MappingState"];
         MappingHowQuery: components["schemas"]["MappingHow"];
-        /** @description Id of a participant or client; `system` for the server itself */
+        /** @description Part of the name or e-mail of a person or of the name of an app, an id of either, or a kind: `operator`, `client`, `system` for the server itself */
         AuditActor: string;
-        /** @description One action, or an area with its dot, such as `library.` */
+        /** @description One action, such as `library.share`, or an area, such as `library` */
         AuditAction: string;
         /** @description Id of what it was done to */
         AuditSubject: string;
@@ -5136,6 +8857,12 @@ export interface components {
         AuditTo: string;
         /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
         IdempotencyKey: string;
+        /** @description The same for every attempt; drop what you know */
+        WebhookID: string;
+        /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+        WebhookTimestamp: string;
+        /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+        WebhookSignature: string;
     };
     requestBodies: {
         ConsentDecision: {
@@ -5476,7 +9203,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5499,7 +9226,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5524,7 +9251,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5726,7 +9453,10 @@ export interface operations {
     updateUntagged360: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -5887,6 +9617,7 @@ export interface operations {
             /** @description The address */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5914,6 +9645,7 @@ export interface operations {
             /** @description The secret, shown once */
             201: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5926,7 +9658,10 @@ export interface operations {
     removeKalturaNotificationSecret: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
             path: {
                 /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
                 hub: components["parameters"]["HubPath"];
@@ -6166,7 +9901,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6192,7 +9927,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6244,7 +9979,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -6461,7 +10196,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6621,7 +10356,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6641,7 +10376,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6700,7 +10435,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -6845,9 +10580,9 @@ export interface operations {
     listAudit: {
         parameters: {
             query?: {
-                /** @description Id of a participant or client; `system` for the server itself */
+                /** @description Part of the name or e-mail of a person or of the name of an app, an id of either, or a kind: `operator`, `client`, `system` for the server itself */
                 actor?: components["parameters"]["AuditActor"];
-                /** @description One action, or an area with its dot, such as `library.` */
+                /** @description One action, such as `library.share`, or an area, such as `library` */
                 action?: components["parameters"]["AuditAction"];
                 /** @description Id of what it was done to */
                 subject?: components["parameters"]["AuditSubject"];
@@ -6914,9 +10649,9 @@ export interface operations {
         parameters: {
             query?: {
                 format?: "csv" | "jsonl";
-                /** @description Id of a participant or client; `system` for the server itself */
+                /** @description Part of the name or e-mail of a person or of the name of an app, an id of either, or a kind: `operator`, `client`, `system` for the server itself */
                 actor?: components["parameters"]["AuditActor"];
-                /** @description One action, or an area with its dot, such as `library.` */
+                /** @description One action, such as `library.share`, or an area, such as `library` */
                 action?: components["parameters"]["AuditAction"];
                 /** @description Id of what it was done to */
                 subject?: components["parameters"]["AuditSubject"];
@@ -7385,7 +11120,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7924,7 +11659,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -8042,7 +11777,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -8524,7 +12259,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The strong ETag that the change was made from */
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {

@@ -38,7 +38,7 @@ export function UntaggedCard({ hub }: { hub: string }) {
     load.set(
       await call(
         api.PATCH(base, {
-          params: { path },
+          params: { path, header: { "If-Match": state?.etag } },
           headers: { "Content-Type": "application/merge-patch+json" },
           body: { allowed },
         }),

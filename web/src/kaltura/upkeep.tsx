@@ -115,7 +115,8 @@ export function NotificationsCard({ hub }: { hub: string }) {
   };
   const remove = async () => {
     setProblem(undefined);
-    await call(api.DELETE(url, { params: { path } }));
+    if (!h) return;
+    await call(api.DELETE(url, { params: { path, header: { "If-Match": h.etag } } }));
     load.again();
     say("Notifications are no longer taken. Changes are found by asking Kaltura.");
   };

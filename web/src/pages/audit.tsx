@@ -180,7 +180,7 @@ function Records({ hub }: { hub: string }) {
     <section class="stack" aria-label="Records">
       <search class="fields">
         <Choice label="What" value={filter.action} set={(action) => set({ action })} options={areas} />
-        <Field label="Who (id)" value={filter.actor} set={(actor) => set({ actor })} maxLength={100} />
+        <Field label="Who (name, e-mail or id)" value={filter.actor} set={(actor) => set({ actor })} maxLength={100} />
         <Field label="To what (id)" value={filter.subject} set={(subject) => set({ subject })} maxLength={100} />
         <Day label="From" value={filter.from} set={(from) => set({ from })} />
         <Day label="Until" value={filter.to} set={(to) => set({ to })} />
