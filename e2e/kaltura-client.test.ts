@@ -125,7 +125,7 @@ async function walk(page: import("@playwright/test").Page, sandbox: Sandbox, dir
 
   const file = join(dir, "clip.mp4");
   execFileSync("ffmpeg", [
-    ...["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=6,noise=alls=20:allf=t", "-f", "lavfi", "-i", "sine=duration=6"],
+    ...["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=6,noise=alls=20:allf=t", "-f", "lavfi", "-i", "sine=duration=6"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "6M", "-pix_fmt", "yuv420p", "-g", "30", "-c:a", "aac", "-shortest", file],
   ]);
   const bytes = readFileSync(file);
@@ -171,7 +171,7 @@ async function walk(page: import("@playwright/test").Page, sandbox: Sandbox, dir
   await expect
     .poll(async () => (ready = await services.media.get!(entry.id).execute<Entry>(pia)).status, { timeout: 120_000, message: "the entry is READY" })
     .toBe(Number(enums.EntryStatus!.READY));
-  expect(ready).toMatchObject({ duration: 6, width: 1280, height: 720 });
+  expect(ready).toMatchObject({ duration: 6, width: 640, height: 360 });
   expect((await list({ idEqual: entry.id })).totalCount).toBe(1);
   say("READY", `${((Date.now() - started) / 1000).toFixed(1)} s after the listing, ${ready.duration} s long`);
 

@@ -329,6 +329,7 @@ test("people of a certified identity provider: sign-in, roles, token exchange, l
     await accessible(desk, "the question before an identity provider is switched off");
     await desk.getByRole("dialog").getByRole("button", { name: "Switch off" }).press("Enter");
     await expect(card.getByText("Switched off", { exact: true })).toBeVisible();
+    expect((await page.request.get("/v1/me")).status(), "signed out").toBe(401);
     expect((await exchange(tokens.id_token, "id_token")).status).toBe(400);
     expect((await desk.request.get("/v1/me")).status()).toBe(200);
     await card.getByRole("button", { name: "Switch on Certified Spaces" }).press("Enter");

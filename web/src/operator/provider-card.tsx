@@ -241,8 +241,8 @@ function Consequences() {
   return (
     <>
       <p>
-        <strong>Everybody who signed in through it is signed out at once,</strong> also operators, and apps that act for
-        them lose their access. Nobody signs in through it, and its tokens are no longer exchanged.
+        <strong>Everybody who signed in through it is signed out at once,</strong> and apps that act for them lose their
+        access. Nobody signs in through it, and its tokens are no longer exchanged.
       </p>
       <p>Their hubs, media and settings stay.</p>
     </>
