@@ -90,7 +90,11 @@ test("the main job, end to end", async ({ browser, server, files }) => {
     await page.getByRole("tab", { name: "From Kaltura" }).click();
     const cards = page.locator("button.media");
     await expect(cards.filter({ hasText: "Harbour at noon" })).toBeVisible();
-    // The demo's own media may still be packaged.
+    // The demo's own media may still be made, the bell last, and packaged.
+    await expect(async () => {
+      await page.reload();
+      await expect(cards.filter({ hasText: "Bell" })).toBeVisible({ timeout: 3000 });
+    }).toPass({ timeout: 120_000 });
     await expect(cards.filter({ hasText: /Processing|Uploading/ })).toHaveCount(0, { timeout: 120_000 });
     await accessible(page, "From Kaltura");
     await picture(page, "library");
