@@ -114,25 +114,23 @@ func orNotFound(err error) error {
 // Suspend shuts a member out until somebody reinstates them, whatever their tokens say. Repeating it
 // is harmless. Nobody suspends themself.
 func (s *People) Suspend(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
+	return s.change(ctx, a, id, "member.suspended", func(p *Participant, now time.Time) (write, tell bool) {
 		if p.Held {
-			return false, ""
+			return false, false
 		}
 		p.Held = true
 		if p.SuspendedAt == nil {
 			p.SuspendedAt = &now
 		}
-		return true, WordSuspended
+		return true, true
 	})
 }
 
 // Remove takes over that a member has left: they are suspended until a token from now on names the hub
 // again, and one who was suspended before stays so. Repeating it is harmless.
 func (s *People) Remove(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
-		if p.SuspendedAt == nil || p.Held {
-			tell = WordLeft
-		}
+	return s.change(ctx, a, id, "member.left", func(p *Participant, now time.Time) (write, tell bool) {
+		tell = p.SuspendedAt == nil || p.Held
 		p.left(now, now)
 		return true, tell
 	})
@@ -140,16 +138,16 @@ func (s *People) Remove(ctx context.Context, a Actor, id string) (Participant, e
 
 // Reinstate lets a suspended member in again. Repeating it is harmless.
 func (s *People) Reinstate(ctx context.Context, a Actor, id string) (Participant, error) {
-	return s.change(ctx, a, id, func(p *Participant, now time.Time) (write bool, tell string) {
+	return s.change(ctx, a, id, "member.reinstated", func(p *Participant, now time.Time) (write, tell bool) {
 		if p.SuspendedAt == nil {
-			return false, ""
+			return false, false
 		}
 		p.SuspendedAt, p.Held, p.ToldAt = nil, false, &now
-		return true, WordReinstated
+		return true, true
 	})
 }
 
-func (s *People) change(ctx context.Context, a Actor, id string, f func(p *Participant, now time.Time) (write bool, tell string)) (Participant, error) {
+func (s *People) change(ctx context.Context, a Actor, id, typ string, f func(p *Participant, now time.Time) (write, tell bool)) (Participant, error) {
 	if err := adminOnly(a, ScopeMembersAdmin); err != nil {
 		return Participant{}, err
 	}
@@ -164,10 +162,10 @@ func (s *People) change(ctx context.Context, a Actor, id string, f func(p *Parti
 		if !write {
 			return errUnchanged
 		}
-		if tell == "" {
+		if !tell {
 			return nil
 		}
-		return s.settle(ctx, tx, a, *p, tell)
+		return s.settle(ctx, tx, a, *p, typ)
 	})
 	if CodeOf(err) == NotFound {
 		return Participant{}, memberNotFound()
