@@ -36,7 +36,11 @@ func (l *live) tags(id string) string {
 // found searches and gives what is offered, by entry.
 func (l *live) found(sp *gateway.Spherical) map[string]gateway.SphericalCandidate {
 	l.t.Helper()
-	if _, err := sp.Allow(l.t.Context(), l.house.Admin, 1, true); err != nil {
+	u, err := sp.State(l.t.Context(), l.house.Admin)
+	if err == nil {
+		_, err = sp.Allow(l.t.Context(), l.house.Admin, u.Version(), true)
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	if err := sp.RunScan(l.t.Context(), l.in.ID); err != nil {
