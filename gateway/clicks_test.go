@@ -10,6 +10,7 @@ import (
 
 // Clicks while Kaltura does not answer: one comparison and one search wait, and are tried again with each.
 func TestClicksBringTasksForward(t *testing.T) {
+	t.Parallel()
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		l := newLive(t, storetest.Open(t, o))
 		ctx := t.Context()

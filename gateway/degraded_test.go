@@ -29,6 +29,7 @@ func badGateway(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", ht
 // Somebody's very first use of the library, while the platform does not answer: the file comes in,
 // waits, says so, and ends as one entry of the right person.
 func TestAFirstUploadWaitsForThePlatform(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		ctx := t.Context()
@@ -83,6 +84,7 @@ func TestAFirstUploadWaitsForThePlatform(t *testing.T) {
 
 // An entry of the last good page can be asked for; the import waits and says so.
 func TestAnImportOfAStalePageWaits(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	l.library.Catalog.StaleAfter = time.Hour
 	ctx := t.Context()

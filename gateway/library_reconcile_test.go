@@ -71,6 +71,7 @@ func (l *live) reconcile() gateway.ReconcileReport {
 }
 
 func TestReconciliation(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		const n = 230 // more than two batches
@@ -106,7 +107,8 @@ func TestReconciliation(t *testing.T) {
 		if r.Lost != 5 || r.Changed != 1 || r.Found != 0 || r.Unknown != 0 { // 3 links, 1 copy, 1 upload
 			t.Errorf("%+v", r)
 		}
-		if lists.Load() != 4 || gets.Load() != 5 { // 3 pages of items and one of uploads; each missing one is asked for by itself
+		// 3 pages of items and one of uploads; each missing one is asked for by itself, but who asks for the same entry at once shares the answer
+		if lists.Load() != 4 || gets.Load() < 4 || gets.Load() > 5 {
 			t.Errorf("%d lists, %d gets", lists.Load(), gets.Load())
 		}
 		it := l.item(items[57])
@@ -186,6 +188,7 @@ func (l *live) answer(list, get string) {
 
 // Only a certain answer counts: whatever nonsense a sick platform tells, nothing is called lost.
 func TestNothingIsLostOnHearsay(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		list, get string
 		uncertain int

@@ -58,6 +58,7 @@ func (l *live) original(as gateway.Asset) []byte {
 }
 
 func TestImportLinkAndCopy(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		l.work()
@@ -247,6 +248,7 @@ func (t *torn) Write(b []byte) (int, error) {
 }
 
 func TestCopyGoesOnWhereTheLineBroke(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	stop := l.work()
 	body := bigClip(t)
@@ -274,6 +276,7 @@ func TestCopyGoesOnWhereTheLineBroke(t *testing.T) {
 }
 
 func TestCancelOfARunningCopy(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	l.work()
 	ctx := t.Context()
@@ -327,6 +330,7 @@ func TestCancelOfARunningCopy(t *testing.T) {
 }
 
 func TestCancelBeforeAndAfterTheBytes(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	stop := l.work()
 	ctx := t.Context()
@@ -432,6 +436,7 @@ func TestImportGoesOnAfterTheLastByte(t *testing.T) {
 // A process that dies at random moments of an import, again and again: one item, one asset, the
 // right bytes.
 func TestImportSurvivesDeathAnywhere(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	stop := l.work()
 	body := bigClip(t)

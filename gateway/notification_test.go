@@ -48,6 +48,7 @@ func (l *live) notify() func(entry string) {
 // However many notifications come while an entry is converted, the upload has one watch, and each of
 // them has it look at once.
 func TestNotificationsBringTheWatchForward(t *testing.T) {
+	t.Parallel()
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		db := storetest.Open(t, o)
 		l := newLive(t, db)
@@ -87,6 +88,7 @@ func TestNotificationsBringTheWatchForward(t *testing.T) {
 
 // A look that failed and waits for its next try is not joined by another with each notification.
 func TestNotificationsBringTheLookForward(t *testing.T) {
+	t.Parallel()
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		l := newLive(t, storetest.Open(t, o))
 		entry, _ := l.linked("x", gateway.ItemLink)

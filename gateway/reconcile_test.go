@@ -63,6 +63,7 @@ func TestCancelAfterDeathLeavesNoEntry(t *testing.T) {
 
 // Rows whose task was lost are taken up again; those that are at work are left alone.
 func TestReconcileFindsRowsWithoutATask(t *testing.T) {
+	t.Parallel()
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		db := storetest.Open(t, o)
 		l := newLive(t, db)

@@ -18,6 +18,7 @@ import (
 // An admin pastes a new App Token and the old one is deleted in Kaltura while people browse and play,
 // uploads arrive and copies are made: nobody notices, and no byte is sent again.
 func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	db := storetest.SQLite(t)
 	l := newLive(t, db)
 	l.work()

@@ -23,6 +23,7 @@ func (l *live) own(external string, owner *gateway.OwnerName) gateway.LibraryIte
 // Sending an item to Kaltura goes the way of uploads: one entry whoever asks at the same time, the
 // tags, the person's own, through an outage.
 func TestExport(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		stop := l.work()
@@ -130,6 +131,7 @@ func auditActions(l *live) (out []string) {
 }
 
 func TestExportCancelRetryAndRemoval(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	stop := l.work()
 	ctx := t.Context()

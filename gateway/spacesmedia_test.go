@@ -129,6 +129,7 @@ func (l *live) itemReady(id string) gateway.LibraryItem {
 // A platform registers a film by its address; the same again is the same item, the film is here, 360°
 // is seen, and the address is forgotten.
 func TestRegisterByAddress(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		l.work()
@@ -270,6 +271,7 @@ func TestRegistrationsRefused(t *testing.T) {
 // The fetching goes on where a killed process left it, begins anew when the file changed, and ends
 // with a reason when what is there is no film, too large or another one.
 func TestFetchingResumes(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	ctx := t.Context()
 	big := bigClip(t)
@@ -370,6 +372,7 @@ func (l *live) stageSome(it gateway.LibraryItem, b []byte) {
 
 // An upload for the library makes no entry, and becomes an item of one person.
 func TestRegisterByUpload(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		l.work()
@@ -431,6 +434,7 @@ func TestRegisterByUpload(t *testing.T) {
 
 // Imports are told to the platform: with an address when they are the hub's to see, which ends with that.
 func TestImportsAreAnnounced(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	l.work()
 	ctx := t.Context()

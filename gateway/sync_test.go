@@ -84,6 +84,7 @@ func (s *site) truth(a gateway.Actor) map[string]string {
 // Many write at once, hold their transactions open, give up, write several items in one: who reads all
 // the time ends up with exactly what is there, having been told each thing after what came before.
 func TestNoChangeIsLostAmongWriters(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		s := newSite(t, db, siteOptions{})
 		ctx := t.Context()

@@ -22,6 +22,7 @@ import (
 // made once, belongs to the person, has the tag 360 where it should and only there, and the staged
 // bytes go.
 func TestUploadToReady(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		l.work()
@@ -139,6 +140,7 @@ func TestWhatCannotBePlayedFailsForGood(t *testing.T) {
 // A process that dies at any point of the ingest, again and again: in the end there is one entry
 // with the right bytes.
 func TestIngestSurvivesDeathAnywhere(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	ctx := t.Context()
 	body := sphereClip(t)
@@ -194,6 +196,7 @@ func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
 func (n nobody) WriteHeader(int)             {}
 
 func TestPlatformOutageOnlyDelays(t *testing.T) {
+	t.Parallel()
 	l := newLive(t, storetest.SQLite(t))
 	body := flatClip(t)
 	u := l.upload(l.house.Ada, "a.mp4", body)

@@ -18,6 +18,7 @@ import (
 // The platform goes down and comes back, as the real client sees it; a receiver on a socket hears of
 // both, signed.
 func TestAnOutageReachesAReceiver(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		l := newLive(t, db)
 		ctx := t.Context()

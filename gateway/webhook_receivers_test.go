@@ -186,6 +186,7 @@ func trickle(c net.Conn) {
 
 // With real workers: a receiver that hangs keeps the one beside it waiting for nothing.
 func TestAHangingReceiverDelaysNobody(t *testing.T) {
+	t.Parallel()
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		s, h := hooks(t, db, nil)
 		release := make(chan struct{})
