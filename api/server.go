@@ -199,15 +199,15 @@ func forPrograms(p string) bool {
 }
 
 func (s *Server) routeREST() error {
-	doc, ops, err := loadSpec()
+	spec, err := loadSpec()
 	if err != nil {
 		return err
 	}
 	per := map[string][]echo.MiddlewareFunc{}
-	for _, op := range ops {
+	for _, op := range spec.ops {
 		per[op.OperationID] = []echo.MiddlewareFunc{
 			noStore, s.bodyLimit(maxBody), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
-			conditional, prefer(op), s.idempotent(op.OperationID), validate(doc, op),
+			conditional, prefer(op), s.idempotent(op.OperationID), validate(spec.doc, op),
 		}
 		announce, err := deprecated(op)
 		if err != nil {

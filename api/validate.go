@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -34,10 +35,16 @@ type operation struct {
 	*openapi3.Operation
 }
 
-func loadSpec() (*openapi3.T, []operation, error) {
+// spec is the whole of openapi.yaml, which is read once.
+type spec struct {
+	doc *openapi3.T
+	ops []operation
+}
+
+var loadSpec = sync.OnceValues(func() (*spec, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
 	if err != nil {
-		return nil, nil, fmt.Errorf("openapi.yaml: %w", err)
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
 	}
 	var ops []operation
 	for path, item := range doc.Paths.Map() {
@@ -45,8 +52,8 @@ func loadSpec() (*openapi3.T, []operation, error) {
 			ops = append(ops, operation{method, path, item, op})
 		}
 	}
-	return doc, ops, nil
-}
+	return &spec{doc, ops}, nil
+})
 
 // validate checks a request against the description, so that handlers see nothing else. Values of
 // the request never appear in the answer: they may be secrets.

@@ -47,7 +47,7 @@ func TestNobodyReceivesWhatDecideRefuses(t *testing.T) {
 	}
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		// A check is some thirty requests through client and server: enough of them, unless more are asked for.
-		if err := checks.Value.Set("30"); err != nil {
+		if err := checks.Value.Set("15"); err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = checks.Value.Set(checks.DefValue) }()

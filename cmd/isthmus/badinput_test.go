@@ -19,6 +19,7 @@ func TestBadInput(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
+	t.Parallel()
 	eachServer(t, func(t *testing.T, s *process) {
 		b := &badInput{
 			process: s, hub: "/v1/hubs/" + s.demo.HubID, other: "/v1/hubs/" + s.demo.UnconnectedHubID,

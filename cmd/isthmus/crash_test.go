@@ -22,6 +22,7 @@ func TestKilledAnywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills whole servers")
 	}
+	t.Parallel()
 	kills := 6
 	if n, err := strconv.Atoi(os.Getenv("ISTHMUS_KILLS")); err == nil {
 		kills = n

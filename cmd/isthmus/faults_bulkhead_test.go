@@ -38,6 +38,7 @@ func TestBulkheads(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
+	t.Parallel()
 	openInternalSink(t)
 	w := newFaultWorld(t, 8, noEnd)
 	entry := w.seedPicture(t)

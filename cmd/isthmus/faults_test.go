@@ -10,6 +10,7 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
+	t.Parallel()
 	openInternalSink(t)
 	ca := newAuthority(t)
 	w := newFaultWorld(t, 64, faultPatience, "SSL_CERT_FILE="+ca.file)

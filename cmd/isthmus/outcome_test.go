@@ -67,6 +67,7 @@ func TestOutcome(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
+	t.Parallel()
 	eachServer(t, func(t *testing.T, s *process) {
 		hub := "/v1/hubs/" + s.demo.HubID
 		client := s.client()

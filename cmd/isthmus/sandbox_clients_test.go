@@ -19,13 +19,14 @@ import (
 // TestRecordedClients sends to a running sandbox, and to a demo's platform, what the official PHP and
 // Python clients were recorded to send, byte for byte but for sessions, ids and the account, with their headers.
 func TestRecordedClients(t *testing.T) {
+	t.Parallel()
 	t.Run("sandbox", func(t *testing.T) {
 		s := startSandbox(t)
 		recordedClients(t, s.account)
 		s.stop(syscall.SIGTERM)
 	})
 	t.Run("demo", func(t *testing.T) {
-		recordedClients(t, newServer(t, "").demo.Kaltura)
+		recordedClients(t, newServer(t, "", func(s *process) { s.args = []string{"--no-demo-media"} }).demo.Kaltura)
 	})
 }
 

@@ -151,6 +151,7 @@ func TestSandbox(t *testing.T) {
 
 // TestSandboxDropFolder drops a video with its XML and waits for the entry; then the operator makes another folder.
 func TestSandboxDropFolder(t *testing.T) {
+	t.Parallel()
 	s := startSandbox(t)
 	admin, err := adminCalls(t.Context(), http.DefaultClient, s.account, sandboxAdmin)
 	if err != nil {

@@ -49,10 +49,16 @@ type process struct {
 	demo demoFile
 }
 
-// eachServer runs the body against a demo server on SQLite and on Postgres.
+// eachServer runs the body against a demo server on SQLite and on Postgres, both at the same time.
 func eachServer(t *testing.T, body func(*testing.T, *process)) {
-	t.Run("sqlite", func(t *testing.T) { body(t, newServer(t, "")) })
-	t.Run("postgres", func(t *testing.T) { body(t, newServer(t, storetest.Postgres(t))) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		body(t, newServer(t, ""))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		body(t, newServer(t, storetest.Postgres(t)))
+	})
 }
 
 func newServer(t testing.TB, dsn string, before ...func(*process)) *process {

@@ -11,10 +11,11 @@ func TestWebhooksHaveNetworksOfTheirOwn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
+	t.Parallel()
 	got := make(chan string, 8)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.RequestURI }))
 	defer receiver.Close()
-	s := newServer(t, "", func(s *process) { s.args = []string{"--allow-networks", "127.0.0.0/8"} })
+	s := newServer(t, "", func(s *process) { s.args = []string{"--allow-networks", "127.0.0.0/8", "--no-demo-media"} })
 	hooks := "/v1/hubs/" + s.demo.HubID + "/webhooks"
 	const tail = "/in/?token=abc"
 	admin := s.signIn("admin")
