@@ -27,6 +27,7 @@ func BenchmarkAuthenticatedList(b *testing.B) {
 	b.Run("postgres/1", func(b *testing.B) { list(b, newServer(b, storetest.Postgres(b), free)) })
 	b.Run("postgres/2", func(b *testing.B) {
 		one := newServer(b, storetest.Postgres(b), free)
+		one.eventually("the demo media", one.idle) // which the other takes over
 		list(b, one, replicaOf(b, one))
 	})
 }
