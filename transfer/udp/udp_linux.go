@@ -1,0 +1,205 @@
+package udp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readBatch = 8
+	readSize  = 1 << 16 // the kernel joins up to 64 KiB
+)
+
+type system struct {
+	batch *ipv4.PacketConn // of either family; the calls are the same
+	in    []ipv4.Message
+	out   []Datagrams
+	split []ipv4.Message // for sending without UDP_SEGMENT
+	noGSO bool
+	oob   []byte
+}
+
+func control(f func(fd int) error) func(string, string, syscall.RawConn) error {
+	return func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
+	}
+}
+
+func open(network string, addr netip.AddrPort, shared bool) (*net.UDPConn, error) {
+	lc := net.ListenConfig{}
+	if shared {
+		lc.Control = control(share)
+	}
+	c, err := lc.ListenPacket(context.Background(), network, addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UDPConn), nil
+}
+
+func share(fd int) error {
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+}
+
+// Connect opens a socket that shares local's port and gets what remote sends there. Datagrams of
+// others that arrive between bind and connect are lost.
+func Connect(local, remote netip.AddrPort) (*Conn, error) {
+	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(local), Control: control(share)}
+	c, err := d.Dial(network(remote.Addr()), remote.String())
+	if err != nil {
+		return nil, err
+	}
+	u, err := New(c.(*net.UDPConn), true)
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// CanShare tells whether Connect works here.
+const CanShare = true
+
+func (c *Conn) setUp() error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err = raw.Control(func(fd uintptr) {
+		s := int(fd)
+		// Without these the same bytes go, only slower or cut into fragments: no failure.
+		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, BufferSize) // beyond rmem_max, if allowed
+		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, BufferSize)
+		_ = unix.SetsockoptInt(s, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+		_ = unix.SetsockoptInt(s, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+		_ = unix.SetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+		if _, err := unix.GetsockoptInt(s, unix.IPPROTO_UDP, unix.UDP_SEGMENT); err != nil {
+			c.noGSO = true
+		}
+	})
+	c.batch = ipv4.NewPacketConn(c.UDPConn)
+	c.oob = make([]byte, unix.CmsgSpace(2))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.oob[0])) // its layout differs between 32 and 64 bits
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	return err
+}
+
+// Read waits for datagrams. They are valid until the next Read.
+func (c *Conn) Read() ([]Datagrams, error) {
+	if c.in == nil {
+		c.in = make([]ipv4.Message, readBatch)
+		for i := range c.in {
+			c.in[i].Buffers = [][]byte{make([]byte, readSize)}
+			c.in[i].OOB = make([]byte, 64)
+		}
+	}
+	n, err := c.batch.ReadBatch(c.in, 0)
+	if err != nil {
+		return nil, err
+	}
+	c.out = c.out[:0]
+	for _, m := range c.in[:n] {
+		if m.N == 0 {
+			continue
+		}
+		d := Datagrams{Data: m.Buffers[0][:m.N], Size: m.N}
+		if size := segmentSize(m.OOB[:m.NN]); size > 0 {
+			d.Size = size
+		}
+		if a, ok := m.Addr.(*net.UDPAddr); ok && a != nil {
+			d.From = a.AddrPort()
+			d.From = netip.AddrPortFrom(d.From.Addr().Unmap(), d.From.Port())
+		}
+		c.out = append(c.out, d)
+	}
+	return c.out, nil
+}
+
+// segmentSize is what the kernel says about datagrams that it joined; 0: it joined none.
+func segmentSize(oob []byte) int {
+	for len(oob) > 0 {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return 0
+		}
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
+			return int(binary.NativeEndian.Uint32(data))
+		}
+		oob = rest
+	}
+	return 0
+}
+
+// Write sends data, at most MaxWrite bytes, as datagrams of size bytes, the last one perhaps shorter.
+// to is ignored on a connected socket.
+func (c *Conn) Write(data []byte, size int, to netip.AddrPort) error {
+	for len(data) > 0 {
+		n := min(len(data), size*maxSegments)
+		if err := c.write(data[:n], size, to); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+func (c *Conn) write(data []byte, size int, to netip.AddrPort) error {
+	if len(data) <= size {
+		return c.writeEach(data, size, to)
+	}
+	if c.noGSO {
+		return c.writeSplit(data, size, to)
+	}
+	binary.NativeEndian.PutUint16(c.oob[unix.CmsgLen(0):], uint16(size))
+	if c.connected {
+		to = netip.AddrPort{}
+	}
+	_, _, err := c.WriteMsgUDPAddrPort(data, c.oob, to)
+	// EIO: this device cannot do checksums, so the kernel will not cut. EINVAL: nor will this route.
+	if errors.Is(err, unix.EIO) || errors.Is(err, unix.EINVAL) {
+		c.noGSO = true
+		return c.writeSplit(data, size, to)
+	}
+	return err
+}
+
+func (c *Conn) writeSplit(data []byte, size int, to netip.AddrPort) error {
+	if c.split == nil {
+		c.split = make([]ipv4.Message, maxSegments)
+		for i := range c.split {
+			c.split[i].Buffers = make([][]byte, 1)
+		}
+	}
+	var addr net.Addr
+	if !c.connected {
+		addr = net.UDPAddrFromAddrPort(to)
+	}
+	n := 0
+	for ; len(data) > 0; n++ {
+		l := min(size, len(data))
+		c.split[n].Buffers[0], c.split[n].Addr = data[:l], addr
+		data = data[l:]
+	}
+	for sent := 0; sent < n; {
+		m, err := c.batch.WriteBatch(c.split[sent:n], 0)
+		if err != nil {
+			return err
+		}
+		sent += m
+	}
+	return nil
+}
