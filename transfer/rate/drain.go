@@ -1,0 +1,88 @@
+package rate
+
+import "time"
+
+// drain is the moment in which the flow takes its packets out of the queue, so that it and those it
+// shares the path with see the base round trip, and the loss that remains without overload.
+type drain struct {
+	last       time.Duration // the queue was empty, or a drain ended
+	begin, end time.Duration
+	factor     float64
+	quietUntil time.Duration // reports until then are of the drain
+	open       bool          // ends when outstanding has fallen, not by time
+	lost, got  int           // bytes sent within it
+	judged     bool
+	doubt      float64 // the loss that made it; 0: a queue did
+}
+
+const drainEvery = 5 * time.Second
+
+func (c *Controller) maybeDrain(want time.Duration) {
+	if c.now-c.drain.last > max(drainEvery, 10*c.base.get()) {
+		c.beginDrain(false)
+	}
+}
+
+func (c *Controller) beginDrain(open bool) {
+	d := &c.drain
+	d.factor, d.begin, d.open = 0.5, c.now, open
+	d.lost, d.got, d.judged = 0, 0, false
+	d.end = c.now + 2*c.queue + c.queue/4 + 2*time.Millisecond
+	if open {
+		d.end = c.now + 2*c.rtt
+	}
+	d.quietUntil = d.end + c.rtt + c.interval()
+	c.phase = draining
+}
+
+func (d *drain) over(c *Controller) bool {
+	if d.open && float64(c.outstanding) <= c.anchor*(c.base.get()+5*time.Millisecond).Seconds() && d.doubt == 0 {
+		return true
+	}
+	return c.now >= d.end
+}
+
+func (c *Controller) endDrain() {
+	d := &c.drain
+	d.end, d.last = c.now, c.now
+	d.quietUntil = c.now + c.rtt + c.interval()
+	c.phase = steady
+}
+
+// check counts the loss of what was sent within the drain, and judges by it.
+func (d *drain) check(c *Controller, s Sample) {
+	if d.judged || d.begin == 0 {
+		return
+	}
+	left := s.Now - max(c.rtt, s.RTT)
+	if left > d.begin && (c.phase == draining || left < d.end) {
+		d.lost += s.Lost
+		d.got += s.Delivered
+		return
+	}
+	if c.phase == draining || left < d.end {
+		return
+	}
+	d.judged = true
+	packets := (d.lost + d.got) / c.cfg.Packet
+	if packets == 0 {
+		return
+	}
+	loss := float64(d.lost) / float64(d.lost+d.got)
+	if d.doubt > 0 && loss > 0.6*d.doubt {
+		// Half the rate, the same loss: it is the path's. Go on searching.
+		c.floor.add(loss, packets)
+		c.phase, c.rate = starting, c.anchor/(1-min(loss, 0.9))
+		c.train.holdUntil = c.now + c.rtt
+		d.doubt = 0
+		return
+	}
+	d.doubt = 0
+	c.floor.checked(loss, packets)
+}
+
+type contest struct{}
+
+func (contest) window(c *Controller) int { return 0 }
+
+type flatness struct{}
