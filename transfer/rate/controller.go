@@ -35,15 +35,16 @@ type Controller struct {
 	rtt    time.Duration // latest interval's smallest
 	loss   float64       // smoothed
 	best   best
+	peak   peak
 
 	heard       time.Duration // last sample
 	outstanding int
 	starved     Limiter
 	starvedAt   time.Duration
 	grow        growth
+	calm        calm
 	drain       drain
 	contest     contest
-	flat        flatness
 	pausedAt    time.Duration
 }
 
@@ -96,6 +97,10 @@ func (c *Controller) OnSample(s Sample) Decision {
 		c.wake()
 	}
 	c.heard, c.outstanding = c.now, s.Outstanding
+	if before := c.base.get(); before > 0 && s.RTT > 0 && s.RTT < before-max(300*time.Microsecond, c.target(c.anchor)/20) {
+		// The old base was somebody's queue: there may be more of it.
+		c.drain.wanted = true
+	}
 	c.base.add(c.now, s.RTT)
 	if s.Starved != Path {
 		c.starved, c.starvedAt = s.Starved, c.now
@@ -273,7 +278,9 @@ func (c *Controller) History() (h History, ok bool) {
 }
 
 // LossDelay is how long to wait for the report of a sent packet before it counts as lost though no
-// packet sent later was reported (when a later one was, 16 packets or RTT/8 of reordering are enough).
+// packet sent later was reported (when a later one was, 16 packets of reordering are enough). The
+// wait counts from the packet's departure or from the latest report of any packet plus a quarter of
+// the delay, whichever is later: while reports come in, the packet only stands in a queue.
 func (c *Controller) LossDelay() time.Duration {
 	rtt := max(c.rtt, c.base.get())
 	return rtt + rtt/8 + 2*c.target(c.rate) + 20*time.Millisecond

@@ -12,13 +12,30 @@ type drain struct {
 	open       bool          // ends when outstanding has fallen, not by time
 	lost, got  int           // bytes sent within it
 	judged     bool
+	wanted     bool
+	count      int
 	doubt      float64 // the loss that made it; 0: a queue did
 }
 
 const drainEvery = 5 * time.Second
 
+// maybeDrain begins a drain when the queue has not been empty for long, when another flow has just
+// drained its part, or when the base round trip turned out to be somebody's queue.
 func (c *Controller) maybeDrain(want time.Duration) {
-	if c.now-c.drain.last > max(drainEvery, 10*c.base.get()) {
+	d := &c.drain
+	idle := c.now - d.last
+	every := max(drainEvery, 10*c.base.get())
+	switch {
+	case d.count < 3:
+		// What a young flow takes for the base may be the queue of others.
+		every = min(every, (250*time.Millisecond)<<d.count+4*c.base.get())
+	case c.anchor < 0.8*c.peak.get():
+		// A newcomer took part of the rate: it needs to see the base.
+		every = max(time.Second, 4*c.base.get())
+	}
+	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2 && idle > time.Second
+	if idle > every || joins || d.wanted && idle > 2*c.rtt+50*time.Millisecond {
+		d.wanted = false
 		c.beginDrain(false)
 	}
 }
@@ -27,7 +44,11 @@ func (c *Controller) beginDrain(open bool) {
 	d := &c.drain
 	d.factor, d.begin, d.open = 0.5, c.now, open
 	d.lost, d.got, d.judged = 0, 0, false
-	d.end = c.now + 2*c.queue + c.queue/4 + 2*time.Millisecond
+	depth := c.queue
+	if d.count++; d.count < 6 {
+		depth = max(depth, c.target(c.anchor))
+	}
+	d.end = c.now + 2*depth + depth/4 + 2*time.Millisecond
 	if open {
 		d.end = c.now + 2*c.rtt
 	}
@@ -84,5 +105,3 @@ func (d *drain) check(c *Controller, s Sample) {
 type contest struct{}
 
 func (contest) window(c *Controller) int { return 0 }
-
-type flatness struct{}

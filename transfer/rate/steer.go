@@ -57,6 +57,21 @@ func (b *best) since(t time.Duration) (m float64) {
 	return m
 }
 
+// peak is the largest anchor of the last five to ten seconds.
+type peak struct {
+	old, young float64
+	since      time.Duration
+}
+
+func (p *peak) add(now time.Duration, rate float64) {
+	p.young = max(p.young, rate)
+	if now-p.since > 5*time.Second {
+		p.old, p.young, p.since = p.young, rate, now
+	}
+}
+
+func (p *peak) get() float64 { return max(p.old, p.young) }
+
 // steer reconsiders the rate at the end of an interval.
 func (c *Controller) steer(r reading) {
 	if r.rtt > 0 {
@@ -74,6 +89,11 @@ func (c *Controller) steer(r reading) {
 		return
 	}
 	if c.phase == draining || c.now < c.drain.quietUntil {
+		if c.drain.open && c.drain.doubt == 0 && r.now-r.rtt < c.drain.begin {
+			// Still of the time before: what the path gave us while we asked for more than that.
+			c.anchor = max(c.anchor, r.rate/(1-c.floor.floor))
+			c.rate = c.anchor
+		}
 		return
 	}
 	excess := c.floor.excess(r.loss, r.packets)
@@ -90,13 +110,50 @@ func (c *Controller) steer(r reading) {
 	}
 	c.anchor = sent
 	c.best.add(c.now, sent)
+	c.peak.add(c.now, sent)
 	c.steady(r, sent, excess)
+}
+
+// calm notices a queue that stands still off its target. Alone, the law would have moved it: so
+// others hold it there, and rates are uneven. The queue's height tells the even rate (the one whose
+// target it is); part of the way there is taken at once, where the law alone would take minutes on a
+// long path.
+type calm struct {
+	since    time.Duration
+	low      time.Duration
+	high     time.Duration
+	mean     time.Duration
+	quietFor time.Duration
+}
+
+func (m *calm) add(now, queue time.Duration) {
+	m.mean += (queue - m.mean) / 4
+	m.low, m.high = min(m.low, queue), max(m.high, queue)
+	if m.high-m.low > m.high/4+200*time.Microsecond {
+		m.since, m.low, m.high = now, queue, queue
+	}
+}
+
+func (m *calm) step(c *Controller, want time.Duration) (float64, bool) {
+	loop := c.base.get() + c.interval()*3/2
+	if c.now-m.since < 2*loop {
+		return 1, false
+	}
+	off := math.Log(float64(want) / float64(c.queue))
+	if math.Abs(off) < 0.05 {
+		return 1, false
+	}
+	m.since, m.low, m.high = c.now, c.queue, c.queue
+	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
+	// The rate goes with the square of the queue's target.
+	return math.Exp(min(max(2*off*0.3, -0.25), 0.25)), true
 }
 
 // steady is the law: the anchor, corrected by the queue's distance from its target over the time
 // until the correction shows.
 func (c *Controller) steady(r reading, sent, excess float64) {
 	want := c.target(sent)
+	defer c.calm.add(c.now, c.queue)
 	delay := c.base.get() + c.interval()*3/2
 	off := float64(want-c.queue) / float64(delay)
 	switch {
@@ -108,6 +165,10 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		return
 	case c.queue > want/4:
 		c.grow.since = 0
+		if step, ok := c.calm.step(c, want); ok {
+			c.rate = sent * step
+			break
+		}
 		c.rate = sent * (1 + max(-0.5, 0.6*off))
 	default:
 		if c.grow.since == 0 {

@@ -27,16 +27,16 @@ type Event struct {
 
 // Result is what became of a flow.
 type Result struct {
-	Done     time.Duration   // from Flow.Start to the confirmation; 0: not finished
-	Goodput  float64         // file bits per second as a share of the link's rate: 0..1
-	Sent     int             // packets
-	Needed   int             // packets that the file needs without loss
-	Twice    int             // packets that reached a receiver that had the block
-	Arrived  []int           // bytes of packets per 100 ms of virtual time from the start of the run
-	Slowest  rate.BitRate    // smallest rate decided after the first second
-	Longest  time.Duration   // longest time without a packet arriving, between first and last
-	Trace    []rate.State    // per 100 ms
-	State    rate.State      // at the end
+	Done    time.Duration // from Flow.Start to the confirmation; 0: not finished
+	Goodput float64       // file bits per second as a share of the link's rate: 0..1
+	Sent    int           // packets
+	Needed  int           // packets that the file needs without loss
+	Twice   int           // packets that reached a receiver that had the block
+	Arrived []int         // bytes of packets per 100 ms of virtual time from the start of the run
+	Slowest rate.BitRate  // smallest rate decided after the first second
+	Longest time.Duration // longest time without a packet arriving, between first and last
+	Trace   []rate.State  // per 100 ms
+	State   rate.State    // at the end
 }
 
 // Rate is the mean rate of arrival between two times, in bit/s.

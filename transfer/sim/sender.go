@@ -21,8 +21,9 @@ type sender struct {
 	state    []blockState
 	packets  []transmission // by number - base
 	base     int
-	reported int // highest number reported
-	left     int // blocks not confirmed
+	progress time.Duration // latest report of any packet
+	reported int           // highest number reported
+	left     int           // blocks not confirmed
 	ending   []int32
 
 	outstanding int
@@ -179,6 +180,11 @@ func (s *sender) hear(now time.Duration, m message) {
 			smp.RTT = rtt
 		}
 		smp.Delivered += Packet
+		s.progress = now
+		s.confirm(a.block)
+		if int(a.number) < s.base {
+			continue
+		}
 		p := &s.packets[int(a.number)-s.base]
 		if p.state == 0 {
 			s.outstanding -= Packet
@@ -186,7 +192,6 @@ func (s *sender) hear(now time.Duration, m message) {
 		}
 		p.state = 1
 		s.reported = max(s.reported, int(a.number))
-		s.confirm(a.block)
 	}
 	s.came, s.sampled = s.came[max(m.upTo, s.sampled):], 0
 	s.shift(m.upTo)
@@ -226,7 +231,7 @@ func (s *sender) findLost(now time.Duration) (bytes int) {
 		p := &s.packets[i]
 		number := s.base + i
 		if p.state == 0 {
-			if number >= s.reported-reorder && now-p.sent < late {
+			if number >= s.reported-reorder && (now-p.sent < late || now-s.progress < late/4) {
 				break
 			}
 			p.state = 2
