@@ -43,6 +43,7 @@ type Controller struct {
 	starvedAt   time.Duration
 	grow        growth
 	calm        calm
+	recent      [3]time.Duration // queue of the last intervals
 	drain       drain
 	contest     contest
 	pausedAt    time.Duration
@@ -74,8 +75,9 @@ func (cfg Config) withDefaults() Config {
 }
 
 const (
-	trainPackets = 32
-	firstRate    = 10e6 / 8
+	firstRate = 10e6 / 8
+	// trainGap follows the first train, so that the last arrival in its reports is its own.
+	trainGap = 12 * time.Millisecond
 )
 
 // begin (re)starts the search for the rate.
@@ -86,7 +88,8 @@ func (c *Controller) begin(now time.Duration) {
 	if h := c.cfg.History; h.Rate > 0 {
 		c.rate = 0.9 * float64(h.Rate) / 8
 	}
-	c.train = train{want: trainPackets * c.cfg.Packet, until: now}
+	size := min(64*c.cfg.Packet, max(10*c.cfg.Packet, c.cfg.Target.Bytes(10*time.Millisecond)))
+	c.train = train{want: size, size: size, gap: now + trainGap}
 	c.drain.last = now
 }
 
@@ -135,6 +138,9 @@ func (c *Controller) At(now time.Duration) Decision {
 	}
 	c.rate = min(max(c.rate, low), limit)
 	r := c.rate
+	if c.now < c.train.gap {
+		r = low
+	}
 	if c.phase == draining {
 		r = max(low, r*c.drain.factor)
 	}
@@ -165,7 +171,7 @@ func (c *Controller) limiter(ceiling Limiter, reached bool) Limiter {
 // burst is 1 ms at rate r, or two packets; the first train is longer.
 func (c *Controller) burst(r float64) int {
 	if !c.train.heard {
-		return c.train.want
+		return c.train.size
 	}
 	return max(2*c.cfg.Packet, int(r*0.001))
 }
@@ -185,7 +191,7 @@ func (c *Controller) window(r float64) int {
 	if c.phase == competing {
 		return c.contest.window(c)
 	}
-	return int(most*t.Seconds()) + 2*trainPackets*c.cfg.Packet
+	return int(most*t.Seconds()) + 64*c.cfg.Packet + c.train.size
 }
 
 // SetPolicy changes the policy in mid-transfer.

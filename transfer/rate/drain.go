@@ -54,6 +54,7 @@ func (c *Controller) beginDrain(open bool) {
 	}
 	d.quietUntil = d.end + c.rtt + c.interval()
 	c.phase = draining
+	c.calm.restart(d.quietUntil)
 }
 
 func (d *drain) over(c *Controller) bool {
@@ -67,6 +68,7 @@ func (c *Controller) endDrain() {
 	d := &c.drain
 	d.end, d.last = c.now, c.now
 	d.quietUntil = c.now + c.rtt + c.interval()
+	c.calm.restart(d.quietUntil)
 	c.phase = steady
 }
 

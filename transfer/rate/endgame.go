@@ -1,6 +1,9 @@
 package rate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Block is a block that was sent and that the receiver has not confirmed.
 type Block struct {
@@ -13,27 +16,72 @@ type Block struct {
 // then, while the line is idle: so repairs go out in several copies, as many as make a further
 // round unlikely, within a budget of 1 % of the transfer.
 type EndGame struct {
-	packet int
-	budget int
+	left  int // packets of the budget
+	spent int
 }
 
 // NewEndGame is for a transfer of size bytes in packets of at most packet bytes.
-func NewEndGame(size int64, packet int) *EndGame { return &EndGame{packet: packet} }
+func NewEndGame(size int64, packet int) *EndGame {
+	// A fifth of the 1 % stays for packets that were late, not lost.
+	return &EndGame{left: max(16, int(size/int64(packet)/125))}
+}
 
-// Next returns the indexes of the blocks to send now, best first; a block may be named more than once
-// (that many copies). blocks are all unconfirmed ones, s is the controller's State. Blocks with no
-// copy under way are always named; the others as far as the budget goes. Pacing and window hold
-// for them as for new blocks; what could not be sent is to be asked for again. Call it once per feedback and
-// whenever the line has been idle for LossDelay; it takes time in proportion to len(blocks).
-func (e *EndGame) Next(now time.Duration, s State, blocks []Block) []int {
+// Next returns the indexes of the blocks to send now, best first, at most room of them: what rate and
+// window let go until the next call. blocks are all unconfirmed ones, s is the controller's State.
+// Call it with every feedback message while no new block is left, and for every idle LossDelay;
+// it takes time in proportion to len(blocks).
+func (e *EndGame) Next(now time.Duration, room int, s State, blocks []Block) []int {
+	p := min(max(s.Loss, 0.001), 0.9)
 	var next []int
+	open, fresh := 0.0, 0 // blocks that will turn out to be missing; blocks with one copy, the first
 	for i, b := range blocks {
-		if b.Flying == 0 {
+		open += math.Pow(p, float64(b.Flying))
+		if b.Flying == 0 && len(next) < room {
 			next = append(next, i)
+		}
+		if b.Copies == 1 && b.Flying == 1 {
+			fresh++
+		}
+	}
+	if len(next) == room {
+		return next
+	}
+	repairs := e.copies(open, p)
+	// The newest packets have none behind them that would show their loss.
+	firsts := 1
+	if float64(fresh)*p > 0.1 {
+		firsts = e.copies(float64(fresh), p)
+	}
+	for i, b := range blocks {
+		want := repairs
+		if b.Copies == 1 {
+			want = firsts
+		}
+		// Long after the first copy another is no better than waiting for its report.
+		if b.Flying == 0 || b.Flying >= want || now-b.Sent > s.BaseRTT/2 {
+			continue
+		}
+		for range want - b.Flying {
+			if len(next) == room || e.left == 0 {
+				return next
+			}
+			next = append(next, i)
+			e.left--
+			e.spent++
 		}
 	}
 	return next
 }
 
-// Spent is the number of copies that turned out or may turn out to be redundant.
-func (e *EndGame) Spent() int { return 0 }
+// copies is how many copies of each of n blocks make it unlikely that one gets lost in all, if half
+// of the budget pays for them.
+func (e *EndGame) copies(n, p float64) int {
+	k := 1
+	for n*math.Pow(p, float64(k)) > 0.05 && n*float64(k) <= float64(e.left)/2 {
+		k++
+	}
+	return k
+}
+
+// Spent is the number of copies sent beyond the first of a round: at most 1 % of the transfer.
+func (e *EndGame) Spent() int { return e.spent }

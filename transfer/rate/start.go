@@ -5,9 +5,10 @@ import "time"
 // train measures the path by the first packets, which leave back to back: the bottleneck spreads
 // them, so their spread at the receiver tells its rate one round trip after the start.
 type train struct {
-	want    int // bytes
-	until   time.Duration
-	heard   bool // a first report came
+	size    int           // bytes
+	gap     time.Duration // nothing but the train leaves until then
+	want    int           // bytes of it after the first report
+	heard   bool          // a first report came
 	first   time.Duration
 	got     int
 	last    time.Duration
@@ -96,7 +97,8 @@ func (c *Controller) start(r reading, sent float64) {
 	if !c.train.settled || c.now < c.train.holdUntil {
 		return
 	}
-	if e := c.train.estimate; e > 0 && c.rate >= 0.7*e {
+	// What of the train was lost made it look slower.
+	if e := c.train.estimate / (1 - c.floor.floor); e > 0 && c.rate >= 0.7*e {
 		// The path carries most of what the train promised: take the rest.
 		c.rate = max(c.rate, 0.98*e)
 		c.anchor = c.rate

@@ -119,63 +119,87 @@ func (c *Controller) steer(r reading) {
 // target it is); part of the way there is taken at once, where the law alone would take minutes on a
 // long path.
 type calm struct {
-	since    time.Duration
-	low      time.Duration
-	high     time.Duration
-	mean     time.Duration
-	quietFor time.Duration
+	mean  time.Duration // of the queue, over some intervals
+	begin time.Duration
+	off   time.Duration // sum of the distances from the target
+	n     int
+	mid   time.Duration // queue after one loop
 }
 
-func (m *calm) add(now, queue time.Duration) {
-	m.mean += (queue - m.mean) / 4
-	m.low, m.high = min(m.low, queue), max(m.high, queue)
-	if m.high-m.low > m.high/4+200*time.Microsecond {
-		m.since, m.low, m.high = now, queue, queue
-	}
-}
+func (m *calm) add(now, queue time.Duration) { m.mean += (queue - m.mean) / 4 }
 
-func (m *calm) step(c *Controller, want time.Duration) (float64, bool) {
-	loop := c.base.get() + c.interval()*3/2
-	if c.now-m.since < 2*loop {
+func (m *calm) restart(now time.Duration) { m.begin, m.off, m.n, m.mid = now, 0, 0, 0 }
+
+// step is the factor to take now; ok is false while there is none. Over one loop it gathers how far
+// the queue is off, over the next it watches whether the queue follows.
+func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok bool) {
+	age := c.now - m.begin
+	if age < loop {
+		m.off += want - c.queue
+		m.n++
 		return 1, false
 	}
-	off := math.Log(float64(want) / float64(c.queue))
-	if math.Abs(off) < 0.05 {
+	if m.n == 0 {
+		m.restart(c.now)
 		return 1, false
 	}
-	m.since, m.low, m.high = c.now, c.queue, c.queue
+	if m.mid == 0 {
+		m.mid = c.mean3()
+	}
+	if age < 2*loop {
+		return 1, false
+	}
+	off := float64(m.off) / float64(m.n)
+	moved := float64(c.mean3() - m.mid)
+	m.restart(c.now)
+	if math.Abs(off) < 0.2*float64(want) || moved/off > gain/2 {
+		return 1, false
+	}
 	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
 	// The rate goes with the square of the queue's target.
-	return math.Exp(min(max(2*off*0.3, -0.25), 0.25)), true
+	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), 0.25)), true
 }
+
+// mean3 is the queue over the last three intervals.
+func (c *Controller) mean3() time.Duration {
+	return (c.recent[0] + c.recent[1] + c.recent[2]) / 3
+}
+
+// gain of the law: how much of the queue's distance from its target one loop takes away. More than
+// 1 would swing.
+const gain = 0.6
 
 // steady is the law: the anchor, corrected by the queue's distance from its target over the time
 // until the correction shows.
 func (c *Controller) steady(r reading, sent, excess float64) {
 	want := c.target(sent)
 	defer c.calm.add(c.now, c.queue)
-	delay := c.base.get() + c.interval()*3/2
-	off := float64(want-c.queue) / float64(delay)
+	c.recent = [3]time.Duration{c.recent[1], c.recent[2], c.queue}
+	loop := c.base.get() + c.interval()*3/2
 	switch {
 	case excess > 0 && c.queue < want:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
 		c.rate = 0.97 * sent
 		c.best = best{}
 		c.grow.since = 0
+		c.calm.restart(c.now)
 		return
 	case c.queue > want/4:
 		c.grow.since = 0
-		if step, ok := c.calm.step(c, want); ok {
+		if step, ok := c.calm.step(c, want, loop); ok {
 			c.rate = sent * step
 			break
 		}
-		c.rate = sent * (1 + max(-0.5, 0.6*off))
+		c.rate = sent * (1 + max(-0.5, gain*float64(want-c.queue)/float64(loop)))
 	default:
+		c.calm.restart(c.now)
 		if c.grow.since == 0 {
 			c.grow.since = c.now
 		}
-		step := float64(want) / float64(delay) * math.Exp2(float64((c.now-c.grow.since)/delay))
-		c.rate = max(sent*(1+min(0.25, 0.6*step)), 0.97*c.best.since(c.now-8*c.base.get()))
+		// One loop's growth brings at most the target; only when that goes on without an answer, more.
+		loops := max(0, int((c.now-c.grow.since)/loop)-2)
+		step := gain * float64(want) / float64(loop) * math.Exp2(float64(loops))
+		c.rate = max(sent*(1+min(0.25, step)), 0.97*c.best.since(c.now-8*c.base.get()))
 	}
 	if c.queue < max(500*time.Microsecond, want/6) {
 		c.drain.last = c.now

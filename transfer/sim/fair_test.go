@@ -29,13 +29,6 @@ func TestTwoEqualFlows(t *testing.T) {
 				from := second + time.Duration(i)*time.Second
 				line[i] = res[0].Rate(from, from+time.Second) / float64(l.Rate) * 100
 			}
-			if name == "A" && seed == 2 {
-				for i := int(second / (100 * ms)); i < int(second/(100*ms))+90; i++ {
-					x, y := res[0].Trace[i], res[1].Trace[i-int(second/(100*ms))]
-					t.Logf("%5.1f %-7s rate %v base %v queue %v | %-7s rate %v base %v queue %v", float64(i)/10, x.Phase, x.Rate, x.BaseRTT, x.Queue,
-						y.Phase, y.Rate, y.BaseRTT, y.Queue)
-				}
-			}
 			from, to := second+5*time.Second, second+20*time.Second
 			a, b := res[0].Rate(from, to), res[1].Rate(from, to)
 			t.Logf("%s seed %d: old flow per s %.0f; 5-20 s: %.1f %.1f Jain %.3f queue %v base %v %v", name, seed, line, a/1e6, b/1e6, jain(a, b), rep.MeanQueue(from, to), res[0].State.BaseRTT, res[1].State.BaseRTT)

@@ -266,8 +266,9 @@ func (s *sender) plan(now time.Duration) {
 			ids = append(ids, int32(i))
 		}
 	}
+	room := max(0, min(s.decision.Rate.Bytes(feedback)+int(s.credit), s.decision.Window-s.outstanding)/Packet)
 	s.ending = s.ending[:0]
-	for _, i := range s.end.Next(now, s.ctl.State(), blocks) {
+	for _, i := range s.end.Next(now, room, s.ctl.State(), blocks) {
 		s.ending = append(s.ending, ids[i])
 	}
 }

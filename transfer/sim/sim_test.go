@@ -36,11 +36,6 @@ func TestLab(t *testing.T) {
 			t.Logf("%s %4d MiB: %.1f %% in %v, sent %.4f of needed/(1-loss), twice %d, drops %d, queue %v, slowest %v longest %v; cpu %v events %d",
 				name, size/mib, 100*r.Goodput, r.Done, float64(r.Sent)/float64(r.Needed)*(1-l.Loss), r.Twice, rep.Drops,
 				rep.MeanQueue(2*time.Second, r.Done-time.Second), r.Slowest, r.Longest, time.Since(began), rep.Events)
-			if testing.Verbose() && size < 1024*mib && (name == "F" || name == "D") {
-				for i, s := range r.Trace {
-					t.Logf("%5.1f %-7s rate %v del %v base %v queue %v loss %.3f win %d", float64(i)/10, s.Phase, s.Rate, s.Delivered, s.BaseRTT, s.Queue, s.Loss, s.Window)
-				}
-			}
 		}
 	}
 }
