@@ -76,7 +76,8 @@ func (cfg Config) withDefaults() Config {
 
 const (
 	firstRate = 10e6 / 8
-	// trainGap follows the first train, so that the last arrival in its reports is its own.
+	// trainGap follows the first train, so that the last arrival in its reports is its own; twice the
+	// time between two reports.
 	trainGap = 12 * time.Millisecond
 )
 
@@ -89,7 +90,7 @@ func (c *Controller) begin(now time.Duration) {
 		c.rate = 0.9 * float64(h.Rate) / 8
 	}
 	size := min(64*c.cfg.Packet, max(10*c.cfg.Packet, c.cfg.Target.Bytes(10*time.Millisecond)))
-	c.train = train{want: size, size: size, gap: now + trainGap}
+	c.train = train{want: size, size: size, gap: now + max(trainGap, c.cfg.RTT/16)}
 	c.drain.last = now
 }
 

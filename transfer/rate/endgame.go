@@ -1,7 +1,9 @@
 package rate
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -16,8 +18,9 @@ type Block struct {
 // then, while the line is idle: so repairs go out in several copies, as many as make a further
 // round unlikely, within a budget of 1 % of the transfer.
 type EndGame struct {
-	left  int // packets of the budget
-	spent int
+	left    int // packets of the budget
+	spent   int
+	guarded bool
 }
 
 // NewEndGame is for a transfer of size bytes in packets of at most packet bytes.
@@ -46,8 +49,13 @@ func (e *EndGame) Next(now time.Duration, room int, s State, blocks []Block) []i
 	if len(next) == room {
 		return next
 	}
+	if !e.guarded && fresh > 0 {
+		e.guarded = true
+		if p > 0.002 {
+			next = e.guard(next, room, blocks)
+		}
+	}
 	repairs := e.copies(open, p)
-	// The newest packets have none behind them that would show their loss.
 	firsts := 1
 	if float64(fresh)*p > 0.1 {
 		firsts = e.copies(float64(fresh), p)
@@ -73,11 +81,29 @@ func (e *EndGame) Next(now time.Duration, room int, s State, blocks []Block) []i
 	return next
 }
 
+// guard repeats the newest blocks once: no packet behind them would show their loss.
+func (e *EndGame) guard(next []int, room int, blocks []Block) []int {
+	var fresh []int
+	for i, b := range blocks {
+		if b.Copies == 1 && b.Flying == 1 {
+			fresh = append(fresh, i)
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b int) int { return cmp.Compare(blocks[b].Sent, blocks[a].Sent) })
+	for _, i := range fresh[:min(len(fresh), 16, room-len(next), e.left)] {
+		next = append(next, i)
+		e.left--
+		e.spent++
+	}
+	return next
+}
+
 // copies is how many copies of each of n blocks make it unlikely that one gets lost in all, if half
 // of the budget pays for them.
 func (e *EndGame) copies(n, p float64) int {
 	k := 1
-	for n*math.Pow(p, float64(k)) > 0.05 && n*float64(k) <= float64(e.left)/2 {
+	// The last few of a round matter as much as its many at the beginning did.
+	for max(n, 20)*math.Pow(p, float64(k)) > 0.02 && n*float64(k) <= float64(e.left)/2 {
 		k++
 	}
 	return k

@@ -137,7 +137,7 @@ type History struct {
 }
 
 // Sample is one feedback message of the receiver, or several taken together, as the sender sees it.
-// Feedback should come every 5 ms or every RTT/8, whichever is longer, and at once for the very
+// Feedback should come every 5 ms or every RTT/32, whichever is longer, and at once for the very
 // first packet (that makes the dispersion of the first train visible).
 type Sample struct {
 	// Now is the sender's monotonic clock, any origin; it never goes back.
