@@ -43,6 +43,7 @@ type Controller struct {
 	starvedAt   time.Duration
 	grow        growth
 	calm        calm
+	shallow     shallow
 	recent      [3]time.Duration // queue of the last intervals
 	drain       drain
 	contest     contest
@@ -101,10 +102,6 @@ func (c *Controller) OnSample(s Sample) Decision {
 		c.wake()
 	}
 	c.heard, c.outstanding = c.now, s.Outstanding
-	if before := c.base.get(); before > 0 && s.RTT > 0 && s.RTT < before-max(300*time.Microsecond, c.target(c.anchor)/20) {
-		// The old base was somebody's queue: there may be more of it.
-		c.drain.wanted = true
-	}
 	c.base.add(c.now, s.RTT)
 	if s.Starved != Path {
 		c.starved, c.starvedAt = s.Starved, c.now

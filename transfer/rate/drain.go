@@ -12,7 +12,8 @@ type drain struct {
 	open       bool          // ends when outstanding has fallen, not by time
 	lost, got  int           // bytes sent within it
 	judged     bool
-	wanted     bool
+	base       time.Duration // base round trip when it began
+	deep       int
 	count      int
 	doubt      float64 // the loss that made it; 0: a queue did
 }
@@ -33,9 +34,14 @@ func (c *Controller) maybeDrain(want time.Duration) {
 		// A newcomer took part of the rate: it needs to see the base.
 		every = max(time.Second, 4*c.base.get())
 	}
-	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2 && idle > time.Second
-	if idle > every || joins || d.wanted && idle > 2*c.rtt+50*time.Millisecond {
-		d.wanted = false
+	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
+	lower := d.base-c.base.get() > max(300*time.Microsecond, want/20)
+	if idle > every || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {
+		d.deep = 1
+		if lower {
+			// The old base was somebody's queue: look for more of it.
+			d.deep = 3
+		}
 		c.beginDrain(false)
 	}
 }
@@ -48,7 +54,8 @@ func (c *Controller) beginDrain(open bool) {
 	if d.count++; d.count < 6 {
 		depth = max(depth, c.target(c.anchor))
 	}
-	d.end = c.now + 2*depth + depth/4 + 2*time.Millisecond
+	d.base = c.base.get()
+	d.end = c.now + time.Duration(max(1, d.deep))*(2*depth+depth/4) + 2*time.Millisecond
 	if open {
 		d.end = c.now + 2*c.rtt
 	}

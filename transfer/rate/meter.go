@@ -149,7 +149,11 @@ func (f *lossFloor) checked(loss float64, packets int) {
 
 // excess is how far loss lies above the floor beyond what chance explains; 0: not at all.
 func (f *lossFloor) excess(loss float64, packets int) float64 {
-	if packets == 0 || loss <= f.floor+0.01+3*deviation(f.floor, packets) {
+	known := 0.0
+	for _, n := range f.packets {
+		known += n
+	}
+	if packets == 0 || known == 0 || loss <= f.floor+0.01+3*deviation(f.floor, packets)+3*deviation(f.floor, int(known)) {
 		return 0
 	}
 	return loss - f.floor

@@ -36,6 +36,11 @@ type growth struct {
 	cap   float64       // step that did not overflow a shallow buffer
 }
 
+// shallow is about a buffer that overflows before it shows a delay.
+type shallow struct {
+	doubt float64 // loss that the last cut answered; 0: none
+}
+
 // best remembers the largest anchors of the last round trips.
 type best struct {
 	at   [16]time.Duration
@@ -97,6 +102,11 @@ func (c *Controller) steer(r reading) {
 		return
 	}
 	excess := c.floor.excess(r.loss, r.packets)
+	if excess > 0 && c.shallow.doubt > 0 && r.loss > 0.7*c.shallow.doubt {
+		// The rate was cut and the loss did not follow: it is not ours.
+		excess = 0
+	}
+	c.shallow.doubt = 0
 	if excess == 0 {
 		c.floor.add(r.loss, r.packets)
 	} else {
@@ -180,6 +190,8 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 	case excess > 0 && c.queue < want:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
 		c.rate = 0.97 * sent
+		c.shallow.doubt = r.loss
+		c.drain.quietUntil = c.now + loop
 		c.best = best{}
 		c.grow.since = 0
 		c.calm.restart(c.now)
@@ -197,8 +209,8 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 			c.grow.since = c.now
 		}
 		// One loop's growth brings at most the target; only when that goes on without an answer, more.
-		loops := max(0, int((c.now-c.grow.since)/loop)-2)
-		step := gain * float64(want) / float64(loop) * math.Exp2(float64(loops))
+		loops := max(0, int((c.now-c.grow.since)/loop)-1)
+		step := float64(want) / float64(loop) * math.Exp2(float64(loops))
 		c.rate = max(sent*(1+min(0.25, step)), 0.97*c.best.since(c.now-8*c.base.get()))
 	}
 	if c.queue < max(500*time.Microsecond, want/6) {

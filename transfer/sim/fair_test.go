@@ -1,6 +1,9 @@
 package sim_test
 
 import (
+	"fmt"
+	"os"
+
 	"testing"
 	"time"
 
@@ -28,6 +31,13 @@ func TestTwoEqualFlows(t *testing.T) {
 			for i := range line {
 				from := second + time.Duration(i)*time.Second
 				line[i] = res[0].Rate(from, from+time.Second) / float64(l.Rate) * 100
+			}
+			if os.Getenv("SHOW") == fmt.Sprint(name, seed) {
+				for i := int(second / (20 * ms)); i < int(second/(20*ms))+200; i++ {
+					x, y := res[0].Trace[i], res[1].Trace[i-int(second/(20*ms))]
+					t.Logf("%6.2f %-7s %5.1f base %.1f queue %.1f | %-7s %5.1f base %.1f queue %.1f", float64(i)/50, x.Phase, float64(x.Rate)/1e6, x.BaseRTT.Seconds()*1000, x.Queue.Seconds()*1000,
+						y.Phase, float64(y.Rate)/1e6, y.BaseRTT.Seconds()*1000, y.Queue.Seconds()*1000)
+				}
 			}
 			from, to := second+5*time.Second, second+20*time.Second
 			a, b := res[0].Rate(from, to), res[1].Rate(from, to)

@@ -347,7 +347,7 @@ func (s *sender) trace(now time.Duration, d rate.Decision) {
 		s.out.Slowest = min(s.out.Slowest, d.Rate)
 	}
 	if now >= s.traced {
-		s.traced = now + slot
+		s.traced = now + slot/5
 		s.out.Trace = append(s.out.Trace, s.ctl.State())
 	}
 }
