@@ -1,0 +1,456 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"isthmus/transfer/rate"
+	"isthmus/transfer/udp"
+	"isthmus/transfer/wire"
+)
+
+const (
+	helloFirst    = 50 * time.Millisecond
+	helloLongest  = time.Second
+	silenceFirst  = 100 * time.Millisecond // without feedback: Hello again
+	silenceStop   = time.Second            // and nothing but Hello
+	leastInterval = 5 * time.Millisecond
+	reorderFirst  = 16   // packets
+	reorderMost   = 1024 // packets
+	aheadChunks   = 8
+)
+
+// pump is the data path of a link: it reads blocks, seals and sends them at the controller's pace, and
+// sends again what was lost. run's goroutine owns everything not said otherwise.
+type pump struct {
+	l      *link
+	start  time.Time
+	ctl    *rate.Controller
+	sealer *wire.Sealer
+	opener *wire.Opener // of the feedback's reader
+	in     chan *report
+
+	payload  int // bytes of the tape in a full packet
+	datagram int
+	headers  int // IP and UDP
+	out      []byte
+	tokens   float64 // bytes of IP packets that may leave
+	filled   time.Duration
+	flight   flight
+	repairs  []block
+	tail     *tail // nil: new blocks are left
+	reorder  uint64
+	late     uint32
+	starved  rate.Limiter
+	decision rate.Decision
+
+	answered  bool // a Feedback came since the latest doubt
+	helloAt   time.Duration
+	helloWait time.Duration
+	probes    int // rounds of path MTU probing left
+	probeAt   time.Duration
+	heard     time.Duration // last feedback
+	sentAt    time.Duration // last packet
+	quiet     time.Duration // first data packet since heard; 0: none
+	interval  time.Duration
+	rtt       time.Duration
+	clock     time.Duration // server's, at the newest packet reported
+	limit     uint64        // the server's rate
+	paused    bool
+	ordered   orders
+	cancelled int
+
+	ahead   chan *chunk // read, to be sent
+	current *chunk
+	at      int    // in current
+	spent   *chunk // its last block is being sealed
+	dry     bool   // nothing new will come
+	scratch []byte
+
+	carried                int // largest datagram that the server reported
+	sentBytes, repeated    int64
+	toldSent, toldRepeated int64
+	toldAt                 time.Duration
+	received               uint64
+
+	mu      sync.Mutex // guards what follows
+	wanted  []Range
+	noMore  bool
+	more    chan struct{}
+	readLen int // bytes of a chunk: whole packets
+}
+
+// report is a Feedback and when it came.
+type report struct {
+	wire.Feedback
+	at time.Duration
+}
+
+var reports = sync.Pool{New: func() any { return new(report) }}
+
+func newPump(l *link) (*pump, error) {
+	p := &pump{
+		l: l, start: time.Now(), in: make(chan *report, 64), ahead: make(chan *chunk, aheadChunks),
+		more: make(chan struct{}, 1), reorder: reorderFirst, limit: wire.NoLimit, helloWait: helloFirst,
+		headers: 28, out: make([]byte, 0, udp.MaxWrite), ordered: l.s.orders(),
+		scratch: make([]byte, wire.MaxDatagram),
+	}
+	if l.to.Addr().Is6() {
+		p.headers = 48
+	}
+	p.setDatagram(wire.BaseSize)
+	p.rtt = l.conn.ConnectionStats().SmoothedRTT
+	p.interval = min(max(leastInterval, p.rtt/8), time.Second)
+	cfg := p.ordered.rate
+	cfg.RTT, cfg.Packet = p.rtt, 1500
+	p.ctl = rate.New(cfg, 0)
+	var err error
+	if p.sealer, err = wire.NewSealer(l.keys.Client); err != nil {
+		return nil, err
+	}
+	p.opener, err = wire.NewOpener(l.keys.Server)
+	return p, err
+}
+
+func (p *pump) now() time.Duration { return time.Since(p.start) }
+
+func (p *pump) setDatagram(n int) {
+	p.datagram, p.payload = n, n-wire.DataOverhead
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.readLen = (chunkSize - wire.TagSize) / p.payload * p.payload
+}
+
+// want adds positions to send. Any goroutine.
+func (p *pump) want(r Range) {
+	if r.Start == r.End {
+		return
+	}
+	p.mu.Lock()
+	if n := len(p.wanted); n > 0 && p.wanted[n-1].End == r.Start {
+		p.wanted[n-1].End = r.End // small files share packets
+	} else {
+		p.wanted = append(p.wanted, r)
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+// wantNoMore says that want will not be called again. Any goroutine.
+func (p *pump) wantNoMore() {
+	p.mu.Lock()
+	p.noMore = true
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *pump) poke() {
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
+}
+
+// next takes the next run to read; n is 0 when there is none now, end when there will be none.
+func (p *pump) next() (pos int64, n int, end bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.wanted) == 0 {
+		return 0, 0, p.noMore
+	}
+	// A page of the manifest may end anywhere; what follows it shall share a packet with it.
+	if r := p.wanted[0]; len(p.wanted) == 1 && !p.noMore && r.End-r.Start < int64(p.payload) {
+		return 0, 0, false
+	}
+	r := &p.wanted[0]
+	pos, n = r.Start, int(min(int64(p.readLen), r.End-r.Start))
+	if r.Start += int64(n); r.Start == r.End {
+		p.wanted = p.wanted[1:]
+	}
+	return pos, n, false
+}
+
+// skip drops what is wanted of a range.
+func (p *pump) skip(gone Range) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var left []Range
+	for _, r := range p.wanted {
+		if gone.Start > r.Start {
+			left = append(left, Range{Start: r.Start, End: min(r.End, gone.Start)})
+		}
+		if gone.End < r.End {
+			left = append(left, Range{Start: max(r.Start, gone.End), End: r.End})
+		}
+		if gone.End <= r.Start || gone.Start >= r.End {
+			continue
+		}
+	}
+	p.wanted = ranges(nil)
+	for _, r := range left {
+		if r.Start < r.End {
+			p.wanted = append(p.wanted, r)
+		}
+	}
+}
+
+// readAhead reads new blocks before they are due, so that a slow disk does not stop the pace at once.
+func (p *pump) readAhead(ctx context.Context) error {
+	for {
+		pos, n, end := p.next()
+		if end {
+			p.l.read.Store(math.MaxInt64 / 2)
+			select {
+			case p.ahead <- nil:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if n == 0 {
+			select {
+			case <-p.more:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		c := newChunk(pos)
+		m, err := p.l.src.read(c.buf[:n], pos)
+		c.buf = c.buf[:m]
+		if err != nil {
+			if err := p.lostFile(err, Range{Start: pos + int64(m), End: pos + int64(n)}); err != nil {
+				return err
+			}
+		}
+		p.l.read.Store(pos + int64(m))
+		select {
+		case p.ahead <- c:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lostFile ends the upload whose file cannot be read; of the bytes in rest, others' are wanted again.
+func (p *pump) lostFile(err error, rest Range) error {
+	var f *sourceError
+	if !errors.As(err, &f) {
+		return err
+	}
+	b := p.l.src.bounds(f.upload)
+	p.skip(b)
+	if b.End < rest.End {
+		p.mu.Lock()
+		p.wanted = append([]Range{{Start: b.End, End: rest.End}}, p.wanted...)
+		p.mu.Unlock()
+	}
+	return p.l.ended(f.upload, Result{Err: f.err})
+}
+
+// readFeedback opens what the server sends.
+func (p *pump) readFeedback(ctx context.Context) error {
+	var body []byte
+	for {
+		all, err := p.l.socket.Read()
+		if errors.Is(err, net.ErrClosed) {
+			return ctx.Err()
+		}
+		if err != nil {
+			time.Sleep(time.Millisecond) // some way is closed for now
+			continue
+		}
+		for _, d := range all {
+			d.Split(func(b []byte) {
+				h, err := wire.ParseHeader(b)
+				if err != nil || h.Type != wire.TypeFeedback || h.Session != p.l.keys.Session {
+					return
+				}
+				body, err = p.opener.Open(body[:0], h.Number, b[:wire.HeaderSize], b[wire.HeaderSize:])
+				if err != nil || h.Number != p.opener.Seen.Highest() {
+					return // an overtaken one says nothing new
+				}
+				r := reports.Get().(*report)
+				if r.Parse(body) != nil {
+					return
+				}
+				r.at = p.now()
+				select {
+				case p.in <- r:
+				default: // the next one says it again
+				}
+			})
+		}
+	}
+}
+
+// run sends until ctx ends.
+func (p *pump) run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if err := p.obey(); err != nil {
+			return err
+		}
+		for more := true; more; {
+			select {
+			case r := <-p.in:
+				p.feedback(r)
+				reports.Put(r)
+			default:
+				more = false
+			}
+		}
+		wait, err := p.step(p.now())
+		if err != nil {
+			return err
+		}
+		if wait <= 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue
+		}
+		ahead := p.ahead
+		if p.current != nil || p.dry || !p.answered || p.paused {
+			ahead = nil
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		case <-p.ordered.changed:
+		case r := <-p.in:
+			p.feedback(r)
+			reports.Put(r)
+		case c := <-ahead:
+			p.load(c)
+		}
+	}
+}
+
+func (p *pump) load(c *chunk) {
+	switch {
+	case c == nil:
+		p.dry = true
+	case len(c.buf) == 0:
+		c.free()
+	default:
+		p.current, p.at = c, 0
+	}
+}
+
+// obey does what people asked for.
+func (p *pump) obey() error {
+	select {
+	case <-p.ordered.changed:
+	default:
+		return nil
+	}
+	o := p.l.s.orders()
+	p.ordered = o
+	p.ctl.SetPolicy(o.rate.Policy)
+	p.ctl.SetTarget(o.rate.Target, o.rate.Minimum)
+	for _, id := range o.cancels[p.cancelled:] {
+		if err := p.l.cancel(id); err != nil {
+			return closed(err)
+		}
+	}
+	p.cancelled = len(o.cancels)
+	return p.pause(o.paused)
+}
+
+func (p *pump) pause(paused bool) error {
+	if paused == p.paused {
+		return nil
+	}
+	p.paused = paused
+	if paused {
+		p.ctl.Pause(p.now())
+	} else {
+		p.ctl.Resume(p.now())
+		p.doubt(p.now()) // the server has forgotten our address
+	}
+	p.l.s.note(func(g *Progress) {
+		if g.Path = "sending"; paused {
+			g.Path = "paused"
+		}
+	})
+	return p.l.send(wire.MsgPause, wire.AppendPause(nil, paused))
+}
+
+// doubt asks the server for a sign of life from now on.
+func (p *pump) doubt(now time.Duration) {
+	p.answered, p.helloAt, p.helloWait = false, now, helloFirst
+}
+
+// step sends what is due and tells how long to wait at most.
+func (p *pump) step(now time.Duration) (time.Duration, error) {
+	if p.paused {
+		return time.Hour, nil
+	}
+	silent := now - p.heard
+	if p.answered && p.quiet > 0 && now-p.quiet > max(silenceFirst, 2*p.rtt) {
+		p.doubt(now)
+	}
+	if !p.answered && now >= p.helloAt {
+		p.helloAt = now + p.helloWait
+		p.helloWait = min(2*p.helloWait, helloLongest)
+		if err := p.hello(wire.BaseSize, now); err != nil {
+			return 0, err
+		}
+	}
+	if err := p.probe(now); err != nil {
+		return 0, err
+	}
+	if !p.answered && (p.heard == 0 || silent > max(silenceStop, 4*p.rtt)) || p.limit == 0 {
+		if p.answered { // the server stopped us: ask now and then
+			if now >= p.helloAt {
+				p.helloAt = now + helloLongest/4
+				return helloLongest / 4, p.hello(wire.BaseSize, now)
+			}
+		}
+		return max(p.helloAt-now, time.Millisecond), nil
+	}
+	p.timeouts(now)
+	return p.sendDue(now)
+}
+
+// hello sends one of size bytes. A size that the way does not take is no failure.
+func (p *pump) hello(size int, now time.Duration) error {
+	number, err := p.sealer.Next()
+	if err != nil {
+		return err
+	}
+	var head [wire.HeaderSize]byte
+	wire.Header{Type: wire.TypeHello, Session: p.l.keys.Session, Number: number}.Put(head[:])
+	body := wire.Hello{Size: uint16(size), Interval: p.interval.Truncate(time.Millisecond)}.Append(nil)
+	b := p.sealer.Seal(append(make([]byte, 0, size), head[:]...), number, body, head[:])
+	p.flight.add(number, sent{at: now})
+	_ = p.l.socket.Write(b, len(b), p.l.to)
+	return nil
+}
+
+// sizes are tried in turn: common limits of tunnels, then Ethernet, then jumbo frames, as IP packets.
+var sizes = [...]int{1420, 1480, 1500, 9000}
+
+func (p *pump) probe(now time.Duration) error {
+	if !p.answered || p.probes == 0 || now < p.probeAt {
+		return nil
+	}
+	p.probes--
+	p.probeAt = now + max(2*p.rtt, 20*time.Millisecond)
+	for _, n := range sizes {
+		if n -= p.headers; n > p.datagram {
+			if err := p.hello(n, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,409 @@
+package transfer
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"isthmus/transfer/udp"
+	"isthmus/transfer/wire"
+)
+
+const (
+	firstInterval = 5 * time.Millisecond // between feedbacks until a Hello asked for another
+	moveEvery     = 100 * time.Millisecond
+)
+
+// receiver is the data path of a session on the server: packets in, runs of bytes to the store, feedback out.
+type receiver struct {
+	session uint32
+	tape    *tape
+	store   *store
+	share   func() Share
+	fail    func(error)
+	connect func(peer netip.AddrPort) (path, error)
+	started time.Time
+	kick    chan struct{} // a feedback is due soon
+	done    chan struct{} // closed by stop
+
+	mu      sync.Mutex
+	opener  *wire.Opener
+	sealer  *wire.Sealer
+	ready   bool  // the ticket was accepted
+	stopped bool  // no packet is looked at any more
+	listed  int64 // positions below were in the manifest
+	have    ranges
+	taken   int64 // bytes of payload, each position once
+	forged  int64 // packets dropped because of tag or number
+	fill    *chunk
+	spare   *chunk
+
+	path     path // nil: no address yet
+	peer     netip.AddrPort
+	waiting  netip.AddrPort // where a Hello came from before the ticket was accepted
+	moved    time.Time
+	datagram int // largest Hello from peer
+	interval time.Duration
+
+	settled  uint64 // what the sender no longer asks about ends here
+	cursor   uint64 // where the runs of the next feedback begin, unless settled passed it
+	late     uint32
+	newest   uint64
+	clock    time.Time // arrival of newest
+	echoes   []arrival // oldest first
+	last     time.Time // of the last feedback
+	feedback wire.Feedback
+	packetB  []byte
+	bodyB    []byte
+}
+
+// path is the way back to a peer.
+type path interface {
+	send(b []byte)
+	close()
+}
+
+type arrival struct {
+	number uint64
+	at     time.Time
+}
+
+func newReceiver(sec wire.Secrets, now time.Time) (*receiver, error) {
+	r := &receiver{
+		session: sec.Session, started: now, kick: make(chan struct{}, 1), done: make(chan struct{}),
+		interval: firstInterval, fill: newChunk(0), spare: newChunk(0),
+	}
+	var err error
+	if r.opener, err = wire.NewOpener(sec.Client); err != nil {
+		return nil, err
+	}
+	r.sealer, err = wire.NewSealer(sec.Server)
+	return r, err
+}
+
+// authorise lets data in. A Hello that came before is answered now.
+func (r *receiver) authorise() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = true
+	if r.waiting.IsValid() && !r.stopped {
+		r.move(r.waiting, time.Now())
+	}
+}
+
+// list says that positions below end were in the manifest, and what of them is there.
+func (r *receiver) list(have []Range, start, end int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range have {
+		r.have.add(start+h.Start, start+h.End)
+	}
+	r.listed = end
+}
+
+// packet takes a packet from the listening socket.
+func (r *receiver) packet(b []byte, from netip.AddrPort, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	switch b[0] {
+	case wire.TypeHello:
+		r.hello(b, from, now)
+	case wire.TypeData:
+		if from == r.peer { // only where sessions have no sockets of their own
+			r.data(b, now)
+			r.arrived(now)
+		}
+	}
+}
+
+// packets takes what came to the session's own socket.
+func (r *receiver) packets(of path, all []udp.Datagrams, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped || r.path != of {
+		return
+	}
+	for _, d := range all {
+		d.Split(func(b []byte) {
+			if len(b) > wire.HeaderSize+wire.TagSize && b[0] == wire.TypeData {
+				r.data(b, now)
+			} else if len(b) > wire.HeaderSize+wire.TagSize && b[0] == wire.TypeHello {
+				r.hello(b, r.peer, now)
+			}
+		})
+	}
+	r.arrived(now)
+}
+
+// arrived ends a batch of packets.
+func (r *receiver) arrived(now time.Time) {
+	if len(r.echoes) == 0 || r.path == nil {
+		return
+	}
+	r.store.wake()
+	if r.last.IsZero() {
+		r.report(now) // at once: the spread of the first packets tells the path's rate
+		return
+	}
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
+	h, err := wire.ParseHeader(b)
+	if err != nil || h.Session != r.session || len(b) > wire.MaxDatagram {
+		return
+	}
+	r.bodyB, err = r.opener.Open(r.bodyB[:0], h.Number, b[:wire.HeaderSize], b[wire.HeaderSize:])
+	if err != nil {
+		r.forged++
+		return
+	}
+	m, err := wire.ParseHello(r.bodyB, len(b))
+	if err != nil {
+		r.fail(fail(CodeProtocol, "a Hello that is none"))
+		return
+	}
+	r.interval = m.Interval
+	newest := h.Number == r.opener.Seen.Highest()
+	if !r.ready {
+		r.waiting = from
+		return
+	}
+	if from != r.peer {
+		// An old Hello may have been held back by somebody on the path to send us elsewhere.
+		if !newest || now.Sub(r.moved) < moveEvery {
+			return
+		}
+		r.move(from, now)
+	}
+	r.datagram = max(r.datagram, len(b))
+	r.saw(h.Number, now)
+	r.report(now)
+}
+
+// move makes from the peer's address.
+func (r *receiver) move(from netip.AddrPort, now time.Time) {
+	if r.path != nil {
+		r.path.close()
+	}
+	r.peer, r.moved, r.datagram, r.last = from, now, wire.MinHello, time.Time{}
+	p, err := r.connect(from)
+	if err != nil {
+		r.path, r.peer = nil, netip.AddrPort{} // the next Hello tries again
+		return
+	}
+	r.path = p
+}
+
+// rest frees what a paused session does not need. A Hello brings it back.
+func (r *receiver) rest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.path != nil {
+		r.path.close()
+	}
+	r.path, r.peer = nil, netip.AddrPort{}
+}
+
+// stop ends the data path; what was taken is left to the store.
+func (r *receiver) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	close(r.done)
+	if r.path != nil {
+		r.path.close()
+		r.path = nil
+	}
+}
+
+func (r *receiver) saw(number uint64, now time.Time) {
+	if number < r.settled {
+		r.late++
+	}
+	if number >= r.newest {
+		r.newest, r.clock = number, now
+		if n := len(r.echoes); n > 0 && r.echoes[n-1].at == now {
+			r.echoes[n-1].number = number // one of each batch tells when it came
+			return
+		}
+		if len(r.echoes) == wire.MaxEchoes {
+			copy(r.echoes, r.echoes[1:])
+			r.echoes = r.echoes[:wire.MaxEchoes-1]
+		}
+		r.echoes = append(r.echoes, arrival{number, now})
+	}
+}
+
+func (r *receiver) data(b []byte, now time.Time) {
+	h, err := wire.ParseDataHeader(b)
+	if err != nil || h.Session != r.session || !r.ready {
+		return
+	}
+	// Checked before the packet counts as received: if the storage is behind, it is to come again.
+	n := len(b) - wire.DataOverhead
+	start, end := int64(h.Position), int64(h.Position)+int64(n)
+	if n > 0 && r.store.full() {
+		return
+	}
+	// Opened straight behind the bytes that it continues. What does not continue them is opened apart, for
+	// until the tag is right the position is anybody's word.
+	next := r.spare
+	if r.fill.end() == start && r.fill.room() >= n {
+		next = r.fill
+	}
+	body, err := r.opener.Open(next.buf, h.Number, b[:wire.DataHeaderSize], b[wire.DataHeaderSize:])
+	if err != nil {
+		r.forged++
+		return
+	}
+	r.saw(h.Number, now)
+	r.settled = max(r.settled, h.Settled)
+	if end > r.tape.end {
+		r.fail(fail(CodeTooLarge, "bytes beyond the announced size"))
+		return
+	}
+	if n == 0 || end > r.listed {
+		return
+	}
+	if r.have.disjoint(start, end) {
+		if next == r.spare {
+			r.flush()
+			r.fill, r.spare = r.spare, r.fill
+			r.fill.pos = start
+		}
+		r.fill.buf = body
+		r.taken += int64(n)
+	} else {
+		body = body[len(body)-n:]
+		r.have.missing(start, end, func(m Range) { r.keep(m.Start, body[m.Start-start:m.End-start]) })
+	}
+	r.have.add(start, end)
+}
+
+// keep takes a part of a packet of which the rest was there.
+func (r *receiver) keep(pos int64, p []byte) {
+	if r.fill.end() != pos || r.fill.room() < len(p) {
+		other := newChunk(pos)
+		other.buf = append(other.buf, p...) // before flush: p may lie behind fill's end
+		r.flush()
+		r.fill.free()
+		r.fill = other
+	} else {
+		r.fill.buf = append(r.fill.buf, p...)
+	}
+	r.taken += int64(len(p))
+}
+
+// flush hands what was collected to the store; fill is empty and may be used again.
+func (r *receiver) flush() {
+	if len(r.fill.buf) > 0 {
+		r.store.put(r.fill)
+		r.fill = newChunk(0)
+	}
+}
+
+// take is for the store when it has nothing to do: it gets what was collected so far, or nil.
+func (r *receiver) take() *chunk {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.fill.buf) == 0 {
+		return nil
+	}
+	c := r.fill
+	r.fill = newChunk(0)
+	return c
+}
+
+// reports sends feedback while packets come, until stop.
+func (r *receiver) reports() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.kick:
+		case <-r.done:
+			return
+		}
+		r.mu.Lock()
+		wait := r.interval - time.Since(r.last)
+		r.mu.Unlock()
+		if wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-r.done:
+				return
+			}
+		}
+		r.mu.Lock()
+		if len(r.echoes) > 0 && !r.stopped {
+			r.report(time.Now())
+		}
+		r.mu.Unlock()
+	}
+}
+
+// report sends a feedback.
+func (r *receiver) report(now time.Time) {
+	if r.path == nil {
+		return
+	}
+	f := &r.feedback
+	f.Flags, f.Rate, f.Priority = 0, wire.NoLimit, 0
+	if r.share != nil {
+		s := r.share()
+		f.Priority = s.Priority
+		if s.Rate >= 0 {
+			f.Rate = uint64(s.Rate)
+		}
+	}
+	if limit, behind := r.store.pace(now); behind {
+		f.Rate = min(f.Rate, uint64(limit))
+		f.Flags |= wire.FlagStorage
+	}
+	f.Datagram = uint16(r.datagram)
+	f.Received = uint64(r.taken)
+	f.Late = r.late
+	f.Clock = uint32(r.clock.Sub(r.started) / time.Microsecond)
+	f.Echoes = f.Echoes[:0]
+	for i := len(r.echoes) - 1; i >= 0; i-- {
+		f.Echoes = append(f.Echoes, wire.Echo{Number: r.echoes[i].number, Held: now.Sub(r.echoes[i].at)})
+	}
+	r.echoes = r.echoes[:0]
+	f.Start = max(r.cursor, r.settled, r.opener.Seen.Floor())
+	f.Runs, r.cursor = r.opener.Seen.AppendRuns(f.Runs[:0], f.Start, wire.FeedbackRoom(len(f.Echoes)))
+	if r.cursor == r.opener.Seen.Next() {
+		r.cursor = 0
+	}
+	number, err := r.sealer.Next()
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	if cap(r.packetB) < wire.HeaderSize {
+		r.packetB = make([]byte, wire.HeaderSize, wire.MaxFeedback)
+	}
+	p := r.packetB[:wire.HeaderSize]
+	wire.Header{Type: wire.TypeFeedback, Session: r.session, Number: number}.Put(p)
+	r.bodyB = f.Append(r.bodyB[:0])
+	r.packetB = r.sealer.Seal(p, number, r.bodyB, p)
+	r.path.send(r.packetB)
+	r.last = now
+}
+
+// progress tells what came so far.
+func (r *receiver) progress() (taken int64, complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.taken, len(r.have) == 1 && r.have[0].End-r.have[0].Start == r.tape.end || r.tape.end == 0
+}

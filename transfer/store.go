@@ -1,0 +1,314 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"isthmus/transfer/wire"
+)
+
+const (
+	chunkSize  = 256 << 10
+	syncBytes  = 8 << 20     // of an upload between two syncs
+	syncEvery  = time.Second // and on a slow line at least this often
+	finishers  = 8           // uploads being finished at a time: many small ones wait for the disk together
+	lastWrites = time.Minute // for a session's last bytes, when it has ended
+)
+
+// chunk is a run of the tape on its way to the files.
+type chunk struct {
+	pos int64
+	buf []byte
+}
+
+var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
+
+func newChunk(pos int64) *chunk {
+	c := chunks.Get().(*chunk)
+	c.pos, c.buf = pos, c.buf[:0]
+	return c
+}
+
+func (c *chunk) free()      { chunks.Put(c) }
+func (c *chunk) end() int64 { return c.pos + int64(len(c.buf)) }
+
+// room leaves space for the tag, which AES-GCM may use while it opens.
+func (c *chunk) room() int { return cap(c.buf) - len(c.buf) - wire.TagSize }
+
+// store writes a session's bytes beside its data path, syncs them and finishes uploads.
+type store struct {
+	files   Files
+	uploads []Upload
+	tape    *tape
+	ctx     context.Context // outlives the connection: what was taken is written
+	steal   func() *chunk   // what the receiver has collected so far
+	fail    func(error)
+	receipt func(upload int, sha256 []byte, err error)
+
+	limit   int // chunks that may wait
+	qmu     sync.Mutex
+	queue   []*chunk // oldest first
+	ended   bool     // nothing more will come
+	kick    chan struct{}
+	ready   chan int // uploads to finish
+	written atomic.Int64
+
+	// Of the feedback: how fast the files take bytes.
+	paceAt    time.Time
+	paceBytes int64
+	paceRate  float64
+
+	mu    sync.Mutex
+	state []uploadState
+	dirty map[int]int64 // bytes written since the last sync began
+	quit  bool          // no upload is finished any more
+}
+
+type uploadState struct {
+	left   int64 // bytes to be written
+	finish *wire.Finish
+	over   bool // receipt or refusal is on its way, or it was cancelled
+}
+
+func newStore(ctx context.Context, files Files, uploads []Upload, t *tape, buffer int) *store {
+	s := &store{
+		files: files, uploads: uploads, tape: t, ctx: ctx,
+		limit: max(2, buffer/chunkSize), kick: make(chan struct{}, 1),
+		ready: make(chan int, len(uploads)), state: make([]uploadState, len(uploads)), dirty: map[int]int64{},
+	}
+	for i, u := range uploads {
+		s.state[i].left = u.Size
+	}
+	return s
+}
+
+// waiting is how many chunks wait.
+func (s *store) waiting() int {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	return len(s.queue)
+}
+
+// full tells that the files are too far behind to take more.
+func (s *store) full() bool { return s.waiting() >= s.limit }
+
+// put queues a chunk; full was asked before.
+func (s *store) put(c *chunk) {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	s.queue = append(s.queue, c)
+}
+
+func (s *store) pop() *chunk {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	if len(s.queue) == 0 {
+		return nil
+	}
+	c := s.queue[0]
+	s.queue = s.queue[1:]
+	return c
+}
+
+// end makes write return when all is written.
+func (s *store) end() {
+	s.qmu.Lock()
+	s.ended = true
+	s.qmu.Unlock()
+	s.wake()
+}
+
+func (s *store) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// pace says how fast to go, in bit/s, when the files do not keep up. For the receiver only.
+func (s *store) pace(now time.Time) (int64, bool) {
+	if d := now.Sub(s.paceAt); d >= 250*time.Millisecond {
+		n := s.written.Load()
+		if d < 5*time.Second {
+			s.paceRate = float64(n-s.paceBytes) / d.Seconds()
+		}
+		s.paceAt, s.paceBytes = now, n
+	}
+	waiting := s.waiting()
+	if 4*waiting < s.limit {
+		return 0, false
+	}
+	f := 8.0
+	if 2*waiting >= s.limit {
+		f = 6
+	}
+	return max(1_000_000, int64(s.paceRate*f)), true
+}
+
+// had subtracts what was there before the session.
+func (s *store) had(upload int, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state[upload].left -= n
+	s.check(upload)
+}
+
+// finish notes what the client says of an upload.
+func (s *store) finish(m wire.Finish) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.Upload >= len(s.state) || s.state[m.Upload].finish != nil {
+		return fail(CodeProtocol, "Finish of an upload that is not there or was finished")
+	}
+	s.state[m.Upload].finish = &m
+	s.check(m.Upload)
+	return nil
+}
+
+// check queues the end of an upload when nothing is missing. Called with mu held.
+func (s *store) check(upload int) {
+	st := &s.state[upload]
+	if st.finish == nil || st.left > 0 || st.over || s.quit {
+		return
+	}
+	st.over = true
+	s.ready <- upload // holds all of them
+}
+
+// cancel throws an upload away. Bytes of it that are still coming are ignored.
+func (s *store) cancel(upload int) error {
+	s.mu.Lock()
+	if upload >= len(s.state) {
+		s.mu.Unlock()
+		return fail(CodeProtocol, "Cancel of an upload that is not there")
+	}
+	was := s.state[upload].over
+	s.state[upload].over = true
+	delete(s.dirty, upload)
+	s.mu.Unlock()
+	if was {
+		return nil // too late: it is being finished
+	}
+	err := s.files.Cancel(s.ctx, s.uploads[upload].ID)
+	if err == nil {
+		err = fail(CodeCancelled, "cancelled by the client")
+	}
+	s.receipt(upload, nil, err)
+	return nil
+}
+
+// write is the writer's loop, until end.
+func (s *store) write() {
+	for {
+		c := s.pop()
+		if c == nil {
+			c = s.steal() // nothing waits: better a small write now than a big one later
+		}
+		if c != nil {
+			s.writeChunk(c)
+			continue
+		}
+		s.qmu.Lock()
+		ended := s.ended
+		s.qmu.Unlock()
+		if ended {
+			return
+		}
+		<-s.kick
+	}
+}
+
+func (s *store) writeChunk(c *chunk) {
+	defer c.free()
+	p := c.buf
+	err := s.tape.split(c.pos, c.end(), func(upload int, offset int64, n int) error {
+		part := p[:n]
+		p = p[n:]
+		s.mu.Lock()
+		over := s.state[upload].over
+		s.mu.Unlock()
+		if over {
+			return nil
+		}
+		if err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, part, offset); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.state[upload].over {
+			s.dirty[upload] += int64(n)
+			s.state[upload].left -= int64(n)
+			s.check(upload)
+		}
+		return nil
+	})
+	s.written.Add(int64(len(c.buf)))
+	if err != nil {
+		s.fail(asError(err, CodeStorage, "the server could not write"))
+	}
+}
+
+// syncs makes bytes durable now and then, until done.
+func (s *store) syncs(done <-chan struct{}) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		all := time.Since(last) >= syncEvery
+		if all {
+			last = time.Now()
+		}
+		for _, u := range s.takeDirty(all) {
+			if err := s.files.Sync(s.ctx, s.uploads[u].ID); err != nil {
+				s.fail(asError(err, CodeStorage, "the server could not write to disk"))
+				return
+			}
+		}
+	}
+}
+
+// takeDirty names the uploads to sync now; they count as clean.
+func (s *store) takeDirty(all bool) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var due []int
+	for u, n := range s.dirty {
+		if !s.state[u].over && (all || n >= syncBytes) {
+			due = append(due, u)
+			delete(s.dirty, u)
+		}
+	}
+	return due
+}
+
+// finishes is one of the goroutines that end uploads, until ready is closed.
+func (s *store) finishes() {
+	for upload := range s.ready {
+		s.mu.Lock()
+		m := s.state[upload].finish
+		delete(s.dirty, upload)
+		s.mu.Unlock()
+		sum, err := s.files.Finish(s.ctx, s.uploads[upload].ID, s.uploads[upload].Size, m.SHA256)
+		s.receipt(upload, sum, err)
+	}
+}
+
+// flush syncs what is left when a session has ended.
+func (s *store) flush() error {
+	s.mu.Lock()
+	s.quit = true
+	s.mu.Unlock()
+	var all error
+	for _, u := range s.takeDirty(true) {
+		all = errors.Join(all, s.files.Sync(s.ctx, s.uploads[u].ID))
+	}
+	return all
+}
