@@ -166,12 +166,16 @@ func (c *Controller) limiter(ceiling Limiter, reached bool) Limiter {
 	return Path
 }
 
-// burst is 1 ms at rate r, or two packets; the first train is longer.
+// burst is 1 ms at rate r, less for a shallow buffer, at least two packets; the first train is longer.
 func (c *Controller) burst(r float64) int {
 	if !c.train.heard {
 		return c.train.size
 	}
-	return max(2*c.cfg.Packet, int(r*0.001))
+	t := time.Millisecond
+	if c.shallow.room > 0 {
+		t = min(t, c.shallow.room/8)
+	}
+	return max(2*c.cfg.Packet, int(r*t.Seconds()))
 }
 
 // window bounds what is outstanding: what rate r needs on this path, the queue's target, the time

@@ -13,6 +13,7 @@ type reading struct {
 	loss    float64       // lost / (lost + delivered)
 	packets int           // lost and delivered
 	rtt     time.Duration // smallest; 0: none
+	longest time.Duration // largest of the samples' smallest
 	starved Limiter
 }
 
@@ -26,6 +27,7 @@ type meter struct {
 	delivered int
 	lost      int
 	rtt       time.Duration
+	longest   time.Duration
 	starved   Limiter
 }
 
@@ -43,6 +45,7 @@ func (m *meter) add(s Sample) {
 	if s.RTT > 0 && (m.rtt == 0 || s.RTT < m.rtt) {
 		m.rtt = s.RTT
 	}
+	m.longest = max(m.longest, s.RTT)
 	if s.Starved != Path {
 		m.starved = s.Starved
 	}
@@ -51,7 +54,7 @@ func (m *meter) add(s Sample) {
 // skip forgets what was gathered since the last reading.
 func (m *meter) skip() {
 	m.arrived = m.latest
-	m.delivered, m.lost, m.rtt, m.starved = 0, 0, 0, Path
+	m.delivered, m.lost, m.rtt, m.longest, m.starved = 0, 0, 0, 0, Path
 }
 
 // take ends an interval that has lasted at least d and carried enough packets to mean something.
@@ -64,7 +67,7 @@ func (m *meter) take(now, d time.Duration) (reading, bool) {
 	if packets < 8 && span < 8*d && span < time.Second {
 		return reading{}, false
 	}
-	r := reading{now: now, span: span, packets: packets, rtt: m.rtt, starved: m.starved}
+	r := reading{now: now, span: span, packets: packets, rtt: m.rtt, longest: m.longest, starved: m.starved}
 	if m.delivered+m.lost > 0 {
 		r.loss = float64(m.lost) / float64(m.delivered+m.lost)
 	}
@@ -72,7 +75,7 @@ func (m *meter) take(now, d time.Duration) (reading, bool) {
 		r.rate = float64(m.delivered) / between.Seconds()
 	}
 	m.begin, m.arrived = now, m.latest
-	m.delivered, m.lost, m.rtt, m.starved = 0, 0, 0, Path
+	m.delivered, m.lost, m.rtt, m.longest, m.starved = 0, 0, 0, 0, Path
 	return r, true
 }
 

@@ -6,18 +6,21 @@ import (
 )
 
 // target is the queue that a flow of this rate (byte/s) aims at. It falls with the rate: flows that
-// see one queue meet where their rates, divided by their weights, are equal.
+// see one queue meet where their rates, divided by their weights, are equal. 6 ms at 100 Mbit/s,
+// less where the buffer is known to be so shallow that several flows would make it overflow.
 func (c *Controller) target(rate float64) time.Duration {
 	const unit = 100e6 / 8
-	x := max(rate, 1000) / c.weight() / unit
-	var ms float64
-	if x <= 10 {
-		ms = 6 / math.Sqrt(x)
-	} else {
-		// Fewer milliseconds than hosts can time are no target: fall slower from here.
-		ms = 6 / math.Sqrt(10) / math.Pow(x/10, 0.25)
+	height := 6 * time.Millisecond
+	if c.shallow.room > 0 {
+		height = min(height, max(c.shallow.room/4, 500*time.Microsecond))
 	}
-	return time.Duration(min(ms, 60) * float64(time.Millisecond))
+	x := max(rate, 1000) / c.weight() / unit
+	times := 1 / math.Sqrt(x)
+	if x > 10 {
+		// Fewer milliseconds than hosts can time are no target: fall slower from here.
+		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
+	}
+	return min(time.Duration(float64(height)*times), 60*time.Millisecond)
 }
 
 func (c *Controller) weight() float64 {
@@ -36,9 +39,34 @@ type growth struct {
 	cap   float64       // step that did not overflow a shallow buffer
 }
 
-// shallow is about a buffer that overflows before it shows a delay.
+// shallow is about buffers that overflow before the delay slows the flow down.
 type shallow struct {
-	doubt float64 // loss that the last cut answered; 0: none
+	doubt   float64       // loss that the last cut answered; 0: none
+	room    time.Duration // the queue at which the buffer overflows; 0: not known to
+	roomAt  time.Duration
+	highest time.Duration // longest queue of the last intervals
+	count   int           // overflows since first
+	first   time.Duration
+	latest  time.Duration
+}
+
+func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
+	s.highest = max(queue, s.highest-s.highest/8)
+	if overflow && now-s.latest > loop {
+		// One may be a newcomer's; the fourth in a short time is the rule.
+		if s.latest = now; now-s.first > 20*loop+time.Second {
+			s.first, s.count = now, 0
+		}
+		if s.count++; s.count >= 4 {
+			s.room, s.roomAt = max(s.highest, time.Millisecond), now
+		}
+	}
+	switch {
+	case s.room > 0 && queue > s.room:
+		s.room = queue
+	case now-s.roomAt > time.Minute:
+		s.room = 0
+	}
 }
 
 // best remembers the largest anchors of the last round trips.
@@ -107,6 +135,7 @@ func (c *Controller) steer(r reading) {
 		excess = 0
 	}
 	c.shallow.doubt = 0
+	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0)
 	if excess == 0 {
 		c.floor.add(r.loss, r.packets)
 	} else {
@@ -179,13 +208,16 @@ func (c *Controller) mean3() time.Duration {
 // 1 would swing.
 const gain = 0.6
 
+// loop is how long a change of the rate takes to show in a reading and be answered.
+func (c *Controller) loop() time.Duration { return c.base.get() + c.interval()*3/2 }
+
 // steady is the law: the anchor, corrected by the queue's distance from its target over the time
 // until the correction shows.
 func (c *Controller) steady(r reading, sent, excess float64) {
 	want := c.target(sent)
 	defer c.calm.add(c.now, c.queue)
 	c.recent = [3]time.Duration{c.recent[1], c.recent[2], c.queue}
-	loop := c.base.get() + c.interval()*3/2
+	loop := c.loop()
 	switch {
 	case excess > 0 && c.queue < want:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.

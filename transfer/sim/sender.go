@@ -305,10 +305,10 @@ func (s *sender) send(now time.Duration) {
 	s.decision = d
 	s.trace(now, d)
 	if d.Rate > 0 {
-		s.credit = min(s.credit+float64(d.Rate)/8*(now-s.last).Seconds(), float64(max(d.Burst, Packet))+float64(d.Rate)/8*tick.Seconds())
+		s.credit = min(s.credit+float64(d.Rate)/8*(now-s.last).Seconds(), float64(max(d.Burst, Packet))+float64(d.Rate)/8*(now-s.last).Seconds())
 	}
 	s.last = now
-	s.wake = now + tick
+	s.wake = now + min(max(d.Rate.Duration(d.Burst), tick/10), tick)
 	if wait := d.Rate.Duration(Packet); d.Rate > 0 && wait > 4*tick {
 		s.wake = now + min(wait/4, 10*time.Millisecond)
 	}
