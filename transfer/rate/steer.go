@@ -54,7 +54,7 @@ func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 	s.highest = max(queue, s.highest-s.highest/8)
 	if overflow && now-s.latest > loop {
 		// One may be a newcomer's; the fourth in a short time is the rule.
-		if s.latest = now; now-s.first > 20*loop+time.Second {
+		if s.latest = now; now-s.first > 20*loop+20*time.Second {
 			s.first, s.count = now, 0
 		}
 		if s.count++; s.count >= 4 {
@@ -62,10 +62,9 @@ func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 		}
 	}
 	switch {
-	case s.room > 0 && queue > s.room:
-		s.room = queue
-	case now-s.roomAt > time.Minute:
-		s.room = 0
+	case s.room > 0 && now-s.roomAt > 10*time.Second:
+		// Forget it step by step: if flows that never saw an overflow profit from it, they see one soon.
+		s.room += s.room / 64
 	}
 }
 
@@ -135,7 +134,7 @@ func (c *Controller) steer(r reading) {
 		excess = 0
 	}
 	c.shallow.doubt = 0
-	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0)
+	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0 && c.queue < c.target(sent))
 	if excess == 0 {
 		c.floor.add(r.loss, r.packets)
 	} else {

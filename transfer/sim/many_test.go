@@ -9,22 +9,22 @@ import (
 )
 
 func TestTenFlows(t *testing.T) {
-	for _, name := range []string{"A", "B", "C", "D", "E", "F"} {
+	for _, name := range []string{"A", "E", "D"} {
 		l := links[name]
 		for seed := range uint64(1) {
 			var flows []sim.Flow
 			for i := range 10 {
 				flows = append(flows, sim.Flow{Start: time.Duration(i) * 1700 * ms, Config: rate.Config{Target: 2 * l.Rate}})
 			}
-			res, rep := sim.Run(l, seed, 40*time.Second, flows...)
+			res, rep := sim.Run(l, seed, 60*time.Second, flows...)
 			var x []float64
 			sum := 0.0
 			for i := range res {
-				r := res[i].Rate(25*time.Second, 40*time.Second)
+				r := res[i].Rate(30*time.Second, 60*time.Second)
 				x = append(x, r/1e6)
 				sum += r
 			}
-			t.Logf("%s seed %d: %.1f Jain %.3f sum %.3f queue %v drops %d", name, seed, x, jain(x...), sum/float64(l.Rate), rep.MeanQueue(25*time.Second, 40*time.Second), rep.Drops)
+			t.Logf("%s seed %d: %.1f Jain %.3f sum %.3f queue %v drops %d", name, seed, x, jain(x...), sum/float64(l.Rate), rep.MeanQueue(30*time.Second, 60*time.Second), rep.Drops)
 		}
 	}
 }
