@@ -109,7 +109,7 @@ func (c *Controller) OnSample(s Sample) Decision {
 	c.train.add(s)
 	c.drain.check(c, s)
 	c.meter.add(s)
-	if c.phase == starting && c.train.ready() {
+	if c.phase == starting && c.train.ready(c.now, max(c.rtt, c.base.get())) {
 		c.trained()
 	}
 	if r, ok := c.meter.take(c.now, c.interval()); ok {

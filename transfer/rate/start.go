@@ -15,8 +15,9 @@ type train struct {
 	steps   int
 	settled bool
 
-	estimate  float64       // byte/s; 0: none
-	holdUntil time.Duration // reports until then are of a slower rate
+	estimate float64 // byte/s; 0: none
+	// Reports until quietUntil are of the train, until holdUntil of the slower rate after it.
+	quietUntil, holdUntil time.Duration
 }
 
 func (t *train) add(s Sample) {
@@ -37,48 +38,57 @@ func (t *train) add(s Sample) {
 	t.steps++
 }
 
-// ready is true once, when most of the train has been reported. Packets may be missing: lost.
-func (t *train) ready() bool {
-	if t.settled || t.got < t.want*6/10 {
+// ready is true once: when most of the train has been reported, or when the rest must be lost (a
+// shallow buffer takes the beginning of a train only; its spread tells the rate all the same).
+func (t *train) ready(now, rtt time.Duration) bool {
+	if t.settled || !t.heard || t.got < t.want*6/10 && now < t.gap+rtt+rtt/16+10*time.Millisecond {
 		return false
 	}
 	t.settled = true
 	return true
 }
 
-// rate is the path's in byte/s, 0 when the spread was too short to measure.
-func (t *train) rate() float64 {
-	if spread := t.last - t.first; spread >= time.Millisecond {
-		return float64(t.got) / spread.Seconds()
+// rate is the path's in byte/s. ok is false when too little came to tell; with a spread too short to
+// measure the rate is what it is at least.
+func (t *train) rate(packet int) (r float64, measured, ok bool) {
+	if t.got < 8*packet {
+		return 0, false, false
 	}
-	return 0
+	if spread := t.last - t.first; spread >= time.Millisecond/2 {
+		return float64(t.got) / spread.Seconds(), true, true
+	}
+	return float64(t.got) * 2000, false, true
 }
 
 // trained sets the rate by the train. The spread tells the bottleneck's rate, not what others leave
 // of it, and is coarse: most of it at first, the rest when the delivery follows.
 func (c *Controller) trained() {
 	c.meter.skip()
-	r := c.train.rate()
-	c.train.estimate = r
-	if r == 0 {
-		// Too fast to measure: at least the train within a millisecond.
-		r = float64(c.train.want) * 1000 / 2
+	r, measured, ok := c.train.rate(c.cfg.Packet)
+	if measured {
+		c.train.estimate = r
 	}
-	if c.cfg.History.Rate == 0 {
-		c.rate = max(c.rate, 0.8*r)
+	if ok && c.cfg.History.Rate == 0 {
+		c.rate = 0.8 * r
 	}
 	c.train.holdUntil = c.now + c.rtt + c.interval()
+	c.train.quietUntil = c.now + max(c.interval(), 40*time.Millisecond)
 }
 
 // start speeds up until a queue, loss or a lag of the delivery shows the path's rate.
 func (c *Controller) start(r reading, sent float64) {
+	if !c.train.settled || c.now < c.train.quietUntil {
+		// These tell of the train, not of the path.
+		return
+	}
 	limit := max(2*time.Millisecond, c.target(sent)/4)
 	lossy := r.loss > c.floor.floor+0.1+3*deviation(max(c.floor.floor, 0.05), r.packets)
 	if !lossy {
 		c.floor.add(r.loss, r.packets)
 	}
+	hold := c.now < c.train.holdUntil
 	switch {
-	case c.queue > limit || lossy:
+	case c.queue > limit || lossy && !hold:
 		c.anchor = sent
 		if lossy {
 			c.anchor = r.rate / (1 - c.floor.floor)
@@ -94,7 +104,7 @@ func (c *Controller) start(r reading, sent float64) {
 		return
 	}
 	c.anchor = max(c.anchor, sent)
-	if !c.train.settled || c.now < c.train.holdUntil {
+	if hold {
 		return
 	}
 	// What of the train was lost made it look slower.
