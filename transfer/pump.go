@@ -68,6 +68,7 @@ type pump struct {
 	current *chunk
 	at      int    // in current
 	spent   *chunk // its last block is being sealed
+	begun   bool   // the first was there
 	dry     bool   // nothing new will come
 	scratch []byte
 
@@ -103,17 +104,23 @@ func newPump(l *link) (*pump, error) {
 		p.headers = 48
 	}
 	p.setDatagram(wire.BaseSize)
-	p.rtt = l.conn.ConnectionStats().SmoothedRTT
+	p.rtt = l.conn.ConnectionStats().MinRTT
 	p.interval = min(max(leastInterval, p.rtt/8), time.Second)
-	cfg := p.ordered.rate
-	cfg.RTT, cfg.Packet = p.rtt, 1500
-	p.ctl = rate.New(cfg, 0)
+	p.begin(0)
 	var err error
 	if p.sealer, err = wire.NewSealer(l.keys.Client); err != nil {
 		return nil, err
 	}
 	p.opener, err = wire.NewOpener(l.keys.Server)
 	return p, err
+}
+
+// begin starts the controller's clock: it measures the way by what leaves first.
+func (p *pump) begin(now time.Duration) {
+	cfg := p.ordered.rate
+	cfg.RTT, cfg.Packet = p.rtt, 1500
+	p.ctl = rate.New(cfg, now)
+	p.tokens, p.filled = float64(p.ctl.At(now).Burst), now
 }
 
 func (p *pump) now() time.Duration { return time.Since(p.start) }
@@ -341,6 +348,10 @@ func (p *pump) load(c *chunk) {
 	case len(c.buf) == 0:
 		c.free()
 	default:
+		if !p.begun {
+			p.begun = true
+			p.begin(p.now())
+		}
 		p.current, p.at = c, 0
 	}
 }

@@ -45,6 +45,7 @@ type world struct {
 	key      KeyHash
 	contents map[string][]byte
 	uploads  []Upload
+	noDigest bool
 }
 
 func newWorld(t testing.TB, sizes ...int) *world {
@@ -83,7 +84,7 @@ func (w *world) start() {
 
 func (w *world) startAt(addr string) {
 	w.t.Helper()
-	w.dir = OpenDir(w.in, false)
+	w.dir = OpenDir(w.in, w.noDigest)
 	cfg := w.cfg
 	if cfg.Files == nil {
 		cfg.Files = w.dir
