@@ -24,13 +24,6 @@ import (
 //
 //	TMPDIR=/dev/shm go test ./transfer -run ^$ -bench Loopback -benchtime 3x
 
-func number(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return otherwise
-}
-
 func cpu() time.Duration {
 	var r syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)

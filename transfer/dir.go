@@ -34,9 +34,12 @@ func OpenDir(path string, noDigest bool) *Dir {
 var _ Files = (*Dir)(nil)
 
 type dirFile struct {
-	data, journal *os.File
+	data *os.File
 
-	mu      sync.Mutex // guards what follows, and orders syncs
+	syncMu sync.Mutex // one sync after the other
+
+	mu      sync.Mutex // guards what follows
+	journal *os.File   // nil until the first bytes are durable
 	durable ranges
 	written ranges
 	broken  error // of a sync: what was written before it may be gone, and nobody can tell
@@ -69,10 +72,12 @@ func (d *Dir) file(id string) (*dirFile, error) {
 		return nil, err
 	}
 	mapName, _ := d.name(id, ".map")
-	if f.journal, err = os.OpenFile(mapName, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return nil, errors.Join(err, f.data.Close())
+	if f.journal, err = os.OpenFile(mapName, os.O_RDWR, 0); err == nil {
+		err = f.load()
+	} else if errors.Is(err, fs.ErrNotExist) {
+		f.journal, err = nil, nil
 	}
-	if err := errors.Join(f.load(), syncDir(d.path)); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	d.files[id] = f
@@ -99,7 +104,13 @@ func (f *dirFile) load() error {
 	return err
 }
 
-func (f *dirFile) close() error { return errors.Join(f.data.Close(), f.journal.Close()) }
+func (f *dirFile) close() error {
+	err := f.data.Close()
+	if f.journal != nil {
+		err = errors.Join(err, f.journal.Close())
+	}
+	return err
+}
 
 // Durable implements Files.
 func (d *Dir) Durable(_ context.Context, id string) ([]Range, error) {
@@ -147,7 +158,7 @@ func (d *Dir) Sync(_ context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.commit(); err != nil {
+	if err := d.commit(f, id); err != nil {
 		return err
 	}
 	if !d.noDigest && f.sumMu.TryLock() {
@@ -159,7 +170,10 @@ func (d *Dir) Sync(_ context.Context, id string) error {
 	return nil
 }
 
-func (f *dirFile) commit() error {
+// commit makes durable what was written.
+func (d *Dir) commit(f *dirFile, id string) error {
+	f.syncMu.Lock()
+	defer f.syncMu.Unlock()
 	f.mu.Lock()
 	written := f.written
 	f.written = nil
@@ -172,15 +186,7 @@ func (f *dirFile) commit() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
-		var b []byte
-		for _, r := range written {
-			b = binary.BigEndian.AppendUint64(b, uint64(r.Start))
-			b = binary.BigEndian.AppendUint64(b, uint64(r.End))
-			b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[len(b)-16:]))
-		}
-		if _, err = f.journal.Write(b); err == nil {
-			err = f.journal.Sync()
-		}
+		err = d.record(f, id, written)
 	}
 	if err != nil {
 		f.broken = err
@@ -190,6 +196,53 @@ func (f *dirFile) commit() error {
 		f.durable.add(r.Start, r.End)
 	}
 	return nil
+}
+
+// record appends to the block map. Called with f.mu held.
+func (d *Dir) record(f *dirFile, id string, written ranges) error {
+	fresh := f.journal == nil
+	if fresh {
+		name, err := d.name(id, ".map")
+		if err != nil {
+			return err
+		}
+		if f.journal, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			f.journal = nil
+			return err
+		}
+	}
+	var b []byte
+	for _, r := range written {
+		b = binary.BigEndian.AppendUint64(b, uint64(r.Start))
+		b = binary.BigEndian.AppendUint64(b, uint64(r.End))
+		b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[len(b)-16:]))
+	}
+	if _, err := f.journal.Write(b); err != nil {
+		return err
+	}
+	if err := f.journal.Sync(); err != nil || !fresh {
+		return err
+	}
+	return syncDir(d.path)
+}
+
+// complete makes the whole file durable.
+func (f *dirFile) complete(size int64) error {
+	f.syncMu.Lock() // a sync under way has taken bytes out of written
+	defer f.syncMu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.written {
+		f.durable.add(r.Start, r.End)
+	}
+	f.written = nil
+	if f.durable.total() != size {
+		return fail(CodeStorage, "bytes are missing")
+	}
+	if f.broken == nil {
+		f.broken = f.data.Sync()
+	}
+	return f.broken
 }
 
 // prefix is how many bytes from 0 on are durable.
@@ -224,11 +277,8 @@ func (d *Dir) Finish(_ context.Context, id string, size int64, sum []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	if err := f.commit(); err != nil {
+	if err := f.complete(size); err != nil { // no record in the map: the new name says it all
 		return nil, err
-	}
-	if n := f.prefix(); n != size {
-		return nil, fail(CodeStorage, "bytes are missing")
 	}
 	var have []byte
 	if !d.noDigest {

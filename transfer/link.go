@@ -278,9 +278,9 @@ func (l *link) cancel(uploadID string) error {
 	return l.send(wire.MsgCancel, wire.AppendCancel(nil, found))
 }
 
-// datagramLimit is the largest datagram that the server takes.
+// datagramLimit is the largest datagram that the server takes. Feedback may overtake its Welcome.
 func (l *link) datagramLimit() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.welcome.Datagram
+	return or(l.welcome.Datagram, wire.BaseSize)
 }

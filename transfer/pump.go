@@ -408,6 +408,10 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	silent := now - p.heard
 	if p.answered && p.quiet > 0 && now-p.quiet > max(silenceFirst, 2*p.rtt) {
 		p.doubt(now)
+		// If our address has changed, the control connection shall notice too, before the server has to say something.
+		if err := p.l.send(wire.MsgPause, wire.AppendPause(nil, false)); err != nil {
+			return 0, closed(err)
+		}
 	}
 	if !p.answered && now >= p.helloAt {
 		p.helloAt = now + p.helloWait

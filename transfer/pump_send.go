@@ -290,9 +290,10 @@ func (p *pump) missing(top uint64, s *rate.Sample) {
 
 // measured takes the largest datagram that the way carries.
 func (p *pump) measured(n int, now time.Duration) {
+	n = min(n, p.l.datagramLimit())
 	switch {
 	case n > p.datagram:
-		p.setDatagram(min(n, p.l.datagramLimit()))
+		p.setDatagram(n)
 	case n < p.datagram && n < p.carried:
 		// The server counts anew: our address has changed, and the way with it.
 		p.restart()

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -170,4 +173,32 @@ func TestSendsFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pkcs8 is the server's private key for another process.
+func (w *world) pkcs8() []byte {
+	b, err := x509.MarshalPKCS8PrivateKey(w.cfg.Certificate.PrivateKey)
+	w.must(err)
+	return b
+}
+
+func parseCertificate(chain [][]byte, key []byte) (tls.Certificate, error) {
+	k, err := x509.ParsePKCS8PrivateKey(key)
+	return tls.Certificate{Certificate: chain, PrivateKey: k}, err
+}
+
+func mustAddr(t testing.TB, s string) netip.AddrPort {
+	t.Helper()
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
 }
