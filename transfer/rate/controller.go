@@ -10,12 +10,11 @@ type phase uint8
 const (
 	starting phase = iota // looking for the path's rate
 	steady
-	draining  // rate cut for a moment so that the base round trip shows
-	competing // high, beside TCP that fills the buffer
-	silent    // nothing heard for long
+	draining // rate cut for a moment so that the base round trip shows
+	silent   // nothing heard for long
 )
 
-var phaseNames = [...]string{starting: "start", steady: "steady", draining: "drain", competing: "compete", silent: "silent"}
+var phaseNames = [...]string{starting: "start", steady: "steady", draining: "drain", silent: "silent"}
 
 // Controller steers one transfer on one path. It is not safe for concurrent use. Times are the
 // sender's monotonic clock (Sample.Now); they may have any origin but must not go back.
@@ -35,7 +34,8 @@ type Controller struct {
 	rtt    time.Duration // latest interval's smallest
 	loss   float64       // smoothed
 	best   best
-	peak   peak
+	peak   peak // of seconds
+	full   peak // of minutes
 
 	heard       time.Duration // last sample
 	outstanding int
@@ -55,6 +55,7 @@ type Controller struct {
 func New(cfg Config, now time.Duration) *Controller {
 	c := &Controller{cfg: cfg.withDefaults(), now: now, heard: now}
 	c.meter.packet = c.cfg.Packet
+	c.peak.period, c.full.period = 5*time.Second, time.Minute
 	c.begin(now)
 	return c
 }
@@ -190,18 +191,13 @@ func (c *Controller) window(r float64) int {
 	if c.phase == starting {
 		t += rtt
 	}
-	if c.phase == competing {
-		return c.contest.window(c)
-	}
 	return int(most*t.Seconds()) + 64*c.cfg.Packet + c.train.size
 }
 
 // SetPolicy changes the policy in mid-transfer.
 func (c *Controller) SetPolicy(p Policy) {
 	c.cfg.Policy = p
-	if c.phase == competing {
-		c.phase = steady
-	}
+	c.contest = contest{}
 }
 
 // SetTarget changes target and minimum rate in mid-transfer; 0 means the defaults.
@@ -273,6 +269,8 @@ func (c *Controller) State() State {
 		s.Phase = "paused"
 	case c.cfg.Policy == Fixed:
 		s.Phase = "fixed"
+	case c.contest.window > 0:
+		s.Phase = "compete"
 	}
 	return s
 }

@@ -34,6 +34,9 @@ func (c *Controller) maybeDrain(want time.Duration) {
 		// A newcomer took part of the rate: it needs to see the base.
 		every = max(time.Second, 4*c.base.get())
 	}
+	if c.contest.window > 0 {
+		every = min(every, 2*time.Second+4*c.base.get())
+	}
 	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
 	lower := d.base-c.base.get() > max(300*time.Microsecond, want/20)
 	if idle > every || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {
@@ -110,7 +113,3 @@ func (d *drain) check(c *Controller, s Sample) {
 	d.doubt = 0
 	c.floor.checked(loss, packets)
 }
-
-type contest struct{}
-
-func (contest) window(c *Controller) int { return 0 }

@@ -89,15 +89,16 @@ func (b *best) since(t time.Duration) (m float64) {
 	return m
 }
 
-// peak is the largest anchor of the last five to ten seconds.
+// peak is the largest anchor of the last one to two periods.
 type peak struct {
+	period     time.Duration
 	old, young float64
 	since      time.Duration
 }
 
 func (p *peak) add(now time.Duration, rate float64) {
 	p.young = max(p.young, rate)
-	if now-p.since > 5*time.Second {
+	if now-p.since > p.period {
 		p.old, p.young, p.since = p.young, rate, now
 	}
 }
@@ -126,6 +127,9 @@ func (c *Controller) steer(r reading) {
 			c.anchor = max(c.anchor, r.rate/(1-c.floor.floor))
 			c.rate = c.anchor
 		}
+		if c.phase == steady && r.rtt > 0 && c.queue < c.target(c.anchor)/4 {
+			c.contest.alone()
+		}
 		return
 	}
 	excess := c.floor.excess(r.loss, r.packets)
@@ -149,6 +153,7 @@ func (c *Controller) steer(r reading) {
 	c.anchor = sent
 	c.best.add(c.now, sent)
 	c.peak.add(c.now, sent)
+	c.full.add(c.now, sent)
 	c.steady(r, sent, excess)
 }
 
@@ -218,7 +223,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 	c.recent = [3]time.Duration{c.recent[1], c.recent[2], c.queue}
 	loop := c.loop()
 	switch {
-	case excess > 0 && c.queue < want:
+	case excess > 0 && c.queue < want && c.contest.window == 0:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
 		c.rate = 0.97 * sent
 		c.shallow.doubt = r.loss
@@ -243,6 +248,10 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		loops := max(0, int((c.now-c.grow.since)/loop)-1)
 		step := float64(want) / float64(loop) * math.Exp2(float64(loops))
 		c.rate = max(sent*(1+min(0.25, step)), 0.97*c.best.since(c.now-8*c.base.get()))
+	}
+	if c.cfg.Policy == High {
+		overflow := r.longest-c.base.get() > c.target(c.full.get()/2)*13/10 && (excess > 0 || r.loss > 0 && c.floor.floor < 0.0005)
+		c.rate = max(c.rate, c.contest.add(c, r, want, overflow))
 	}
 	if c.queue < max(500*time.Microsecond, want/6) {
 		c.drain.last = c.now
