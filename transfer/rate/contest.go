@@ -35,7 +35,7 @@ func (t *contest) add(c *Controller, r reading, want time.Duration, overflow boo
 		t.pushed = max(0, t.pushed-r.span)
 	}
 	switch {
-	case t.window == 0 && t.pushed > 2*time.Second+10*c.base.get():
+	case t.window == 0 && t.pushed > 3*time.Second+10*c.base.get():
 		// Nobody overflows the buffer yet, but a queue that several of our kind would not make has taken
 		// the better part of the rate.
 		t.claim(c, full, rtt)

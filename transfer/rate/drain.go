@@ -40,10 +40,11 @@ func (c *Controller) maybeDrain(want time.Duration) {
 	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
 	lower := d.base-c.base.get() > max(300*time.Microsecond, want/20)
 	if idle > every || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {
-		d.deep = 1
 		if lower {
-			// The old base was somebody's queue: look for more of it.
-			d.deep = 3
+			// The old base was somebody's queue: look for more of it, deeper each time.
+			d.deep = min(2*d.deep+1, 63)
+		} else {
+			d.deep = 1
 		}
 		c.beginDrain(false)
 	}
@@ -53,12 +54,13 @@ func (c *Controller) beginDrain(open bool) {
 	d := &c.drain
 	d.factor, d.begin, d.open = 0.5, c.now, open
 	d.lost, d.got, d.judged = 0, 0, false
-	depth := c.queue
+	// Who joins sees a queue that has just fallen, but its part of it is still there.
+	depth := max(c.queue, c.calm.mean)
 	if d.count++; d.count < 6 {
 		depth = max(depth, c.target(c.anchor))
 	}
 	d.base = c.base.get()
-	d.end = c.now + time.Duration(max(1, d.deep))*(2*depth+depth/4) + 2*time.Millisecond
+	d.end = c.now + 2*time.Millisecond + min(time.Duration(max(1, d.deep))*(2*depth+depth/4), max(c.base.get(), 2*depth+depth/4))
 	if open {
 		d.end = c.now + 2*c.rtt
 	}

@@ -20,7 +20,7 @@ func (c *Controller) target(rate float64) time.Duration {
 		// Fewer milliseconds than hosts can time are no target: fall slower from here.
 		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
 	}
-	return min(time.Duration(float64(height)*times), 60*time.Millisecond)
+	return min(time.Duration(float64(height)*times), 200*time.Millisecond)
 }
 
 func (c *Controller) weight() float64 {

@@ -38,7 +38,13 @@ func TestShares(t *testing.T) {
 				res, rep := sim.Run(l, seed, second+20*time.Second, sim.Flow{Config: rate.Config{Target: 2 * l.Rate, Policy: p[0]}},
 					sim.Flow{Start: second, Config: rate.Config{Target: 2 * l.Rate, Policy: p[1]}})
 				a, b := res[0].Rate(second+5*time.Second, second+20*time.Second), res[1].Rate(second+5*time.Second, second+20*time.Second)
-				t.Logf("%s seed %d: %s %.1f %s %.1f ratio %.2f queue %v", name, seed, p[0], a/1e6, p[1], b/1e6, a/b, rep.MeanQueue(second+5*time.Second, second+20*time.Second))
+				t.Logf("%s seed %d: %s %.1f %s %.1f ratio %.2f queue %v base %v %v", name, seed, p[0], a/1e6, p[1], b/1e6, a/b, rep.MeanQueue(second+5*time.Second, second+20*time.Second), res[0].State.BaseRTT, res[1].State.BaseRTT)
+				if name == "A" && p[1] == rate.High {
+					for i := int(second / (20 * ms)); i < int(second/(20*ms))+700; i += 12 {
+						x, y := res[0].Trace[i], res[1].Trace[i-int(second/(20*ms))]
+						t.Logf("%6.2f %-7s %5.1f base %.1f queue %.1f | %-7s %5.1f base %.1f queue %.1f", float64(i)/50, x.Phase, float64(x.Rate)/1e6, x.BaseRTT.Seconds()*1000, x.Queue.Seconds()*1000, y.Phase, float64(y.Rate)/1e6, y.BaseRTT.Seconds()*1000, y.Queue.Seconds()*1000)
+					}
+				}
 			}
 		}
 	}
