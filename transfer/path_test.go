@@ -97,7 +97,7 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
-func TestManySmallFilesShareePackets(t *testing.T) {
+func TestManySmallFilesSharePackets(t *testing.T) {
 	sizes := make([]int, 1500)
 	total := 0
 	for i := range sizes {

@@ -279,8 +279,9 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 // missing declares lost what was overtaken by far.
 func (p *pump) missing(top uint64, s *rate.Sample) {
 	newest := p.flight.at(top).at
+	patience := max(p.rtt/8, time.Millisecond) * time.Duration(p.reorder/reorderFirst)
 	p.flight.open(top, func(n uint64, f *sent) bool {
-		if top-n < p.reorder && newest-f.at < max(p.rtt/8, time.Millisecond) {
+		if top-n < p.reorder && newest-f.at < patience {
 			return false
 		}
 		s.Lost += p.lose(n)
