@@ -44,6 +44,7 @@ type Controller struct {
 	grow        growth
 	calm        calm
 	shallow     shallow
+	pool        pool
 	recent      [3]time.Duration // queue of the last intervals
 	drain       drain
 	contest     contest

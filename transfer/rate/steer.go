@@ -6,21 +6,16 @@ import (
 )
 
 // target is the queue that a flow of this rate (byte/s) aims at. It falls with the rate: flows that
-// see one queue meet where their rates, divided by their weights, are equal. 6 ms at 100 Mbit/s,
-// less where the buffer is known to be so shallow that several flows would make it overflow.
+// see one queue meet where their rates, divided by their weights, are equal: 6 ms at 100 Mbit/s.
 func (c *Controller) target(rate float64) time.Duration {
 	const unit = 100e6 / 8
-	height := 6 * time.Millisecond
-	if c.shallow.room > 0 {
-		height = min(height, max(c.shallow.room/4, 500*time.Microsecond))
-	}
 	x := max(rate, 1000) / c.weight() / unit
 	times := 1 / math.Sqrt(x)
 	if x > 10 {
 		// Fewer milliseconds than hosts can time are no target: fall slower from here.
 		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
 	}
-	return min(time.Duration(float64(height)*times), 200*time.Millisecond)
+	return time.Duration(min(6*times, 200) * float64(time.Millisecond))
 }
 
 func (c *Controller) weight() float64 {
@@ -41,7 +36,8 @@ type growth struct {
 
 // shallow is about buffers that overflow before the delay slows the flow down.
 type shallow struct {
-	doubt   float64       // loss that the last cut answered; 0: none
+	top     tallest
+	careful time.Duration // small steps until then
 	room    time.Duration // the queue at which the buffer overflows; 0: not known to
 	roomAt  time.Duration
 	highest time.Duration // longest queue of the last intervals
@@ -52,6 +48,7 @@ type shallow struct {
 
 func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 	s.highest = max(queue, s.highest-s.highest/8)
+	s.top.add(now, queue)
 	if overflow && now-s.latest > loop {
 		// One may be a newcomer's; the fourth in a short time is the rule.
 		if s.latest = now; now-s.first > 20*loop+20*time.Second {
@@ -66,6 +63,24 @@ func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 		// Forget it step by step: if flows that never saw an overflow profit from it, they see one soon.
 		s.room += s.room / 64
 	}
+}
+
+// tallest is the longest queue of the last one to two minutes.
+type tallest struct{ old, young, since time.Duration }
+
+func (t *tallest) add(now, queue time.Duration) {
+	t.young = max(t.young, queue)
+	if now-t.since > time.Minute {
+		t.old, t.young, t.since = t.young, queue, now
+	}
+}
+
+func (t *tallest) get() time.Duration { return max(t.old, t.young) }
+
+// pool gathers the loss of several intervals: little overload shows only in many packets.
+type pool struct {
+	lost, packets float64
+	since         time.Duration
 }
 
 // best remembers the largest anchors of the last round trips.
@@ -133,14 +148,19 @@ func (c *Controller) steer(r reading) {
 		return
 	}
 	excess := c.floor.excess(r.loss, r.packets)
-	if excess > 0 && c.shallow.doubt > 0 && r.loss > 0.7*c.shallow.doubt {
-		// The rate was cut and the loss did not follow: it is not ours.
-		excess = 0
+	if c.pool.lost, c.pool.packets = c.pool.lost+r.loss*float64(r.packets), c.pool.packets+float64(r.packets); excess > 0 {
+		c.pool = pool{since: c.now}
+	} else if c.pool.packets > 400 || c.now-c.pool.since > 4*c.loop() {
+		excess = c.floor.excess(c.pool.lost/c.pool.packets, int(c.pool.packets))
+		c.pool = pool{since: c.now}
 	}
-	c.shallow.doubt = 0
 	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0 && c.queue < c.target(sent))
-	if excess == 0 {
-		c.floor.add(r.loss, r.packets)
+	if excess == 0 || c.queue < c.shallow.top.get()/2 {
+		// Only a low queue tells loss of the path from loss of overload: with several flows on a full
+		// buffer the loss goes on whatever one of them does.
+		if c.queue < c.shallow.top.get()/2 || c.shallow.top.get() < 300*time.Microsecond {
+			c.floor.add(r.loss, r.packets)
+		}
 	} else {
 		sent = r.rate / (1 - c.floor.floor)
 	}
@@ -195,7 +215,7 @@ func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok
 	off := float64(m.off) / float64(m.n)
 	moved := float64(c.mean3() - m.mid)
 	m.restart(c.now)
-	if math.Abs(off) < 0.2*float64(want) || moved/off > gain/2 {
+	if math.Abs(off) < 0.15*float64(want) || moved/off > gain/2 {
 		return 1, false
 	}
 	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
@@ -212,6 +232,14 @@ func (c *Controller) mean3() time.Duration {
 // 1 would swing.
 const gain = 0.6
 
+// careful makes steps up small after an overflow that no delay announced.
+func (c *Controller) careful(step float64) float64 {
+	if step > 0 && c.now < c.shallow.careful {
+		return step / 4
+	}
+	return step
+}
+
 // loop is how long a change of the rate takes to show in a reading and be answered.
 func (c *Controller) loop() time.Duration { return c.base.get() + c.interval()*3/2 }
 
@@ -226,7 +254,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 	case excess > 0 && c.queue < want && c.contest.window == 0:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
 		c.rate = 0.97 * sent
-		c.shallow.doubt = r.loss
+		c.shallow.careful = c.now + 10*loop
 		c.drain.quietUntil = c.now + loop
 		c.best = best{}
 		c.grow.since = 0
@@ -238,7 +266,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 			c.rate = sent * step
 			break
 		}
-		c.rate = sent * (1 + max(-0.5, gain*float64(want-c.queue)/float64(loop)))
+		c.rate = sent * (1 + max(-0.5, c.careful(gain*float64(want-c.queue)/float64(loop))))
 	default:
 		c.calm.restart(c.now)
 		if c.grow.since == 0 {
@@ -247,7 +275,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		// One loop's growth brings at most the target; only when that goes on without an answer, more.
 		loops := max(0, int((c.now-c.grow.since)/loop)-1)
 		step := float64(want) / float64(loop) * math.Exp2(float64(loops))
-		c.rate = max(sent*(1+min(0.25, step)), 0.97*c.best.since(c.now-8*c.base.get()))
+		c.rate = max(sent*(1+c.careful(min(0.25, step))), 0.97*c.best.since(c.now-8*c.base.get()))
 	}
 	if c.cfg.Policy == High {
 		overflow := r.longest-c.base.get() > c.target(c.full.get()/2)*13/10 && (excess > 0 || r.loss > 0 && c.floor.floor < 0.0005)
