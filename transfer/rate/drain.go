@@ -37,9 +37,12 @@ func (c *Controller) maybeDrain(want time.Duration) {
 	if c.contest.window > 0 {
 		every = min(every, 2*time.Second+4*c.base.get())
 	}
+	// Even with an empty queue a drain is needed now and then where there is loss: it shows how much of
+	// it is our own doing.
+	lossy := c.floor.floor > 0.01 && c.now-d.end > max(2*drainEvery, 20*c.base.get())
 	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
 	lower := d.base-c.base.get() > max(300*time.Microsecond, want/20)
-	if idle > every || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {
+	if idle > every || lossy || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {
 		if lower {
 			// The old base was somebody's queue: look for more of it, deeper each time.
 			d.deep = min(2*d.deep+1, 63)

@@ -15,7 +15,11 @@ func (c *Controller) target(rate float64) time.Duration {
 		// Fewer milliseconds than hosts can time are no target: fall slower from here.
 		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
 	}
-	return time.Duration(min(6*times, 200) * float64(time.Millisecond))
+	height := 6.0
+	if c.shallow.room > 0 {
+		height = min(height, max(c.shallow.room.Seconds()*1000/4, 0.5))
+	}
+	return time.Duration(min(height*times, 200) * float64(time.Millisecond))
 }
 
 func (c *Controller) weight() float64 {
