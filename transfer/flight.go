@@ -9,9 +9,11 @@ type sent struct {
 	size int           // of the whole IP packet
 	at   time.Duration // sender's clock
 	over bool          // reported or declared lost
+	lost bool          // declared lost, and not reported since
 }
 
-// flight is all packets from the lowest number that is not over. A ring indexed by number.
+// flight is all packets from the lowest number that is not over, and the latest of those that are. A ring
+// indexed by number.
 type flight struct {
 	ring        []sent
 	base, next  uint64
@@ -24,7 +26,7 @@ func (f *flight) at(number uint64) *sent { return &f.ring[number&uint64(len(f.ri
 func (f *flight) add(number uint64, p sent) {
 	if f.next-f.base == uint64(len(f.ring)) {
 		old := *f
-		f.ring = make([]sent, max(1024, 2*len(old.ring)))
+		f.ring = make([]sent, max(4096, 2*len(old.ring)))
 		for n := f.base; n < f.next; n++ {
 			*f.at(n) = *old.at(n)
 		}
@@ -32,6 +34,15 @@ func (f *flight) add(number uint64, p sent) {
 	*f.at(number) = p
 	f.next = number + 1
 	f.outstanding += p.size
+}
+
+// left is when a packet left, if that is still known. What was taken for lost and then arrived tells the
+// round trip too; without it a sender that waits too little would never learn.
+func (f *flight) left(number uint64) (time.Duration, bool) {
+	if number >= f.next || number < f.oldest() {
+		return 0, false
+	}
+	return f.at(number).at, true
 }
 
 // settle ends a packet; false: it was over, or is none of ours.
@@ -64,8 +75,19 @@ func (f *flight) open(end uint64, g func(number uint64, p *sent) bool) {
 	}
 }
 
+// oldest is the lowest number that is still known.
+func (f *flight) oldest() uint64 { return f.next - min(f.next, uint64(len(f.ring))) }
+
 // block is a run of the tape that fits into one packet.
 type block struct {
 	pos int64
 	n   int
 }
+
+// repair is a block whose packet was declared lost.
+type repair struct {
+	block
+	number uint64
+}
+
+const noNumber = 1<<64 - 1

@@ -18,7 +18,11 @@ func (w *world) through(p *proxy) SenderConfig {
 
 func TestBadPathsChangeNothing(t *testing.T) {
 	for _, f := range []faults{
-		{loss: 0.02}, {loss: 0.2, spareQUIC: true}, {duplicate: 0.3}, {reorder: 0.2}, {corrupt: 0.05},
+		{loss: 0.02},
+		{loss: 0.2, spareQUIC: true},
+		{duplicate: 0.3},
+		{reorder: 0.2},
+		{corrupt: 0.05},
 		{loss: 0.05, duplicate: 0.05, reorder: 0.05, corrupt: 0.02},
 	} {
 		t.Run(fmt.Sprintf("%+v", f), func(t *testing.T) {

@@ -21,6 +21,8 @@ const (
 	leastInterval = 5 * time.Millisecond
 	reorderFirst  = 16   // packets
 	reorderMost   = 1024 // packets
+	patienceFirst = 16   // sixteenths of the controller's LossDelay
+	patienceMost  = 10 * patienceFirst
 	aheadChunks   = 8
 )
 
@@ -41,10 +43,13 @@ type pump struct {
 	tokens   float64 // bytes of IP packets that may leave
 	filled   time.Duration
 	flight   flight
-	repairs  []block
+	repairs  []repair
 	tail     *tail // nil: new blocks are left
 	reorder  uint64
+	patience time.Duration
+	held     time.Duration // by the server before it reported the newest packet
 	late     uint32
+	unlost   int // packets of the present report that were declared lost before
 	starved  rate.Limiter
 	decision rate.Decision
 
@@ -96,7 +101,7 @@ var reports = sync.Pool{New: func() any { return new(report) }}
 func newPump(l *link) (*pump, error) {
 	p := &pump{
 		l: l, start: time.Now(), in: make(chan *report, 64), ahead: make(chan *chunk, aheadChunks),
-		more: make(chan struct{}, 1), reorder: reorderFirst, limit: wire.NoLimit, helloWait: helloFirst,
+		more: make(chan struct{}, 1), reorder: reorderFirst, patience: patienceFirst, limit: wire.NoLimit, helloWait: helloFirst,
 		headers: 28, out: make([]byte, 0, udp.MaxWrite), ordered: l.s.orders(),
 		scratch: make([]byte, wire.MaxDatagram),
 	}
@@ -285,7 +290,7 @@ func (p *pump) readFeedback(ctx context.Context) error {
 				if r.Parse(body) != nil {
 					return
 				}
-				r.at = p.now()
+				r.at = d.At.Sub(p.start)
 				select {
 				case p.in <- r:
 				default: // the next one says it again

@@ -97,12 +97,17 @@ func (p *pump) unlisted() bool {
 // nextBlock chooses what to send: what was lost, then what is new, then what the end game wants again.
 // text is nil when it has to be read.
 func (p *pump) nextBlock(now time.Duration) (b block, text []byte, ok bool) {
-	if len(p.repairs) > 0 {
+	for len(p.repairs) > 0 {
 		r := &p.repairs[0]
+		if r.number >= p.flight.oldest() && r.number < p.flight.next && !p.flight.at(r.number).lost { // it arrived after all
+			p.repairs = p.repairs[1:]
+			continue
+		}
 		b := block{r.pos, min(r.n, p.payload)} // packets may have become smaller
 		if r.pos, r.n = r.pos+int64(b.n), r.n-b.n; r.n == 0 {
 			p.repairs = p.repairs[1:]
 		}
+		p.repeated += int64(b.n)
 		return b, nil, true
 	}
 	if p.current == nil && !p.dry {
@@ -127,6 +132,7 @@ func (p *pump) nextBlock(now time.Duration) (b block, text []byte, ok bool) {
 			p.askTail(now)
 		}
 		b, ok := p.tail.take(now)
+		p.repeated += int64(b.n)
 		return b, nil, ok
 	}
 	return block{}, nil, false
@@ -170,7 +176,7 @@ func (p *pump) seal(b block, text []byte, now time.Duration) error {
 
 // timeouts declares lost what nothing was heard of for long.
 func (p *pump) timeouts(now time.Duration) {
-	delay := p.ctl.LossDelay()
+	delay := p.ctl.LossDelay()*p.patience/patienceFirst + p.held
 	p.flight.open(p.flight.next, func(n uint64, s *sent) bool {
 		if now-s.at < delay {
 			return false
@@ -190,13 +196,13 @@ func (p *pump) lose(number uint64) (size int) {
 	if !ok {
 		return 0
 	}
+	p.flight.at(number).lost = true
 	if s.n > 0 {
 		if p.tail != nil {
 			p.tail.lost(s)
 		} else {
-			p.repairs = append(p.repairs, block{s.pos, s.n})
+			p.repairs = append(p.repairs, repair{block{s.pos, s.n}, number})
 		}
-		p.repeated += int64(s.n)
 	}
 	return s.size
 }
@@ -218,11 +224,9 @@ func (p *pump) feedback(r *report) {
 	s := rate.Sample{Now: now, Starved: p.starved}
 	p.starved = rate.Path
 	for _, e := range r.Echoes {
-		if e.Number >= p.flight.base && e.Number < p.flight.next {
-			if f := p.flight.at(e.Number); !f.over {
-				if d := now - f.at - e.Held; d > 0 && (s.RTT == 0 || d < s.RTT) {
-					s.RTT = d
-				}
+		if left, ok := p.flight.left(e.Number); ok {
+			if d := now - left - e.Held; d > 0 && (s.RTT == 0 || d < s.RTT) {
+				s.RTT = d
 			}
 		}
 	}
@@ -231,9 +235,15 @@ func (p *pump) feedback(r *report) {
 		p.missing(top, &s)
 	}
 	p.flight.advance()
-	if r.Late != p.late { // taken for lost though it only was overtaken: wait longer in future
-		p.late = r.Late
+	if len(r.Echoes) > 0 {
+		p.held = r.Echoes[0].Held
+	}
+	if r.Late != p.late || p.unlost > 0 {
+		// Taken for lost, though they only were overtaken or their report was late: wait longer in future.
+		s.Delivered += int(r.Late-p.late) * (p.datagram + p.headers)
+		p.late, p.unlost = r.Late, 0
 		p.reorder = min(2*p.reorder, reorderMost)
+		p.patience = min(p.patience+p.patience/2, patienceMost)
 	}
 	p.clock += time.Duration(int32(r.Clock-uint32(p.clock/time.Microsecond))) * time.Microsecond
 	if s.RTT > 0 {
@@ -260,14 +270,22 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 	at, seen := r.Start, true
 	for _, n := range r.Runs {
 		if seen {
-			for i := max(at, p.flight.base); i < min(at+n, p.flight.next); i++ {
-				if f, ok := p.flight.settle(i); ok {
-					s.Delivered += f.size
-					if p.tail != nil {
-						p.tail.arrived(f)
-					}
+			for i := max(at, p.flight.oldest()); i < min(at+n, p.flight.next); i++ {
+				f := p.flight.at(i)
+				if f.over && !f.lost {
+					continue
 				}
-				top, any = i, true
+				if f.lost {
+					f.lost = false
+					p.unlost++
+				} else {
+					p.flight.settle(i)
+					top, any = i, true
+				}
+				s.Delivered += f.size
+				if p.tail != nil {
+					p.tail.arrived(*f)
+				}
 			}
 		}
 		at += n
@@ -308,7 +326,9 @@ func (p *pump) measured(n int, now time.Duration) {
 func (p *pump) restart() {
 	if t := p.tail; t != nil {
 		p.tail = nil
-		p.repairs = append(p.repairs, t.rest()...)
+		for _, b := range t.rest() {
+			p.repairs = append(p.repairs, repair{b, noNumber})
+		}
 	}
 	p.flight.open(p.flight.next, func(n uint64, _ *sent) bool {
 		p.lose(n)

@@ -12,6 +12,7 @@ import (
 const (
 	firstInterval = 5 * time.Millisecond // between feedbacks until a Hello asked for another
 	moveEvery     = 100 * time.Millisecond
+	echoes        = 8 // of a feedback, at most
 )
 
 // receiver is the data path of a session on the server: packets in, runs of bytes to the store, feedback out.
@@ -34,6 +35,7 @@ type receiver struct {
 	listed  int64 // positions below were in the manifest
 	have    ranges
 	taken   int64 // bytes of payload, each position once
+	missing int64 // bytes that neither came nor were there; known when all is listed
 	forged  int64 // packets dropped because of tag or number
 	fill    *chunk
 	spare   *chunk
@@ -98,6 +100,7 @@ func (r *receiver) list(have []Range, start, end int64) {
 	for _, h := range have {
 		r.have.add(start+h.Start, start+h.End)
 	}
+	r.missing += end - start - ranges(have).total()
 	r.listed = end
 }
 
@@ -120,7 +123,7 @@ func (r *receiver) packet(b []byte, from netip.AddrPort, now time.Time) {
 }
 
 // packets takes what came to the session's own socket.
-func (r *receiver) packets(of path, all []udp.Datagrams, now time.Time) {
+func (r *receiver) packets(of path, all []udp.Datagrams) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped || r.path != of {
@@ -129,13 +132,13 @@ func (r *receiver) packets(of path, all []udp.Datagrams, now time.Time) {
 	for _, d := range all {
 		d.Split(func(b []byte) {
 			if len(b) > wire.HeaderSize+wire.TagSize && b[0] == wire.TypeData {
-				r.data(b, now)
+				r.data(b, d.At)
 			} else if len(b) > wire.HeaderSize+wire.TagSize && b[0] == wire.TypeHello {
-				r.hello(b, r.peer, now)
+				r.hello(b, r.peer, d.At)
 			}
 		})
 	}
-	r.arrived(now)
+	r.arrived(time.Now())
 }
 
 // arrived ends a batch of packets.
@@ -143,9 +146,8 @@ func (r *receiver) arrived(now time.Time) {
 	if len(r.echoes) == 0 || r.path == nil {
 		return
 	}
-	r.store.wake()
-	if r.last.IsZero() {
-		r.report(now) // at once: the spread of the first packets tells the path's rate
+	if r.last.IsZero() || r.missing == 0 {
+		r.report(now) // at once: the spread of the first packets tells the path's rate; and nobody shall wait for the end
 		return
 	}
 	select {
@@ -184,7 +186,7 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	}
 	r.datagram = max(r.datagram, len(b))
 	r.saw(h.Number, now)
-	r.report(now)
+	r.report(time.Now())
 }
 
 // move makes from the peer's address.
@@ -205,6 +207,7 @@ func (r *receiver) move(from netip.AddrPort, now time.Time) {
 func (r *receiver) rest() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.store.wake()
 	if r.path != nil {
 		r.path.close()
 	}
@@ -236,9 +239,9 @@ func (r *receiver) saw(number uint64, now time.Time) {
 			r.echoes[n-1].number = number // one of each batch tells when it came
 			return
 		}
-		if len(r.echoes) == wire.MaxEchoes {
+		if len(r.echoes) == echoes {
 			copy(r.echoes, r.echoes[1:])
-			r.echoes = r.echoes[:wire.MaxEchoes-1]
+			r.echoes = r.echoes[:echoes-1]
 		}
 		r.echoes = append(r.echoes, arrival{number, now})
 	}
@@ -282,7 +285,7 @@ func (r *receiver) data(b []byte, now time.Time) {
 			r.fill.pos = start
 		}
 		r.fill.buf = body
-		r.taken += int64(n)
+		r.count(n)
 	} else {
 		body = body[len(body)-n:]
 		r.have.missing(start, end, func(m Range) { r.keep(m.Start, body[m.Start-start:m.End-start]) })
@@ -301,13 +304,19 @@ func (r *receiver) keep(pos int64, p []byte) {
 	} else {
 		r.fill.buf = append(r.fill.buf, p...)
 	}
-	r.taken += int64(len(p))
+	r.count(len(p))
+}
+
+func (r *receiver) count(n int) {
+	r.taken += int64(n)
+	r.missing -= int64(n)
 }
 
 // flush hands what was collected to the store; fill is empty and may be used again.
 func (r *receiver) flush() {
 	if len(r.fill.buf) > 0 {
 		r.store.put(r.fill)
+		r.store.wake()
 		r.fill = newChunk(0)
 	}
 }
@@ -353,8 +362,9 @@ func (r *receiver) reports() {
 	}
 }
 
-// report sends a feedback.
+// report sends a feedback. What was collected is written meanwhile.
 func (r *receiver) report(now time.Time) {
+	r.store.wake()
 	if r.path == nil {
 		return
 	}
@@ -405,5 +415,5 @@ func (r *receiver) report(now time.Time) {
 func (r *receiver) progress() (taken int64, complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.taken, len(r.have) == 1 && r.have[0].End-r.have[0].Start == r.tape.end || r.tape.end == 0
+	return r.taken, r.listed == r.tape.end && r.missing == 0
 }

@@ -37,13 +37,13 @@ func newTail(f *flight, game *rate.EndGame, now time.Duration) *tail {
 }
 
 func (t *tail) lost(s sent) {
-	if b := t.at[s.pos]; b != nil {
+	if b := t.at[s.pos]; b != nil && s.n > 0 {
 		b.Flying--
 	}
 }
 
 func (t *tail) arrived(s sent) {
-	if b := t.at[s.pos]; b != nil {
+	if b := t.at[s.pos]; b != nil && s.n > 0 {
 		b.arrived = true
 		delete(t.at, s.pos)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // BufferSize is what Conn asks of the kernel for its receive and send buffers: a sender at 1 Gbit/s
@@ -25,6 +26,7 @@ type Datagrams struct {
 	Data []byte
 	Size int
 	From netip.AddrPort
+	At   time.Time // when they came, by the kernel's clock where it tells, not when somebody had time to read
 }
 
 // Split calls f with each datagram.

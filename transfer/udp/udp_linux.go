@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
@@ -14,7 +15,8 @@ import (
 )
 
 const (
-	readBatch = 8
+	// ReadBatch is how many Datagrams one Read gives at most; fewer: there are no more now.
+	ReadBatch = 8
 	readSize  = 1 << 16 // the kernel joins up to 64 KiB
 )
 
@@ -84,6 +86,7 @@ func (c *Conn) setUp() error {
 		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, BufferSize) // beyond rmem_max, if allowed
 		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, BufferSize)
 		_ = unix.SetsockoptInt(s, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 		_ = unix.SetsockoptInt(s, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 		_ = unix.SetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
 		if _, err := unix.GetsockoptInt(s, unix.IPPROTO_UDP, unix.UDP_SEGMENT); err != nil {
@@ -98,13 +101,22 @@ func (c *Conn) setUp() error {
 	return err
 }
 
+// ReadBuffer is how many bytes the kernel keeps for this socket, its own overhead included.
+func (c *Conn) ReadBuffer() int {
+	n := 0
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+	}
+	return n
+}
+
 // Read waits for datagrams. They are valid until the next Read.
 func (c *Conn) Read() ([]Datagrams, error) {
 	if c.in == nil {
-		c.in = make([]ipv4.Message, readBatch)
+		c.in = make([]ipv4.Message, ReadBatch)
 		for i := range c.in {
 			c.in[i].Buffers = [][]byte{make([]byte, readSize)}
-			c.in[i].OOB = make([]byte, 64)
+			c.in[i].OOB = make([]byte, 128)
 		}
 	}
 	n, err := c.batch.ReadBatch(c.in, 0)
@@ -112,14 +124,13 @@ func (c *Conn) Read() ([]Datagrams, error) {
 		return nil, err
 	}
 	c.out = c.out[:0]
+	now := time.Now()
 	for _, m := range c.in[:n] {
 		if m.N == 0 {
 			continue
 		}
-		d := Datagrams{Data: m.Buffers[0][:m.N], Size: m.N}
-		if size := segmentSize(m.OOB[:m.NN]); size > 0 {
-			d.Size = size
-		}
+		d := Datagrams{Data: m.Buffers[0][:m.N], Size: m.N, At: now}
+		d.describe(m.OOB[:m.NN], now)
 		if a, ok := m.Addr.(*net.UDPAddr); ok && a != nil {
 			d.From = a.AddrPort()
 			d.From = netip.AddrPortFrom(d.From.Addr().Unmap(), d.From.Port())
@@ -129,19 +140,26 @@ func (c *Conn) Read() ([]Datagrams, error) {
 	return c.out, nil
 }
 
-// segmentSize is what the kernel says about datagrams that it joined; 0: it joined none.
-func segmentSize(oob []byte) int {
+// describe takes what the kernel says about datagrams: when they came, and how long each one is of those that it
+// joined.
+func (d *Datagrams) describe(oob []byte, now time.Time) {
 	for len(oob) > 0 {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
-			return 0
+			return
 		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
-			return int(binary.NativeEndian.Uint32(data))
+		switch {
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			d.Size = int(binary.NativeEndian.Uint32(data))
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			// The stamp is of the wall clock; only its distance from now is of use.
+			ts := (*unix.Timespec)(unsafe.Pointer(&data[0]))
+			if age := now.UnixNano() - ts.Nano(); age > 0 && age < int64(time.Second) {
+				d.At = now.Add(-time.Duration(age))
+			}
 		}
 		oob = rest
 	}
-	return 0
 }
 
 // Write sends data, at most MaxWrite bytes, as datagrams of size bytes, the last one perhaps shorter.

@@ -5,12 +5,16 @@ package udp
 import (
 	"net"
 	"net/netip"
+	"time"
 )
 
 type system struct {
 	buf []byte
 	out [1]Datagrams
 }
+
+// ReadBatch is how many Datagrams one Read gives at most; fewer: there are no more now.
+const ReadBatch = 1
 
 // CanShare tells whether Connect works here.
 const CanShare = false
@@ -24,6 +28,9 @@ func Connect(_, _ netip.AddrPort) (*Conn, error) { return nil, ErrUnsupported }
 
 func (c *Conn) setUp() error { return nil }
 
+// ReadBuffer is how many bytes the kernel keeps for this socket; 0: not known here.
+func (c *Conn) ReadBuffer() int { return 0 }
+
 // Read waits for datagrams. They are valid until the next Read.
 func (c *Conn) Read() ([]Datagrams, error) {
 	if c.buf == nil {
@@ -34,7 +41,7 @@ func (c *Conn) Read() ([]Datagrams, error) {
 		return nil, err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	c.out[0] = Datagrams{c.buf[:n], n, from}
+	c.out[0] = Datagrams{c.buf[:n], n, from, time.Now()}
 	return c.out[:], nil
 }
 
