@@ -93,7 +93,7 @@ func (c *Controller) begin(now time.Duration) {
 		c.rate = 0.9 * float64(h.Rate) / 8
 	}
 	size := min(64*c.cfg.Packet, max(10*c.cfg.Packet, c.cfg.Target.Bytes(10*time.Millisecond)))
-	c.train = train{want: size, size: size, gap: now + max(trainGap, c.cfg.RTT/16)}
+	c.train = train{want: size, size: size, gap: now + max(trainGap, c.cfg.RTT/4)}
 	c.drain.last = now
 }
 
@@ -138,14 +138,16 @@ func (c *Controller) At(now time.Duration) Decision {
 	}
 	c.rate = min(max(c.rate, low), limit)
 	r := c.rate
+	window := c.window(r)
 	if c.now < c.train.gap {
-		r = low
+		// The train and nothing else.
+		r, window = low, c.train.size
 	}
 	if c.phase == draining {
 		r = max(low, r*c.drain.factor)
 	}
 	return Decision{
-		Rate: BitRate(r * 8), Window: c.window(r), Burst: c.burst(r),
+		Rate: BitRate(r * 8), Window: window, Burst: c.burst(r),
 		Limiter: c.limiter(why, c.rate >= 0.98*limit),
 	}
 }

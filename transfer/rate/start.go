@@ -41,7 +41,7 @@ func (t *train) add(s Sample) {
 // ready is true once: when most of the train has been reported, or when the rest must be lost (a
 // shallow buffer takes the beginning of a train only; its spread tells the rate all the same).
 func (t *train) ready(now, rtt time.Duration) bool {
-	if t.settled || !t.heard || t.got < t.want*6/10 && now < t.gap+rtt+rtt/16+10*time.Millisecond {
+	if t.settled || !t.heard || t.got < t.want*6/10 && now < t.gap+rtt+rtt/8+10*time.Millisecond {
 		return false
 	}
 	t.settled = true

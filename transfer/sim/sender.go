@@ -36,6 +36,7 @@ type sender struct {
 	came     []arrival     // at the receiver, in order; reported up to sampled
 	sampled  int
 	had      []bool
+	arrivals int
 	missing  int
 	report   time.Duration // next feedback leaves
 	back     ring[message]
@@ -150,14 +151,14 @@ func (s *sender) arrive(a arrival) {
 			s.missing--
 		}
 	}
-	if len(s.came) == 1 || s.missing == 0 {
+	if s.arrivals++; s.arrivals <= 3 || s.missing == 0 {
 		s.report = a.at
 	}
 }
 
 // tell sends a feedback message; it repeats what earlier ones said as far as that may be lost, here: all.
 func (s *sender) tell(now time.Duration) {
-	s.report = now + max(feedback, s.link.RTT/32)
+	s.report = now + max(feedback, s.link.RTT/8)
 	if s.link.LossBack > 0 && s.link.rng.Float64() < s.link.LossBack {
 		return
 	}
