@@ -110,7 +110,7 @@ func newPump(l *link) (*pump, error) {
 	}
 	p.setDatagram(wire.BaseSize)
 	p.rtt = l.conn.ConnectionStats().MinRTT
-	p.interval = min(max(leastInterval, p.rtt/8), time.Second)
+	p.interval = leastInterval
 	p.begin(0)
 	var err error
 	if p.sealer, err = wire.NewSealer(l.keys.Client); err != nil {
@@ -460,6 +460,13 @@ func (p *pump) hello(size int, now time.Duration) error {
 var sizes = [...]int{1420, 1480, 1500, 9000}
 
 func (p *pump) probe(now time.Duration) error {
+	// At first many reports are wanted, to see how fast the way is; later they need not be more than the controller uses.
+	if steady := min(max(leastInterval, p.rtt/8), time.Second); p.begun && p.interval < steady/2 && p.ctl.State().Phase != "start" {
+		p.interval = steady
+		if err := p.hello(wire.BaseSize, now); err != nil {
+			return err
+		}
+	}
 	if !p.answered || p.probes == 0 || now < p.probeAt {
 		return nil
 	}

@@ -29,6 +29,9 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 	for len(p.out)+p.datagram <= min(udp.MaxWrite, 64*p.datagram) && p.tokens >= float64(full) && p.flight.outstanding+full <= d.Window {
 		b, text, ok := p.nextBlock(now)
 		if !ok {
+			if !p.dry {
+				p.starve()
+			}
 			break
 		}
 		if err := p.seal(b, text, now); err != nil {
@@ -75,13 +78,15 @@ func (p *pump) idle(now time.Duration) (time.Duration, error) {
 		}
 		return min(nap, max(shortestNap, every-(now-p.sentAt))), nil
 	}
-	if p.current == nil && !p.dry {
-		p.starved = rate.Disk
-		if p.unlisted() {
-			p.starved = rate.Application
-		}
-	}
 	return nap, nil
+}
+
+// starve notes why there is nothing to send though there might.
+func (p *pump) starve() {
+	p.starved = rate.Disk
+	if p.unlisted() {
+		p.starved = rate.Application
+	}
 }
 
 // finishing tells that every block was sent once.

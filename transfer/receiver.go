@@ -31,6 +31,7 @@ type receiver struct {
 	opener  *wire.Opener
 	sealer  *wire.Sealer
 	ready   bool  // the ticket was accepted
+	begun   bool  // the first data was reported
 	stopped bool  // no packet is looked at any more
 	listed  int64 // positions below were in the manifest
 	have    ranges
@@ -146,7 +147,8 @@ func (r *receiver) arrived(now time.Time) {
 	if len(r.echoes) == 0 || r.path == nil {
 		return
 	}
-	if r.last.IsZero() || r.missing == 0 {
+	if !r.begun && r.taken > 0 || r.missing == 0 {
+		r.begun = true
 		r.report(now) // at once: the spread of the first packets tells the path's rate; and nobody shall wait for the end
 		return
 	}
