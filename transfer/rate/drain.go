@@ -39,7 +39,11 @@ func (c *Controller) maybeDrain(want time.Duration) {
 	}
 	// Even with an empty queue a drain is needed now and then where there is loss: it shows how much of
 	// it is our own doing.
-	lossy := c.floor.floor > 0.01 && c.now-d.end > max(2*drainEvery, 20*c.base.get())
+	look := max(2*drainEvery, 20*c.base.get())
+	if c.floor.floor > 0.1 {
+		look = max(drainEvery/2, 8*c.base.get())
+	}
+	lossy := c.floor.floor > 0.01 && c.now-d.end > look
 	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
 	lower := d.base-c.base.get() > max(300*time.Microsecond, want/20)
 	if idle > every || lossy || (joins || lower) && idle > 2*c.rtt+200*time.Millisecond {

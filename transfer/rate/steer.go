@@ -270,6 +270,11 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 			c.rate = sent * step
 			break
 		}
+		if excess > 0 {
+			c.shallow.careful = c.now + 10*loop
+			c.rate = 0.97 * sent
+			break
+		}
 		c.rate = sent * (1 + max(-0.5, c.careful(gain*float64(want-c.queue)/float64(loop))))
 	default:
 		c.calm.restart(c.now)

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,41 +9,84 @@ import (
 	"isthmus/transfer/sim"
 )
 
-func TestGrid(t *testing.T) {
-	rates := []rate.BitRate{rate.Mbit, 10 * rate.Mbit, 100 * rate.Mbit, rate.Gbit, 10 * rate.Gbit}
-	for _, n := range []int{1, 2, 10} {
-		for _, r := range rates {
+// One flow on every link of the grid: nine tenths of what loss leaves (four fifths at 1 ms and a
+// gigabit, where a millisecond of noise is the whole round trip), no stall, never below the minimum.
+func TestGridOneFlow(t *testing.T) {
+	for _, r := range []rate.BitRate{rate.Mbit, 10 * rate.Mbit, 100 * rate.Mbit, rate.Gbit, 10 * rate.Gbit} {
+		t.Run(r.String(), func(t *testing.T) {
+			t.Parallel()
 			for _, rtt := range []time.Duration{ms, 20 * ms, 200 * ms, time.Second} {
 				for _, loss := range []float64{0, 0.01, 0.1, 0.3} {
 					for _, buffer := range []float64{0.1, 1, 4} {
-						if n > 1 && (loss == 0.1 || loss == 0.3 || r == 10*rate.Mbit) {
-							continue
-						}
 						l := sim.Link{Rate: r, RTT: rtt, Loss: loss, Buffer: buffer}
 						limit := min(max(10*time.Second, 60*rtt), 60*time.Second)
-						var flows []sim.FluidFlow
-						for i := range n {
-							flows = append(flows, sim.FluidFlow{Start: time.Duration(i) * limit / 50, Config: rate.Config{Target: 2 * r}})
+						res, _ := sim.Fluid(l, 1, limit, sim.FluidFlow{Config: rate.Config{Target: 2 * r}})
+						full := res[0].Rate(limit/2, limit) / float64(r) / (1 - loss)
+						floor := 0.88
+						if rtt == ms && r >= rate.Gbit {
+							floor = 0.8
 						}
-						res, queue := sim.Fluid(l, 1, limit, flows...)
-						var x []float64
-						sum := 0.0
-						slowest, stall := res[0].Slowest, res[0].Stalled
-						for _, f := range res {
-							x = append(x, f.Rate(limit/2, limit))
-							sum += f.Rate(limit/2, limit)
-							slowest = min(slowest, f.Slowest)
-							stall = max(stall, f.Stalled)
+						name := fmt.Sprintf("%v %v loss %.2f buffer %.1f", r, rtt, loss, buffer)
+						if full < floor {
+							t.Errorf("%s: %.1f %%", name, 100*full)
 						}
-						full := 100 * sum / float64(r) / (1 - loss)
-						mark := ""
-						if full < 90 || jain(x...) < 0.9 {
-							mark = "***"
+						if res[0].Slowest < rate.DefaultMinimum {
+							t.Errorf("%s: slowed down to %v", name, res[0].Slowest)
 						}
-						t.Logf("%s n=%d rate %v rtt %v loss %.2f buffer %.1f: %.1f %% jain %.3f queue %v slowest %v stall %v %s", mark, n, r, rtt, loss, buffer, full, jain(x...), queue, slowest, stall, res[0].State.Phase)
+						if res[0].Stalled > max(2*rtt, 500*ms) {
+							t.Errorf("%s: nothing came for %v", name, res[0].Stalled)
+						}
 					}
 				}
 			}
+		})
+	}
+}
+
+// Two and ten flows: the link stays full, nobody starves, and where a queue can be seen (a buffer of
+// one product or more, 20 ms or more, ten packets per round trip and flow) two share evenly.
+func TestGridManyFlows(t *testing.T) {
+	for _, n := range []int{2, 10} {
+		for _, r := range []rate.BitRate{10 * rate.Mbit, 100 * rate.Mbit, rate.Gbit} {
+			t.Run(fmt.Sprintf("%d flows %v", n, r), func(t *testing.T) {
+				t.Parallel()
+				for _, rtt := range []time.Duration{20 * ms, 200 * ms} {
+					for _, loss := range []float64{0, 0.01} {
+						for _, buffer := range []float64{0.1, 1, 4} {
+							l := sim.Link{Rate: r, RTT: rtt, Loss: loss, Buffer: buffer}
+							limit := 15 * time.Second
+							if n > 2 {
+								limit = 30 * time.Second
+							}
+							var flows []sim.FluidFlow
+							for i := range n {
+								flows = append(flows, sim.FluidFlow{Start: time.Duration(i) * limit / 50, Config: rate.Config{Target: 2 * r}})
+							}
+							res, queue := sim.Fluid(l, 1, limit, flows...)
+							var x []float64
+							var sum float64
+							for i := range res {
+								x = append(x, res[i].Rate(limit/2, limit)/1e6)
+								sum += x[i]
+							}
+							full, j := sum*1e6/float64(r)/(1-loss), jain(x...)
+							name := fmt.Sprintf("%d × %v %v loss %.2f buffer %.1f: %.0f %%, Jain %.3f, queue %v", n, r, rtt, loss, buffer, 100*full, j, queue)
+							t.Log(name)
+							if full < 0.88 {
+								t.Error(name, "not full")
+							}
+							if n == 2 && buffer >= 1 && j < 0.93 {
+								t.Error(name, "not even")
+							}
+							for i := range res {
+								if x[i] < 0.05 || res[i].Slowest < rate.DefaultMinimum {
+									t.Errorf("%s: flow %d has %.2f Mbit/s, slowest %v", name, i, x[i], res[i].Slowest)
+								}
+							}
+						}
+					}
+				}
+			})
 		}
 	}
 }
