@@ -16,6 +16,7 @@ type drain struct {
 	deep       int
 	count      int
 	doubt      float64 // the loss that made it; 0: a queue did
+	doubts     int
 }
 
 const drainEvery = 5 * time.Second

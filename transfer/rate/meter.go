@@ -156,7 +156,8 @@ func (f *lossFloor) excess(loss float64, packets int) float64 {
 	for _, n := range f.packets {
 		known += n
 	}
-	if packets == 0 || known == 0 || loss <= f.floor+0.01+3*deviation(f.floor, packets)+3*deviation(f.floor, int(known)) {
+	// One lost packet of twenty is no rate: it would hit slow flows only.
+	if loss*float64(packets) < 2.5 || known == 0 || loss <= f.floor+0.01+3*deviation(f.floor, packets)+3*deviation(f.floor, int(known)) {
 		return 0
 	}
 	return loss - f.floor

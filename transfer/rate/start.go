@@ -82,11 +82,14 @@ func (c *Controller) start(r reading, sent float64) {
 		return
 	}
 	limit := max(2*time.Millisecond, c.target(sent)/4)
-	lossy := r.loss > c.floor.floor+0.1+3*deviation(max(c.floor.floor, 0.05), r.packets)
-	if !lossy {
+	hold := c.now < c.train.holdUntil
+	// The floor is what the first, slow packets lost. More than that is taken for our own doing.
+	excess := c.floor.excess(r.loss, r.packets)
+	lossy := excess > 0.05
+	if excess == 0 {
 		c.floor.add(r.loss, r.packets)
 	}
-	hold := c.now < c.train.holdUntil
+	top, _ := c.ceiling()
 	switch {
 	case c.queue > limit || lossy && !hold:
 		c.anchor = sent
@@ -94,8 +97,9 @@ func (c *Controller) start(r reading, sent float64) {
 			c.anchor = r.rate / (1 - c.floor.floor)
 		}
 		c.drain.doubt = 0
-		if lossy && c.queue <= limit {
+		if lossy && c.queue <= limit && c.drain.doubts < 3 {
 			c.drain.doubt = r.loss
+			c.drain.doubts++
 		}
 		c.rate = c.anchor
 		c.beginDrain(true)
@@ -114,6 +118,10 @@ func (c *Controller) start(r reading, sent float64) {
 		c.anchor = c.rate
 		c.phase = steady
 		c.drain.quietUntil = c.now + c.rtt + c.interval()
+		return
+	}
+	if c.rate >= 0.98*top {
+		c.phase = steady
 		return
 	}
 	c.rate = max(c.rate, min(1.5*c.rate, 2.2*sent))

@@ -40,6 +40,7 @@ type growth struct {
 
 // shallow is about buffers that overflow before the delay slows the flow down.
 type shallow struct {
+	before  time.Duration
 	top     tallest
 	careful time.Duration // small steps until then
 	room    time.Duration // the queue at which the buffer overflows; 0: not known to
@@ -51,6 +52,7 @@ type shallow struct {
 }
 
 func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
+	defer func() { s.before = now }()
 	s.highest = max(queue, s.highest-s.highest/8)
 	s.top.add(now, queue)
 	if overflow && now-s.latest > loop {
@@ -58,14 +60,14 @@ func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 		if s.latest = now; now-s.first > 20*loop+20*time.Second {
 			s.first, s.count = now, 0
 		}
-		if s.count++; s.count >= 4 {
+		if s.count++; s.count >= 4 || s.room > 0 {
 			s.room, s.roomAt = max(s.highest, time.Millisecond), now
 		}
 	}
 	switch {
 	case s.room > 0 && now-s.roomAt > 10*time.Second:
 		// Forget it step by step: if flows that never saw an overflow profit from it, they see one soon.
-		s.room += s.room / 64
+		s.room += time.Duration(float64(s.room) * (now - s.before).Seconds() / 20)
 	}
 }
 
@@ -159,13 +161,14 @@ func (c *Controller) steer(r reading) {
 		c.pool = pool{since: c.now}
 	}
 	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0 && c.queue < c.target(sent))
-	if excess == 0 || c.queue < c.shallow.top.get()/2 {
-		// Only a low queue tells loss of the path from loss of overload: with several flows on a full
-		// buffer the loss goes on whatever one of them does.
-		if c.queue < c.shallow.top.get()/2 || c.shallow.top.get() < 300*time.Microsecond {
-			c.floor.add(r.loss, r.packets)
-		}
-	} else {
+	// Only a low queue tells loss of the path from loss of overload: with several flows on a full buffer
+	// the loss goes on whatever one of them does.
+	top := c.shallow.top.get()
+	low := r.longest-c.base.get() < top/2
+	if low || excess == 0 && top < 300*time.Microsecond {
+		c.floor.add(r.loss, r.packets)
+	}
+	if excess > 0 && !low {
 		sent = r.rate / (1 - c.floor.floor)
 	}
 	if r.starved != Path {
