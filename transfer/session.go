@@ -171,9 +171,6 @@ func (ss *session) receive(ctx context.Context) error {
 	for {
 		m, err := wire.ReadMessage(ss.stream, wire.MaxClientBody)
 		if err != nil {
-			if ss.err != nil {
-				return ss.err
-			}
 			return readError(err)
 		}
 		if err := ss.message(m); err != nil {
