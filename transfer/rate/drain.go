@@ -51,6 +51,8 @@ func (c *Controller) maybeDrain(want time.Duration) {
 		if lower {
 			// The old base was somebody's queue: look for more of it, deeper each time.
 			d.deep = min(2*d.deep+1, 63)
+			// What was known of the buffer was measured from the wrong base.
+			c.shallow = shallow{careful: c.shallow.careful}
 		} else {
 			d.deep = 1
 		}

@@ -227,7 +227,12 @@ func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok
 	}
 	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
 	// The rate goes with the square of the queue's target.
-	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), 0.25)), true
+	up := 0.25
+	if c.shallow.room > 0 {
+		// A small queue may also stand still because it overflows.
+		up = 0.03
+	}
+	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), up)), true
 }
 
 // mean3 is the queue over the last three intervals.
