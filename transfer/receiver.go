@@ -289,7 +289,9 @@ func (r *receiver) data(b []byte, now time.Time) {
 		r.fill.buf = body
 		r.count(n)
 	} else {
-		body = body[len(body)-n:]
+		// A copy: where it was opened belongs to the store as soon as fill is flushed.
+		r.bodyB = append(r.bodyB[:0], body[len(body)-n:]...)
+		body = r.bodyB
 		r.have.missing(start, end, func(m Range) { r.keep(m.Start, body[m.Start-start:m.End-start]) })
 	}
 	r.have.add(start, end)
@@ -299,7 +301,7 @@ func (r *receiver) data(b []byte, now time.Time) {
 func (r *receiver) keep(pos int64, p []byte) {
 	if r.fill.end() != pos || r.fill.room() < len(p) {
 		other := newChunk(pos)
-		other.buf = append(other.buf, p...) // before flush: p may lie behind fill's end
+		other.buf = append(other.buf, p...)
 		r.flush()
 		r.fill.free()
 		r.fill = other
