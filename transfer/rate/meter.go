@@ -140,6 +140,15 @@ func (f *lossFloor) pool() {
 	}
 }
 
+// fade lets go of a floor that nothing confirms: several flows that all learned it from a full buffer
+// would keep it full for ever.
+func (f *lossFloor) fade(share float64) {
+	for i := range f.lost {
+		f.lost[i] -= share * f.lost[i]
+	}
+	f.pool()
+}
+
 // checked takes the loss seen while the own rate was cut: what went away with the cut was overload,
 // however long it had lasted.
 func (f *lossFloor) checked(loss float64, packets int) {

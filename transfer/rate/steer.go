@@ -167,6 +167,9 @@ func (c *Controller) steer(r reading) {
 	low := r.longest-c.base.get() < top/2
 	if low || excess == 0 && top < 300*time.Microsecond {
 		c.floor.add(r.loss, r.packets)
+	} else if want := c.target(sent); c.queue < want*8/10 && r.longest-c.base.get() > top*9/10 {
+		// The queue stands at the buffer's end, below the target: nobody here is slowed down by delay.
+		c.floor.fade(min(0.5, float64(r.span)/float64(max(5*time.Second, 20*c.base.get()))))
 	}
 	if excess > 0 && !low {
 		sent = r.rate / (1 - c.floor.floor)
