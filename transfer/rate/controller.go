@@ -94,7 +94,7 @@ func (c *Controller) begin(now time.Duration) {
 	}
 	size := min(64*c.cfg.Packet, max(10*c.cfg.Packet, c.cfg.Target.Bytes(10*time.Millisecond)))
 	c.train = train{want: size, size: size, gap: now + max(trainGap, c.cfg.RTT/4)}
-	c.drain.last = now
+	c.drain.last, c.drain.look = now, drainEvery/2
 }
 
 // OnSample takes what the receiver reported and answers what holds from now on.

@@ -12,6 +12,7 @@ type drain struct {
 	open       bool          // ends when outstanding has fallen, not by time
 	lost, got  int           // bytes sent within it
 	judged     bool
+	look       time.Duration // how often the loss is looked at
 	base       time.Duration // base round trip when it began
 	deep       int
 	count      int
@@ -40,9 +41,9 @@ func (c *Controller) maybeDrain(want time.Duration) {
 	}
 	// Even with an empty queue a drain is needed now and then where there is loss: it shows how much of
 	// it is our own doing.
-	look := max(2*drainEvery, 20*c.base.get())
-	if c.floor.floor > 0.1 {
-		look = max(drainEvery/2, 8*c.base.get())
+	look := max(d.look, 8*c.base.get())
+	if c.floor.floor < 0.1 {
+		look = max(6*drainEvery, look)
 	}
 	lossy := c.floor.floor > 0.01 && c.now-d.end > look
 	joins := c.queue < c.calm.mean*2/3 && c.calm.mean > want/2
@@ -57,6 +58,10 @@ func (c *Controller) maybeDrain(want time.Duration) {
 			d.deep = 1
 		}
 		c.beginDrain(false)
+		if lossy {
+			d.end = max(d.end, c.now+max(25*time.Millisecond, c.base.get()/4))
+			d.quietUntil = d.end + c.rtt + c.interval()
+		}
 	}
 }
 
@@ -123,5 +128,10 @@ func (d *drain) check(c *Controller, s Sample) {
 		return
 	}
 	d.doubt = 0
-	c.floor.checked(loss, packets)
+	if c.floor.checked(loss, packets) {
+		d.look = drainEvery / 2
+	} else {
+		// Confirmed: look less often.
+		d.look = min(2*d.look, 6*drainEvery)
+	}
 }

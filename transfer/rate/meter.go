@@ -151,12 +151,13 @@ func (f *lossFloor) fade(share float64) {
 
 // checked takes the loss seen while the own rate was cut: what went away with the cut was overload,
 // however long it had lasted.
-func (f *lossFloor) checked(loss float64, packets int) {
+func (f *lossFloor) checked(loss float64, packets int) (lower bool) {
 	if packets < 20 || loss+2*deviation(loss, packets) >= f.floor {
-		return
+		return false
 	}
 	f.packets, f.lost = [floorIntervals]float64{}, [floorIntervals]float64{}
 	f.add(loss, packets)
+	return true
 }
 
 // excess is how far loss lies above the floor beyond what chance explains; 0: not at all.

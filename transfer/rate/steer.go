@@ -6,7 +6,7 @@ import (
 )
 
 // target is the queue that a flow of this rate (byte/s) aims at. It falls with the rate: flows that
-// see one queue meet where their rates, divided by their weights, are equal: 6 ms at 100 Mbit/s.
+// see one queue meet where their rates, divided by their weights, are equal: 4 ms at 100 Mbit/s.
 func (c *Controller) target(rate float64) time.Duration {
 	const unit = 100e6 / 8
 	x := max(rate, 1000) / c.weight() / unit
@@ -15,7 +15,8 @@ func (c *Controller) target(rate float64) time.Duration {
 		// Fewer milliseconds than hosts can time are no target: fall slower from here.
 		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
 	}
-	height := 6.0
+	// 4 ms; on long paths more, since there the same queue steers more slowly.
+	height := 4 * math.Pow(max(1, c.base.get().Seconds()/0.05), 0.25)
 	if c.shallow.room > 0 {
 		height = min(height, max(c.shallow.room.Seconds()*1000/4, 0.5))
 	}
@@ -231,8 +232,8 @@ func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok
 	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
 	// The rate goes with the square of the queue's target.
 	up := 0.25
-	if c.shallow.room > 0 {
-		// A small queue may also stand still because it overflows.
+	if c.shallow.room > 0 || c.now < c.shallow.careful {
+		// A queue may also stand still because it overflows, or because steps are small.
 		up = 0.03
 	}
 	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), up)), true

@@ -91,7 +91,7 @@ func TestShares(t *testing.T) {
 		for seed := range uint64(2) {
 			l := links[name]
 			second := 5*time.Second + time.Duration(seed)*377*ms
-			from, to := second+8*time.Second, second+20*time.Second
+			from, to := second+10*time.Second, second+25*time.Second
 			for _, order := range [][2]rate.Policy{{rate.High, rate.Fair}, {rate.Fair, rate.High}} {
 				res, _ := sim.Run(l, seed, to, flow(l, order[0], 0), flow(l, order[1], second))
 				ratio := res[0].Rate(from, to) / res[1].Rate(from, to)
