@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -178,12 +180,24 @@ func TestServerEndsWhatIsNotAllowed(t *testing.T) {
 			c.answer()
 			c.send(c.data(0, make([]byte, 1)))
 		}, CodeSlow},
+		{"faster than its share", func(c *raw) {
+			c.open()
+			c.hello(wire.BaseSize)
+			c.answer()
+			for c.conn.Context().Err() == nil { // 70 kB a second are allowed, and excessSlack
+				c.send(c.data(0, make([]byte, 8000)))
+				time.Sleep(50 * time.Microsecond)
+			}
+		}, CodeRate},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 100_000)
 			w.tickets.grants["old"] = Grant{Uploads: w.uploads, Expires: time.Now().Add(-time.Second)}
-			w.cfg.Limits = Limits{Handshake: 300 * time.Millisecond, LeastOver: 300 * time.Millisecond}
+			w.cfg.Limits = Limits{Handshake: 300 * time.Millisecond, LeastOver: 300 * time.Millisecond, ExcessOver: 100 * time.Millisecond}
+			if c.want == CodeRate {
+				w.tickets.grants["good"] = Grant{Uploads: w.uploads, Share: func() Share { return Share{Rate: 560_000} }}
+			}
 			if c.want != CodeSlow {
 				w.cfg.Limits.LeastOver = time.Minute
 			}
@@ -291,6 +305,40 @@ func TestReplayedDataIsDropped(t *testing.T) {
 		t.Fatalf("message %#x", m.Type)
 	}
 	w.arrived()
+}
+
+// TestOverlappingPackets sends the tape in pieces that overlap in all ways: each byte is written once, the first wins.
+func TestOverlappingPackets(t *testing.T) {
+	w := newWorld(t, 40_000, 3, 0, 60_000)
+	w.start()
+	c := w.raw(t)
+	c.open()
+	c.hello(wire.BaseSize)
+	c.answer()
+	good := slices.Concat(w.contents["upl_0"], w.contents["upl_1"], w.contents["upl_3"])
+	r := mathrand.New(mathrand.NewPCG(3, 4))
+	send := func(start, end int) { c.send(c.data(int64(start), good[start:end])) }
+	for range 150 {
+		start := r.IntN(len(good))
+		send(start, min(len(good), start+1+r.IntN(1400)))
+	}
+	for at := 0; at < len(good); at += 8000 { // each fills many gaps at once
+		send(at, min(len(good), at+8000))
+	}
+	for i := range w.uploads {
+		c.say(wire.MsgFinish, wire.Finish{Upload: i}.Append(nil))
+	}
+	for range w.uploads {
+		m, err := wire.ReadMessage(c.stream, wire.MaxServerBody)
+		c.must(err)
+		if m.Type != wire.MsgReceipt {
+			t.Fatalf("message %#x", m.Type)
+		}
+	}
+	w.arrived()
+	if got := w.server.Sessions(); len(got) != 1 || got[0].Taken != int64(len(good)) || got[0].Missing != 0 {
+		t.Errorf("sessions: %+v", got)
+	}
 }
 
 func TestHandshakeFloodIsNotAmplified(t *testing.T) {

@@ -26,11 +26,13 @@ const (
 	CodeChanged
 	CodeRefused
 	CodeInternal
+	CodeRate
+	CodeBlocked // never on the wire: this network does not let the packets through
 )
 
 var codeNames = [...]string{
 	"done", "protocol", "ticket", "taken_over", "busy", "storage", "cancelled", "retry", "slow", "too_large", "digest",
-	"changed", "refused", "internal",
+	"changed", "refused", "internal", "rate", "blocked",
 }
 
 // String is the code's name in PROTOCOL.md.
@@ -43,7 +45,7 @@ func (c Code) String() string {
 
 // Again tells whether trying again may help.
 func (c Code) Again() bool {
-	return c == CodeBusy || c == CodeStorage || c == CodeRetry || c == CodeInternal
+	return c == CodeBusy || c == CodeStorage || c == CodeRetry || c == CodeInternal || c == CodeBlocked
 }
 
 // Error is a failure that both sides know by its code.

@@ -21,6 +21,7 @@ type Limits struct {
 	Idle        time.Duration // without a packet of the control connection; 30 s
 	LeastRate   int           // bytes/s of an unpaused session that has bytes to come; 16 KiB/s
 	LeastOver   time.Duration // over which LeastRate is measured; 30 s
+	ExcessOver  time.Duration // over which a session may not come a quarter faster than its share; 5 s
 	Buffer      int           // bytes of a session that were taken and not written; 8 MiB
 }
 
@@ -41,6 +42,7 @@ func (l Limits) withDefaults() Limits {
 		Idle:        or(l.Idle, 30*time.Second),
 		LeastRate:   or(l.LeastRate, 16<<10),
 		LeastOver:   or(l.LeastOver, 30*time.Second),
+		ExcessOver:  or(l.ExcessOver, 5*time.Second),
 		Buffer:      or(l.Buffer, 8<<20),
 	}
 }

@@ -30,7 +30,9 @@ type proxy struct {
 	cut    atomic.Bool // nothing passes
 	bytes  atomic.Int64
 	data   atomic.Int64 // packets of type Data from clients
-	tap    atomic.Pointer[func(b []byte, up bool)]
+
+	strangers atomic.Int64 // packets that did not come from where they were asked
+	tap       atomic.Pointer[func(b []byte, up bool)]
 
 	mu    sync.Mutex
 	r     *rand.Rand
@@ -87,7 +89,11 @@ func (p *proxy) flow(from netip.AddrPort) (*net.UDPConn, error) {
 	if c := p.flows[from]; c != nil {
 		return c, nil
 	}
-	c, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), false)
+	local := netip.IPv4Unspecified()
+	if p.server.Addr().Is6() {
+		local = netip.IPv6Unspecified()
+	}
+	c, err := udp.Listen(netip.AddrPortFrom(local, 0), false)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +102,12 @@ func (p *proxy) flow(from netip.AddrPort) (*net.UDPConn, error) {
 	p.wg.Go(func() {
 		b := make([]byte, 1<<16)
 		for {
-			n, _, err := c.ReadFromUDPAddrPort(b)
+			n, who, err := c.ReadFromUDPAddrPort(b)
 			if err != nil {
 				return
+			}
+			if who.Addr().Unmap() != p.server.Addr() {
+				p.strangers.Add(1)
 			}
 			if tap := p.tap.Load(); tap != nil {
 				(*tap)(b[:n], false)

@@ -18,6 +18,7 @@ const (
 	helloLongest  = time.Second
 	silenceFirst  = 100 * time.Millisecond // without feedback: Hello again
 	silenceStop   = time.Second            // and nothing but Hello
+	silenceEnd    = 10 * time.Second       // and another connection
 	leastInterval = 5 * time.Millisecond
 	reorderFirst  = 16   // packets
 	reorderMost   = 1024 // packets
@@ -59,6 +60,7 @@ type pump struct {
 	probes    int // rounds of path MTU probing left
 	probeAt   time.Duration
 	heard     time.Duration // last feedback
+	awake     time.Duration // since when not paused
 	sentAt    time.Duration // last packet
 	quiet     time.Duration // first data packet since heard; 0: none
 	interval  time.Duration
@@ -124,6 +126,9 @@ func newPump(l *link) (*pump, error) {
 func (p *pump) begin(now time.Duration) {
 	cfg := p.ordered.rate
 	cfg.RTT, cfg.Packet = p.rtt, 1500
+	if p.limit > 0 && p.limit < 1<<50 {
+		cfg.Cap = rate.BitRate(p.limit)
+	}
 	p.ctl = rate.New(cfg, now)
 	p.tokens, p.filled = float64(p.ctl.At(now).Burst), now
 }
@@ -389,8 +394,9 @@ func (p *pump) pause(paused bool) error {
 	if paused {
 		p.ctl.Pause(p.now())
 	} else {
-		p.ctl.Resume(p.now())
-		p.doubt(p.now()) // the server has forgotten our address
+		p.awake = p.now()
+		p.ctl.Resume(p.awake)
+		p.doubt(p.awake) // the server has forgotten our address
 	}
 	p.l.s.note(func(g *Progress) {
 		if g.Path = "sending"; paused {
@@ -410,7 +416,13 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	if p.paused {
 		return time.Hour, nil
 	}
-	silent := now - p.heard
+	silent := now - max(p.heard, p.awake)
+	if !p.answered && silent > silenceEnd {
+		if p.heard == 0 {
+			return 0, fail(CodeBlocked, "QUIC passes here, but the data packets get no answer")
+		}
+		return 0, fail(CodeRetry, "nothing was heard of the server for long")
+	}
 	if p.answered && p.quiet > 0 && now-p.quiet > max(silenceFirst, 2*p.rtt) {
 		p.doubt(now)
 		// If our address has changed, the control connection shall notice too, before the server has to say something.

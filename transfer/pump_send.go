@@ -14,6 +14,7 @@ import (
 const (
 	longestNap  = 10 * time.Millisecond
 	shortestNap = time.Millisecond // a timer does not do better
+	windowSlack = 100 * time.Millisecond
 )
 
 // sendDue sends as much as pace and window allow, one batch at most; then it tells how long to wait.
@@ -26,7 +27,9 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 	p.tokens = min(p.tokens, float64(max(d.Burst, d.Rate.Bytes(4*time.Millisecond), 2*(p.datagram+p.headers))))
 	p.out = p.out[:0]
 	full := p.datagram + p.headers
-	for len(p.out)+p.datagram <= min(udp.MaxWrite, 64*p.datagram) && p.tokens >= float64(full) && p.flight.outstanding+full <= d.Window {
+	// Also with a fixed rate no more may be lost by a cut than what is under way.
+	window := min(d.Window, d.Rate.Bytes(2*p.rtt+p.held+windowSlack)+64*full)
+	for len(p.out)+p.datagram <= min(udp.MaxWrite, 64*p.datagram) && p.tokens >= float64(full) && p.flight.outstanding+full <= window {
 		b, text, ok := p.nextBlock(now)
 		if !ok {
 			if !p.dry {
@@ -182,6 +185,9 @@ func (p *pump) seal(b block, text []byte, now time.Duration) error {
 // timeouts declares lost what nothing was heard of for long.
 func (p *pump) timeouts(now time.Duration) {
 	delay := p.ctl.LossDelay()*p.patience/patienceFirst + p.held
+	if now < p.heard+delay/4 {
+		return // while reports come in, a packet without one stands in a queue
+	}
 	p.flight.open(p.flight.next, func(n uint64, s *sent) bool {
 		if now-s.at < delay {
 			return false
@@ -219,11 +225,13 @@ func (p *pump) feedback(r *report) {
 	if !p.answered {
 		p.answered, p.probes, p.probeAt = true, 3, now
 	}
-	p.limit = r.Rate
-	if r.Rate == wire.NoLimit {
-		p.ctl.SetCap(0)
-	} else {
-		p.ctl.SetCap(rate.BitRate(min(r.Rate, 1<<50)))
+	if r.Rate != p.limit {
+		p.limit = r.Rate
+		c := rate.BitRate(0) // none
+		if r.Rate < 1<<50 {
+			c = rate.BitRate(r.Rate)
+		}
+		p.ctl.SetCap(c)
 	}
 	p.measured(int(r.Datagram), now)
 	s := rate.Sample{Now: now, Starved: p.starved}

@@ -37,6 +37,7 @@ type receiver struct {
 	have    ranges
 	taken   int64 // bytes of payload, each position once
 	missing int64 // bytes that neither came nor were there; known when all is listed
+	carried int64 // bytes of authentic Data packets
 	forged  int64 // packets dropped because of tag or number
 	fill    *chunk
 	spare   *chunk
@@ -271,6 +272,7 @@ func (r *receiver) data(b []byte, now time.Time) {
 		r.forged++
 		return
 	}
+	r.carried += int64(len(b))
 	r.saw(h.Number, now)
 	r.settled = max(r.settled, h.Settled)
 	if end > r.tape.end {
@@ -415,9 +417,9 @@ func (r *receiver) report(now time.Time) {
 	r.last = now
 }
 
-// progress tells what came so far.
-func (r *receiver) progress() (taken int64, complete bool) {
+// progress tells what came so far; carried counts authentic datagrams whole, repeated ones too.
+func (r *receiver) progress() (taken int64, complete bool, carried int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.taken, r.listed == r.tape.end && r.missing == 0
+	return r.taken, r.listed == r.tape.end && r.missing == 0, r.carried
 }

@@ -207,5 +207,10 @@ func dialError(err error) error {
 	if errors.As(err, &t) && t.ErrorCode.IsCryptoError() {
 		return &Error{Code: CodeTicket, Text: "this is not the server that the ticket is for", Err: err}
 	}
+	var silent *quic.HandshakeTimeoutError
+	var idle *quic.IdleTimeoutError
+	if errors.As(err, &silent) || errors.As(err, &idle) {
+		return &Error{Code: CodeBlocked, Text: "the server does not answer over UDP", Err: err}
+	}
 	return closed(err)
 }

@@ -200,6 +200,21 @@ func (s *Server) all() []*session {
 	return all
 }
 
+// Sessions lists the clients that are sending now.
+func (s *Server) Sessions() []SessionInfo {
+	s.mu.Lock()
+	sessions := map[*session]bool{}
+	for _, ss := range s.writers { // only those whose ticket was accepted
+		sessions[ss] = true
+	}
+	s.mu.Unlock()
+	var all []SessionInfo
+	for ss := range sessions {
+		all = append(all, ss.info())
+	}
+	return all
+}
+
 // CancelUpload ends the session that sends an upload, if there is one: its client learns that the
 // upload was cancelled. It returns when the session's bytes are written.
 func (s *Server) CancelUpload(ctx context.Context, uploadID string) {

@@ -281,31 +281,78 @@ func (ss *session) receipt(upload int, sum []byte, err error) {
 	}
 }
 
-// watch ends a session that takes a place without using it.
+// watch ends a session that takes a place without using it, or more than its share.
 func (ss *session) watch(ctx context.Context) {
 	l := ss.s.cfg.Limits
-	tick := time.NewTicker(l.LeastOver)
-	defer tick.Stop()
-	var last int64
+	slow, fast := time.NewTicker(l.LeastOver), time.NewTicker(l.ExcessOver)
+	defer slow.Stop()
+	defer fast.Stop()
+	taken, complete, carried := ss.in.progress()
+	share := ss.share()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ss.in.done:
 			return
-		case <-tick.C:
+		case <-slow.C:
+			before := taken
+			taken, complete, _ = ss.in.progress()
+			ss.pausMu.Lock()
+			paused := ss.paused
+			ss.pausMu.Unlock()
+			held := ss.share() >= 0 // slow on our own demand, perhaps
+			if !paused && !complete && !held && taken-before < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
+				ss.fail(fail(CodeSlow, "too slow for too long"))
+				return
+			}
+		case <-fast.C:
+			before, lastShare := carried, share
+			_, _, carried = ss.in.progress()
+			share = ss.share()
+			// What was under way when the share fell, and a pacer's unevenness, are forgiven.
+			most := float64(max(share, lastShare))/8*l.ExcessOver.Seconds()*1.25 + excessSlack
+			if share >= 0 && lastShare >= 0 && float64(carried-before) > most {
+				ss.fail(fail(CodeRate, "faster than the server allows"))
+				return
+			}
 		}
-		ss.pausMu.Lock()
-		paused := ss.paused
-		ss.pausMu.Unlock()
-		taken, complete := ss.in.progress()
-		held := ss.grant.Share != nil && ss.grant.Share().Rate >= 0 // slow on our own demand, perhaps
-		if !paused && !complete && !held && taken-last < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
-			ss.fail(fail(CodeSlow, "too slow for too long"))
-			return
-		}
-		last = taken
 	}
+}
+
+// excessSlack is forgiven in each period, in bytes.
+const excessSlack = 1 << 20
+
+// share is the rate that the session may have now, in bit/s; negative: any.
+func (ss *session) share() int64 {
+	if ss.grant.Share == nil {
+		return -1
+	}
+	return ss.grant.Share().Rate
+}
+
+// SessionInfo is one client of a server now.
+type SessionInfo struct {
+	Uploads []Upload
+	Peer    netip.AddrPort // of the control connection
+	Since   time.Time
+	Taken   int64 // bytes of payload in this session
+	Missing int64 // bytes to come
+	Paused  bool  // by the client
+}
+
+func (ss *session) info() SessionInfo {
+	ss.pausMu.Lock()
+	paused := ss.paused
+	ss.pausMu.Unlock()
+	i := SessionInfo{Uploads: ss.grant.Uploads, Since: ss.in.started, Paused: paused}
+	if a, ok := ss.conn.RemoteAddr().(*net.UDPAddr); ok {
+		i.Peer = a.AddrPort()
+	}
+	ss.in.mu.Lock()
+	defer ss.in.mu.Unlock()
+	i.Taken, i.Missing = ss.in.taken, ss.in.missing
+	return i
 }
 
 // connect opens the way to a peer: a socket of its own where the system can, otherwise the common one.

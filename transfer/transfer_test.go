@@ -202,3 +202,16 @@ func number(name string, otherwise int) int {
 	}
 	return otherwise
 }
+
+// TestListensOnEveryAddress: the server answers from the address that the client sent to.
+func TestListensOnEveryAddress(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "127.0.0.2", "::1"} {
+		w := newWorld(t, 300_000)
+		w.startAt(":0")
+		p := newProxy(t, netip.AddrPortFrom(netip.MustParseAddr(host), w.server.Addr().Port()), faults{})
+		got := w.send(NewSender(w.through(p)))
+		if n := p.strangers.Load(); n > 0 || got.Tries != 1 {
+			t.Errorf("%s: %d packets came from another address; %d connections", host, n, got.Tries)
+		}
+	}
+}
