@@ -20,7 +20,7 @@ type contest struct {
 }
 
 const (
-	contestCut  = 0.8
+	contestCut  = 0.85
 	contestGrow = 0.8 // packets per s³; CUBIC has 0.4
 	contestOver = 30 * time.Second
 )

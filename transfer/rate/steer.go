@@ -16,7 +16,7 @@ func (c *Controller) target(rate float64) time.Duration {
 		times = 1 / math.Sqrt(10) / math.Pow(x/10, 0.25)
 	}
 	// 4 ms; on long paths more, since there the same queue steers more slowly.
-	height := 4 * math.Pow(max(1, c.base.get().Seconds()/0.05), 0.25)
+	height := 4 * math.Pow(max(1, c.base.get().Seconds()/0.025), 0.25)
 	if c.shallow.room > 0 {
 		height = min(height, max(c.shallow.room.Seconds()*1000/4, 0.5))
 	}

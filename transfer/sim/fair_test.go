@@ -61,7 +61,7 @@ func TestOneFlowQueue(t *testing.T) {
 // Ten flows that start 1.7 s after each other. The goal is 0.9, reached on A in most runs; on E their targets together are more
 // than the buffer (10 ms), so loss shares the link there, less evenly.
 func TestTenFlows(t *testing.T) {
-	for name, floor := range map[string]float64{"A": 0.88, "B": 0.9, "E": 0.7} {
+	for name, floor := range map[string]float64{"A": 0.9, "B": 0.9, "E": 0.9} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := links[name]
@@ -111,7 +111,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Beside TCP that fills the buffer, high keeps a third of the link at least, fair and low yield and live.
+// Beside TCP that fills the buffer, high keeps three tenths of the link at least, fair and low yield and live.
 func TestBesideCubic(t *testing.T) {
 	for _, name := range []string{"A", "E"} {
 		l := links[name]
@@ -121,7 +121,7 @@ func TestBesideCubic(t *testing.T) {
 			shares[p] = res[0].Rate(20*time.Second, 50*time.Second) / float64(l.Rate)
 		}
 		t.Logf("%s: %v", name, shares)
-		if h := shares[rate.High]; h < 0.33 || h > 0.8 {
+		if h := shares[rate.High]; h < 0.3 || h > 0.7 {
 			t.Errorf("%s: high has %.2f of the link", name, h)
 		}
 		if f := shares[rate.Fair]; f > 0.4 || f < shares[rate.Low] || shares[rate.Low] < 0.005 {
