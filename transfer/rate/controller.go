@@ -1,7 +1,6 @@
 package rate
 
 import (
-	"math"
 	"time"
 )
 
@@ -24,27 +23,28 @@ type Controller struct {
 	paused bool
 	now    time.Duration
 
-	meter  meter
-	base   baseline
-	floor  lossFloor
-	train  train
-	rate   float64 // pace, byte/s
-	anchor float64 // what the path carries of ours, counted at the sender: delivered and, by the floor, lost
-	queue  time.Duration
-	rtt    time.Duration // latest interval's smallest
-	loss   float64       // smoothed
-	best   best
-	peak   peak // of seconds
-	full   peak // of minutes
+	meter     meter
+	base      baseline
+	floor     lossFloor
+	train     train
+	rate      float64 // pace, byte/s
+	anchor    float64 // what the path carries of ours, counted at the sender: delivered and, by the floor, lost
+	queue     time.Duration
+	rtt       time.Duration // latest interval's smallest
+	loss      float64       // smoothed
+	delivered float64       // smoothed
+	best      best
+	peak      peak // of seconds
+	full      peak // of minutes
 
 	heard       time.Duration // last sample
 	outstanding int
 	starved     Limiter
 	starvedAt   time.Duration
-	grow        growth
+	emptySince  time.Duration // the queue; 0: it is not
 	calm        calm
 	shallow     shallow
-	pool        pool
+	way         way
 	recent      [3]time.Duration // queue of the last intervals
 	drain       drain
 	contest     contest
@@ -88,13 +88,20 @@ const (
 func (c *Controller) begin(now time.Duration) {
 	c.phase = starting
 	c.rtt = c.cfg.RTT
-	c.rate = min(float64(c.cfg.Target)/8/8, firstRate)
+	c.rate = c.first()
 	if h := c.cfg.History; h.Rate > 0 {
 		c.rate = 0.9 * float64(h.Rate) / 8
 	}
-	size := min(64*c.cfg.Packet, max(10*c.cfg.Packet, c.cfg.Target.Bytes(10*time.Millisecond)))
+	limit, _ := c.ceiling()
+	size := min(64*c.cfg.Packet, max(4*c.cfg.Packet, int(limit/100)))
 	c.train = train{want: size, size: size, gap: now + max(trainGap, c.cfg.RTT/4)}
 	c.drain.last, c.drain.look = now, drainEvery/2
+}
+
+// first is the pace before anything is known.
+func (c *Controller) first() float64 {
+	limit, _ := c.ceiling()
+	return min(limit/8, firstRate)
 }
 
 // OnSample takes what the receiver reported and answers what holds from now on.
@@ -134,7 +141,9 @@ func (c *Controller) At(now time.Duration) Decision {
 		return Decision{Limiter: Paused, Window: 0, Burst: c.cfg.Packet}
 	}
 	if c.cfg.Policy == Fixed {
-		return Decision{Rate: BitRate(limit * 8), Window: math.MaxInt, Burst: c.burst(limit), Limiter: c.limiter(why, true)}
+		// The window only keeps the sender's books short when the path is dead.
+		window := int(limit*(2*max(c.rtt, c.base.get())+2*time.Second).Seconds()) + c.train.size
+		return Decision{Rate: BitRate(limit * 8), Window: window, Burst: c.burst(limit), Limiter: c.limiter(why, true)}
 	}
 	c.rate = min(max(c.rate, low), limit)
 	r := c.rate
@@ -233,22 +242,24 @@ func (c *Controller) Pause(now time.Duration) {
 	}
 }
 
-// Resume goes on after Pause: with half the rate that was and a quick search, or from the
-// beginning if the pause was longer than ten seconds.
+// Resume goes on after Pause with half the rate that was, or the pace of a beginning if the pause was
+// longer than ten seconds, and a quick search from there.
 func (c *Controller) Resume(now time.Duration) {
 	c.now = max(c.now, now)
 	if !c.paused {
 		return
 	}
 	c.paused, c.heard = false, c.now
-	c.meter = meter{packet: c.cfg.Packet}
-	if h, ok := c.History(); ok {
-		c.cfg.History = History{Rate: h.Rate * 5 / 9, RTT: h.RTT}
-		if c.now-c.pausedAt > 10*time.Second {
-			c.cfg.History = History{}
-		}
+	if c.anchor == 0 {
+		return
 	}
-	c.begin(c.now)
+	c.meter = meter{packet: c.cfg.Packet}
+	c.phase, c.drain.last = starting, c.now
+	c.rate = c.anchor / 2
+	if c.now-c.pausedAt > 10*time.Second {
+		c.rate = min(c.rate, c.first())
+	}
+	c.train.quietUntil, c.train.holdUntil = 0, c.now+c.rtt
 }
 
 // PathChanged forgets what was measured, because the peer's address or the own one changed. rtt is
@@ -264,7 +275,7 @@ func (c *Controller) PathChanged(now, rtt time.Duration) {
 // State is a snapshot for people, logs and metrics.
 func (c *Controller) State() State {
 	s := State{
-		Decision: c.At(c.now), Delivered: BitRate(c.anchor * (1 - c.floor.floor) * 8), BaseRTT: c.base.get(),
+		Decision: c.At(c.now), Delivered: BitRate(c.delivered * 8), BaseRTT: c.base.get(),
 		Queue: c.queue, Loss: c.loss, Phase: phaseNames[c.phase],
 	}
 	switch {

@@ -33,100 +33,6 @@ func (c *Controller) weight() float64 {
 	return 1
 }
 
-// growth is how fast an empty queue is filled: slowly at first, since the answer takes a round trip.
-type growth struct {
-	since time.Duration // the queue has been empty since; 0: it is not
-	cap   float64       // step that did not overflow a shallow buffer
-}
-
-// shallow is about buffers that overflow before the delay slows the flow down.
-type shallow struct {
-	before  time.Duration
-	top     tallest
-	careful time.Duration // small steps until then
-	room    time.Duration // the queue at which the buffer overflows; 0: not known to
-	roomAt  time.Duration
-	highest time.Duration // longest queue of the last intervals
-	count   int           // overflows since first
-	first   time.Duration
-	latest  time.Duration
-}
-
-func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
-	defer func() { s.before = now }()
-	s.highest = max(queue, s.highest-s.highest/8)
-	s.top.add(now, queue)
-	if overflow && now-s.latest > loop {
-		// One may be a newcomer's; the fourth in a short time is the rule.
-		if s.latest = now; now-s.first > 20*loop+20*time.Second {
-			s.first, s.count = now, 0
-		}
-		if s.count++; s.count >= 4 || s.room > 0 {
-			s.room, s.roomAt = max(s.highest, time.Millisecond), now
-		}
-	}
-	switch {
-	case s.room > 0 && now-s.roomAt > 10*time.Second:
-		// Forget it step by step: if flows that never saw an overflow profit from it, they see one soon.
-		s.room += time.Duration(float64(s.room) * (now - s.before).Seconds() / 20)
-	}
-}
-
-// tallest is the longest queue of the last one to two minutes.
-type tallest struct{ old, young, since time.Duration }
-
-func (t *tallest) add(now, queue time.Duration) {
-	t.young = max(t.young, queue)
-	if now-t.since > time.Minute {
-		t.old, t.young, t.since = t.young, queue, now
-	}
-}
-
-func (t *tallest) get() time.Duration { return max(t.old, t.young) }
-
-// pool gathers the loss of several intervals: little overload shows only in many packets.
-type pool struct {
-	lost, packets float64
-	since         time.Duration
-}
-
-// best remembers the largest anchors of the last round trips.
-type best struct {
-	at   [16]time.Duration
-	rate [16]float64
-	next int
-}
-
-func (b *best) add(now time.Duration, rate float64) {
-	b.at[b.next], b.rate[b.next] = now, rate
-	b.next = (b.next + 1) % len(b.at)
-}
-
-func (b *best) since(t time.Duration) (m float64) {
-	for i, at := range b.at {
-		if at >= t {
-			m = max(m, b.rate[i])
-		}
-	}
-	return m
-}
-
-// peak is the largest anchor of the last one to two periods.
-type peak struct {
-	period     time.Duration
-	old, young float64
-	since      time.Duration
-}
-
-func (p *peak) add(now time.Duration, rate float64) {
-	p.young = max(p.young, rate)
-	if now-p.since > p.period {
-		p.old, p.young, p.since = p.young, rate, now
-	}
-}
-
-func (p *peak) get() float64 { return max(p.old, p.young) }
-
 // steer reconsiders the rate at the end of an interval.
 func (c *Controller) steer(r reading) {
 	if r.rtt > 0 {
@@ -134,6 +40,7 @@ func (c *Controller) steer(r reading) {
 		c.queue = r.rtt - c.base.get()
 	}
 	c.loss += (r.loss - c.loss) / 4
+	c.delivered += (r.rate - c.delivered) / 4
 	if r.rate == 0 {
 		return
 	}
@@ -154,13 +61,7 @@ func (c *Controller) steer(r reading) {
 		}
 		return
 	}
-	excess := c.floor.excess(r.loss, r.packets)
-	if c.pool.lost, c.pool.packets = c.pool.lost+r.loss*float64(r.packets), c.pool.packets+float64(r.packets); excess > 0 {
-		c.pool = pool{since: c.now}
-	} else if c.pool.packets > 400 || c.now-c.pool.since > 4*c.loop() {
-		excess = c.floor.excess(c.pool.lost/c.pool.packets, int(c.pool.packets))
-		c.pool = pool{since: c.now}
-	}
+	excess := c.shallow.pool.excess(r, &c.floor, c.loop())
 	c.shallow.add(c.now, r.longest-c.base.get(), c.loop(), excess > 0 && c.queue < c.target(sent))
 	// Only a low queue tells loss of the path from loss of overload: with several flows on a full buffer
 	// the loss goes on whatever one of them does.
@@ -177,84 +78,19 @@ func (c *Controller) steer(r reading) {
 	}
 	if r.starved != Path {
 		// Less was sent than allowed: the delivery says nothing about the path, a queue still does.
-		if sent < c.anchor {
-			sent = c.anchor
-		}
+		sent = max(sent, c.anchor)
 	}
 	c.anchor = sent
+	c.detour(r)
 	c.best.add(c.now, sent)
 	c.peak.add(c.now, sent)
 	c.full.add(c.now, sent)
 	c.steady(r, sent, excess)
 }
 
-// calm notices a queue that stands still off its target. Alone, the law would have moved it: so
-// others hold it there, and rates are uneven. The queue's height tells the even rate (the one whose
-// target it is); part of the way there is taken at once, where the law alone would take minutes on a
-// long path.
-type calm struct {
-	mean  time.Duration // of the queue, over some intervals
-	begin time.Duration
-	off   time.Duration // sum of the distances from the target
-	n     int
-	mid   time.Duration // queue after one loop
-}
-
-func (m *calm) add(now, queue time.Duration) { m.mean += (queue - m.mean) / 4 }
-
-func (m *calm) restart(now time.Duration) { m.begin, m.off, m.n, m.mid = now, 0, 0, 0 }
-
-// step is the factor to take now; ok is false while there is none. Over one loop it gathers how far
-// the queue is off, over the next it watches whether the queue follows.
-func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok bool) {
-	age := c.now - m.begin
-	if age < loop {
-		m.off += want - c.queue
-		m.n++
-		return 1, false
-	}
-	if m.n == 0 {
-		m.restart(c.now)
-		return 1, false
-	}
-	if m.mid == 0 {
-		m.mid = c.mean3()
-	}
-	if age < 2*loop {
-		return 1, false
-	}
-	off := float64(m.off) / float64(m.n)
-	moved := float64(c.mean3() - m.mid)
-	m.restart(c.now)
-	if math.Abs(off) < 0.15*float64(want) || moved/off > gain/2 {
-		return 1, false
-	}
-	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
-	// The rate goes with the square of the queue's target.
-	up := 0.25
-	if c.shallow.room > 0 || c.now < c.shallow.careful {
-		// A queue may also stand still because it overflows, or because steps are small.
-		up = 0.03
-	}
-	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), up)), true
-}
-
-// mean3 is the queue over the last three intervals.
-func (c *Controller) mean3() time.Duration {
-	return (c.recent[0] + c.recent[1] + c.recent[2]) / 3
-}
-
 // gain of the law: how much of the queue's distance from its target one loop takes away. More than
 // 1 would swing.
 const gain = 0.6
-
-// careful makes steps up small after an overflow that no delay announced.
-func (c *Controller) careful(step float64) float64 {
-	if step > 0 && c.now < c.shallow.careful {
-		return step / 4
-	}
-	return step
-}
 
 // loop is how long a change of the rate takes to show in a reading and be answered.
 func (c *Controller) loop() time.Duration { return c.base.get() + c.interval()*3/2 }
@@ -273,11 +109,11 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		c.shallow.careful = c.now + 10*loop
 		c.drain.quietUntil = c.now + loop
 		c.best = best{}
-		c.grow.since = 0
+		c.emptySince = 0
 		c.calm.restart(c.now)
 		return
 	case c.queue > want/4:
-		c.grow.since = 0
+		c.emptySince = 0
 		if step, ok := c.calm.step(c, want, loop); ok {
 			c.rate = sent * step
 			break
@@ -290,11 +126,11 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		c.rate = sent * (1 + max(-0.5, c.careful(gain*float64(want-c.queue)/float64(loop))))
 	default:
 		c.calm.restart(c.now)
-		if c.grow.since == 0 {
-			c.grow.since = c.now
+		if c.emptySince == 0 {
+			c.emptySince = c.now
 		}
 		// One loop's growth brings at most the target; only when that goes on without an answer, more.
-		loops := max(0, int((c.now-c.grow.since)/loop)-1)
+		loops := max(0, int((c.now-c.emptySince)/loop)-1)
 		step := float64(want) / float64(loop) * math.Exp2(float64(loops))
 		c.rate = max(sent*(1+c.careful(min(0.25, step))), 0.97*c.best.since(c.now-8*c.base.get()))
 	}
@@ -313,7 +149,7 @@ func (c *Controller) tick() {
 	if c.phase == draining && c.drain.over(c) {
 		c.endDrain()
 	}
-	if c.paused || c.phase == silent || c.outstanding == 0 {
+	if c.paused || c.phase == silent || c.outstanding == 0 && c.train.heard {
 		return
 	}
 	if c.now-c.heard > max(500*time.Millisecond, 3*max(c.rtt, c.base.get())) {
@@ -324,6 +160,10 @@ func (c *Controller) tick() {
 // wake goes on after silence with half of what was carried before.
 func (c *Controller) wake() {
 	c.phase = starting
+	if c.anchor == 0 {
+		c.rate = c.first()
+		return
+	}
 	c.rate = c.anchor / 2
 	c.meter = meter{packet: c.cfg.Packet}
 }

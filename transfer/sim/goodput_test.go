@@ -87,10 +87,15 @@ func TestShallowBuffer(t *testing.T) {
 		floor  float64
 		waste  float64
 	}{
-		{"A", 0.05, 89, 0.015}, {"A", 0.1, 90, 0.01}, {"A", 0.25, 92, 0.01},
-		{"B", 0.05, 86, 0.02}, {"B", 0.1, 87, 0.01}, {"C", 0.05, 84, 0.01},
+		{"A", 0.05, 89, 0.015},
+		{"A", 0.1, 90, 0.01},
+		{"A", 0.25, 92, 0.01},
+		{"B", 0.05, 86, 0.02},
+		{"B", 0.1, 87, 0.01},
+		{"C", 0.05, 84, 0.01},
 		// 0.1 BDP are 25 packets here, a millisecond of the pacer.
-		{"E", 0.1, 84, 0.01}, {"E", 0.25, 91, 0.03},
+		{"E", 0.1, 84, 0.01},
+		{"E", 0.25, 91, 0.03},
 	} {
 		t.Run(fmt.Sprintf("%s %.2f", c.link, c.buffer), func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,9 @@ type Link struct {
 	Loss     float64 // share of packets lost on the wire, 0..1
 	LossBack float64 // of feedback and acknowledgements
 	Buffer   float64 // of the queue, in bandwidth-delay products; at least 4 packets
+
+	// From DetourAt on packets take Detour longer, as if the route had changed.
+	Detour, DetourAt time.Duration
 }
 
 // Packet is the size of every data packet, IP header included; Payload is what of it is file.
@@ -62,7 +65,11 @@ func (b *bottleneck) put(t time.Duration, size int) (time.Duration, bool) {
 	if b.Loss > 0 && b.rng.Float64() < b.Loss {
 		return 0, false
 	}
-	return b.free + b.RTT/2, true
+	at := b.free + b.RTT/2
+	if b.Detour > 0 && t >= b.DetourAt {
+		at += b.Detour
+	}
+	return at, true
 }
 
 func (b *bottleneck) putQueue(t time.Duration) time.Duration { return max(b.free-t, 0) }

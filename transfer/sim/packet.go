@@ -11,13 +11,16 @@ import (
 // Flow is one transfer, or one TCP connection.
 type Flow struct {
 	Start  time.Duration
-	Size   int64         // bytes of file; 0: without end
-	Setup  float64       // round trips before the first data packet
-	Config rate.Config   // of the controller
-	Cubic  bool          // TCP cubic instead of our controller
-	Script []Event       // changes in mid-transfer, in order of time
-	Starve time.Duration // the application gives nothing from then on; 0: never
+	Size   int64       // bytes of file; 0: without end
+	Setup  float64     // round trips before the first data packet
+	Config rate.Config // of the controller
+	Cubic  bool        // TCP cubic instead of our controller
+	Script []Event     // changes in mid-transfer, in order of time
+	Gaps   []Gap       // the application gives nothing then
 }
+
+// Gap is a stretch of time.
+type Gap struct{ From, To time.Duration }
 
 // Event is a change in mid-transfer.
 type Event struct {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"isthmus/transfer/rate"
@@ -314,7 +315,8 @@ func (s *sender) send(now time.Duration) {
 		s.wake = now + min(wait/4, 10*time.Millisecond)
 	}
 	for d.Rate > 0 && s.credit >= Packet && s.outstanding+Packet <= d.Window {
-		if s.flow.Starve > 0 && now >= s.flow.Starve {
+		if slices.ContainsFunc(s.flow.Gaps, func(g Gap) bool { return now >= g.From && now < g.To }) {
+			s.credit = min(s.credit, Packet)
 			s.starved = rate.Application
 			return
 		}
@@ -348,7 +350,7 @@ func (s *sender) trace(now time.Duration, d rate.Decision) {
 		s.out.Slowest = min(s.out.Slowest, d.Rate)
 	}
 	if now >= s.traced {
-		s.traced = now + slot/5
+		s.traced = now + slot
 		s.out.Trace = append(s.out.Trace, s.ctl.State())
 	}
 }
