@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,6 +164,7 @@ func (l *link) message(m wire.Message) error {
 		l.mu.Lock()
 		l.welcome, l.open = w, w.Uploads
 		l.mu.Unlock()
+		l.pump.welcomed.Store(int64(max(1, l.pump.now())))
 		l.s.note(func(p *Progress) { p.Total, p.Done = w.Tape, 0; p.Path = "sending" })
 		if w.Uploads == 0 {
 			close(l.all)
@@ -211,6 +213,9 @@ func (l *link) list(e wire.Entry) error {
 	if l.s.ended(u.ID) { // failed on an earlier connection
 		return l.over(i)
 	}
+	if slices.Contains(l.s.orders().cancels, u.ID) {
+		return l.send(wire.MsgCancel, wire.AppendCancel(nil, i))
+	}
 	if err := l.src.check(i); err != nil {
 		return l.ended(i, Result{Err: err})
 	}
@@ -236,6 +241,9 @@ func (l *link) ended(upload int, r Result) error {
 	}
 	r.Upload = l.uploads[upload].Upload
 	l.mu.Unlock()
+	if r.Err != nil {
+		l.pump.skip(l.src.bounds(upload))
+	}
 	l.s.end(r)
 	return l.over(upload)
 }

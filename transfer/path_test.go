@@ -138,3 +138,31 @@ func TestNewerClientWins(t *testing.T) {
 		t.Errorf("the newer client sent %d of %d bytes, though some were there", got.Sent, got.Total)
 	}
 }
+
+// TestPathBecomesNarrow: large packets vanish in mid-transfer, without any word of the network.
+func TestPathBecomesNarrow(t *testing.T) {
+	w := newWorld(t, 4_000_000)
+	w.start()
+	p := newProxy(t, w.server.Addr(), faults{})
+	s := NewSender(w.through(p))
+	wait := during(s, 0.3, func() { p.narrow.Store(1300) })
+	got := w.send(s)
+	wait()
+	if got.Tries != 1 || p.data.Load() > 4_000_000/1000 {
+		t.Errorf("%d connections, %d packets", got.Tries, p.data.Load())
+	}
+}
+
+func TestBlockedPathIsNamed(t *testing.T) {
+	w := newWorld(t, 10_000)
+	w.start()
+	p := newProxy(t, w.server.Addr(), faults{})
+	p.narrow.Store(1) // QUIC passes
+	c := w.through(p)
+	c.Tries = 1
+	s := NewSender(c)
+	s.silence = 200 * time.Millisecond
+	if _, err := s.Send(context.Background()); CodeOf(err) != CodeBlocked {
+		t.Errorf("Send: %v", err)
+	}
+}

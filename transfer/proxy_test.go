@@ -31,6 +31,7 @@ type proxy struct {
 	bytes  atomic.Int64
 	data   atomic.Int64 // packets of type Data from clients
 
+	narrow    atomic.Int64 // longer packets of ours vanish; 0: none do
 	strangers atomic.Int64 // packets that did not come from where they were asked
 	tap       atomic.Pointer[func(b []byte, up bool)]
 
@@ -140,6 +141,9 @@ func (p *proxy) chance(share float64) bool {
 func (p *proxy) pass(b []byte, send func([]byte)) {
 	f := p.fault.Load()
 	if p.cut.Load() {
+		return
+	}
+	if n := p.narrow.Load(); n > 0 && ours(b) && len(b) > int(n) {
 		return
 	}
 	if f.spareQUIC && !ours(b) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"isthmus/transfer/rate"
@@ -67,6 +68,9 @@ type pump struct {
 	rtt       time.Duration
 	clock     time.Duration // server's, at the newest packet reported
 	limit     uint64        // the server's rate
+	welcomed  atomic.Int64  // when Welcome came: only then Hellos are answered
+	hollow    int           // doubts that were answered without any full packet arriving in between
+	largest   int           // datagrams above this vanish
 	paused    bool
 	ordered   orders
 	cancelled int
@@ -76,6 +80,7 @@ type pump struct {
 	at      int    // in current
 	spent   *chunk // its last block is being sealed
 	begun   bool   // the first was there
+	rested  bool   // the server was told that nothing follows
 	dry     bool   // nothing new will come
 	scratch []byte
 
@@ -105,7 +110,7 @@ func newPump(l *link) (*pump, error) {
 		l: l, start: time.Now(), in: make(chan *report, 64), ahead: make(chan *chunk, aheadChunks),
 		more: make(chan struct{}, 1), reorder: reorderFirst, patience: patienceFirst, limit: wire.NoLimit, helloWait: helloFirst,
 		headers: 28, out: make([]byte, 0, udp.MaxWrite), ordered: l.s.orders(),
-		scratch: make([]byte, wire.MaxDatagram),
+		scratch: make([]byte, wire.MaxDatagram), largest: wire.MaxDatagram,
 	}
 	if l.to.Addr().Is6() {
 		p.headers = 48
@@ -139,7 +144,7 @@ func (p *pump) setDatagram(n int) {
 	p.datagram, p.payload = n, n-wire.DataOverhead
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.readLen = (chunkSize - wire.TagSize) / p.payload * p.payload
+	p.readLen = chunkSize / p.payload * p.payload
 }
 
 // want adds positions to send. Any goroutine.
@@ -188,6 +193,11 @@ func (p *pump) next() (pos int64, n int, end bool) {
 	if r.Start += int64(n); r.Start == r.End {
 		p.wanted = p.wanted[1:]
 	}
+	if next := pos + int64(n); len(p.wanted) == 0 {
+		p.l.read.Store(next)
+	} else {
+		p.l.read.Store(p.wanted[0].Start) // what lies between is at the server
+	}
 	return pos, n, false
 }
 
@@ -203,16 +213,8 @@ func (p *pump) skip(gone Range) {
 		if gone.End < r.End {
 			left = append(left, Range{Start: max(r.Start, gone.End), End: r.End})
 		}
-		if gone.End <= r.Start || gone.Start >= r.End {
-			continue
-		}
 	}
-	p.wanted = ranges(nil)
-	for _, r := range left {
-		if r.Start < r.End {
-			p.wanted = append(p.wanted, r)
-		}
-	}
+	p.wanted = left
 }
 
 // readAhead reads new blocks before they are due, so that a slow disk does not stop the pace at once.
@@ -236,7 +238,8 @@ func (p *pump) readAhead(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		c := newChunk(pos)
+		c := newChunk()
+		c.pos = pos
 		m, err := p.l.src.read(c.buf[:n], pos)
 		c.buf = c.buf[:m]
 		if err != nil {
@@ -244,7 +247,6 @@ func (p *pump) readAhead(ctx context.Context) error {
 				return err
 			}
 		}
-		p.l.read.Store(pos + int64(m))
 		select {
 		case p.ahead <- c:
 		case <-ctx.Done():
@@ -309,6 +311,9 @@ func (p *pump) readFeedback(ctx context.Context) error {
 func (p *pump) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	if err := p.pause(p.ordered.paused); err != nil {
+		return err
+	}
 	for {
 		if err := p.obey(); err != nil {
 			return err
@@ -416,8 +421,8 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	if p.paused {
 		return time.Hour, nil
 	}
-	silent := now - max(p.heard, p.awake)
-	if !p.answered && silent > silenceEnd {
+	silent := now - max(p.heard, p.awake, time.Duration(p.welcomed.Load()))
+	if !p.answered && silent > p.l.s.silence && p.welcomed.Load() > 0 {
 		if p.heard == 0 {
 			return 0, fail(CodeBlocked, "QUIC passes here, but the data packets get no answer")
 		}

@@ -15,6 +15,7 @@ const (
 	longestNap  = 10 * time.Millisecond
 	shortestNap = time.Millisecond // a timer does not do better
 	windowSlack = 100 * time.Millisecond
+	hollowMost  = 3
 )
 
 // sendDue sends as much as pace and window allow, one batch at most; then it tells how long to wait.
@@ -80,6 +81,13 @@ func (p *pump) idle(now time.Duration) (time.Duration, error) {
 			return min(every, nap), p.write()
 		}
 		return min(nap, max(shortestNap, every-(now-p.sentAt))), nil
+	}
+	if p.finishing() && !p.rested && len(p.repairs) == 0 && p.tail != nil && len(p.tail.at) == 0 {
+		// All that can be sent is there. The server shall not wait for what cannot.
+		p.rested = true
+		if err := p.l.send(wire.MsgPause, wire.AppendPause(nil, true)); err != nil {
+			return 0, closed(err)
+		}
 	}
 	return nap, nil
 }
@@ -155,7 +163,15 @@ func (p *pump) seal(b block, text []byte, now time.Duration) error {
 			if !errors.As(err, &f) {
 				return err
 			}
-			return p.l.ended(f.upload, Result{Err: f.err}) // the rest of the packet comes with the next session
+			// What the packet has of other uploads goes by itself.
+			gone := p.l.src.bounds(f.upload)
+			if gone.Start > b.pos {
+				p.repairs = append(p.repairs, repair{block{b.pos, int(gone.Start - b.pos)}, noNumber})
+			}
+			if end := b.pos + int64(b.n); end > gone.End {
+				p.repairs = append(p.repairs, repair{block{gone.End, int(end - gone.End)}, noNumber})
+			}
+			return p.l.ended(f.upload, Result{Err: f.err})
 		}
 	}
 	number, err := p.sealer.Next()
@@ -208,12 +224,8 @@ func (p *pump) lose(number uint64) (size int) {
 		return 0
 	}
 	p.flight.at(number).lost = true
-	if s.n > 0 {
-		if p.tail != nil {
-			p.tail.lost(s)
-		} else {
-			p.repairs = append(p.repairs, repair{block{s.pos, s.n}, number})
-		}
+	if s.n > 0 && (p.tail == nil || !p.tail.lost(s)) {
+		p.repairs = append(p.repairs, repair{block{s.pos, s.n}, number})
 	}
 	return s.size
 }
@@ -224,6 +236,14 @@ func (p *pump) feedback(r *report) {
 	p.heard, p.quiet = now, 0
 	if !p.answered {
 		p.answered, p.probes, p.probeAt = true, 3, now
+		if p.hollow++; p.hollow > hollowMost && p.datagram > wire.BaseSize {
+			// Hellos pass and larger packets do not: somewhere the way became narrower.
+			p.largest = wire.BaseSize
+			p.restart()
+		}
+	}
+	if r.Flags&wire.FlagStorage != 0 {
+		p.starved = rate.Disk
 	}
 	if r.Rate != p.limit {
 		p.limit = r.Rate
@@ -295,6 +315,9 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 					p.flight.settle(i)
 					top, any = i, true
 				}
+				if f.n > 0 {
+					p.hollow = 0
+				}
 				s.Delivered += f.size
 				if p.tail != nil {
 					p.tail.arrived(*f)
@@ -322,7 +345,7 @@ func (p *pump) missing(top uint64, s *rate.Sample) {
 
 // measured takes the largest datagram that the way carries.
 func (p *pump) measured(n int, now time.Duration) {
-	n = min(n, p.l.datagramLimit())
+	n = min(n, p.l.datagramLimit(), p.largest)
 	switch {
 	case n > p.datagram:
 		p.setDatagram(n)
@@ -330,7 +353,7 @@ func (p *pump) measured(n int, now time.Duration) {
 		// The server counts anew: our address has changed, and the way with it.
 		p.restart()
 		p.ctl.PathChanged(now, 0)
-		p.probes, p.probeAt = 3, now
+		p.probes, p.probeAt, p.largest = 3, now, wire.MaxDatagram
 	}
 	p.carried = n
 }

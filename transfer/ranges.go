@@ -47,12 +47,6 @@ func (rs ranges) missing(start, end int64, f func(Range)) {
 	}
 }
 
-// disjoint tells whether nothing of [start, end) is in the set.
-func (rs ranges) disjoint(start, end int64) bool {
-	i := rs.at(start + 1)
-	return i == len(rs) || rs[i].Start >= end
-}
-
 func (rs ranges) total() int64 {
 	var n int64
 	for _, r := range rs {

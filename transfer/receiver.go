@@ -35,12 +35,11 @@ type receiver struct {
 	stopped bool  // no packet is looked at any more
 	listed  int64 // positions below were in the manifest
 	have    ranges
-	taken   int64 // bytes of payload, each position once
-	missing int64 // bytes that neither came nor were there; known when all is listed
-	carried int64 // bytes of authentic Data packets
-	forged  int64 // packets dropped because of tag or number
-	fill    *chunk
-	spare   *chunk
+	taken   int64  // bytes of payload, each position once
+	missing int64  // bytes that neither came nor were there; known when all is listed
+	carried int64  // bytes of authentic Data packets
+	forged  int64  // packets dropped because of tag or number
+	fill    *chunk // nil: no path was ever open
 
 	path     path // nil: no address yet
 	peer     netip.AddrPort
@@ -75,7 +74,7 @@ type arrival struct {
 func newReceiver(sec wire.Secrets, now time.Time) (*receiver, error) {
 	r := &receiver{
 		session: sec.Session, started: now, kick: make(chan struct{}, 1), done: make(chan struct{}),
-		interval: firstInterval, fill: newChunk(0), spare: newChunk(0),
+		interval: firstInterval,
 	}
 	var err error
 	if r.opener, err = wire.NewOpener(sec.Client); err != nil {
@@ -204,17 +203,24 @@ func (r *receiver) move(from netip.AddrPort, now time.Time) {
 		return
 	}
 	r.path = p
+	if r.fill == nil { // not before: a connection without a ticket costs little
+		r.fill = newChunk()
+	}
 }
 
 // rest frees what a paused session does not need. A Hello brings it back.
 func (r *receiver) rest() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.store.wake()
 	if r.path != nil {
 		r.path.close()
 	}
 	r.path, r.peer = nil, netip.AddrPort{}
+	if r.fill != nil {
+		r.flush()
+		r.fill.free()
+		r.fill = nil
+	}
 }
 
 // stop ends the data path; what was taken is left to the store.
@@ -252,7 +258,7 @@ func (r *receiver) saw(number uint64, now time.Time) {
 
 func (r *receiver) data(b []byte, now time.Time) {
 	h, err := wire.ParseDataHeader(b)
-	if err != nil || h.Session != r.session || !r.ready {
+	if err != nil || h.Session != r.session || !r.ready || r.fill == nil {
 		return
 	}
 	// Checked before the packet counts as received: if the storage is behind, it is to come again.
@@ -261,13 +267,11 @@ func (r *receiver) data(b []byte, now time.Time) {
 	if n > 0 && r.store.full() {
 		return
 	}
-	// Opened straight behind the bytes that it continues. What does not continue them is opened apart, for
-	// until the tag is right the position is anybody's word.
-	next := r.spare
-	if r.fill.end() == start && r.fill.room() >= n {
-		next = r.fill
+	if r.fill.room() < n {
+		r.flush()
 	}
-	body, err := r.opener.Open(next.buf, h.Number, b[:wire.DataHeaderSize], b[wire.DataHeaderSize:])
+	at := len(r.fill.buf)
+	body, err := r.opener.Open(r.fill.buf, h.Number, b[:wire.DataHeaderSize], b[wire.DataHeaderSize:])
 	if err != nil {
 		r.forged++
 		return
@@ -282,35 +286,12 @@ func (r *receiver) data(b []byte, now time.Time) {
 	if n == 0 || end > r.listed {
 		return
 	}
-	if r.have.disjoint(start, end) {
-		if next == r.spare {
-			r.flush()
-			r.fill, r.spare = r.spare, r.fill
-			r.fill.pos = start
-		}
+	r.have.missing(start, end, func(m Range) {
 		r.fill.buf = body
-		r.count(n)
-	} else {
-		// A copy: where it was opened belongs to the store as soon as fill is flushed.
-		r.bodyB = append(r.bodyB[:0], body[len(body)-n:]...)
-		body = r.bodyB
-		r.have.missing(start, end, func(m Range) { r.keep(m.Start, body[m.Start-start:m.End-start]) })
-	}
+		r.fill.add(m.Start, at+int(m.Start-start), int(m.End-m.Start))
+		r.count(int(m.End - m.Start))
+	})
 	r.have.add(start, end)
-}
-
-// keep takes a part of a packet of which the rest was there.
-func (r *receiver) keep(pos int64, p []byte) {
-	if r.fill.end() != pos || r.fill.room() < len(p) {
-		other := newChunk(pos)
-		other.buf = append(other.buf, p...)
-		r.flush()
-		r.fill.free()
-		r.fill = other
-	} else {
-		r.fill.buf = append(r.fill.buf, p...)
-	}
-	r.count(len(p))
 }
 
 func (r *receiver) count(n int) {
@@ -323,7 +304,7 @@ func (r *receiver) flush() {
 	if len(r.fill.buf) > 0 {
 		r.store.put(r.fill)
 		r.store.wake()
-		r.fill = newChunk(0)
+		r.fill = newChunk()
 	}
 }
 
@@ -331,11 +312,11 @@ func (r *receiver) flush() {
 func (r *receiver) take() *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.fill.buf) == 0 {
+	if r.fill == nil || len(r.fill.buf) == 0 {
 		return nil
 	}
 	c := r.fill
-	r.fill = newChunk(0)
+	r.fill = newChunk()
 	return c
 }
 

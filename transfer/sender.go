@@ -68,12 +68,13 @@ type Sender struct {
 	progress Progress
 	paused   bool
 	cancels  []string
+	silence  time.Duration // without an answer to our packets, until the connection is given up
 	changed  chan struct{} // closed and replaced when paused, cancels or rate change
 }
 
 // NewSender prepares; Send begins.
 func NewSender(cfg SenderConfig) *Sender {
-	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{})}
+	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{}), silence: silenceEnd}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

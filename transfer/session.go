@@ -301,7 +301,7 @@ func (ss *session) watch(ctx context.Context) {
 			ss.pausMu.Lock()
 			paused := ss.paused
 			ss.pausMu.Unlock()
-			held := ss.share() >= 0 // slow on our own demand, perhaps
+			held := ss.share() >= 0 || ss.store.waiting() > 0 // slow on our own demand, perhaps
 			if !paused && !complete && !held && taken-before < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
 				ss.fail(fail(CodeSlow, "too slow for too long"))
 				return

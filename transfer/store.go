@@ -18,25 +18,42 @@ const (
 	lastWrites = time.Minute // for a session's last bytes, when it has ended
 )
 
-// chunk is a run of the tape on its way to the files.
+// chunk is a buffer of bytes on their way: at the receiver what came, in the order in which it came; at the sender
+// one run of the tape, from pos on.
 type chunk struct {
-	pos int64
-	buf []byte
+	pos  int64
+	buf  []byte
+	runs []run
+}
+
+// run is n bytes of a chunk, from at on, that belong to a position of the tape.
+type run struct {
+	pos   int64
+	at, n int
 }
 
 var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
 
-func newChunk(pos int64) *chunk {
+func newChunk() *chunk {
 	c := chunks.Get().(*chunk)
-	c.pos, c.buf = pos, c.buf[:0]
+	c.buf, c.runs = c.buf[:0], c.runs[:0]
 	return c
 }
 
-func (c *chunk) free()      { chunks.Put(c) }
-func (c *chunk) end() int64 { return c.pos + int64(len(c.buf)) }
+func (c *chunk) free() { chunks.Put(c) }
 
-// room leaves space for the tag, which AES-GCM may use while it opens.
-func (c *chunk) room() int { return cap(c.buf) - len(c.buf) - wire.TagSize }
+func (c *chunk) room() int { return cap(c.buf) - len(c.buf) }
+
+// add notes what bytes of buf are.
+func (c *chunk) add(pos int64, at, n int) {
+	if i := len(c.runs) - 1; i >= 0 {
+		if r := &c.runs[i]; r.pos+int64(r.n) == pos && r.at+r.n == at {
+			r.n += n
+			return
+		}
+	}
+	c.runs = append(c.runs, run{pos, at, n})
+}
 
 // store writes a session's bytes beside its data path, syncs them and finishes uploads.
 type store struct {
@@ -223,32 +240,39 @@ func (s *store) write() {
 
 func (s *store) writeChunk(c *chunk) {
 	defer c.free()
-	p := c.buf
-	err := s.tape.split(c.pos, c.end(), func(upload int, offset int64, n int) error {
-		part := p[:n]
-		p = p[n:]
-		s.mu.Lock()
-		over := s.state[upload].over
-		s.mu.Unlock()
-		if over {
-			return nil
+	for _, r := range c.runs {
+		p := c.buf[r.at : r.at+r.n]
+		err := s.tape.split(r.pos, r.pos+int64(r.n), func(upload int, offset int64, n int) error {
+			part := p[:n]
+			p = p[n:]
+			return s.writePart(upload, part, offset)
+		})
+		s.written.Add(int64(r.n))
+		if err != nil {
+			s.fail(asError(err, CodeStorage, "the server could not write"))
+			return
 		}
-		if err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, part, offset); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.state[upload].over {
-			s.dirty[upload] += int64(n)
-			s.state[upload].left -= int64(n)
-			s.check(upload)
-		}
-		return nil
-	})
-	s.written.Add(int64(len(c.buf)))
-	if err != nil {
-		s.fail(asError(err, CodeStorage, "the server could not write"))
 	}
+}
+
+func (s *store) writePart(upload int, p []byte, offset int64) error {
+	s.mu.Lock()
+	over := s.state[upload].over
+	s.mu.Unlock()
+	if over {
+		return nil
+	}
+	if err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.state[upload].over {
+		s.dirty[upload] += int64(len(p))
+		s.state[upload].left -= int64(len(p))
+		s.check(upload)
+	}
+	return nil
 }
 
 // syncs makes bytes durable now and then, until done.

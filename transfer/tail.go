@@ -36,10 +36,13 @@ func newTail(f *flight, game *rate.EndGame, now time.Duration) *tail {
 	return t
 }
 
-func (t *tail) lost(s sent) {
-	if b := t.at[s.pos]; b != nil && s.n > 0 {
+// lost notes that a copy did not arrive; false: the block is not one of the tail's.
+func (t *tail) lost(s sent) bool {
+	b := t.at[s.pos]
+	if b != nil {
 		b.Flying--
 	}
+	return b != nil
 }
 
 func (t *tail) arrived(s sent) {
