@@ -6,14 +6,16 @@ import "time"
 // them, so their spread at the receiver tells its rate one round trip after the start.
 type train struct {
 	size    int           // bytes
+	begin   time.Duration // when it left
 	gap     time.Duration // nothing but the train leaves until then
-	want    int           // bytes of it after the first report
-	heard   bool          // a first report came
-	first   time.Duration
-	got     int
-	last    time.Duration
-	steps   int
 	settled bool
+
+	heard       bool          // a first report came
+	first, last time.Duration // arrivals that the first and the latest report were about
+	got         int           // bytes that came after first
+	all         int           // and before
+	reported    time.Duration // latest report
+	rtt         time.Duration // smallest of them
 
 	estimate float64 // byte/s; 0: none
 	// Reports until quietUntil are of the train, until holdUntil of the slower rate after it.
@@ -26,38 +28,41 @@ func (t *train) add(s Sample) {
 	}
 	if !t.heard {
 		t.heard, t.first, t.last = true, s.Arrived, s.Arrived
-		t.want -= s.Delivered
-		return
 	}
-	if s.Arrived <= t.last {
-		t.want -= s.Delivered
-		return
+	t.all += s.Delivered
+	t.reported = s.Now
+	if s.RTT > 0 && (t.rtt == 0 || s.RTT < t.rtt) {
+		t.rtt = s.RTT
 	}
-	t.got += s.Delivered
-	t.last = s.Arrived
-	t.steps++
+	if s.Arrived > t.last {
+		t.got += s.Delivered
+		t.last = s.Arrived
+	}
 }
 
 // ready is true once: when most of the train has been reported, or when the rest must be lost (a
 // shallow buffer takes the beginning of a train only; its spread tells the rate all the same).
 func (t *train) ready(now, rtt time.Duration) bool {
-	if t.settled || !t.heard || t.got < t.want*6/10 && now < t.gap+rtt+rtt/8+10*time.Millisecond {
+	late := now >= t.gap+rtt+rtt/8+10*time.Millisecond
+	if t.settled || !t.heard || !late && t.got < t.size*6/10 && t.all < t.size*9/10 {
 		return false
 	}
 	t.settled = true
 	return true
 }
 
-// rate is the path's in byte/s. ok is false when too little came to tell; with a spread too short to
-// measure the rate is what it is at least.
+// rate is the path's in byte/s. ok is false when too little came to tell. Without a measured spread,
+// the rate is what it is at least: the train came in between its departure and its report.
 func (t *train) rate(packet int) (r float64, measured, ok bool) {
-	if t.got < 8*packet {
+	spread := t.last - t.first
+	switch {
+	case t.all < 8*packet || t.rtt == 0:
 		return 0, false, false
-	}
-	if spread := t.last - t.first; spread >= time.Millisecond/2 {
+	case t.got >= t.all/2 && spread >= time.Millisecond/2:
 		return float64(t.got) / spread.Seconds(), true, true
 	}
-	return float64(t.got) * 2000, false, true
+	spread = max(t.reported-t.begin-t.rtt, time.Millisecond/2)
+	return float64(t.all) / spread.Seconds(), false, true
 }
 
 // trained sets the rate by the train. The spread tells the bottleneck's rate, not what others leave

@@ -13,7 +13,6 @@ type cubic struct {
 	link *bottleneck
 	out  *Result
 
-	start    time.Duration
 	cwnd     float64 // packets
 	ssthresh float64
 	wMax     float64
@@ -24,7 +23,6 @@ type cubic struct {
 	srtt     time.Duration
 
 	sent     int // next number
-	acked    int // highest acknowledged + 1
 	flying   int
 	recover  int // one reduction per window: numbers below belong to the last one
 	acks     ring[ack]

@@ -9,7 +9,7 @@ import (
 	"isthmus/transfer/sim"
 )
 
-// One flow on every link of the grid: nearly nine tenths of what loss leaves (four fifths at 1 ms and a
+// One flow on every link of the grid: 85 % of what loss leaves and mostly 97 (four fifths at 1 ms and a
 // gigabit, where a millisecond of noise is the whole round trip; three quarters at 1 s and 30 %), no stall, never below the minimum.
 func TestGridOneFlow(t *testing.T) {
 	for _, r := range []rate.BitRate{rate.Mbit, 10 * rate.Mbit, 100 * rate.Mbit, rate.Gbit, 10 * rate.Gbit} {
@@ -22,7 +22,7 @@ func TestGridOneFlow(t *testing.T) {
 						limit := min(max(10*time.Second, 60*rtt), 60*time.Second)
 						res, _ := sim.Fluid(l, 1, limit, sim.FluidFlow{Config: rate.Config{Target: 2 * r}})
 						full := res[0].Rate(limit/2, limit) / float64(r) / (1 - loss)
-						floor := 0.88
+						floor := 0.85
 						if rtt == ms && r >= rate.Gbit {
 							floor = 0.8
 						}

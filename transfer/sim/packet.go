@@ -11,12 +11,14 @@ import (
 // Flow is one transfer, or one TCP connection.
 type Flow struct {
 	Start  time.Duration
-	Size   int64       // bytes of file; 0: without end
-	Setup  float64     // round trips before the first data packet
-	Config rate.Config // of the controller
-	Cubic  bool        // TCP cubic instead of our controller
-	Script []Event     // changes in mid-transfer, in order of time
-	Gaps   []Gap       // the application gives nothing then
+	Size   int64         // bytes of file; 0: without end
+	Setup  float64       // round trips before the first data packet
+	Config rate.Config   // of the controller
+	Cubic  bool          // TCP cubic instead of our controller
+	Wake   time.Duration // the receiver reads, and looks at its clock, only at multiples of this
+	Late   time.Duration // the sender's timer is late by up to this
+	Script []Event       // changes in mid-transfer, in order of time
+	Gaps   []Gap         // the application gives nothing then
 }
 
 // Gap is a stretch of time.

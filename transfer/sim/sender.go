@@ -314,6 +314,9 @@ func (s *sender) send(now time.Duration) {
 	if wait := d.Rate.Duration(Packet); d.Rate > 0 && wait > 4*tick {
 		s.wake = now + min(wait/4, 10*time.Millisecond)
 	}
+	if s.flow.Late > 0 {
+		s.wake += time.Duration(s.link.rng.Int64N(int64(s.flow.Late)))
+	}
 	for d.Rate > 0 && s.credit >= Packet && s.outstanding+Packet <= d.Window {
 		if slices.ContainsFunc(s.flow.Gaps, func(g Gap) bool { return now >= g.From && now < g.To }) {
 			s.credit = min(s.credit, Packet)
@@ -341,6 +344,9 @@ func (s *sender) put(now time.Duration, block int32) {
 		b.sent, b.copies, b.flying = now, b.copies+1, b.flying+1
 	}
 	if at, ok := s.link.put(now, Packet); ok {
+		if w := s.flow.Wake; w > 0 {
+			at = (at + w - 1) / w * w
+		}
 		s.way.push(arrival{at: at, sent: now, number: int32(number), block: block})
 	}
 }
