@@ -94,7 +94,7 @@ func (c *Controller) begin(now time.Duration) {
 	}
 	limit, _ := c.ceiling()
 	size := min(64*c.cfg.Packet, max(4*c.cfg.Packet, int(limit/100)))
-	c.train = train{size: size, begin: now, gap: now + max(trainGap, c.cfg.RTT/4)}
+	c.train = train{size: size, begin: now, gap: now + max(trainGap, c.cfg.RTT/8)}
 	c.drain.last, c.drain.look = now, drainEvery/2
 }
 

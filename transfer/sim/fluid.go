@@ -152,7 +152,7 @@ func (f *fluidFlow) enter(now time.Duration, link Link, rng *rand.Rand, dropped,
 }
 
 func (f *fluidFlow) hear(now time.Duration, link Link) rate.Decision {
-	f.feedback = now + max(feedback, link.RTT/8)
+	f.feedback = now + feedbackEvery(f.ctl, link.RTT)
 	s := rate.Sample{Now: now}
 	var d, l float64
 	for f.way.len() > 0 && f.way.peek().at+link.RTT/2 <= now {

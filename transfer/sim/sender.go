@@ -157,9 +157,17 @@ func (s *sender) arrive(a arrival) {
 	}
 }
 
+// feedbackEvery is what the data plane asks of the receiver.
+func feedbackEvery(c *rate.Controller, rtt time.Duration) time.Duration {
+	if c.State().Phase == "start" {
+		return feedback
+	}
+	return max(feedback, rtt/8)
+}
+
 // tell sends a feedback message; it repeats what earlier ones said as far as that may be lost, here: all.
 func (s *sender) tell(now time.Duration) {
-	s.report = now + max(feedback, s.link.RTT/8)
+	s.report = now + feedbackEvery(s.ctl, s.link.RTT)
 	if s.link.LossBack > 0 && s.link.rng.Float64() < s.link.LossBack {
 		return
 	}
