@@ -87,13 +87,18 @@ func (c *raw) send(b []byte) {
 
 func (c *raw) hello(claimed int) {
 	c.t.Helper()
+	c.send(c.helloPacket(claimed))
+}
+
+func (c *raw) helloPacket(claimed int) []byte {
+	c.t.Helper()
 	n, err := c.sealer.Next()
 	c.must(err)
 	head := make([]byte, wire.HeaderSize, wire.MaxDatagram)
 	wire.Header{Type: wire.TypeHello, Session: c.keys.Session, Number: n}.Put(head)
 	body := wire.Hello{Size: wire.BaseSize, Interval: 5 * time.Millisecond}.Append(nil)
 	binary.BigEndian.PutUint16(body, uint16(claimed))
-	c.send(c.sealer.Seal(head, n, body, head))
+	return c.sealer.Seal(head, n, body, head)
 }
 
 // answer waits for a datagram from the server.
@@ -283,6 +288,32 @@ func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
 	}
 }
 
+// TestHeldBackHelloMovesNothing: somebody on the path keeps a Hello and sends it later, from elsewhere.
+func TestHeldBackHelloMovesNothing(t *testing.T) {
+	for _, one := range []bool{false, true} {
+		w := newWorld(t, 100_000)
+		w.cfg.OneSocket = one
+		w.start()
+		c := w.raw(t)
+		c.open()
+		held := c.helloPacket(wire.BaseSize)
+		c.hello(wire.BaseSize)
+		c.answer()
+		time.Sleep(2 * moveEvery) // so that only its age speaks against it
+		thief, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), false)
+		w.must(err)
+		_, err = thief.WriteToUDPAddrPort(held, c.to)
+		w.must(err)
+		w.must(thief.SetReadDeadline(time.Now().Add(50 * time.Millisecond)))
+		if n, _, err := thief.ReadFromUDPAddrPort(make([]byte, 2048)); err == nil {
+			t.Errorf("one_socket=%v: %d bytes went to the thief", one, n)
+		}
+		c.send(c.data(0, w.contents["upl_0"][:1000]))
+		c.answer()
+		_ = thief.Close()
+	}
+}
+
 // TestReplayedDataIsDropped sends the same packet twice, and another payload for the same position.
 func TestReplayedDataIsDropped(t *testing.T) {
 	w := newWorld(t, 100_000)
@@ -363,7 +394,7 @@ func TestHandshakeFloodIsNotAmplified(t *testing.T) {
 		w.must(err)
 		in += n
 	}
-	out := 0
+	out, retries := 0, 0
 	w.must(flood.SetReadDeadline(time.Now().Add(300 * time.Millisecond)))
 	b := make([]byte, 2048)
 	for {
@@ -372,9 +403,15 @@ func TestHandshakeFloodIsNotAmplified(t *testing.T) {
 			break
 		}
 		out += n
+		if b[0]&0xf0 == 0xf0 {
+			retries++
+		}
 	}
 	if out > 3*in {
 		t.Errorf("%d bytes in, %d out", in, out)
+	}
+	if retries == 0 {
+		t.Error("nobody was asked to prove the address")
 	}
 	w.send(NewSender(w.sender(w.server.Addr()))) // others are still served
 	w.stop()

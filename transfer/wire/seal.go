@@ -88,9 +88,12 @@ type Sealer struct {
 }
 
 // NewSealer begins at number 0. A secret must be given to one Sealer only.
-func NewSealer(secret []byte) (*Sealer, error) {
-	key, err := newEpochKey(secret, 0)
-	return &Sealer{secret: secret, key: key}, err
+func NewSealer(secret []byte) (*Sealer, error) { return NewSealerAt(secret, 0) }
+
+// NewSealerAt begins at a number, all below which count as used.
+func NewSealerAt(secret []byte, next uint64) (*Sealer, error) {
+	key, err := newEpochKey(secret, next>>epochBits)
+	return &Sealer{secret: secret, next: next, key: key}, err
 }
 
 // Next reserves a packet number: it belongs to the caller, who may seal one packet with it.
