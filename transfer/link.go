@@ -41,7 +41,7 @@ type link struct {
 
 type listed struct {
 	Upload
-	missing int64
+	missing int64 // bytes that are not at the server
 	over    bool
 }
 
@@ -104,6 +104,8 @@ func (l *link) run(ctx context.Context, t Ticket) error {
 	if l.pump, err = newPump(l); err != nil {
 		return err
 	}
+	l.s.setLink(l)
+	defer l.s.setLink(nil)
 	l.digests = make(chan int, 1<<16)
 	g, gctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(gctx, func() {
@@ -262,6 +264,18 @@ func (l *link) over(upload int) error {
 		close(l.all)
 	}
 	return nil
+}
+
+// arrived notes bytes of the tape that have come to the server, each once.
+func (l *link) arrived(all []Range) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range all {
+		_ = l.src.split(r, func(upload int, _ int64, n int) error {
+			l.uploads[upload].missing -= int64(n)
+			return nil
+		})
+	}
 }
 
 func (l *link) isOver(upload int) bool {

@@ -80,7 +80,7 @@ func TestAddressChangesInFlight(t *testing.T) {
 }
 
 func TestPauseAndResume(t *testing.T) {
-	w := newWorld(t, 3_000_000)
+	w := newWorld(t, 100_000, 0, 2_900_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
 	s := NewSender(w.through(p))
@@ -91,6 +91,13 @@ func TestPauseAndResume(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		if after := p.data.Load(); after != before {
 			t.Errorf("%d packets while paused", after-before)
+		}
+		done := int64(0)
+		for _, u := range s.Uploads() {
+			done += u.Done
+		}
+		if p := s.Progress(); done != p.Done || p.Path != "paused" {
+			t.Errorf("%d bytes of the uploads are there, %d in all; %s", done, p.Done, p.Path)
 		}
 		s.Resume()
 	})

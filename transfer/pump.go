@@ -89,6 +89,8 @@ type pump struct {
 	toldSent, toldRepeated int64
 	toldAt                 time.Duration
 	received               uint64
+	acked                  ranges  // positions that arrived
+	fresh                  []Range // of the present report
 
 	mu      sync.Mutex // guards what follows
 	wanted  []Range

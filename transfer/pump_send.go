@@ -317,6 +317,8 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 				}
 				if f.n > 0 {
 					p.hollow = 0
+					p.acked.missing(f.pos, f.pos+int64(f.n), p.note)
+					p.acked.add(f.pos, f.pos+int64(f.n))
 				}
 				s.Delivered += f.size
 				if p.tail != nil {
@@ -327,7 +329,20 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 		at += n
 		seen = !seen
 	}
+	if len(p.fresh) > 0 {
+		p.l.arrived(p.fresh)
+		p.fresh = p.fresh[:0]
+	}
 	return top, any
+}
+
+// note collects what arrived for the first time.
+func (p *pump) note(r Range) {
+	if i := len(p.fresh) - 1; i >= 0 && p.fresh[i].End == r.Start {
+		p.fresh[i].End = r.End
+		return
+	}
+	p.fresh = append(p.fresh, r)
 }
 
 // missing declares lost what was overtaken by far.
@@ -384,10 +399,11 @@ func (p *pump) tell(r *report) {
 	sentMore, repeatedMore := p.sentBytes-p.toldSent, p.repeated-p.toldRepeated
 	p.toldSent, p.toldRepeated = p.sentBytes, p.repeated
 	state := p.ctl.State()
+	history, _ := p.ctl.History()
 	p.l.s.note(func(g *Progress) {
 		g.Done += more
 		g.Sent += sentMore
 		g.Repeated += repeatedMore
-		g.State, g.Priority = state, r.Priority
+		g.State, g.History, g.Priority = state, history, r.Priority
 	})
 }

@@ -47,15 +47,16 @@ type Result struct {
 
 // Progress is how far a Sender is.
 type Progress struct {
-	Total    int64      // bytes of all uploads; 0 until the server named them
-	Done     int64      // of them at the server
-	Sent     int64      // bytes of payload that left, repeated ones too
-	Repeated int64      // of them sent before
-	State    rate.State // rate, round trip, loss, what limits
-	Priority uint8      // that the server wants this transfer to have
-	Path     string     // "connecting", "sending", "paused"
-	Tries    int        // connections made
-	Last     error      // why the last one ended
+	Total    int64        // bytes of all uploads; 0 until the server named them
+	Done     int64        // of them at the server
+	Sent     int64        // bytes of payload that left, repeated ones too
+	Repeated int64        // of them sent before
+	State    rate.State   // rate, round trip, loss, what limits
+	History  rate.History // of this path so far, for SenderConfig.Rate of the next transfer; zero: too little was seen
+	Priority uint8        // that the server wants this transfer to have
+	Path     string       // "connecting", "sending", "paused"
+	Tries    int          // connections made
+	Last     error        // why the last one ended
 }
 
 // Sender sends the uploads of a ticket. Its methods are safe for concurrent use.
@@ -68,6 +69,7 @@ type Sender struct {
 	progress Progress
 	paused   bool
 	cancels  []string
+	link     *link         // nil: not connected
 	silence  time.Duration // without an answer to our packets, until the connection is given up
 	changed  chan struct{} // closed and replaced when paused, cancels or rate change
 }
@@ -136,6 +138,36 @@ func (s *Sender) Progress() Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.progress
+}
+
+func (s *Sender) setLink(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link = l
+}
+
+// UploadProgress is how far one upload is.
+type UploadProgress struct {
+	Upload
+	Done int64 // bytes at the server
+	Over bool  // it has ended; Done tells nothing more
+}
+
+// Uploads tells how far each upload is that the server has named on the present connection.
+func (s *Sender) Uploads() []UploadProgress {
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]UploadProgress, len(l.uploads))
+	for i, u := range l.uploads {
+		all[i] = UploadProgress{u.Upload, u.Size - u.missing, u.over}
+	}
+	return all
 }
 
 func (s *Sender) note(f func(*Progress)) {

@@ -339,6 +339,9 @@ type SessionInfo struct {
 	Taken   int64 // bytes of payload in this session
 	Missing int64 // bytes to come
 	Paused  bool  // by the client
+	Carried int64 // bytes of all data packets that came, repeated ones too
+	Forged  int64 // packets dropped: wrong tag, seen before, too old
+	Late    int64 // packets that came when the client had taken them for lost
 }
 
 func (ss *session) info() SessionInfo {
@@ -351,7 +354,8 @@ func (ss *session) info() SessionInfo {
 	}
 	ss.in.mu.Lock()
 	defer ss.in.mu.Unlock()
-	i.Taken, i.Missing = ss.in.taken, ss.in.missing
+	i.Taken, i.Missing, i.Carried = ss.in.taken, ss.in.missing, ss.in.carried
+	i.Forged, i.Late = ss.in.forged, int64(ss.in.late)
 	return i
 }
 

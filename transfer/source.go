@@ -51,7 +51,14 @@ func (s *source) bounds(upload int) Range {
 	return s.tape.bounds(upload)
 }
 
-// readError is a failure of one upload's file.
+// split cuts a range at the borders of uploads.
+func (s *source) split(r Range, f func(upload int, offset int64, n int) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tape.split(r.Start, r.End, f)
+}
+
+// sourceError is a failure of one upload's file.
 type sourceError struct {
 	upload int
 	err    error

@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -220,4 +224,24 @@ func (c *Conn) writeSplit(data []byte, size int, to netip.AddrPort) error {
 		sent += m
 	}
 	return nil
+}
+
+// CheckBuffers tells whether the system allows BufferSize, and if not, what allows it. A process that may
+// administer the network (CAP_NET_ADMIN) gets it anyway.
+func CheckBuffers() error {
+	var all []error
+	for _, name := range []string{"rmem_max", "wmem_max"} {
+		b, err := os.ReadFile("/proc/sys/net/core/" + name)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			return err
+		}
+		if n < BufferSize {
+			all = append(all, fmt.Errorf("net.core.%s is %d: fast lines lose packets; allow more with: sysctl -w net.core.%[1]s=%d", name, n, BufferSize))
+		}
+	}
+	return errors.Join(all...)
 }
