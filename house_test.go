@@ -21,6 +21,8 @@ var mayImport = map[string][]string{
 	"outbound":                      {"gateway"},
 	"jobs":                          {"gateway"},
 	"transfer":                      {"transfer/rate", "transfer/udp", "transfer/wire"},
+	"transfer/lab":                  {},
+	"transfer/lab/emulate":          {"transfer/lab"},
 	"transfer/rate":                 {},
 	"transfer/udp":                  {},
 	"transfer/wire":                 {},

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"isthmus/transfer/lab"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "emulate:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var cfg lab.Config
+	flag.StringVar(&cfg.A, "a", "lab-a", "name of the namespace at 10.77.0.1")
+	flag.StringVar(&cfg.B, "b", "lab-b", "name of the namespace at 10.77.0.2")
+	flag.IntVar(&cfg.MTU, "mtu", 1500, "largest packet in bytes")
+	flag.Uint64Var(&cfg.Seed, "seed", 1, "of loss and jitter")
+	both := flag.String("link", "", "both directions: rate=100M,delay=50ms,queue=250000,loss=0.1,jitter=1ms")
+	ab := flag.String("ab", "", "from a to b, on top of -link")
+	ba := flag.String("ba", "", "from b to a, on top of -link")
+	length := flag.Duration("for", 0, "end by itself after this time; 0: when interrupted")
+	flag.Parse()
+	link, err := lab.ParseLink(*both, lab.Link{})
+	if err != nil {
+		return err
+	}
+	if cfg.AB, err = lab.ParseLink(*ab, link); err != nil {
+		return err
+	}
+	if cfg.BA, err = lab.ParseLink(*ba, link); err != nil {
+		return err
+	}
+	n, err := lab.Open(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("ready: %s 10.77.0.1, %s 10.77.0.2\n", cfg.A, cfg.B)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	var end <-chan time.Time
+	if *length > 0 {
+		end = time.After(*length)
+	}
+	select {
+	case <-stop:
+	case <-end:
+	}
+	c := n.Counters()
+	if err := n.Close(); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]lab.Counters{"ab": c[0], "ba": c[1]})
+}
