@@ -102,11 +102,14 @@ func ip(args ...string) error {
 
 // Within runs do in a thread that is in a side's namespace: sockets that do opens itself (not in
 // goroutines of its own) belong there for good. The thread ends with it.
-func (n *Net) Within(side int, do func() error) error {
+func (n *Net) Within(side int, do func() error) error { return Within(n.names[side], do) }
+
+// Within is Net.Within for a namespace of that name, whoever made it.
+func Within(namespace string, do func() error) error {
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread must not serve others
-		ns, err := unix.Open("/run/netns/"+n.names[side], unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		ns, err := unix.Open("/run/netns/"+namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			err = unix.Setns(ns, unix.CLONE_NEWNET)
 			_ = unix.Close(ns)
@@ -117,7 +120,7 @@ func (n *Net) Within(side int, do func() error) error {
 		result <- err
 	}()
 	if err := <-result; err != nil {
-		return fmt.Errorf("namespace %s: %w", n.names[side], err)
+		return fmt.Errorf("namespace %s: %w", namespace, err)
 	}
 	return nil
 }

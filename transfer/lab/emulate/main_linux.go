@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,6 +30,8 @@ func run() error {
 	ab := flag.String("ab", "", "from a to b, on top of -link")
 	ba := flag.String("ba", "", "from b to a, on top of -link")
 	length := flag.Duration("for", 0, "end by itself after this time; 0: when interrupted")
+	measure := flag.Bool("check", false, "measure the link instead: round trip, rate and loss from a to b, for two seconds")
+	attach := flag.Bool("attach", false, "with -check: the namespaces are there, joined by something else; -ab says what rate to offer")
 	flag.Parse()
 	link, err := lab.ParseLink(*both, lab.Link{})
 	if err != nil {
@@ -40,9 +43,18 @@ func run() error {
 	if cfg.BA, err = lab.ParseLink(*ba, link); err != nil {
 		return err
 	}
+	if *attach {
+		return check(cfg)
+	}
 	n, err := lab.Open(cfg)
 	if err != nil {
 		return err
+	}
+	if *measure {
+		err := check(cfg)
+		c := n.Counters()
+		fmt.Printf("emulator: %d lost, %d dropped, at most %v late\n", c[0].Lost, c[0].Dropped, c[0].LateMax)
+		return errors.Join(err, n.Close())
 	}
 	fmt.Printf("ready: %s 10.77.0.1, %s 10.77.0.2\n", cfg.A, cfg.B)
 	stop := make(chan os.Signal, 1)
