@@ -212,3 +212,38 @@ func TestShareHoldsAndLimits(t *testing.T) {
 	}
 	<-over // Close was called
 }
+
+// stuckDisk takes no bytes until it is let go.
+type stuckDisk struct {
+	*Dir
+	free chan struct{}
+}
+
+func (d *stuckDisk) WriteAt(ctx context.Context, id string, p []byte, off int64) error {
+	<-d.free
+	return d.Dir.WriteAt(ctx, id, p, off)
+}
+
+// TestStuckDiskBoundsMemory: what the disk does not take is not taken from the network either, and nothing is lost.
+func TestStuckDiskBoundsMemory(t *testing.T) {
+	w := newWorld(t, 6_000_000)
+	disk := &stuckDisk{OpenDir(w.in, false), make(chan struct{})}
+	w.cfg.Files = disk
+	w.cfg.Limits.Buffer = 1 << 20
+	w.start()
+	cfg := w.sender(w.server.Addr())
+	cfg.Rate = rate.Config{Policy: rate.Fixed, Target: 500 * rate.Mbit}
+	s := NewSender(cfg)
+	go func() {
+		defer close(disk.free)
+		time.Sleep(400 * time.Millisecond)
+		taken := int64(0)
+		for _, i := range w.server.Sessions() {
+			taken += i.Taken
+		}
+		if most := int64(w.cfg.Limits.Buffer + 2*chunkSize); taken == 0 || taken > most {
+			t.Errorf("%d bytes were taken, at most %d may wait", taken, most)
+		}
+	}()
+	w.send(s)
+}

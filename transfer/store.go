@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	chunkSize  = 256 << 10
-	syncBytes  = 8 << 20     // of an upload between two syncs
-	syncEvery  = time.Second // and on a slow line at least this often
-	finishers  = 8           // uploads being finished at a time: many small ones wait for the disk together
-	lastWrites = time.Minute // for a session's last bytes, when it has ended
+	chunkSize = 256 << 10
+	syncBytes = 8 << 20     // of an upload between two syncs
+	syncEvery = time.Second // and on a slow line at least this often
+	finishers = 8           // uploads being finished at a time: many small ones wait for the disk together
+	paceEvery = 250 * time.Millisecond
+	leastPace = 1_000_000 // bit/s, so that packets go on asking whether the files are free again
 )
 
 // chunk is a buffer of bytes on their way: at the receiver what came, in the order in which it came; at the sender
@@ -70,13 +71,15 @@ type store struct {
 	queue   []*chunk // oldest first
 	ended   bool     // nothing more will come
 	kick    chan struct{}
-	ready   chan int // uploads to finish
-	written atomic.Int64
+	ready   chan int     // uploads to finish
+	written atomic.Int64 // bytes
+	busy    atomic.Int64 // ns that it took
 
 	// Of the feedback: how fast the files take bytes.
 	paceAt    time.Time
 	paceBytes int64
-	paceRate  float64
+	paceBusy  time.Duration
+	paceRate  float64 // bit/s
 
 	mu    sync.Mutex
 	state []uploadState
@@ -147,22 +150,24 @@ func (s *store) wake() {
 
 // pace says how fast to go, in bit/s, when the files do not keep up. For the receiver only.
 func (s *store) pace(now time.Time) (int64, bool) {
-	if d := now.Sub(s.paceAt); d >= 250*time.Millisecond {
-		n := s.written.Load()
-		if d < 5*time.Second {
-			s.paceRate = float64(n-s.paceBytes) / d.Seconds()
-		}
-		s.paceAt, s.paceBytes = now, n
-	}
 	waiting := s.waiting()
-	if 4*waiting < s.limit {
+	if now.Sub(s.paceAt) >= paceEvery {
+		n, busy := s.written.Load(), time.Duration(s.busy.Load())
+		// What they took while they were busy is what they can: with the time between, a slow line would look like a slow disk.
+		if d := busy - s.paceBusy; d > 0 {
+			s.paceRate = float64(n-s.paceBytes) / d.Seconds() * 8
+		} else if waiting > 0 {
+			s.paceRate = 0 // stuck
+		}
+		s.paceAt, s.paceBytes, s.paceBusy = now, n, busy
+	}
+	switch {
+	case 4*waiting < s.limit || waiting < 2:
 		return 0, false
+	case 2*waiting < s.limit:
+		return max(leastPace, int64(s.paceRate)), true
 	}
-	f := 8.0
-	if 2*waiting >= s.limit {
-		f = 6
-	}
-	return max(1_000_000, int64(s.paceRate*f)), true
+	return max(leastPace, int64(s.paceRate*0.75)), true
 }
 
 // had subtracts what was there before the session.
@@ -262,9 +267,11 @@ func (s *store) writePart(upload int, p []byte, offset int64) error {
 	if over {
 		return nil
 	}
+	start := time.Now()
 	if err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset); err != nil {
 		return err
 	}
+	s.busy.Add(int64(time.Since(start)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.state[upload].over {
