@@ -84,8 +84,8 @@ func TestTenFlows(t *testing.T) {
 	}
 }
 
-// high takes two shares where fair takes one, within 25 %; low less than fair. On C, D and F (150 ms
-// and more) the rates need minutes to get there and are not held to it.
+// high takes two shares where fair takes one, within 25 %; low less than fair. On longer paths it takes
+// longer to get there: half a minute on C and D, forty seconds on F.
 func TestShares(t *testing.T) {
 	for _, name := range []string{"A", "B", "E"} {
 		for seed := range uint64(2) {
@@ -108,6 +108,15 @@ func TestShares(t *testing.T) {
 				t.Errorf("%s: low has %.2f × fair", name, ratio)
 			}
 		}
+	}
+}
+
+func TestSharesOfLongPaths(t *testing.T) {
+	l := links["C"]
+	res, _ := sim.Run(l, 1, 75*time.Second, flow(l, rate.Fair, 0), flow(l, rate.High, 5*time.Second))
+	from, to := 55*time.Second, 75*time.Second
+	if ratio := res[1].Rate(from, to) / res[0].Rate(from, to); ratio < 1.5 || ratio > 2.5 {
+		t.Errorf("after 50 s high has %.2f × fair", ratio)
 	}
 }
 
