@@ -224,6 +224,7 @@ func TestServerEndsWhatIsNotAllowed(t *testing.T) {
 // TestForgedAndReplayedPacketsAreNotAnswered sends to the server, from elsewhere, what passes on the way: as it
 // is, changed, and under another type.
 func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
+	t.Parallel()
 	for _, one := range []bool{false, true} {
 		w := newWorld(t, 2_000_000)
 		w.cfg.OneSocket = one
@@ -290,6 +291,7 @@ func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
 
 // TestHeldBackHelloMovesNothing: somebody on the path keeps a Hello and sends it later, from elsewhere.
 func TestHeldBackHelloMovesNothing(t *testing.T) {
+	t.Parallel()
 	for _, one := range []bool{false, true} {
 		w := newWorld(t, 100_000)
 		w.cfg.OneSocket = one

@@ -36,6 +36,7 @@ func (d *failingDisk) Sync(ctx context.Context, id string) error {
 }
 
 func TestStorageFailureIsToldAndTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		writes, syncs int64
@@ -98,6 +99,7 @@ func (f shrinking) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestFileThatShrinksWhileItIsSent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1_000_000, 2_000_000, 1_000_000)
 	w.start()
 	var once sync.Once
@@ -148,6 +150,7 @@ func TestFileThatChangesWhileItIsSentIsRefused(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3_000_000, 3_000_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
@@ -189,6 +192,7 @@ func TestTicketIsRenewed(t *testing.T) {
 }
 
 func TestShareHoldsAndLimits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1_000_000)
 	var share atomic.Int64 // 0: nothing for now
 	over := make(chan struct{})
@@ -226,6 +230,7 @@ func (d *stuckDisk) WriteAt(ctx context.Context, id string, p []byte, off int64)
 
 // TestStuckDiskBoundsMemory: what the disk does not take is not taken from the network either, and nothing is lost.
 func TestStuckDiskBoundsMemory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 6_000_000)
 	disk := &stuckDisk{OpenDir(w.in, false), make(chan struct{})}
 	w.cfg.Files = disk

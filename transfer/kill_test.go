@@ -119,6 +119,7 @@ func (c *child) kill() {
 // TestKillsAndCuts kills either side without notice, cuts the network and changes addresses, at random
 // moments, over a path that loses, doubles, reorders and corrupts. TRANSFER_CUTS is how often.
 func TestKillsAndCuts(t *testing.T) {
+	t.Parallel()
 	cuts := number("TRANSFER_CUTS", 4)
 	seed := uint64(number("TRANSFER_SEED", 1))
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -62,6 +62,7 @@ func during(s *Sender, share float64, f func()) (wait func()) {
 }
 
 func TestAddressChangesInFlight(t *testing.T) {
+	t.Parallel()
 	for _, one := range []bool{false, true} {
 		t.Run(fmt.Sprintf("one_socket=%v", one), func(t *testing.T) {
 			w := newWorld(t, 4_000_000)
@@ -80,6 +81,7 @@ func TestAddressChangesInFlight(t *testing.T) {
 }
 
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 100_000, 0, 2_900_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
@@ -109,7 +111,8 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestManySmallFilesSharePackets(t *testing.T) {
-	sizes := make([]int, 1500)
+	t.Parallel()
+	sizes := make([]int, 600)
 	total := 0
 	for i := range sizes {
 		sizes[i] = 500 + i%700
@@ -125,6 +128,7 @@ func TestManySmallFilesSharePackets(t *testing.T) {
 }
 
 func TestNewerClientWins(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 4_000_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
@@ -148,6 +152,7 @@ func TestNewerClientWins(t *testing.T) {
 
 // TestPathBecomesNarrow: large packets vanish in mid-transfer, without any word of the network.
 func TestPathBecomesNarrow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 4_000_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
@@ -161,6 +166,7 @@ func TestPathBecomesNarrow(t *testing.T) {
 }
 
 func TestBlockedPathIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10_000)
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})

@@ -162,6 +162,7 @@ func (w *world) arrived() {
 }
 
 func TestSendsFiles(t *testing.T) {
+	t.Parallel()
 	for _, one := range []bool{false, true} {
 		t.Run(fmt.Sprintf("one_socket=%v", one), func(t *testing.T) {
 			w := newWorld(t, 5_000_000, 0, 1, 1400, 70_000)
@@ -205,6 +206,7 @@ func number(name string, otherwise int) int {
 
 // TestListensOnEveryAddress: the server answers from the address that the client sent to.
 func TestListensOnEveryAddress(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"127.0.0.1", "127.0.0.2", "::1"} {
 		w := newWorld(t, 300_000)
 		w.startAt(":0")
