@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/qlog"
 	"golang.org/x/sync/errgroup"
 
 	"isthmus/transfer/udp"
@@ -55,7 +56,8 @@ func (s *Sender) attempt(ctx context.Context, t Ticket) error {
 		KeepAlivePeriod:            4 * time.Second,
 		MaxIncomingStreams:         -1,
 		MaxIncomingUniStreams:      -1,
-		InitialStreamReceiveWindow: 1 << 20, // a manifest of thousands of uploads needs no round trips
+		InitialStreamReceiveWindow: 1 << 20,                      // a manifest of thousands of uploads needs no round trips
+		Tracer:                     qlog.DefaultConnectionTracer, // writes where QLOGDIR says, if it does
 	})
 	if err != nil {
 		return dialError(err)

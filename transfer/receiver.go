@@ -48,6 +48,8 @@ type receiver struct {
 	datagram int // largest Hello from peer
 	interval time.Duration
 
+	granted allowance
+
 	settled  uint64 // what the sender no longer asks about ends here
 	cursor   uint64 // where the runs of the next feedback begin, unless settled passed it
 	late     uint32
@@ -90,7 +92,9 @@ func (r *receiver) authorise() {
 	defer r.mu.Unlock()
 	r.ready = true
 	if r.waiting.IsValid() && !r.stopped {
-		r.move(r.waiting, time.Now())
+		now := time.Now()
+		r.move(r.waiting, now)
+		r.report(now)
 	}
 }
 
@@ -177,6 +181,7 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	newest := h.Number == r.opener.Seen.Highest()
 	if !r.ready {
 		r.waiting = from
+		r.saw(h.Number, now)
 		return
 	}
 	if from != r.peer {
@@ -368,6 +373,7 @@ func (r *receiver) report(now time.Time) {
 		f.Rate = min(f.Rate, uint64(limit))
 		f.Flags |= wire.FlagStorage
 	}
+	r.granted.grant(f.Rate, now)
 	f.Datagram = uint16(r.datagram)
 	f.Received = uint64(r.taken)
 	f.Late = r.late
@@ -403,4 +409,38 @@ func (r *receiver) progress() (taken int64, complete bool, carried int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.taken, r.listed == r.tape.end && r.missing == 0, r.carried
+}
+
+// allowance adds up what a client was allowed to send, by the rates that it was told.
+type allowance struct {
+	bytes float64 // since spend
+	most  float64 // highest rate since spend, in byte/s
+	rate  float64
+	since time.Time
+	free  bool // there was no limit at some time since spend
+}
+
+func (a *allowance) grant(rate uint64, now time.Time) {
+	if !a.since.IsZero() {
+		a.bytes += a.rate * now.Sub(a.since).Seconds()
+	}
+	a.rate, a.since = float64(rate)/8, now
+	if rate == wire.NoLimit {
+		a.rate, a.free = 0, true
+	}
+	a.most = max(a.most, a.rate)
+}
+
+// spend gives what was allowed since the last time; free: anything.
+func (r *receiver) spend(now time.Time) (bytes, most float64, free bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &r.granted
+	if a.since.IsZero() {
+		return 0, 0, true
+	}
+	a.bytes += a.rate * now.Sub(a.since).Seconds()
+	bytes, most, free = a.bytes, a.most, a.free
+	a.bytes, a.most, a.since, a.free = 0, a.rate, now, a.free && a.rate == 0
+	return bytes, most, free
 }

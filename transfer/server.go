@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/qlog"
 
 	"isthmus/transfer/udp"
 	"isthmus/transfer/wire"
@@ -120,6 +121,7 @@ func (s *Server) listen() error {
 		MaxStreamReceiveWindow:         4 << 20,
 		InitialConnectionReceiveWindow: 256 << 10,
 		MaxConnectionReceiveWindow:     6 << 20,
+		Tracer:                         qlog.DefaultConnectionTracer, // writes where QLOGDIR says, if it does
 	})
 	return err
 }

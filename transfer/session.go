@@ -288,7 +288,7 @@ func (ss *session) watch(ctx context.Context) {
 	defer slow.Stop()
 	defer fast.Stop()
 	taken, complete, carried := ss.in.progress()
-	share := ss.share()
+	_, mostBefore, freeBefore := ss.in.spend(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -307,15 +307,16 @@ func (ss *session) watch(ctx context.Context) {
 				return
 			}
 		case <-fast.C:
-			before, lastShare := carried, share
+			before := carried
 			_, _, carried = ss.in.progress()
-			share = ss.share()
-			// What was under way when the share fell, and a pacer's unevenness, are forgiven.
-			most := float64(max(share, lastShare))/8*l.ExcessOver.Seconds()*1.25 + excessSlack
-			if share >= 0 && lastShare >= 0 && float64(carried-before) > most {
+			allowed, most, free := ss.in.spend(time.Now())
+			// A pacer's unevenness is forgiven, and what was under way when the share fell.
+			allowed = 1.25*allowed + excessSlack + max(most, mostBefore)
+			if !free && !freeBefore && float64(carried-before) > allowed {
 				ss.fail(fail(CodeRate, "faster than the server allows"))
 				return
 			}
+			mostBefore, freeBefore = most, free
 		}
 	}
 }
