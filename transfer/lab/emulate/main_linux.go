@@ -50,6 +50,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if err := lab.Realtime(); err != nil {
+		fmt.Fprintln(os.Stderr, "emulate: without real-time priority packets may be late:", err)
+	}
 	if *measure {
 		err := check(cfg)
 		c := n.Counters()
