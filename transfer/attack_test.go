@@ -340,9 +340,32 @@ func TestReplayedDataIsDropped(t *testing.T) {
 	w.arrived()
 }
 
+// onceDisk complains when a byte is written twice in a session.
+type onceDisk struct {
+	*Dir
+	mu   sync.Mutex
+	seen map[string]*ranges
+}
+
+func (d *onceDisk) WriteAt(ctx context.Context, id string, p []byte, off int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen[id] == nil {
+		d.seen[id] = &ranges{}
+	}
+	fresh := int64(0)
+	d.seen[id].missing(off, off+int64(len(p)), func(r Range) { fresh += r.End - r.Start })
+	if fresh != int64(len(p)) {
+		return fail(CodeInternal, "written twice")
+	}
+	d.seen[id].add(off, off+fresh)
+	return d.Dir.WriteAt(ctx, id, p, off)
+}
+
 // TestOverlappingPackets sends the tape in pieces that overlap in all ways: each byte is written once, the first wins.
 func TestOverlappingPackets(t *testing.T) {
 	w := newWorld(t, 40_000, 3, 0, 60_000)
+	w.cfg.Files = &onceDisk{Dir: OpenDir(w.in, false), seen: map[string]*ranges{}}
 	w.start()
 	c := w.raw(t)
 	c.open()
