@@ -80,7 +80,19 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if a.IP == nil {
 		ap = netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port))
 	}
-	if s.socket, err = udp.Listen(ap, udp.CanShare && !cfg.OneSocket); err != nil {
+	shared := udp.CanShare && !cfg.OneSocket
+	if shared {
+		// Sockets that share a port do not mind other processes': a second server would silently take half of the packets.
+		alone, err := udp.Listen(ap, false)
+		if err != nil {
+			return nil, err
+		}
+		ap = netip.AddrPortFrom(ap.Addr(), alone.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+		if err := alone.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if s.socket, err = udp.Listen(ap, shared); err != nil {
 		return nil, err
 	}
 	if err := s.listen(); err != nil {

@@ -204,6 +204,19 @@ func number(name string, otherwise int) int {
 	return otherwise
 }
 
+func TestSecondServerIsRefused(t *testing.T) {
+	w := newWorld(t, 10)
+	w.start()
+	cfg := w.cfg
+	cfg.Files = w.dir
+	for _, one := range []bool{false, true} {
+		cfg.OneSocket = one
+		if s, err := Listen(w.server.Addr().String(), cfg); err == nil {
+			t.Errorf("two servers on one port: %v", s.Addr())
+		}
+	}
+}
+
 // TestListensOnEveryAddress: the server answers from the address that the client sent to.
 func TestListensOnEveryAddress(t *testing.T) {
 	t.Parallel()
