@@ -46,14 +46,14 @@ func (m *calm) step(c *Controller, want, loop time.Duration) (factor float64, ok
 	if math.Abs(off) < 0.15*float64(want) || moved/off > gain/2 {
 		return 1, false
 	}
-	c.drain.quietUntil = max(c.drain.quietUntil, c.now+loop)
+	c.quiet(c.now)
 	// The rate goes with the square of the queue's target.
 	up := 0.25
 	if c.shallow.room > 0 || c.now < c.shallow.careful {
 		// A queue may also stand still because it overflows, or because steps are small.
 		up = 0.03
 	}
-	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.3, -0.25), up)), true
+	return math.Exp(min(max(2*math.Log(float64(want)/float64(c.mean3()))*0.4, -0.25), up)), true
 }
 
 // mean3 is the queue over the last three intervals.

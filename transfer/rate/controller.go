@@ -117,6 +117,10 @@ func (c *Controller) OnSample(s Sample) Decision {
 	}
 	c.train.add(s)
 	c.drain.check(c, s)
+	if !c.drain.clean && c.now >= c.drain.quietUntil {
+		c.drain.clean = true
+		c.meter.restart(c.now)
+	}
 	c.meter.add(s)
 	if c.phase == starting && c.train.ready(c.now, max(c.rtt, c.base.get())) {
 		c.trained()

@@ -8,7 +8,8 @@ type drain struct {
 	last       time.Duration // the queue was empty, or a drain ended
 	begin, end time.Duration
 	factor     float64
-	quietUntil time.Duration // reports until then are of the drain
+	quietUntil time.Duration // reports until then are of the time before
+	clean      bool          // what was gathered until then is thrown away
 	open       bool          // ends when outstanding has fallen, not by time
 	lost, got  int           // bytes sent within it
 	judged     bool
@@ -60,7 +61,7 @@ func (c *Controller) maybeDrain(want time.Duration) {
 		c.beginDrain(false)
 		if lossy {
 			d.end = max(d.end, c.now+max(25*time.Millisecond, c.base.get()/4))
-			d.quietUntil = d.end + c.rtt + c.interval()
+			c.quiet(d.end)
 		}
 	}
 }
@@ -79,9 +80,15 @@ func (c *Controller) beginDrain(open bool) {
 	if open {
 		d.end = c.now + 2*c.rtt
 	}
-	d.quietUntil = d.end + c.rtt + c.interval()
+	c.quiet(d.end)
 	c.phase = draining
 	c.calm.restart(d.quietUntil)
+}
+
+// quiet lets no reading steer that has packets sent before t.
+func (c *Controller) quiet(t time.Duration) {
+	// Reports come every eighth of a round trip.
+	c.drain.quietUntil, c.drain.clean = t+c.rtt+c.rtt/8+5*time.Millisecond, false
 }
 
 func (d *drain) over(c *Controller) bool {
@@ -94,7 +101,7 @@ func (d *drain) over(c *Controller) bool {
 func (c *Controller) endDrain() {
 	d := &c.drain
 	d.end, d.last = c.now, c.now
-	d.quietUntil = c.now + c.rtt + c.interval()
+	c.quiet(c.now)
 	c.calm.restart(d.quietUntil)
 	c.phase = steady
 }

@@ -57,6 +57,12 @@ func (m *meter) skip() {
 	m.delivered, m.lost, m.rtt, m.longest, m.starved = 0, 0, 0, 0, Path
 }
 
+// restart begins a reading now.
+func (m *meter) restart(now time.Duration) {
+	m.skip()
+	m.begin = now
+}
+
 // take ends an interval that has lasted at least d and carried enough packets to mean something.
 func (m *meter) take(now, d time.Duration) (reading, bool) {
 	span := now - m.begin

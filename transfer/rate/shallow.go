@@ -22,11 +22,11 @@ func (s *shallow) add(now, queue, loop time.Duration, overflow bool) {
 	s.highest = max(queue, s.highest-s.highest/8)
 	s.top.add(now, queue)
 	if overflow && now-s.last > loop {
-		// One may be a newcomer's; the fourth in a short time is the rule.
-		if s.last = now; now-s.first > 20*loop+20*time.Second {
+		// One may be a newcomer's; the eighth in a short time is the rule.
+		if s.last = now; now-s.first > 20*loop+10*time.Second {
 			s.first, s.count = now, 0
 		}
-		if s.count++; s.count >= 4 || s.room > 0 {
+		if s.count++; s.count >= 8 || s.room > 0 {
 			s.room, s.roomAt = max(s.highest, time.Millisecond), now
 		}
 	}

@@ -122,7 +122,7 @@ func (c *Controller) start(r reading, sent float64) {
 		c.rate = max(c.rate, 0.98*e)
 		c.anchor = c.rate
 		c.phase = steady
-		c.drain.quietUntil = c.now + c.rtt + c.interval()
+		c.quiet(c.now)
 		return
 	}
 	if c.rate >= 0.98*top {

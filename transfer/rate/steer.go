@@ -107,7 +107,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
 		c.rate = 0.97 * sent
 		c.shallow.careful = c.now + 10*loop
-		c.drain.quietUntil = c.now + loop
+		c.quiet(c.now)
 		c.best = best{}
 		c.emptySince = 0
 		c.calm.restart(c.now)
