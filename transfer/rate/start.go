@@ -18,6 +18,7 @@ type train struct {
 	rtt         time.Duration // smallest of them
 
 	estimate float64 // byte/s; 0: none
+	step     float64 // latest step beyond it
 	// Reports until quietUntil are of the train, until holdUntil of the slower rate after it.
 	quietUntil, holdUntil time.Duration
 }
@@ -117,12 +118,16 @@ func (c *Controller) start(r reading, sent float64) {
 		return
 	}
 	// What of the train was lost made it look slower.
-	if e := c.train.estimate / (1 - c.floor.floor); e > 0 && c.rate >= 0.7*e {
-		// The path carries most of what the train promised: take the rest.
-		c.rate = max(c.rate, 0.98*e)
-		c.anchor = c.rate
-		c.phase = steady
-		c.quiet(c.now)
+	if e := 0.98 * c.train.estimate / (1 - c.floor.floor); e > 0 && c.rate >= 0.7*e {
+		// The path carries most of what the train promised: take the rest. A host that stalls makes a train
+		// look slow, so go on from there, in steps that grow while no queue answers.
+		if c.rate < e {
+			c.rate = e
+		} else {
+			c.train.step = min(max(2*c.train.step, 0.06), 0.5)
+			c.rate = min(c.rate*(1+c.train.step), 2.2*sent)
+		}
+		c.train.holdUntil = c.now + c.rtt + c.rtt/8 + c.interval()
 		return
 	}
 	if c.rate >= 0.98*top {

@@ -87,7 +87,7 @@ func TestShallowBuffer(t *testing.T) {
 		floor  float64
 		waste  float64
 	}{
-		{"A", 0.05, 89, 0.015},
+		{"A", 0.05, 89, 0.025},
 		{"A", 0.1, 90, 0.01},
 		{"A", 0.25, 92, 0.01},
 		{"B", 0.05, 86, 0.02},
