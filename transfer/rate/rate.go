@@ -137,8 +137,9 @@ type History struct {
 }
 
 // Sample is one feedback message of the receiver, or several taken together, as the sender sees it.
-// Feedback should come every 5 ms or every RTT/32, whichever is longer, and at once for the very
-// first packet (that makes the dispersion of the first train visible).
+// Feedback should come every 5 ms while State.Phase is "start" and when nothing new is left to send,
+// else every 5 ms or RTT/8, whichever is longer; and at once for the first packets (that makes the
+// spread of the first train visible).
 type Sample struct {
 	// Now is the sender's monotonic clock, any origin; it never goes back.
 	Now time.Duration
@@ -176,5 +177,5 @@ type State struct {
 	BaseRTT   time.Duration // round trip without a queue
 	Queue     time.Duration // what is on top of it
 	Loss      float64       // share of packets lost lately, 0..1
-	Phase     string        // "start", "steady", "drain", "compete", "fixed", "paused"
+	Phase     string        // "start", "steady", "drain", "compete", "silent", "fixed", "paused"
 }
