@@ -19,6 +19,14 @@ type drain struct {
 	count      int
 	doubt      float64 // the loss that made it; 0: a queue did
 	doubts     int
+
+	watch  bool          // a drain whose effect on the queue is still to be seen
+	queue  time.Duration // before it
+	share  float64       // of the path's rate that the flow has
+	lowest time.Duration // round trip seen since
+
+	unanswered int // drains in succession
+	lastQueue  time.Duration
 }
 
 const drainEvery = 5 * time.Second
@@ -76,6 +84,8 @@ func (c *Controller) beginDrain(open bool) {
 		depth = max(depth, c.target(c.anchor))
 	}
 	d.base = c.base.get()
+	d.watch, d.queue, d.lowest = !open, c.mean3(), 0
+	d.share = min(1, c.anchor/max(c.full.get(), 1))
 	d.end = c.now + 2*time.Millisecond + min(time.Duration(max(1, d.deep))*(2*depth+depth/4), max(c.base.get(), 2*depth+depth/4))
 	if open {
 		d.end = c.now + 2*c.rtt
@@ -141,4 +151,30 @@ func (d *drain) check(c *Controller, s Sample) {
 		// Confirmed: look less often.
 		d.look = min(2*d.look, 6*drainEvery)
 	}
+}
+
+// answered looks, once readings are of the time after the drain, whether the queue became shorter by
+// about the flow's part of it. If not at all, it is none: the path has become longer.
+func (d *drain) answered(c *Controller) bool {
+	if !d.watch || d.lowest == 0 {
+		return true
+	}
+	d.watch = false
+	part := time.Duration(d.share * float64(d.queue))
+	still := d.queue > c.target(c.anchor)/3 && part > time.Millisecond && d.base+d.queue-d.lowest < part*3/10
+	same := d.lastQueue-d.queue < d.queue/8 && d.queue-d.lastQueue < d.queue/8
+	if !still {
+		d.unanswered = 0
+		return true
+	}
+	// Once may be a newcomer that fills the place at once. Twice the same is no coincidence.
+	if d.unanswered++; d.unanswered < 2 || !same || c.anchor > 0.9*c.full.get() {
+		d.lastQueue = d.queue
+		return true
+	}
+	d.unanswered = 0
+	c.base.reset(c.now, d.lowest)
+	c.queue = 0
+	c.phase = starting
+	return false
 }

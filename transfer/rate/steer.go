@@ -50,6 +50,9 @@ func (c *Controller) steer(r reading) {
 		c.start(r, sent)
 		return
 	}
+	if r.rtt > 0 && (c.drain.lowest == 0 || r.rtt < c.drain.lowest) {
+		c.drain.lowest = r.rtt
+	}
 	if c.phase == draining || c.now < c.drain.quietUntil {
 		if c.drain.open && c.drain.doubt == 0 && r.now-r.rtt < c.drain.begin {
 			// Still of the time before: what the path gave us while we asked for more than that.
@@ -59,6 +62,9 @@ func (c *Controller) steer(r reading) {
 		if c.phase == steady && r.rtt > 0 && c.queue < c.target(c.anchor)/4 {
 			c.contest.alone()
 		}
+		return
+	}
+	if !c.drain.answered(c) {
 		return
 	}
 	excess := c.shallow.pool.excess(r, &c.floor, c.loop())

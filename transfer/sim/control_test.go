@@ -126,11 +126,16 @@ func TestStarved(t *testing.T) {
 
 // A longer route is not a queue.
 func TestDetour(t *testing.T) {
-	l := links["A"]
-	l.Detour, l.DetourAt = 60*ms, 10*time.Second
-	res, _ := sim.Run(l, 1, 40*time.Second, flow(l, rate.Fair, 0))
-	if x := res[0].Rate(20*time.Second, 40*time.Second); x < 0.9*float64(l.Rate) {
-		t.Errorf("%.1f Mbit/s ten seconds after the route became longer", x/1e6)
+	for _, detour := range []time.Duration{3 * ms, 8 * ms, 20 * ms, 60 * ms} {
+		for _, name := range []string{"A", "C"} {
+			l := links[name]
+			l.Detour, l.DetourAt = detour, 10*time.Second
+			res, _ := sim.Run(l, 1, 45*time.Second, flow(l, rate.Fair, 0))
+			x := res[0].Rate(30*time.Second, 45*time.Second) / float64(l.Rate) / (1 - l.Loss)
+			if x < 0.9 {
+				t.Errorf("%s: %.0f %% of the link after the route became longer by %v", name, 100*x, detour)
+			}
+		}
 	}
 }
 
