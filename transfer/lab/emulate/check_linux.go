@@ -25,11 +25,11 @@ func check(cfg lab.Config) error {
 	if err := lab.Within(cfg.B, func() (err error) { b, err = net.ListenUDP("udp4", to); return err }); err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	if err := lab.Within(cfg.A, func() (err error) { a, err = net.DialUDP("udp4", nil, to); return err }); err != nil {
 		return err
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }()
 	_ = b.SetReadBuffer(8 << 20)
 	came := make(chan arrivals, 1)
 	go receive(b, came)
