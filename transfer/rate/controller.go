@@ -72,6 +72,9 @@ func (cfg Config) withDefaults() Config {
 		cfg.Packet = 1500
 	}
 	if cfg.RTT <= 0 {
+		cfg.RTT = cfg.History.RTT
+	}
+	if cfg.RTT <= 0 {
 		cfg.RTT = 100 * time.Millisecond
 	}
 	return cfg
