@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -32,6 +33,10 @@ type plan struct {
 func TestMain(m *testing.M) {
 	var p plan
 	if role := os.Getenv(roleVar); role != "" {
+		go func() { // it ends with the test, however that ends
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(2)
+		}()
 		if err := json.Unmarshal([]byte(os.Getenv(planVar)), &p); err != nil {
 			panic(err)
 		}
@@ -92,6 +97,9 @@ func startChild(t *testing.T, role string, p plan) *child {
 	c.cmd.Env = append(os.Environ(), roleVar+"="+role, planVar+"="+string(b))
 	c.cmd.Stderr = os.Stderr
 	out, err := c.cmd.StdoutPipe()
+	if err == nil {
+		_, err = c.cmd.StdinPipe()
+	}
 	if err == nil {
 		err = c.cmd.Start()
 	}

@@ -69,8 +69,9 @@ type pump struct {
 	clock     time.Duration // server's, at the newest packet reported
 	limit     uint64        // the server's rate
 	welcomed  atomic.Int64  // when Welcome came: only then Hellos are answered
-	hollow    int           // doubts that were answered without any full packet arriving in between
-	largest   int           // datagrams above this vanish
+	nudging   atomic.Bool
+	hollow    int // doubts that were answered without any full packet arriving in between
+	largest   int // datagrams above this vanish
 	paused    bool
 	ordered   orders
 	cancelled int
@@ -432,10 +433,6 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	}
 	if p.answered && p.quiet > 0 && now-p.quiet > max(silenceFirst, 2*p.rtt) {
 		p.doubt(now)
-		// If our address has changed, the control connection shall notice too, before the server has to say something.
-		if err := p.l.send(wire.MsgPause, wire.AppendPause(nil, false)); err != nil {
-			return 0, closed(err)
-		}
 	}
 	if !p.answered && now >= p.helloAt {
 		p.helloAt = now + p.helloWait
@@ -443,6 +440,7 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 		if err := p.hello(wire.BaseSize, now); err != nil {
 			return 0, err
 		}
+		p.nudge()
 	}
 	if err := p.probe(now); err != nil {
 		return 0, err
@@ -458,6 +456,18 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	}
 	p.timeouts(now)
 	return p.sendDue(now)
+}
+
+// nudge says something on the control connection. If our address has changed, the server's QUIC shall notice before it
+// has to say something; and a server that has restarted answers a packet of some length with a Stateless Reset.
+func (p *pump) nudge() {
+	if !p.nudging.CompareAndSwap(false, true) {
+		return
+	}
+	go func() { // when that connection is stuck, it must not hold up the data
+		defer p.nudging.Store(false)
+		_ = p.l.send(wire.MsgPause, append(wire.AppendPause(nil, false), make([]byte, 64)...)) // its reader tells of its end
+	}()
 }
 
 // hello sends one of size bytes. A size that the way does not take is no failure.
