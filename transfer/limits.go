@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"isthmus/transfer/wire"
 )
 
 // Limits bound what strangers and clients can take from a server. A zero field means its default.
@@ -117,4 +119,24 @@ func sourceOf(a net.Addr) netip.Prefix {
 	}
 	p, _ := ip.Prefix(bits)
 	return p
+}
+
+// allowance adds up what a client was allowed to send, by the rates that it was told.
+type allowance struct {
+	bytes float64 // since spend
+	most  float64 // highest rate since spend, in byte/s
+	rate  float64
+	since time.Time
+	free  bool // there was no limit at some time since spend
+}
+
+func (a *allowance) grant(rate uint64, now time.Time) {
+	if !a.since.IsZero() {
+		a.bytes += a.rate * now.Sub(a.since).Seconds()
+	}
+	a.rate, a.since = float64(rate)/8, now
+	if rate == wire.NoLimit {
+		a.rate, a.free = 0, true
+	}
+	a.most = max(a.most, a.rate)
 }

@@ -411,26 +411,6 @@ func (r *receiver) progress() (taken int64, complete bool, carried int64) {
 	return r.taken, r.listed == r.tape.end && r.missing == 0, r.carried
 }
 
-// allowance adds up what a client was allowed to send, by the rates that it was told.
-type allowance struct {
-	bytes float64 // since spend
-	most  float64 // highest rate since spend, in byte/s
-	rate  float64
-	since time.Time
-	free  bool // there was no limit at some time since spend
-}
-
-func (a *allowance) grant(rate uint64, now time.Time) {
-	if !a.since.IsZero() {
-		a.bytes += a.rate * now.Sub(a.since).Seconds()
-	}
-	a.rate, a.since = float64(rate)/8, now
-	if rate == wire.NoLimit {
-		a.rate, a.free = 0, true
-	}
-	a.most = max(a.most, a.rate)
-}
-
 // spend gives what was allowed since the last time; free: anything.
 func (r *receiver) spend(now time.Time) (bytes, most float64, free bool) {
 	r.mu.Lock()
