@@ -287,7 +287,7 @@ func (ss *session) watch(ctx context.Context) {
 	slow, fast := time.NewTicker(l.LeastOver), time.NewTicker(l.ExcessOver)
 	defer slow.Stop()
 	defer fast.Stop()
-	taken, complete, carried := ss.in.progress()
+	taken, _, carried := ss.in.progress()
 	_, mostBefore, freeBefore := ss.in.spend(time.Now())
 	for {
 		select {
@@ -296,13 +296,14 @@ func (ss *session) watch(ctx context.Context) {
 		case <-ss.in.done:
 			return
 		case <-slow.C:
-			before := taken
-			taken, complete, _ = ss.in.progress()
+			now, complete, _ := ss.in.progress()
+			came := now - taken
+			taken = now
 			ss.pausMu.Lock()
 			paused := ss.paused
 			ss.pausMu.Unlock()
 			held := ss.share() >= 0 || ss.store.waiting() > 0 // slow on our own demand, perhaps
-			if !paused && !complete && !held && taken-before < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
+			if !paused && !complete && !held && came < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
 				ss.fail(fail(CodeSlow, "too slow for too long"))
 				return
 			}
