@@ -302,7 +302,8 @@ func (ss *session) watch(ctx context.Context) {
 			ss.pausMu.Lock()
 			paused := ss.paused
 			ss.pausMu.Unlock()
-			held := ss.share() >= 0 || ss.store.waiting() > 0 // slow on our own demand, perhaps
+			share := ss.share()
+			held := share >= 0 && share < int64(4*8*l.LeastRate) || ss.store.waiting() > 0 // slow on our own demand
 			if !paused && !complete && !held && came < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
 				ss.fail(fail(CodeSlow, "too slow for too long"))
 				return
