@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +131,17 @@ func TestManySmallFilesSharePackets(t *testing.T) {
 func TestNewerClientWins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4_000_000)
+	var writers atomic.Int32
+	w.tickets.grants["good"] = Grant{
+		Uploads: w.uploads,
+		Start: func(context.Context) error {
+			if n := writers.Add(1); n != 1 {
+				t.Errorf("%d writers at once", n)
+			}
+			return nil
+		},
+		Close: func() { writers.Add(-1) },
+	}
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
 	older, newer := NewSender(w.through(p)), NewSender(w.through(p))

@@ -33,7 +33,10 @@ type Grant struct {
 
 	// Share is asked every few milliseconds while bytes come, from several goroutines; nil: no limit.
 	Share func() Share
-	// Close is called once when the session is over and its bytes are on disk; nil: nothing.
+	// Start is called when no other session has one of the uploads any more, before the first call of Files; an
+	// error ends the session. nil: nothing. It is the place to shut out other ways to the same files.
+	Start func(ctx context.Context) error
+	// Close is called once, started or not, when the session is over and its bytes are on disk; nil: nothing.
 	Close func()
 }
 

@@ -94,6 +94,11 @@ func (ss *session) run(ctx context.Context) error {
 	if err := ss.s.claim(ctx, ss); err != nil {
 		return err
 	}
+	if ss.grant.Start != nil {
+		if err := ss.grant.Start(ctx); err != nil {
+			return asError(err, CodeRefused, "the uploads cannot be sent now")
+		}
+	}
 	return ss.receive(ctx)
 }
 
