@@ -143,9 +143,9 @@ func (p *pump) begin(now time.Duration) {
 func (p *pump) now() time.Duration { return time.Since(p.start) }
 
 func (p *pump) setDatagram(n int) {
-	p.datagram, p.payload = n, n-wire.DataOverhead
-	p.mu.Lock()
+	p.mu.Lock() // readAhead looks at payload too
 	defer p.mu.Unlock()
+	p.datagram, p.payload = n, n-wire.DataOverhead
 	p.readLen = chunkSize / p.payload * p.payload
 }
 
