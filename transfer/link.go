@@ -69,7 +69,7 @@ func (s *Sender) attempt(ctx context.Context, t Ticket) error {
 		return nil
 	}
 	e := asError(err, CodeRetry, "")
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || e.Code == CodeBlocked {
 		e = fail(CodeRetry, "the client stops")
 	}
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(e.Code), e.Text)
@@ -84,12 +84,12 @@ func (l *link) run(ctx context.Context, t Ticket) error {
 	}
 	l.to = l.conn.RemoteAddr().(*net.UDPAddr).AddrPort()
 	l.to = netip.AddrPortFrom(l.to.Addr().Unmap(), l.to.Port())
-	any := netip.IPv4Unspecified()
+	local := netip.IPv4Unspecified()
 	if l.to.Addr().Is6() {
-		any = netip.IPv6Unspecified()
+		local = netip.IPv6Unspecified()
 	}
 	// Not connected: the system chooses the way for every packet, so a change of network needs nothing from us.
-	c, err := udp.Listen(netip.AddrPortFrom(any, 0), false)
+	c, err := udp.Listen(netip.AddrPortFrom(local, 0), false)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (l *link) run(ctx context.Context, t Ticket) error {
 	g, gctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(gctx, func() {
 		_ = l.socket.Close()
-		l.stream.CancelRead(0)
+		_ = l.stream.SetDeadline(time.Now()) // nobody may stay in a read or write
 	})
 	defer stop()
 	g.Go(func() error { return l.readMessages(gctx) })
