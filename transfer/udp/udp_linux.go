@@ -191,9 +191,11 @@ func (c *Conn) write(data []byte, size int, to netip.AddrPort) error {
 		to = netip.AddrPort{}
 	}
 	_, _, err := c.WriteMsgUDPAddrPort(data, c.oob, to)
-	// EIO: this device cannot do checksums, so the kernel will not cut. EINVAL: nor will this route.
-	if errors.Is(err, unix.EIO) || errors.Is(err, unix.EINVAL) {
+	switch {
+	case errors.Is(err, unix.EIO): // this device cannot do checksums, so the kernel will not cut
 		c.noGSO = true
+		return c.writeSplit(data, size, to)
+	case errors.Is(err, unix.EINVAL): // among others: pieces longer than the present device takes
 		return c.writeSplit(data, size, to)
 	}
 	return err
