@@ -401,11 +401,13 @@ type ownPath struct{ conn *udp.Conn }
 func (p *ownPath) send(b []byte) { _, _ = p.conn.UDPConn.Write(b) }
 func (p *ownPath) close()        { _ = p.conn.Close() }
 
-// early is how much of a session is read without naps: the first packets measure the path.
-const early = 1 << 20
+const (
+	early   = 1 << 20  // bytes of a session are read without naps: the first packets measure the path
+	napSize = 64 << 10 // bytes or more at once are work enough to do without
+)
 
 func (p *ownPath) read(r *receiver) {
-	room := p.conn.ReadBuffer() / 16
+	room := min(napSize, p.conn.ReadBuffer()/16)
 	for total := 0; ; {
 		all, err := p.conn.Read()
 		if err != nil {
