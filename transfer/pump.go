@@ -48,6 +48,7 @@ type pump struct {
 	tail     *tail // nil: new blocks are left
 	reorder  uint64
 	patience time.Duration
+	calm     time.Duration // when reorder and patience may shrink
 	held     time.Duration // by the server before it reported the newest packet
 	late     uint32
 	unlost   int // packets of the present report that were declared lost before

@@ -16,6 +16,7 @@ const (
 	shortestNap = time.Millisecond // a timer does not do better
 	windowSlack = 100 * time.Millisecond
 	hollowMost  = 3
+	calmAfter   = 5 * time.Second // patience that was not needed is lost again
 )
 
 // sendDue sends as much as pace and window allow, one batch at most; then it tells how long to wait.
@@ -277,6 +278,11 @@ func (p *pump) feedback(r *report) {
 		p.late, p.unlost = r.Late, 0
 		p.reorder = min(2*p.reorder, reorderMost)
 		p.patience = min(p.patience+p.patience/2, patienceMost)
+		p.calm = now + calmAfter
+	} else if now > p.calm {
+		p.reorder = max(p.reorder/2, reorderFirst)
+		p.patience = max(p.patience*2/3, patienceFirst)
+		p.calm = now + calmAfter
 	}
 	p.clock += time.Duration(int32(r.Clock-uint32(p.clock/time.Microsecond))) * time.Microsecond
 	if s.RTT > 0 {
@@ -348,7 +354,7 @@ func (p *pump) note(r Range) {
 // missing declares lost what was overtaken by far.
 func (p *pump) missing(top uint64, s *rate.Sample) {
 	newest := p.flight.at(top).at
-	patience := max(p.rtt/8, time.Millisecond) * time.Duration(p.reorder/reorderFirst)
+	patience := min(max(p.rtt/8, time.Millisecond)*time.Duration(p.reorder/reorderFirst), p.rtt+20*time.Millisecond)
 	p.flight.open(top, func(n uint64, f *sent) bool {
 		if top-n < p.reorder && newest-f.at < patience {
 			return false
