@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 GO_SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.sql' 'openapi/*.yaml' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web openapi/openapi.yaml)
+# One setting for all goals, so that packages are compiled once; only the race detector needs C.
+export CGO_ENABLED := 0
 DATA ?= data
 ADDR ?= 127.0.0.1:8080
 
@@ -15,7 +17,7 @@ build: bin/isthmus ## build the server with the web front end inside
 
 bin/isthmus: $(GO_SOURCES) web/dist/index.html
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/isthmus
+	go build -o $@ ./cmd/isthmus
 
 .PHONY: web
 web: web/dist/index.html ## build the web front end
