@@ -178,8 +178,10 @@ test("with the keyboard: Space selects, Escape cancels and gives the focus back;
   await page.keyboard.press("Escape");
   await expect(frame.getByRole("dialog")).toHaveCount(0);
   await cards.first().focus();
-  await page.keyboard.press("Escape");
+  // The key comes up when the frame is gone: Chromium would never answer for one that goes in between.
+  await page.keyboard.down("Escape");
   await expect(page.locator("iframe")).toHaveCount(0);
+  await page.keyboard.up("Escape");
   await expect(page.getByRole("button", { name: "Insert media" })).toBeFocused();
   expect(await told(page, "cancel")).toHaveLength(1);
   expect(await told(page, "insert")).toEqual([]);
