@@ -66,7 +66,7 @@ test: ## install what tests need, then test everything: Go with -race on both da
 	@$(MAKE) --no-print-directory web
 	@mkdir -p bin/reports # kept: go test does not repeat what passed already
 	status=0; $(go_test) packages || status=$$?; \
-		$(MAKE) --no-print-directory -k -j2 servers e2e || status=$$?; exit $$status
+		$(MAKE) --no-print-directory -k servers e2e || status=$$?; exit $$status
 
 go_test := ISTHMUS_REPORTS=$(CURDIR)/bin/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres scripts/test-go
 
