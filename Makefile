@@ -63,14 +63,20 @@ test: ## install what tests need, then test everything: Go with -race on both da
 	@scripts/setup test
 	@$(MAKE) --no-print-directory web
 	@mkdir -p bin/reports # kept: go test does not repeat what passed already
-	ISTHMUS_REPORTS=$(CURDIR)/bin/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres scripts/test-go
+	status=0; $(go_test) packages || status=$$?; \
+		$(MAKE) --no-print-directory -k -j2 servers e2e || status=$$?; exit $$status
+
+go_test := ISTHMUS_REPORTS=$(CURDIR)/bin/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres scripts/test-go
+
+.PHONY: servers
+servers: web/dist/index.html ## test whole servers: faults, kills, bad input
+	@mkdir -p bin/reports
+	$(go_test) servers
 	@for report in bin/reports/*.txt; do echo; cat "$$report"; done
-	@$(MAKE) --no-print-directory e2e
 
 .PHONY: e2e
-e2e: build ## drive every page in Chromium on SQLite, and the whole outcome on Postgres too
-	cd web && npm run --silent e2e
-	cd web && ../scripts/with-postgres npm run --silent e2e outcome
+e2e: build ## drive every page in Chromium on SQLite, the whole outcome on Postgres
+	cd web && ../scripts/with-postgres npm run --silent e2e
 
 .PHONY: bench
 bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory

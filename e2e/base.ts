@@ -7,11 +7,11 @@ import { type Person, Server } from "./server.ts";
 
 export { expect };
 
-export const test = plain.extend<object, { server: Server; files: Files }>({
+export const test = plain.extend<object, { database: string; server: Server; files: Files }>({
+  database: ["", { option: true, scope: "worker" }],
   server: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright wants the pattern
-    async ({}, use) => {
-      const s = await Server.start("--allow-webhook-networks", "127.0.0.0/8"); // receivers of tests
+    async ({ database }, use) => {
+      const s = await Server.startOn(database, "--allow-webhook-networks", "127.0.0.0/8"); // receivers of tests
       await use(s);
       await s.stop();
     },

@@ -75,8 +75,6 @@ function localSession(partner: number, secret: string, user: string, type: numbe
   return text.replaceAll("+", "-").replaceAll("/", "_");
 }
 
-test.skip(!!process.env.ISTHMUS_TEST_POSTGRES, "the sandbox keeps its rows in SQLite");
-
 test(`kaltura-client ${version} against isthmus sandbox`, async ({ page }) => {
   const sandbox = await Sandbox.start();
   const dir = mkdtempSync(join(tmpdir(), "isthmus-client-"));

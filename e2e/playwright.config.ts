@@ -3,12 +3,12 @@ import { defineConfig } from "@playwright/test";
 
 const root = process.getuid?.() === 0;
 
-// One worker: the tests share one server, and one of them restarts it.
+// Two workers, each with a server of its own; the tests of a file share it, one after the other.
 export default defineConfig({
   testDir: ".",
   testMatch: "*.test.ts",
   outputDir: "../test-results",
-  workers: 1,
+  workers: 2,
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
   timeout: 300_000,

@@ -42,12 +42,18 @@ export class Server {
   private child?: ChildProcess;
   private constructor(
     readonly data: string,
+    private readonly database: string,
     private readonly port: number,
     private readonly options: string[],
   ) {}
 
-  static async start(...options: string[]): Promise<Server> {
-    const s = new Server(mkdtempSync(join(tmpdir(), "isthmus-e2e-")), await freePort(), options);
+  static start(...options: string[]): Promise<Server> {
+    return Server.startOn("", ...options);
+  }
+
+  /** On a Postgres database, named by its DSN; "" is SQLite. */
+  static async startOn(database: string, ...options: string[]): Promise<Server> {
+    const s = new Server(mkdtempSync(join(tmpdir(), "isthmus-e2e-")), database, await freePort(), options);
     await s.run();
     return s;
   }
@@ -59,14 +65,13 @@ export class Server {
   /** The arguments of another command on the same data. */
   command(...words: string[]): string[] {
     const args = [...words, "--data", this.data];
-    return process.env.ISTHMUS_TEST_POSTGRES ? [...args, "--db", process.env.ISTHMUS_TEST_POSTGRES] : args;
+    return this.database ? [...args, "--db", this.database] : args;
   }
 
   /** Starts the process and waits until it says that it is ready. */
   async run(): Promise<void> {
     const bin = process.env.ISTHMUS_BIN ?? resolve(import.meta.dirname, "../bin/isthmus");
-    const args = ["serve", "--demo", "--data", this.data, "--addr", `127.0.0.1:${this.port}`, ...this.options];
-    if (process.env.ISTHMUS_TEST_POSTGRES) args.push("--db", process.env.ISTHMUS_TEST_POSTGRES);
+    const args = [...this.command("serve", "--demo"), "--addr", `127.0.0.1:${this.port}`, ...this.options];
     const child = spawn(bin, args, { stdio: ["ignore", "pipe", "pipe"] });
     const log = createWriteStream(join(this.data, "server.log"), { flags: "a" });
     child.stdout.pipe(log);
