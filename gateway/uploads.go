@@ -24,6 +24,10 @@ type Uploads struct {
 	MaxSize      int64                         // bytes of one file
 	Accept       func(hubID string) Acceptance // which files a hub takes; nil = all that can be played
 
+	// Interrupt tells the session of the fast path that receives an upload why it no longer does; nil = there
+	// is no fast path. It must not block.
+	Interrupt func(uploadID string, why *Error)
+
 	mu      sync.Mutex
 	flows   map[string]*flow // receiving uploads of this process, by id
 	ingests map[string]bool  // runs of RunIngest in this process, by id
