@@ -39,6 +39,7 @@ type receiver struct {
 	missing int64  // bytes that neither came nor were there; known when all is listed
 	carried int64  // bytes of authentic Data packets
 	forged  int64  // packets dropped because of tag or number
+	came    int64  // authentic packets
 	fill    *chunk // nil: no path was ever open
 
 	path     path // nil: no address yet
@@ -244,6 +245,7 @@ func (r *receiver) stop() {
 }
 
 func (r *receiver) saw(number uint64, now time.Time) {
+	r.came++
 	if number < r.settled {
 		r.late++
 	}
@@ -415,12 +417,5 @@ func (r *receiver) progress() (taken int64, complete bool, carried int64) {
 func (r *receiver) spend(now time.Time) (bytes, most float64, free bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := &r.granted
-	if a.since.IsZero() {
-		return 0, 0, true
-	}
-	a.bytes += a.rate * now.Sub(a.since).Seconds()
-	bytes, most, free = a.bytes, a.most, a.free
-	a.bytes, a.most, a.since, a.free = 0, a.rate, now, a.free && a.rate == 0
-	return bytes, most, free
+	return r.granted.spend(now)
 }

@@ -23,6 +23,7 @@ type session struct {
 	stream *quic.Stream
 	grant  Grant
 	tape   tape
+	turn   uint64 // of those that claim uploads
 	in     *receiver
 	store  *store
 	ended  chan struct{} // everything taken is on disk
@@ -33,6 +34,8 @@ type session struct {
 	outMu  sync.Mutex // messages are written whole
 	pausMu sync.Mutex
 	paused bool
+
+	listed bool // the client knows all uploads; guarded by Server.mu
 }
 
 // serve runs a session to its end.
@@ -258,6 +261,9 @@ func (ss *session) welcome(ctx context.Context) error {
 	if err := flush(); err != nil {
 		return closed(err)
 	}
+	ss.s.mu.Lock()
+	defer ss.s.mu.Unlock()
+	ss.listed = true
 	return nil
 }
 
@@ -344,12 +350,15 @@ type SessionInfo struct {
 	Uploads []Upload
 	Peer    netip.AddrPort // of the control connection
 	Since   time.Time
-	Taken   int64 // bytes of payload in this session
-	Missing int64 // bytes to come
-	Paused  bool  // by the client
-	Carried int64 // bytes of all data packets that came, repeated ones too
-	Forged  int64 // packets dropped: wrong tag, seen before, too old
-	Late    int64 // packets that came when the client had taken them for lost
+	Taken   int64         // bytes of payload in this session
+	Missing int64         // bytes to come
+	Paused  bool          // by the client
+	Carried int64         // bytes of all data packets that came, repeated ones too
+	Forged  int64         // packets dropped: wrong tag, seen before, too old
+	Late    int64         // packets that came when the client had taken them for lost
+	Sent    int64         // packets that the client sent, as far as the newest one that came tells
+	Came    int64         // of them that came
+	RTT     time.Duration // of the control connection
 }
 
 func (ss *session) info() SessionInfo {
@@ -364,6 +373,7 @@ func (ss *session) info() SessionInfo {
 	defer ss.in.mu.Unlock()
 	i.Taken, i.Missing, i.Carried = ss.in.taken, ss.in.missing, ss.in.carried
 	i.Forged, i.Late = ss.in.forged, int64(ss.in.late)
+	i.Sent, i.Came, i.RTT = int64(ss.in.opener.Seen.Next()), ss.in.came, ss.conn.ConnectionStats().SmoothedRTT
 	return i
 }
 
