@@ -147,7 +147,7 @@ func TestKillsAndCuts(t *testing.T) {
 		sender := startChild(t, "sender", cp)
 		// What a cut costs: what was under way, and if the server dies what it had not synced yet.
 		const window = 5 << 20 // 200 Mbit/s for 2 RTT + windowSlack, and what waits in sockets
-		allowed := window // the machine may stop for a while
+		allowed := window      // the machine may stop for a while
 		for alive := true; alive; {
 			select {
 			case err := <-sender.done:

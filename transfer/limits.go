@@ -14,7 +14,7 @@ import (
 	"isthmus/transfer/wire"
 )
 
-// Limits bound what strangers and clients can take from a server. A zero field means its default.
+// Limits bound what strangers and clients can take from a server. A field of 0 or less means its default.
 type Limits struct {
 	Connections int           // at once; 4096
 	PerAddress  int           // connections of one IPv4 address or IPv6 /64 at once; 64
@@ -27,6 +27,13 @@ type Limits struct {
 	Buffer      int           // bytes of a session that were taken and not written; 8 MiB
 }
 
+func positive[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
 func or[T comparable](v, otherwise T) T {
 	var zero T
 	if v == zero {
@@ -37,15 +44,15 @@ func or[T comparable](v, otherwise T) T {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		Connections: or(l.Connections, 4096),
-		PerAddress:  or(l.PerAddress, 64),
-		HalfOpen:    or(l.HalfOpen, 128),
-		Handshake:   or(l.Handshake, 5*time.Second),
-		Idle:        or(l.Idle, 30*time.Second),
-		LeastRate:   or(l.LeastRate, 16<<10),
-		LeastOver:   or(l.LeastOver, 30*time.Second),
-		ExcessOver:  or(l.ExcessOver, 5*time.Second),
-		Buffer:      or(l.Buffer, 8<<20),
+		Connections: positive(l.Connections, 4096),
+		PerAddress:  positive(l.PerAddress, 64),
+		HalfOpen:    positive(l.HalfOpen, 128),
+		Handshake:   positive(l.Handshake, 5*time.Second),
+		Idle:        positive(l.Idle, 30*time.Second),
+		LeastRate:   positive(l.LeastRate, 16<<10),
+		LeastOver:   positive(l.LeastOver, 30*time.Second),
+		ExcessOver:  positive(l.ExcessOver, 5*time.Second),
+		Buffer:      positive(l.Buffer, 8<<20),
 	}
 }
 
@@ -127,16 +134,28 @@ type allowance struct {
 	most  float64 // highest rate since spend, in byte/s
 	rate  float64
 	since time.Time
-	free  bool // there was no limit at some time since spend
+	any   bool // there is no limit now
+	free  bool // or there was none at some time since spend
 }
 
 func (a *allowance) grant(rate uint64, now time.Time) {
 	if !a.since.IsZero() {
 		a.bytes += a.rate * now.Sub(a.since).Seconds()
 	}
-	a.rate, a.since = float64(rate)/8, now
-	if rate == wire.NoLimit {
+	a.rate, a.since, a.any = float64(rate)/8, now, rate == wire.NoLimit
+	if a.any {
 		a.rate, a.free = 0, true
 	}
 	a.most = max(a.most, a.rate)
+}
+
+// spend gives what was allowed since the last time; free: anything.
+func (a *allowance) spend(now time.Time) (bytes, most float64, free bool) {
+	if a.since.IsZero() {
+		return 0, 0, true
+	}
+	a.bytes += a.rate * now.Sub(a.since).Seconds()
+	bytes, most, free = a.bytes, a.most, a.free
+	a.bytes, a.most, a.since, a.free = 0, a.rate, now, a.any
+	return bytes, most, free
 }

@@ -166,8 +166,12 @@ func (l *link) message(m wire.Message) error {
 			return err
 		}
 		l.mu.Lock()
+		again := l.welcome.Datagram > 0
 		l.welcome, l.open = w, w.Uploads
 		l.mu.Unlock()
+		if again {
+			return wire.ErrFormat
+		}
 		l.pump.welcomed.Store(int64(max(1, l.pump.now())))
 		l.s.note(func(p *Progress) { p.Total, p.Done = w.Tape, 0; p.Path = "sending" })
 		if w.Uploads == 0 {

@@ -192,3 +192,15 @@ func TestBlockedPathIsNamed(t *testing.T) {
 		t.Errorf("Send: %v", err)
 	}
 }
+
+// TestPacketSizeIsKnown: the controller counts in the packets that are used; the loopback takes large ones.
+func TestPacketSizeIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 300_000)
+	w.start()
+	c := w.sender(w.server.Addr())
+	c.Rate = rate.Config{Policy: rate.Fixed, Target: 8 * rate.Mbit}
+	if got := w.send(NewSender(c)); got.State.Burst != 2*9000 {
+		t.Errorf("bursts of %d bytes", got.State.Burst)
+	}
+}

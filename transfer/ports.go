@@ -47,8 +47,9 @@ type Tickets interface {
 }
 
 // Files keeps the bytes. A session calls WriteAt for one upload from one goroutine at a time, each byte of
-// an upload at most once; the other methods run beside it. An *Error is told to the client, any
-// other error is a failure of the storage. Safe for concurrent use.
+// an upload at most once; Durable and Sync run beside it, Finish and Cancel alone: after them no call for that
+// upload follows in the session, except Finish again. An *Error is told to the client, any other error is a failure
+// of the storage. Safe for concurrent use.
 type Files interface {
 	// Durable gives the ranges that survive a crash: ascending, not touching.
 	Durable(ctx context.Context, uploadID string) ([]Range, error)

@@ -17,6 +17,7 @@ import (
 type faults struct {
 	loss, duplicate, reorder, corrupt float64
 	spareQUIC                         bool // to our packets only
+	delay                             time.Duration
 }
 
 // proxy is a bad network between clients and a server: one UDP port in front of it. Each client
@@ -149,6 +150,10 @@ func (p *proxy) pass(b []byte, send func([]byte)) {
 	if f.spareQUIC && !ours(b) {
 		send(b)
 		return
+	}
+	if d := f.delay; d > 0 {
+		now, at := send, append([]byte(nil), b...)
+		b, send = at, func(b []byte) { time.AfterFunc(d, func() { now(b) }) }
 	}
 	if p.chance(f.loss) {
 		return

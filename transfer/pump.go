@@ -46,6 +46,7 @@ type pump struct {
 	flight   flight
 	repairs  []repair
 	tail     *tail // nil: new blocks are left
+	gauge    gauge
 	reorder  uint64
 	patience time.Duration
 	calm     time.Duration // when reorder and patience may shrink
@@ -133,7 +134,7 @@ func newPump(l *link) (*pump, error) {
 // begin starts the controller's clock: it measures the way by what leaves first.
 func (p *pump) begin(now time.Duration) {
 	cfg := p.ordered.rate
-	cfg.RTT, cfg.Packet = p.rtt, 1500
+	cfg.RTT, cfg.Packet, cfg.Guess = p.rtt, p.datagram+p.headers, p.gauge.rate(wire.BaseSize+p.headers)
 	if p.limit > 0 && p.limit < 1<<50 {
 		cfg.Cap = rate.BitRate(p.limit)
 	}
@@ -148,6 +149,9 @@ func (p *pump) setDatagram(n int) {
 	defer p.mu.Unlock()
 	p.datagram, p.payload = n, n-wire.DataOverhead
 	p.readLen = chunkSize / p.payload * p.payload
+	if p.ctl != nil {
+		p.ctl.SetPacket(n + p.headers)
+	}
 }
 
 // readFeedback opens what the server sends.
@@ -217,7 +221,7 @@ func (p *pump) run(ctx context.Context) error {
 			continue
 		}
 		ahead := p.ahead
-		if p.current != nil || p.dry || !p.answered || p.paused {
+		if p.current != nil || p.dry || !p.answered || p.paused || !p.mayBegin(p.now()) {
 			ahead = nil
 		}
 		timer.Reset(wait)
@@ -235,6 +239,9 @@ func (p *pump) run(ctx context.Context) error {
 	}
 }
 
+// mayBegin tells that the way was measured as far as it will be.
+func (p *pump) mayBegin(now time.Duration) bool { return p.begun || !p.gauge.waits(now) }
+
 func (p *pump) load(c *chunk) {
 	switch {
 	case c == nil:
@@ -243,7 +250,7 @@ func (p *pump) load(c *chunk) {
 		c.free()
 	default:
 		if !p.begun {
-			p.begun = true
+			p.begun, p.starved = true, rate.Path
 			p.begin(p.now())
 		}
 		p.current, p.at = c, 0
@@ -313,7 +320,13 @@ func (p *pump) step(now time.Duration) (time.Duration, error) {
 	if !p.answered && now >= p.helloAt {
 		p.helloAt = now + p.helloWait
 		p.helloWait = min(2*p.helloWait, helloLongest)
-		if err := p.hello(wire.BaseSize, now); err != nil {
+		var err error
+		if p.heard == 0 && !p.gauge.sent && p.rtt >= gaugeRTT && p.ordered.rate.History.Rate == 0 {
+			err = p.sendGauge(now)
+		} else {
+			err = p.hello(wire.BaseSize, now)
+		}
+		if err != nil {
 			return 0, err
 		}
 		p.nudge()
@@ -348,17 +361,24 @@ func (p *pump) nudge() {
 
 // hello sends one of size bytes. A size that the way does not take is no failure.
 func (p *pump) hello(size int, now time.Duration) error {
+	b, err := p.sealHello(make([]byte, 0, size), size, now)
+	if err == nil {
+		_ = p.l.socket.Write(b, len(b), p.l.to)
+	}
+	return err
+}
+
+// sealHello appends a Hello of size bytes to dst.
+func (p *pump) sealHello(dst []byte, size int, now time.Duration) ([]byte, error) {
 	number, err := p.sealer.Next()
 	if err != nil {
-		return err
+		return dst, err
 	}
 	var head [wire.HeaderSize]byte
 	wire.Header{Type: wire.TypeHello, Session: p.l.keys.Session, Number: number}.Put(head[:])
 	body := wire.Hello{Size: uint16(size), Interval: p.interval.Truncate(time.Millisecond)}.Append(nil)
-	b := p.sealer.Seal(append(make([]byte, 0, size), head[:]...), number, body, head[:])
 	p.flight.add(number, sent{at: now})
-	_ = p.l.socket.Write(b, len(b), p.l.to)
-	return nil
+	return p.sealer.Seal(append(dst, head[:]...), number, body, head[:]), nil
 }
 
 // adjust asks for as many reports as are of use: many at first, to see how fast the way is, and at the end, where

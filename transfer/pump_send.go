@@ -71,6 +71,9 @@ func fatal(err error) bool {
 // idle is asked when pace and window would allow more than there is, or the window is full.
 func (p *pump) idle(now time.Duration) (time.Duration, error) {
 	nap := longestNap
+	if !p.begun && p.gauge.sent {
+		nap = min(nap, max(shortestNap, p.gauge.until-now))
+	}
 	if p.finishing() && p.flight.outstanding > 0 {
 		// Nothing follows that would show a gap: packets without payload do.
 		every := max(p.interval, p.rtt/8)
@@ -127,7 +130,7 @@ func (p *pump) nextBlock(now time.Duration) (b block, text []byte, ok bool) {
 		p.repeated += int64(b.n)
 		return b, nil, true
 	}
-	if p.current == nil && !p.dry {
+	if p.current == nil && !p.dry && p.mayBegin(now) {
 		select {
 		case c := <-p.ahead:
 			p.load(c)
@@ -288,6 +291,7 @@ func (p *pump) feedback(r *report) {
 	if s.RTT > 0 {
 		p.rtt = s.RTT
 	}
+	p.gauge.add(r, p.clock)
 	s.Arrived = p.clock
 	s.Outstanding = p.flight.outstanding
 	p.decision = p.ctl.OnSample(s)

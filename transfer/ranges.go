@@ -47,6 +47,12 @@ func (rs ranges) missing(start, end int64, f func(Range)) {
 	}
 }
 
+// grows tells whether add would make one range more.
+func (rs ranges) grows(start, end int64) bool {
+	i := rs.at(start)
+	return start < end && (i == len(rs) || rs[i].Start > end)
+}
+
 func (rs ranges) total() int64 {
 	var n int64
 	for _, r := range rs {

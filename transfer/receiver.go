@@ -12,7 +12,8 @@ import (
 const (
 	firstInterval = 5 * time.Millisecond // between feedbacks until a Hello asked for another
 	moveEvery     = 100 * time.Millisecond
-	echoes        = 8 // of a feedback, at most
+	echoes        = 8       // of a feedback, at most
+	mostGaps      = 1 << 16 // in what a session brought: more than honest clients leave, and memory in the end
 )
 
 // receiver is the data path of a session on the server: packets in, runs of bytes to the store, feedback out.
@@ -30,11 +31,13 @@ type receiver struct {
 	mu      sync.Mutex
 	opener  *wire.Opener
 	sealer  *wire.Sealer
-	ready   bool  // the ticket was accepted
+	ready   bool  // the ticket was accepted, and the client does not pause
 	begun   bool  // the first data was reported
 	stopped bool  // no packet is looked at any more
 	listed  int64 // positions below were in the manifest
 	have    ranges
+	known   int    // of them were there when all was listed
+	gaps    int    // how many more there may be
 	taken   int64  // bytes of payload, each position once
 	missing int64  // bytes that neither came nor were there; known when all is listed
 	carried int64  // bytes of authentic Data packets
@@ -77,7 +80,7 @@ type arrival struct {
 func newReceiver(sec wire.Secrets, now time.Time) (*receiver, error) {
 	r := &receiver{
 		session: sec.Session, started: now, kick: make(chan struct{}, 1), done: make(chan struct{}),
-		interval: firstInterval,
+		interval: firstInterval, gaps: mostGaps,
 	}
 	var err error
 	if r.opener, err = wire.NewOpener(sec.Client); err != nil {
@@ -87,15 +90,19 @@ func newReceiver(sec wire.Secrets, now time.Time) (*receiver, error) {
 	return r, err
 }
 
-// authorise lets data in. A Hello that came before is answered now.
+// authorise lets data in, at first and after rest. A Hello that came before is answered now.
 func (r *receiver) authorise() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ready || r.stopped {
+		return
+	}
 	r.ready = true
-	if r.waiting.IsValid() && !r.stopped {
+	if r.waiting.IsValid() {
 		now := time.Now()
 		r.move(r.waiting, now)
 		r.report(now)
+		r.waiting = netip.AddrPort{}
 	}
 }
 
@@ -108,6 +115,7 @@ func (r *receiver) list(have []Range, start, end int64) {
 	}
 	r.missing += end - start - ranges(have).total()
 	r.listed = end
+	r.known = len(r.have)
 }
 
 // packet takes a packet from the listening socket.
@@ -181,7 +189,9 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	r.interval = m.Interval
 	newest := h.Number == r.opener.Seen.Highest()
 	if !r.ready {
-		r.waiting = from
+		if newest || !r.waiting.IsValid() {
+			r.waiting = from
+		}
 		r.saw(h.Number, now)
 		return
 	}
@@ -192,9 +202,14 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 		}
 		r.move(from, now)
 	}
+	larger := len(b) > r.datagram
 	r.datagram = max(r.datagram, len(b))
 	r.saw(h.Number, now)
-	r.report(time.Now())
+	if now := time.Now(); larger || now.Sub(r.last) >= r.interval {
+		r.report(now)
+		return
+	}
+	r.arrived(now) // several at a time are answered together
 }
 
 // move makes from the peer's address.
@@ -214,10 +229,11 @@ func (r *receiver) move(from netip.AddrPort, now time.Time) {
 	}
 }
 
-// rest frees what a paused session does not need. A Hello brings it back.
+// rest frees what a paused session does not need, until authorise.
 func (r *receiver) rest() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ready, r.waiting = false, netip.AddrPort{}
 	if r.path != nil {
 		r.path.close()
 	}
@@ -256,7 +272,7 @@ func (r *receiver) saw(number uint64, now time.Time) {
 			return
 		}
 		if len(r.echoes) == echoes {
-			copy(r.echoes, r.echoes[1:])
+			copy(r.echoes[1:], r.echoes[2:]) // the first stays: it shows how far they were spread
 			r.echoes = r.echoes[:echoes-1]
 		}
 		r.echoes = append(r.echoes, arrival{number, now})
@@ -268,10 +284,11 @@ func (r *receiver) data(b []byte, now time.Time) {
 	if err != nil || h.Session != r.session || !r.ready || r.fill == nil {
 		return
 	}
-	// Checked before the packet counts as received: if the storage is behind, it is to come again.
+	// Checked before the packet counts as received: what cannot be taken now is to come again.
 	n := len(b) - wire.DataOverhead
 	start, end := int64(h.Position), int64(h.Position)+int64(n)
-	if n > 0 && r.store.full() {
+	early := end > r.listed && end <= r.tape.end // what is there of it is not known yet
+	if n > 0 && (early || r.store.full() || len(r.have) > r.known+r.gaps && r.have.grows(start, end)) {
 		return
 	}
 	if r.fill.room() < n {
@@ -290,7 +307,7 @@ func (r *receiver) data(b []byte, now time.Time) {
 		r.fail(fail(CodeTooLarge, "bytes beyond the announced size"))
 		return
 	}
-	if n == 0 || end > r.listed {
+	if n == 0 {
 		return
 	}
 	r.have.missing(start, end, func(m Range) {

@@ -26,6 +26,7 @@ func (s *store) refuse(upload int) bool {
 		return false
 	}
 	s.state[upload].over = true
+	s.alone(upload)
 	delete(s.dirty, upload)
 	return true
 }

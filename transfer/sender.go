@@ -71,12 +71,13 @@ type Sender struct {
 	cancels  []string
 	link     *link         // nil: not connected
 	silence  time.Duration // without an answer to our packets, until the connection is given up
+	wait     time.Duration // after the first failure; it doubles
 	changed  chan struct{} // closed and replaced when paused, cancels or rate change
 }
 
 // NewSender prepares; Send begins.
 func NewSender(cfg SenderConfig) *Sender {
-	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{}), silence: silenceEnd}
+	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{}), silence: silenceEnd, wait: firstWait}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -87,14 +88,19 @@ func NewSender(cfg SenderConfig) *Sender {
 const (
 	firstWait = 200 * time.Millisecond
 	longWait  = 10 * time.Second
+	renewals  = 3 // in a row
 )
 
 // Send sends until each upload has ended, over as many connections as it takes, and returns the uploads'
 // ends in no particular order. The error says why it stopped before.
 func (s *Sender) Send(ctx context.Context) ([]Result, error) {
+	if s.cfg.Open == nil {
+		return nil, errors.New("transfer: SenderConfig.Open is missing")
+	}
 	ticket := s.cfg.Ticket
 	var err error
-	for tries, wait := 1, firstWait; ; tries++ {
+	refused := 0 // tickets in a row
+	for tries, wait := 1, s.wait; ; tries++ {
 		before := s.Progress().Done
 		err = s.attempt(ctx, ticket)
 		s.note(func(p *Progress) { p.Tries++; p.Path = "connecting"; p.Last = err })
@@ -102,10 +108,12 @@ func (s *Sender) Send(ctx context.Context) ([]Result, error) {
 			break
 		}
 		if s.Progress().Done > before {
-			tries, wait = 1, firstWait
+			tries, wait = 1, s.wait
 		}
 		code := CodeOf(err)
-		if code == CodeTicket && s.cfg.Renew != nil && tries < 3 {
+		if code != CodeTicket {
+			refused = 0
+		} else if refused++; s.cfg.Renew != nil && refused < renewals {
 			if ticket, err = s.cfg.Renew(ctx); err != nil {
 				break
 			}

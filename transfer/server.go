@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -56,10 +57,14 @@ type Server struct {
 	mu       sync.Mutex
 	sessions map[uint32]*session
 	writers  map[string]*session // by upload id
+	claims   uint64
 }
 
 // Listen opens the UDP port; Serve begins to answer.
 func Listen(addr string, cfg Config) (*Server, error) {
+	if cfg.Tickets == nil || cfg.Files == nil || len(cfg.Certificate.Certificate) == 0 {
+		return nil, errors.New("transfer: Config needs Certificate, Tickets and Files")
+	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, gate: gate{limits: cfg.Limits},
@@ -76,11 +81,29 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ap := a.AddrPort()
-	if a.IP == nil {
-		ap = netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port))
+	if s.socket, err = s.bind(a); err != nil {
+		return nil, err
 	}
-	shared := udp.CanShare && !cfg.OneSocket
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.socket.Close())
+	}
+	return s, nil
+}
+
+// bind opens the port on an address; without one on all, of both families where there are two.
+func (s *Server) bind(a *net.UDPAddr) (*net.UDPConn, error) {
+	if a.IP != nil {
+		return s.bindTo(a.AddrPort())
+	}
+	c, err := s.bindTo(netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port)))
+	if errors.Is(err, syscall.EAFNOSUPPORT) {
+		return s.bindTo(netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(a.Port)))
+	}
+	return c, err
+}
+
+func (s *Server) bindTo(ap netip.AddrPort) (*net.UDPConn, error) {
+	shared := udp.CanShare && !s.cfg.OneSocket
 	if shared {
 		// Sockets that share a port do not mind other processes': a second server would silently take half of the packets.
 		alone, err := udp.Listen(ap, false)
@@ -92,13 +115,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if s.socket, err = udp.Listen(ap, shared); err != nil {
-		return nil, err
-	}
-	if err := s.listen(); err != nil {
-		return nil, errors.Join(err, s.socket.Close())
-	}
-	return s, nil
+	return udp.Listen(ap, shared)
 }
 
 func (s *Server) listen() error {
@@ -286,14 +303,24 @@ func (s *Server) register(ss *session) bool {
 	return true
 }
 
-// claim makes ss the only writer of its uploads. Whoever is writing one of them is told and ends first.
+var errTaken = fail(CodeTakenOver, "another client is sending this upload now")
+
+// claim makes ss the only writer of its uploads. Whoever is writing one of them is told and ends first. Of several that
+// wait for that the one that came last wins: the others may be connections that their client gave up.
 func (s *Server) claim(ctx context.Context, ss *session) error {
+	s.mu.Lock()
+	s.claims++
+	ss.turn = s.claims
+	s.mu.Unlock()
 	for {
 		other := s.tryClaim(ss)
 		if other == nil {
 			return nil
 		}
-		other.fail(fail(CodeTakenOver, "another client is sending this upload now"))
+		if other.turn > ss.turn {
+			return errTaken
+		}
+		other.fail(errTaken)
 		select {
 		case <-other.ended:
 		case <-ctx.Done():

@@ -33,7 +33,8 @@ type session struct {
 
 	outMu  sync.Mutex // messages are written whole
 	pausMu sync.Mutex
-	paused bool
+	paused time.Time     // since when; zero: it is not
+	rested time.Duration // paused since the last look
 
 	listed bool // the client knows all uploads; guarded by Server.mu
 }
@@ -200,20 +201,57 @@ func (ss *session) message(m wire.Message) error {
 		if err != nil {
 			return readError(err)
 		}
-		ss.pausMu.Lock()
-		ss.paused = p
-		ss.pausMu.Unlock()
+		ss.pause(p, time.Now())
 		if p {
 			ss.in.rest()
+		} else {
+			ss.in.authorise()
 		}
 	case wire.MsgCancel:
 		u, err := wire.ParseCancel(m.Body)
 		if err != nil {
 			return readError(err)
 		}
-		return ss.store.cancel(u)
+		if err := ss.store.cancel(u); err != nil {
+			return err
+		}
+		ss.in.forgo(ss.tape.bounds(u))
 	}
 	return nil
+}
+
+// pause notes that the client pauses, or goes on.
+func (ss *session) pause(paused bool, now time.Time) {
+	ss.pausMu.Lock()
+	defer ss.pausMu.Unlock()
+	if paused == !ss.paused.IsZero() {
+		return
+	}
+	if paused {
+		ss.paused = now
+		return
+	}
+	ss.rested += now.Sub(ss.paused)
+	ss.paused = time.Time{}
+}
+
+// rest is how long the session was paused since the last call.
+func (ss *session) rest(now time.Time) time.Duration {
+	ss.pausMu.Lock()
+	defer ss.pausMu.Unlock()
+	if !ss.paused.IsZero() {
+		ss.rested += now.Sub(ss.paused)
+		ss.paused = now
+	}
+	d := ss.rested
+	ss.rested = 0
+	return d
+}
+
+func (ss *session) isPaused() bool {
+	ss.pausMu.Lock()
+	defer ss.pausMu.Unlock()
+	return !ss.paused.IsZero()
 }
 
 func (ss *session) send(typ byte, body []byte) error {
@@ -310,12 +348,10 @@ func (ss *session) watch(ctx context.Context) {
 			now, complete, _ := ss.in.progress()
 			came := now - taken
 			taken = now
-			ss.pausMu.Lock()
-			paused := ss.paused
-			ss.pausMu.Unlock()
+			active := l.LeastOver - ss.rest(time.Now())
 			share := ss.share()
 			held := share >= 0 && share < int64(4*8*l.LeastRate) || ss.store.waiting() > 0 // slow on our own demand
-			if !paused && !complete && !held && came < int64(float64(l.LeastRate)*l.LeastOver.Seconds()) {
+			if active > l.LeastOver/4 && !complete && !held && came < int64(float64(l.LeastRate)*active.Seconds()) {
 				ss.fail(fail(CodeSlow, "too slow for too long"))
 				return
 			}
@@ -362,10 +398,7 @@ type SessionInfo struct {
 }
 
 func (ss *session) info() SessionInfo {
-	ss.pausMu.Lock()
-	paused := ss.paused
-	ss.pausMu.Unlock()
-	i := SessionInfo{Uploads: ss.grant.Uploads, Since: ss.in.started, Paused: paused}
+	i := SessionInfo{Uploads: ss.grant.Uploads, Since: ss.in.started, Paused: ss.isPaused()}
 	if a, ok := ss.conn.RemoteAddr().(*net.UDPAddr); ok {
 		i.Peer = a.AddrPort()
 	}

@@ -15,6 +15,7 @@ const (
 	syncBytes = 8 << 20     // of an upload between two syncs
 	syncEvery = time.Second // and on a slow line at least this often
 	finishers = 8           // uploads being finished at a time: many small ones wait for the disk together
+	chunkRuns = 1024        // of a chunk: bytes that come one by one shall not take more memory than others
 	paceEvery = 250 * time.Millisecond
 	leastPace = 1_000_000 // bit/s, so that packets go on asking whether the files are free again
 )
@@ -43,7 +44,12 @@ func newChunk() *chunk {
 
 func (c *chunk) free() { chunks.Put(c) }
 
-func (c *chunk) room() int { return cap(c.buf) - len(c.buf) }
+func (c *chunk) room() int {
+	if len(c.runs) >= chunkRuns {
+		return 0
+	}
+	return cap(c.buf) - len(c.buf)
+}
 
 // add notes what bytes of buf are.
 func (c *chunk) add(pos int64, at, n int) {
@@ -83,6 +89,7 @@ type store struct {
 
 	mu    sync.Mutex
 	state []uploadState
+	idle  *sync.Cond    // an upload's users fell to 0
 	dirty map[int]int64 // bytes written since the last sync began
 	quit  bool          // no upload is finished any more
 }
@@ -90,7 +97,8 @@ type store struct {
 type uploadState struct {
 	left   int64 // bytes to be written
 	finish *wire.Finish
-	over   bool // receipt or refusal is on its way, or it was cancelled
+	over   bool // receipt or refusal is on its way, or it was cancelled: no further write or sync begins
+	users  int  // writes and syncs under way
 }
 
 func newStore(ctx context.Context, files Files, uploads []Upload, t *tape, buffer int) *store {
@@ -99,10 +107,37 @@ func newStore(ctx context.Context, files Files, uploads []Upload, t *tape, buffe
 		limit: max(2, buffer/chunkSize), kick: make(chan struct{}, 1),
 		ready: make(chan int, len(uploads)), state: make([]uploadState, len(uploads)), dirty: map[int]int64{},
 	}
+	s.idle = sync.NewCond(&s.mu)
 	for i, u := range uploads {
 		s.state[i].left = u.Size
 	}
 	return s
+}
+
+// enter begins a write or sync of an upload; leave must follow. false: it is over.
+func (s *store) enter(upload int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &s.state[upload]
+	if !st.over {
+		st.users++
+	}
+	return !st.over
+}
+
+// leave is called with mu held.
+func (s *store) leave(upload int) {
+	if s.state[upload].users--; s.state[upload].users == 0 {
+		s.idle.Broadcast()
+	}
+}
+
+// alone waits until no write or sync of an upload that is over is under way: one that came after Finish or Cancel
+// would bring the upload back, or fail. Called with mu held.
+func (s *store) alone(upload int) {
+	for s.state[upload].users > 0 {
+		s.idle.Wait()
+	}
 }
 
 // waiting is how many chunks wait.
@@ -209,11 +244,13 @@ func (s *store) cancel(upload int) error {
 	}
 	was := s.state[upload].over
 	s.state[upload].over = true
-	delete(s.dirty, upload)
-	s.mu.Unlock()
 	if was {
+		s.mu.Unlock()
 		return nil // too late: it is being finished
 	}
+	s.alone(upload)
+	delete(s.dirty, upload)
+	s.mu.Unlock()
 	err := s.files.Cancel(s.ctx, s.uploads[upload].ID)
 	if err == nil {
 		err = fail(CodeCancelled, "cancelled by the client")
@@ -261,19 +298,18 @@ func (s *store) writeChunk(c *chunk) {
 }
 
 func (s *store) writePart(upload int, p []byte, offset int64) error {
-	s.mu.Lock()
-	over := s.state[upload].over
-	s.mu.Unlock()
-	if over {
+	if !s.enter(upload) {
 		return nil
 	}
 	start := time.Now()
-	if err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset); err != nil {
-		return err
-	}
+	err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset)
 	s.busy.Add(int64(time.Since(start)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leave(upload)
+	if err != nil {
+		return err
+	}
 	if !s.state[upload].over {
 		s.dirty[upload] += int64(len(p))
 		s.state[upload].left -= int64(len(p))
@@ -298,12 +334,23 @@ func (s *store) syncs(done <-chan struct{}) {
 			last = time.Now()
 		}
 		for _, u := range s.takeDirty(all) {
-			if err := s.files.Sync(s.ctx, s.uploads[u].ID); err != nil {
+			if err := s.sync(u); err != nil {
 				s.fail(asError(err, CodeStorage, "the server could not write to disk"))
 				return
 			}
 		}
 	}
+}
+
+func (s *store) sync(upload int) error {
+	if !s.enter(upload) {
+		return nil
+	}
+	err := s.files.Sync(s.ctx, s.uploads[upload].ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leave(upload)
+	return err
 }
 
 // takeDirty names the uploads to sync now; they count as clean.
@@ -324,6 +371,7 @@ func (s *store) takeDirty(all bool) []int {
 func (s *store) finishes() {
 	for upload := range s.ready {
 		s.mu.Lock()
+		s.alone(upload)
 		m := s.state[upload].finish
 		delete(s.dirty, upload)
 		s.mu.Unlock()
@@ -339,7 +387,7 @@ func (s *store) flush() error {
 	s.mu.Unlock()
 	var all error
 	for _, u := range s.takeDirty(true) {
-		all = errors.Join(all, s.files.Sync(s.ctx, s.uploads[u].ID))
+		all = errors.Join(all, s.sync(u))
 	}
 	return all
 }

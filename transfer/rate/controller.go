@@ -94,9 +94,11 @@ func (c *Controller) begin(now time.Duration) {
 	c.rate = c.first()
 	if h := c.cfg.History; h.Rate > 0 {
 		c.rate = 0.9 * float64(h.Rate) / 8
+	} else if c.cfg.Guess > 0 {
+		c.rate = 0.8 * float64(c.cfg.Guess) / 8
 	}
 	limit, _ := c.ceiling()
-	size := min(64*c.cfg.Packet, max(4*c.cfg.Packet, int(limit/100)))
+	size := min(64*min(c.cfg.Packet, 1500), max(4*c.cfg.Packet, int(limit/100)))
 	c.train = train{size: size, begin: now, gap: now + max(trainGap, c.cfg.RTT/8)}
 	c.drain.last, c.drain.look = now, drainEvery/2
 }
@@ -227,6 +229,9 @@ func (c *Controller) SetTarget(target, minimum BitRate) {
 	})
 }
 
+// SetPacket says how large a full IP packet is from now on, in bytes.
+func (c *Controller) SetPacket(n int) { c.cfg.Packet, c.meter.packet = n, n }
+
 // SetCap sets this transfer's part of its account's cap; 0 takes the cap away. It goes before the
 // minimum rate.
 func (c *Controller) SetCap(limit BitRate) { c.reconfigure(func() { c.cfg.Cap = limit }) }
@@ -273,7 +278,7 @@ func (c *Controller) Resume(now time.Duration) {
 // the new path's, 0 if unknown.
 func (c *Controller) PathChanged(now, rtt time.Duration) {
 	cfg := c.cfg
-	cfg.RTT, cfg.History = rtt, History{}
+	cfg.RTT, cfg.History, cfg.Guess = rtt, History{}, 0
 	fresh := New(cfg, max(c.now, now))
 	fresh.paused, fresh.pausedAt = c.paused, c.pausedAt
 	*c = *fresh

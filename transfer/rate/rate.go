@@ -115,6 +115,7 @@ type Config struct {
 	Minimum BitRate // never slower, unless paused or capped below; 0: DefaultMinimum
 	Cap     BitRate // the account's part for this transfer; 0: none
 	Packet  int     // size of a full IP packet in bytes; 0: 1500
+	Guess   BitRate // the path's rate, measured roughly before the transfer; 0: unknown
 
 	// RTT is the round trip that the control connection's handshake measured; 0: unknown (100 ms).
 	RTT time.Duration

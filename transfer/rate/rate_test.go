@@ -89,6 +89,34 @@ func TestTrain(t *testing.T) {
 	}
 }
 
+// Where packets are larger the least burst is, too.
+func TestPacketSize(t *testing.T) {
+	p := newPath(rate.Config{Policy: rate.Fixed, Target: 8 * rate.Mbit})
+	if d := p.feed(time.Second, 4, rate.Path); d.Burst != 2*1500 {
+		t.Errorf("burst %d", d.Burst)
+	}
+	p.c.SetPacket(9000)
+	if d := p.c.At(p.now); d.Burst != 2*9000 {
+		t.Errorf("burst of larger packets %d", d.Burst)
+	}
+	p.c.PathChanged(p.now, 0)
+	if d := p.c.At(p.now); d.Burst < 4*9000 {
+		t.Errorf("train of larger packets %d", d.Burst)
+	}
+}
+
+// A guess is where the search begins, until the train says more.
+func TestGuess(t *testing.T) {
+	guess := rate.New(rate.Config{Guess: 50 * rate.Mbit, RTT: 300 * ms}, 0)
+	if d := guess.At(100 * ms); d.Rate != 40*rate.Mbit {
+		t.Errorf("%v", d.Rate)
+	}
+	capped := rate.New(rate.Config{Guess: 50 * rate.Mbit, Cap: 5 * rate.Mbit, RTT: 300 * ms}, 0)
+	if d := capped.At(100 * ms); d.Rate > 5*rate.Mbit {
+		t.Errorf("%v under a cap of 5 Mbit/s", d.Rate)
+	}
+}
+
 func TestFixed(t *testing.T) {
 	p := newPath(rate.Config{Policy: rate.Fixed, Target: 80 * rate.Mbit})
 	p.loss = 50

@@ -46,6 +46,7 @@ type sender struct {
 	traced   time.Duration
 	script   int
 	finished bool
+	dry      time.Duration // when the last block had been sent once; 0: not yet
 }
 
 type blockState struct {
@@ -157,7 +158,7 @@ func (s *sender) arrive(a arrival) {
 	}
 }
 
-// feedbackEvery is what the data plane asks of the receiver.
+// feedbackEvery is what the data plane asks of the receiver until the last block was sent.
 func feedbackEvery(c *rate.Controller, rtt time.Duration) time.Duration {
 	if c.State().Phase == "start" {
 		return feedback
@@ -168,6 +169,9 @@ func feedbackEvery(c *rate.Controller, rtt time.Duration) time.Duration {
 // tell sends a feedback message; it repeats what earlier ones said as far as that may be lost, here: all.
 func (s *sender) tell(now time.Duration) {
 	s.report = now + feedbackEvery(s.ctl, s.link.RTT)
+	if s.dry > 0 && now > s.dry+s.link.RTT/2 {
+		s.report = now + feedback
+	}
 	if s.link.LossBack > 0 && s.link.rng.Float64() < s.link.LossBack {
 		return
 	}
@@ -324,6 +328,9 @@ func (s *sender) send(now time.Duration) {
 	}
 	if s.flow.Late > 0 {
 		s.wake += time.Duration(s.link.rng.Int64N(int64(s.flow.Late)))
+	}
+	if s.fresh == s.blocks && s.dry == 0 {
+		s.dry = now
 	}
 	for d.Rate > 0 && s.credit >= Packet && s.outstanding+Packet <= d.Window {
 		if slices.ContainsFunc(s.flow.Gaps, func(g Gap) bool { return now >= g.From && now < g.To }) {
