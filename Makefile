@@ -8,7 +8,7 @@ ADDR ?= 127.0.0.1:8080
 
 .PHONY: help
 help: ## list the goals
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: bin/isthmus ## build the server with the web front end inside
@@ -81,6 +81,10 @@ e2e: build ## drive every page in Chromium on SQLite, the whole outcome on Postg
 .PHONY: bench
 bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory
 	scripts/bench
+
+.PHONY: bench-transfer
+bench-transfer: ## measure the fast path on emulated links beside other programs (LINKS=C,F SIZE=1GiB PEERS=isthmus,curl-bbr; needs root)
+	scripts/bench-transfer
 
 .PHONY: clean
 clean: ## remove what was built (not the data)

@@ -28,6 +28,7 @@ var guides = []guide{
 	{"authentication", "Authentication", "authentication.md"},
 	{"picker", "Embeddable picker", "picker.md"},
 	{"webhooks", "Webhooks", "webhooks.md"},
+	{"transfer", "Fast path", "transfer.md"},
 	{"sdks", "Client libraries", "sdks.md"},
 	{"sandbox", "Kaltura sandbox", "sandbox.md"},
 	{"errors", "Errors", "errors.md"},

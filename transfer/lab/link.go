@@ -63,12 +63,15 @@ func parseRate(s string) (int64, error) {
 	return int64(x * float64(factor)), err
 }
 
-// Counters of one direction since the start.
+// Counters of one direction since the start, or since Net.Lap.
 type Counters struct {
-	Packets, Bytes int64 // handed over
-	Dropped        int64 // the queue was full
-	Lost           int64 // on the wire
-	QueueMax       int   // bytes that waited at most
+	Sent           int64         // bytes that came from the sender, those of dropped and lost packets too
+	Packets, Bytes int64         // handed over
+	Dropped        int64         // the queue was full
+	Lost           int64         // on the wire
+	QueueMax       int           // bytes that waited at most
+	Waited         time.Duration // in the queue, all packets together that it took
+	Queued         int64         // those packets
 	LateMax        time.Duration
 	Late           int64 // packets handed over more than 1 ms late
 }
@@ -114,6 +117,7 @@ func (w *way) spare(b []byte) { w.pool = append(w.pool, b) }
 // put takes the packet in buf[:n] that arrived at a time.
 func (w *way) put(now time.Duration, buf []byte, n int) {
 	leaves := now
+	w.Sent += int64(n)
 	if w.Rate > 0 {
 		wait := max(0, w.free-now)
 		waiting := int(float64(wait) * float64(w.Rate) / 8e9)
@@ -123,6 +127,8 @@ func (w *way) put(now time.Duration, buf []byte, n int) {
 			return
 		}
 		w.QueueMax = max(w.QueueMax, waiting+n)
+		w.Waited += wait
+		w.Queued++
 		w.free = now + wait + time.Duration(float64(n)*8e9/float64(w.Rate))
 		leaves = w.free
 	}

@@ -76,7 +76,7 @@ func (n *Net) build(side int) error {
 	}
 	if err := n.Within(side, func() (err error) {
 		n.tun[side], err = openTUN()
-		return errors.Join(err, largeBuffers())
+		return errors.Join(err, tune())
 	}); err != nil {
 		return err
 	}
@@ -142,9 +142,11 @@ func openTUN() (int, error) {
 	return fd, nil
 }
 
-// largeBuffers lets TCP fill long fat links, so that it is the link that is measured.
-func largeBuffers() error {
+// tune lets TCP fill long fat links, so that it is the link that is measured, and forget it after each
+// connection, so that no run learns from the one before.
+func tune() error {
 	return errors.Join(
+		os.WriteFile("/proc/sys/net/ipv4/tcp_no_metrics_save", []byte("1"), 0),
 		os.WriteFile("/proc/sys/net/ipv4/tcp_wmem", []byte("4096 65536 67108864"), 0),
 		os.WriteFile("/proc/sys/net/ipv4/tcp_rmem", []byte("4096 131072 67108864"), 0),
 	)
@@ -167,11 +169,32 @@ func Realtime() error {
 }
 
 // Addr is the address of a side.
-func (n *Net) Addr(side int) netip.Addr { return addresses[side].Addr() }
+func (n *Net) Addr(side int) netip.Addr { return Addr(side) }
+
+// Addr is the address of a side of any Net.
+func Addr(side int) netip.Addr { return addresses[side].Addr() }
+
+func addrPort(side int, port uint16) netip.AddrPort { return netip.AddrPortFrom(Addr(side), port) }
 
 // Command is a program that will run in a side's namespace.
 func (n *Net) Command(side int, name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", n.names[side], name}, args...)...)
+}
+
+// Congestion makes TCP connections that a side opens or accepts from now on use a congestion control, also
+// one that programs may not choose there.
+func Congestion(namespace string, side int, name string) error {
+	return ip("-n", namespace, "route", "replace", addresses[side].Masked().String(), "dev", device, "proto", "kernel", "scope", "link",
+		"src", addresses[side].Addr().String(), "congctl", name)
+}
+
+// Lap gives the counters of A to B and of B to A, and begins anew.
+func (n *Net) Lap() [2]Counters {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := [2]Counters{n.ways[0].Counters, n.ways[1].Counters}
+	n.ways[0].Counters, n.ways[1].Counters = Counters{}, Counters{}
+	return c
 }
 
 // Counters are those of A to B and of B to A.

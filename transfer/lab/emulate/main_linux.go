@@ -20,6 +20,14 @@ func main() {
 	}
 }
 
+func check(cfg lab.Config) error {
+	m, err := lab.Check(cfg)
+	if err == nil {
+		m.Print(os.Stdout)
+	}
+	return err
+}
+
 func run() error {
 	var cfg lab.Config
 	flag.StringVar(&cfg.A, "a", "lab-a", "name of the namespace at 10.77.0.1")
