@@ -284,7 +284,7 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 
 // drop stops a write under way and frees the bytes at once; AbandonIngest does it again after a crash.
 func (s *Uploads) drop(ctx context.Context, u Upload) {
-	s.stopFlow(u.ID)
+	s.forget(u.ID).stop(AsError(s.writable(u)))
 	if u.Replica == s.Replica {
 		_ = s.Staging.Remove(context.WithoutCancel(ctx), u.ID)
 	}
