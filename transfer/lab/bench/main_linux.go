@@ -190,7 +190,7 @@ func (b *bench) check(ctx context.Context, s scenario, e *emulator, out *report)
 	if err != nil {
 		return err
 	}
-	out.link(s, m, c[0].LateMax)
+	out.link(s, m, c[0])
 	return nil
 }
 

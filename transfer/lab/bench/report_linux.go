@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"isthmus/transfer/lab"
 )
@@ -47,13 +46,13 @@ func (o *report) absent(name, reason string) {
 	}
 }
 
-// link notes what a link really is.
-func (o *report) link(s scenario, m lab.Measured, late time.Duration) {
+// link notes what a link really is: as programs saw it, and by the emulator's count.
+func (o *report) link(s scenario, m lab.Measured, c lab.Counters) {
 	// Above its rate a link carries the rate, less what is lost on the wire.
 	rate := m.Above.Rate / (1 - s.loss)
-	text := fmt.Sprintf("Link %v. Measured: %.1f Mbit/s, %.1f ms (%.1f to %.1f), %.2f %% loss of %d packets; emulator at most %.1f ms late.",
+	text := fmt.Sprintf("Link %v. Measured: %.1f Mbit/s, %.1f ms (%.1f to %.1f), %.2f %% of %d packets lost, %.2f %% by the emulator's count; that was at most %.1f ms late.",
 		s, rate/1e6, float64(m.Trip.Microseconds())/1e3, float64(m.TripMin.Microseconds())/1e3, float64(m.TripMax.Microseconds())/1e3,
-		100*m.Below.Loss(), m.Below.Sent, float64(late.Microseconds())/1e3)
+		100*m.Below.Loss(), m.Below.Sent, 100*float64(c.Lost)/float64(max(1, c.Packets+c.Lost)), float64(c.LateMax.Microseconds())/1e3)
 	o.links = append(o.links, text)
 	o.say("%s", text)
 }
