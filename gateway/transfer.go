@@ -135,9 +135,9 @@ type TransferChange struct {
 
 // Unfinished counts what a person or client has not finished.
 type Unfinished struct {
-	Uploads   int // outside of transfers
-	Transfers int // open ones
-	Files     int // that open transfers wait for
+	Uploads   int64 // outside of transfers
+	Transfers int64 // open ones
+	Files     int64 // that open transfers wait for
 }
 
 // TransferTable holds transfers. Own setter: live_by, live_at, live.
