@@ -15,15 +15,15 @@ import (
 	"isthmus/store/storetest"
 )
 
-// told collects what sessions of the fast path hear.
-type told struct {
+// ending is what a session of the fast path hears of an upload.
+type ending struct {
 	uploadID string
 	why      *gateway.Error
 }
 
-func listenFast(s *site) <-chan told {
-	heard := make(chan told, 100)
-	s.uploads.Interrupt = func(id string, why *gateway.Error) { heard <- told{id, why} }
+func listenFast(s *site) <-chan ending {
+	heard := make(chan ending, 100)
+	s.uploads.Interrupt = func(id string, why *gateway.Error) { heard <- ending{id, why} }
 	return heard
 }
 
