@@ -1,0 +1,476 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	xrate "golang.org/x/time/rate"
+
+	"isthmus/transfer"
+	"isthmus/transfer/rate"
+)
+
+// Paths that bytes take, as in openapi.yaml's TransferLive, and what else a sending may be doing.
+const (
+	pathConnecting = "connecting"
+	pathFast       = "quic"
+	pathHTTPS      = "https"
+	pathPaused     = "paused"
+	pathOffline    = "offline"
+)
+
+// outgoing is a file with its upload.
+type outgoing struct {
+	localFile
+	id     string // of the upload
+	tusURL string
+
+	// Under sending.mu:
+	done   int64 // bytes at the server, as far as known over HTTPS or from an earlier connection
+	ended  bool
+	failed error
+	sha256 string // that the server checked; empty: none
+
+	digest func() (string, error) // computed once
+}
+
+// sending moves the files of one transfer by the fast path or over HTTPS, whichever the network lets
+// through, at the same offsets. All methods are safe for concurrent use; Run is called once.
+type sending struct {
+	session *session
+	id      string // of the transfer
+	files   []*outgoing
+	byID    map[string]*outgoing
+	noFast  bool
+	tell    func(event) // of what happens; not while a method of sending is called
+
+	mu      sync.Mutex
+	ticket  ticket
+	policy  rate.Policy
+	target  rate.BitRate // 0: as fast as it goes
+	paused  bool
+	changed chan struct{} // closed and replaced when somebody asked for something
+	sender  *transfer.Sender
+	path    string
+	why     string    // why it is not the fast path
+	wrote   time.Time // when bytes last left over HTTPS
+	open    int       // uploads that have not ended
+	fatal   error
+	meter   meter
+	limiter *xrate.Limiter // of HTTPS
+}
+
+// ticket is how the fast path is reached.
+type ticket struct {
+	token     string
+	addresses []string
+	key       transfer.KeyHash
+}
+
+func newSending(s *session, id string, files []*outgoing, t ticket, policy rate.Policy, target rate.BitRate) *sending {
+	g := &sending{
+		session: s, id: id, files: files, byID: map[string]*outgoing{}, ticket: t, policy: policy, target: target, tell: func(event) {},
+		changed: make(chan struct{}), path: pathConnecting, open: len(files), limiter: xrate.NewLimiter(xrate.Inf, httpsChunk),
+	}
+	g.limit()
+	for _, f := range files {
+		f.digest = sync.OnceValues(f.sum)
+		g.byID[f.id] = f
+	}
+	return g
+}
+
+// How long the fast path may be away before HTTPS takes its place: a handshake over the longest line, and a
+// connection that broke while it is made anew.
+const (
+	fastGrace  = 2500 * time.Millisecond
+	brokeGrace = 6 * time.Second
+	lookEvery  = 100 * time.Millisecond
+)
+
+// Run sends until each upload has ended. The uploads' own ends are told and kept; the error says why it
+// stopped before. When ctx ends, what the server has is kept there, to go on from.
+func (g *sending) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var legs sync.WaitGroup
+	defer legs.Wait()
+	defer cancel()
+	if g.useFast() {
+		legs.Go(func() { g.runFast(ctx) })
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var stopHTTPS func()
+	defer func() {
+		if stopHTTPS != nil {
+			stopHTTPS()
+		}
+	}()
+	away, grace := time.Now(), fastGrace
+	for {
+		up, paused, over, fatal := g.state()
+		switch {
+		case over:
+			return nil
+		case fatal != nil:
+			return fatal
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if up {
+			away, grace = time.Now(), brokeGrace
+		}
+		want := !paused && !up && (!g.useFast() || time.Since(away) > grace)
+		switch {
+		case want && stopHTTPS == nil:
+			stopHTTPS = g.startHTTPS(ctx)
+		case !want && stopHTTPS != nil:
+			stopHTTPS()
+			stopHTTPS = nil
+		}
+		g.onPath(up, paused, stopHTTPS != nil)
+		select {
+		case <-ctx.Done():
+		case <-g.asked():
+		case <-look.C:
+		}
+	}
+}
+
+func (g *sending) useFast() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.noFast && len(g.ticket.addresses) > 0
+}
+
+func (g *sending) asked() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changed
+}
+
+// state tells whether the fast path carries, somebody paused, all is over, or all is lost.
+func (g *sending) state() (up, paused, over bool, fatal error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	up = g.sender != nil && g.sender.Progress().Path != "connecting"
+	return up, g.paused, g.open == 0, g.fatal
+}
+
+// onPath notes the path and tells when it is another one.
+func (g *sending) onPath(up, paused, https bool) {
+	g.mu.Lock()
+	before := g.path
+	switch {
+	case paused:
+		g.path = pathPaused
+	case up:
+		g.path, g.why = pathFast, ""
+	case https && g.path != pathOffline:
+		g.path = pathHTTPS
+	case !https:
+		g.path = pathConnecting
+	}
+	if g.path == pathHTTPS && g.why == "" {
+		g.why = g.whyHTTPS()
+	}
+	now, why := g.path, g.why
+	g.mu.Unlock()
+	if now != before {
+		g.tell(event{Event: "path", Transfer: g.id, Path: now, Why: why})
+	}
+}
+
+func (g *sending) whyHTTPS() string {
+	switch {
+	case g.noFast:
+		return "as asked for by --no-fast"
+	case len(g.ticket.addresses) == 0:
+		return "the server has no fast path"
+	}
+	return "the server does not answer over UDP"
+}
+
+// change does what somebody asked for and wakes Run.
+func (g *sending) change(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// Pause stops sending for any time; the fast path's connection stays.
+func (g *sending) Pause() {
+	g.change(func() {
+		g.paused = true
+		if g.sender != nil {
+			g.sender.Pause()
+		}
+	})
+}
+
+// Resume goes on after Pause.
+func (g *sending) Resume() {
+	g.change(func() {
+		g.paused = false
+		if g.sender != nil {
+			g.sender.Resume()
+		}
+	})
+}
+
+// SetRate changes the policy and the rate that is wished for; 0: as fast as it goes.
+func (g *sending) SetRate(policy rate.Policy, target rate.BitRate) {
+	g.change(func() {
+		g.policy, g.target = policy, target
+		g.limit()
+		if g.sender != nil {
+			g.sender.SetRate(policy, target, 0)
+		}
+	})
+}
+
+// limit sets the rate of HTTPS, which knows no policies. Called with mu held, or before Run.
+func (g *sending) limit() {
+	if g.target > 0 {
+		g.limiter.SetLimit(xrate.Limit(g.target / 8))
+	} else {
+		g.limiter.SetLimit(xrate.Inf)
+	}
+}
+
+// Cancel throws one upload away, here and at the server.
+func (g *sending) Cancel(ctx context.Context, uploadID string) error {
+	r, err := g.session.api.CancelUploadWithResponse(ctx, g.session.hub, uploadID)
+	if err != nil {
+		return unreachable(err)
+	}
+	if _, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse); err != nil {
+		return err
+	}
+	g.end(uploadID, fail(exitSome, "It was cancelled.", ""), "")
+	return nil
+}
+
+// runFast keeps trying the fast path until all has ended.
+func (g *sending) runFast(ctx context.Context) {
+	log := slog.New(slog.DiscardHandler)
+	for try, bare := 0, 0; ; try++ {
+		history := g.session.paths.recall(g.session.server)
+		g.mu.Lock()
+		t := g.ticket
+		cfg := transfer.SenderConfig{
+			Ticket: t.at(try), Open: g.openUpload, Done: g.fastEnded, Tries: 2, Log: log,
+			Renew: func(ctx context.Context) (transfer.Ticket, error) {
+				if err := g.renew(ctx); err != nil {
+					return transfer.Ticket{}, err
+				}
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				return g.ticket.at(try), nil
+			},
+			Rate: rate.Config{Policy: g.policy, Target: g.target, History: history},
+		}
+		g.sender = transfer.NewSender(cfg)
+		if g.paused {
+			g.sender.Pause()
+		}
+		sender := g.sender
+		g.mu.Unlock()
+		_, err := sender.Send(ctx)
+		p := sender.Progress()
+		g.session.paths.remember(g.session.server, p.History)
+		g.mu.Lock()
+		g.sender = nil
+		ours := time.Since(g.wrote) < 15*time.Second
+		over := g.open == 0
+		g.mu.Unlock()
+		if ctx.Err() != nil || over {
+			return
+		}
+		if bare++; p.Sent > 0 {
+			bare = 0
+		}
+		code := transfer.CodeOf(err)
+		switch {
+		case err == nil: // what is left the server does not take this way
+			g.because("the server takes the rest over HTTPS only")
+		case code == transfer.CodeTakenOver && !ours:
+			g.stop(errTakenOver())
+			return
+		case code == transfer.CodeTakenOver: // an own request was overtaken on the way
+		case code == transfer.CodeRetry && p.Sent > 0:
+			g.because("the connection over UDP broke")
+		default:
+			g.because(whyNotFast(err))
+		}
+		if err == nil || code == transfer.CodeTicket {
+			if rerr := g.renew(ctx); rerr != nil && !lost(rerr) && ctx.Err() == nil {
+				g.because(rerr.Error())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(fastAgain(bare)):
+		}
+	}
+}
+
+// fastAgain is how long to wait until the fast path is tried again, after so many tries that brought nothing.
+func fastAgain(bare int) time.Duration {
+	if bare == 0 {
+		return time.Second
+	}
+	return min(10*time.Second<<min(bare-1, 10), 5*time.Minute)
+}
+
+func errTakenOver() error {
+	return fail(exitRefused, "Another client is sending these files now, so this one stopped.", `"isthmusctl transfers" shows where.`)
+}
+
+// whyNotFast says in words why the fast path does not work.
+func whyNotFast(err error) string {
+	var te *transfer.Error
+	switch transfer.CodeOf(err) {
+	case transfer.CodeBlocked:
+		return "this network or the server's does not let UDP through"
+	case transfer.CodeBusy:
+		return "the server's fast path is busy"
+	case transfer.CodeSlow:
+		return "UDP is too slow on this network"
+	}
+	if errors.As(err, &te) && te.Text != "" {
+		return te.Text
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return f.text
+	}
+	return "the connection over UDP broke"
+}
+
+func (g *sending) because(why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.why = why
+}
+
+func (g *sending) stop(err error) {
+	g.change(func() {
+		if g.fatal == nil {
+			g.fatal = err
+		}
+	})
+}
+
+func (t ticket) at(try int) transfer.Ticket {
+	out := transfer.Ticket{Token: t.token, KeyHash: t.key}
+	if len(t.addresses) > 0 {
+		out.Address = t.addresses[try%len(t.addresses)]
+	}
+	return out
+}
+
+func (g *sending) openUpload(u transfer.Upload) (transfer.File, error) {
+	f := g.byID[u.ID]
+	if f == nil {
+		return nil, &transfer.Error{Code: transfer.CodeRefused, Text: "this file is not here"}
+	}
+	return f.reader()
+}
+
+// fastEnded takes the end of an upload by the fast path.
+func (g *sending) fastEnded(r transfer.Result) {
+	if r.Err == nil {
+		g.onPath(true, false, false) // small files are through before Run looks
+		g.end(r.ID, nil, hex.EncodeToString(r.SHA256))
+		return
+	}
+	code := transfer.CodeOf(r.Err)
+	var te *transfer.Error
+	switch {
+	case !errors.As(r.Err, &te): // our own file
+		g.end(r.ID, fail(exitSome, "It cannot be read: "+reason(r.Err)+".", ""), "")
+	case code == transfer.CodeTakenOver && g.wroteLately(), code.Again():
+		// Goes on: over HTTPS, or with the next connection.
+	case code == transfer.CodeTakenOver:
+		g.end(r.ID, errTakenOver(), "")
+	case code == transfer.CodeCancelled:
+		g.end(r.ID, fail(exitSome, "It was cancelled elsewhere.", ""), "")
+	case code == transfer.CodeChanged:
+		g.spoilt(r.ID, te.Text)
+	case code == transfer.CodeDigest:
+		g.spoilt(r.ID, "what arrived is not what was sent")
+	default:
+		g.end(r.ID, fail(exitSome, sentence(te.Text, "The server refused it"), ""), "")
+	}
+}
+
+func (g *sending) wroteLately() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Since(g.wrote) < 15*time.Second
+}
+
+// spoilt ends an upload whose bytes are of no use, and frees them at the server.
+func (g *sending) spoilt(id, why string) {
+	g.end(id, fail(exitSome, sentence(why, ""), "Send it again when nothing writes to it."), "")
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, _ = g.session.api.CancelUploadWithResponse(ctx, g.session.hub, id) // else it expires by itself
+}
+
+// sentence makes a text into one; or stands for none.
+func sentence(text, or string) string {
+	if text == "" {
+		text = or
+	}
+	if text == "" || text[len(text)-1] == '.' {
+		return text
+	}
+	if text[0] >= 'a' && text[0] <= 'z' {
+		text = string(text[0]-'a'+'A') + text[1:]
+	}
+	return text + "."
+}
+
+// end notes an upload's end and tells it; the first counts.
+func (g *sending) end(id string, err error, sum string) {
+	var e event
+	g.change(func() {
+		f := g.byID[id]
+		if f == nil || f.ended {
+			return
+		}
+		f.ended, f.failed, f.sha256 = true, err, sum
+		if err == nil {
+			f.done = f.size
+		}
+		g.open--
+		e = event{Event: "sent", Transfer: g.id, Upload: id, Name: f.name, File: f.path, Size: f.size, SHA256: sum}
+		if err != nil {
+			e.Event, e.Text = "failed", err.Error()
+		}
+	})
+	if e.Event != "" {
+		g.tell(e)
+	}
+}
+
+// sum reads the whole file for its SHA-256, in hex.
+func (f *outgoing) sum() (string, error) {
+	file, err := f.reader()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }() // only read
+	return sha256Of(io.NewSectionReader(file, 0, f.size))
+}
