@@ -168,6 +168,8 @@ type sharer struct {
 	payload float64 // bit/s, for people
 	low     int     // readings in a row that stayed below what it might have
 	short   bool    // it uses less than it might have
+	eager   bool    // being short, it used all that it was left
+	enough  bool    // being short, it has what it was thought to need
 	idle    bool    // it is paused, or all is here
 	paused  bool
 	rtt     time.Duration
@@ -193,14 +195,18 @@ func (s *sharer) observe(now time.Time, r Reading) {
 	}
 	last := max(0, came) * 8 / d / (1 - s.loss) // as it was sent, which is what a rate allows
 	s.payload = max(0, float64(r.Bytes-s.bytes)) * 8 / d
+	all := last >= usesAll*s.lowest
 	switch {
-	case resumed || now.Sub(s.began) < shareGrace || last >= usesAll*s.lowest:
+	case resumed || now.Sub(s.began) < shareGrace || all && !s.enough:
 		s.low, s.short = 0, false
+	case all: // it could do more than was thought
+		s.low, s.eager = 0, true
 	case last > grows*s.before && !s.short: // still on its way up
 		s.low = 0
 	default:
 		s.low++
 		s.short = s.short || s.low > 1 // one reading may be a moment's
+		s.eager = false
 	}
 	s.use, s.before, s.lowest = max(last, s.before), last, s.rate
 	s.readAt, s.carried, s.bytes = now, r.Carried, r.Bytes
@@ -225,6 +231,8 @@ func (l *ledger) wanted(s *sharer) TransferWish {
 	switch {
 	case s.idle:
 		w.Most = spare
+	case s.short && s.eager:
+		w.Most = max(spare, s.use*2)
 	case s.short:
 		w.Most = max(spare, s.use*expected)
 	}
@@ -279,7 +287,8 @@ func (l *ledger) step(now time.Time) {
 			s.Rate = parts[i]
 		}
 		s.rate = s.Rate
-		if s.short && !s.idle && s.Rate >= wishes[i].most() { // room to show that it can do more
+		s.enough = s.short && s.Rate >= 0.95*wishes[i].most()
+		if s.enough && !s.idle && !s.eager { // room to show that it can do more
 			s.rate *= slack / expected
 			if s.ceiling > 0 {
 				s.rate = min(s.rate, s.ceiling)
