@@ -25,7 +25,7 @@ type Measured struct {
 	Below, Above           Load          // four fifths of the rate were offered (so all loss is the wire's), and six fifths
 }
 
-// Load is one second of full packets from A to B.
+// Load is full packets from A to B, for a while.
 type Load struct {
 	Offered    float64 // of the rate, 0..
 	Sent, Came int     // packets
@@ -45,8 +45,8 @@ func (m Measured) Print(w io.Writer) {
 }
 
 // Check measures the link from cfg.A to cfg.B, whoever made it, as any program sees it. cfg.AB says what
-// rate to offer and how long packets may take. It takes some three seconds.
-func Check(cfg Config) (m Measured, err error) {
+// rate to offer and how long packets may take. It offers each load for so long; a second is enough.
+func Check(cfg Config, length time.Duration) (m Measured, err error) {
 	var a, b *net.UDPConn
 	to := net.UDPAddrFromAddrPort(addrPort(1, checkPort))
 	if err := Within(cfg.B, func() (err error) { b, err = net.ListenUDP("udp4", to); return err }); err != nil {
@@ -76,8 +76,8 @@ func Check(cfg Config) (m Measured, err error) {
 		if load == &m.Above {
 			load.Offered = 1.2
 		}
-		load.Sent = flood(a, load.Offered*float64(cfg.AB.Rate), time.Second)
-		time.Sleep(cfg.AB.Delay + 500*time.Millisecond + time.Duration(float64(cfg.AB.Queue)*8e9/math.Max(float64(cfg.AB.Rate), 1)))
+		load.Sent = flood(a, load.Offered*float64(cfg.AB.Rate), length)
+		time.Sleep(cfg.AB.Delay + 200*time.Millisecond + time.Duration(float64(cfg.AB.Queue)*8e9/math.Max(float64(cfg.AB.Rate), 1)))
 		if err := b.SetReadDeadline(time.Now()); err != nil {
 			return m, err
 		}

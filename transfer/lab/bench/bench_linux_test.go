@@ -51,7 +51,7 @@ func TestBench(t *testing.T) {
 	out := &stopper{word: "  equal  ", after: 3, stop: stop}
 	lines := filepath.Join(dir, "out", "transfer.jsonl")
 	peers := []string{"isthmus", "quic", "tcp"}
-	err := benchmark(ctx, []string{"-links", "E", "-size", "2MiB", "-peers", strings.Join(peers, ","), "-runs", "2", "-out", lines}, out)
+	err := benchmark(ctx, []string{"-links", "E", "-size", "2MiB", "-peers", strings.Join(peers, ","), "-runs", "2", "-check", "100ms", "-out", lines}, out)
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("interrupted: %v\n%s", err, &out.b)
 	}

@@ -65,7 +65,7 @@ func bound[T any](ctx context.Context, run func(context.Context, T) error) func(
 
 type options struct {
 	links, sizeText, peers, out string
-	cut                         time.Duration
+	cut, checkFor               time.Duration
 	repeat, starts              int
 	size                        int64
 }
@@ -78,6 +78,7 @@ func benchmark(ctx context.Context, args []string, stdout io.Writer) error {
 	f.StringVar(&b.peers, "peers", "", "who sends; default "+linkPeers+", and on loopback "+loopbackPeers)
 	f.StringVar(&b.out, "out", "bench/transfer.jsonl", "file that each run adds a line to")
 	f.DurationVar(&b.cut, "cut", time.Minute, "after which the others are cut; they count by what has come")
+	f.DurationVar(&b.checkFor, "check", time.Second, "of full packets at four fifths and at six fifths of a link's rate, to see what it is")
 	f.IntVar(&b.repeat, "runs", 0, "of each peer on each link; default 1, on loopback 3")
 	f.IntVar(&b.starts, "starts", 10, "fairness: how often two equal flows start")
 	if err := f.Parse(args); err != nil {
@@ -182,7 +183,7 @@ func (b *bench) onLink(ctx context.Context, s scenario, out *report) error {
 func (b *bench) check(ctx context.Context, s scenario, e *emulator, out *report) error {
 	cfg := e.cfg
 	cfg.AB.Queue = int(float64(s.rate) / 8 * s.trip.Seconds())
-	m, err := lab.Check(cfg)
+	m, err := lab.Check(cfg, b.checkFor)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", s.name, err)
 	}

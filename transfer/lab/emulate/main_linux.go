@@ -21,7 +21,7 @@ func main() {
 }
 
 func check(cfg lab.Config) error {
-	m, err := lab.Check(cfg)
+	m, err := lab.Check(cfg, time.Second)
 	if err == nil {
 		m.Print(os.Stdout)
 	}
