@@ -29,6 +29,7 @@ var guides = []guide{
 	{"picker", "Embeddable picker", "picker.md"},
 	{"webhooks", "Webhooks", "webhooks.md"},
 	{"transfer", "Fast path", "transfer.md"},
+	{"isthmusctl", "Command line", "isthmusctl.md"},
 	{"sdks", "Client libraries", "sdks.md"},
 	{"sandbox", "Kaltura sandbox", "sandbox.md"},
 	{"errors", "Errors", "errors.md"},
