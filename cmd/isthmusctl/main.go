@@ -27,6 +27,7 @@ type commandLine struct {
 	Send      sendCommand      `cmd:"" help:"Send files and folders."`
 	Fetch     fetchCommand     `cmd:"" help:"Fetch the original of a library item."`
 	Ls        lsCommand        `cmd:"" help:"List the library, media in Kaltura, or your uploads."`
+	Agent     agentCommand     `cmd:"" help:"Send in the background for the transfer page of a browser."`
 	Transfers transfersCommand `cmd:"" help:"List, watch, re-order and cancel transfers."`
 }
 
