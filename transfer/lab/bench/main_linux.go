@@ -113,8 +113,11 @@ func benchmark(ctx context.Context, args []string, stdout io.Writer) error {
 		err = errors.Join(err, b.fairness(ctx, out))
 	}
 	out.table()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = errors.New("interrupted; everything that was started has been ended")
+	case out.failed > 0:
+		err = errors.Join(err, fmt.Errorf("%d runs failed", out.failed))
 	}
 	return errors.Join(err, out.close())
 }

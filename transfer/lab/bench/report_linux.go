@@ -20,6 +20,7 @@ type report struct {
 	results []result
 	gone    []string // peers that could not take part
 	shares  []shares
+	failed  int // runs that ended with an error or with another file
 }
 
 func newReport(path string, w io.Writer) (*report, error) {
@@ -60,6 +61,9 @@ func (o *report) link(s scenario, m lab.Measured, c lab.Counters) {
 // add takes a run.
 func (o *report) add(r result) error {
 	o.results = append(o.results, r)
+	if r.Error != "" || r.SHA256OK != nil && !*r.SHA256OK {
+		o.failed++
+	}
 	o.say("%s", strings.Join(r.cells(), "  "))
 	return o.json.Encode(r)
 }
