@@ -16,10 +16,12 @@ import (
 const (
 	helloFirst    = 50 * time.Millisecond
 	helloLongest  = time.Second
+	lateMost      = 10 * time.Millisecond // of a step, until the machine counts as busy
 	silenceFirst  = 100 * time.Millisecond // without feedback: Hello again
 	silenceStop   = time.Second            // and nothing but Hello
 	silenceEnd    = 10 * time.Second       // and another connection
 	leastInterval = 5 * time.Millisecond
+	nearInterval  = time.Millisecond
 	reorderFirst  = 16   // packets
 	reorderMost   = 1024 // packets
 	patienceFirst = 16   // sixteenths of the controller's LossDelay
@@ -63,6 +65,9 @@ type pump struct {
 	probeAt   time.Duration
 	heard     time.Duration // last feedback
 	awake     time.Duration // since when not paused
+	due       time.Duration // the next step was to be then
+	pressed   bool          // the last step ended because the batch was full
+	away      time.Duration // packets are not given up before: we were not running, and what came meanwhile is not read yet
 	sentAt    time.Duration // last packet
 	quiet     time.Duration // first data packet since heard; 0: none
 	interval  time.Duration
@@ -121,7 +126,7 @@ func newPump(l *link) (*pump, error) {
 	}
 	p.setDatagram(wire.BaseSize)
 	p.rtt = l.conn.ConnectionStats().MinRTT
-	p.interval = leastInterval
+	p.interval = p.firstInterval()
 	p.begin(0)
 	var err error
 	if p.sealer, err = wire.NewSealer(l.keys.Client); err != nil {
@@ -210,10 +215,15 @@ func (p *pump) run(ctx context.Context) error {
 				more = false
 			}
 		}
-		wait, err := p.step(p.now())
+		now := p.now()
+		if late := now - p.due; late > lateMost {
+			p.away = now + late
+		}
+		wait, err := p.step(now)
 		if err != nil {
 			return err
 		}
+		p.due = p.now() + max(0, wait)
 		if wait <= 0 {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -385,7 +395,9 @@ func (p *pump) sealHello(dst []byte, size int, now time.Duration) ([]byte, error
 // each one may save a round trip.
 func (p *pump) adjust(now time.Duration) error {
 	want := leastInterval
-	if st := p.ctl.State(); p.begun && st.Phase != "start" && !p.finishing() {
+	if st := p.ctl.State(); !p.begun || st.Phase == "start" {
+		want = p.firstInterval()
+	} else if !p.finishing() {
 		want = min(max(leastInterval, st.BaseRTT/8), time.Second)
 	}
 	if !p.answered || want <= 2*p.interval && 2*want >= p.interval {
@@ -393,6 +405,13 @@ func (p *pump) adjust(now time.Duration) error {
 	}
 	p.interval = want
 	return p.hello(wire.BaseSize, now)
+}
+
+func (p *pump) firstInterval() time.Duration {
+	if p.rtt < rate.NearRTT {
+		return nearInterval
+	}
+	return leastInterval
 }
 
 // sizes are tried in turn: common limits of tunnels, then Ethernet, then jumbo frames, as IP packets.

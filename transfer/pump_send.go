@@ -26,7 +26,13 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 	p.tokens += float64(d.Rate) / 8 * (now - p.filled).Seconds()
 	p.filled = now
 	// A nap ends late as often as not: what the pace lost by that may be caught up.
-	p.tokens = min(p.tokens, float64(max(d.Burst, d.Rate.Bytes(4*time.Millisecond), 2*(p.datagram+p.headers))))
+	if most := float64(max(d.Burst, d.Rate.Bytes(4*time.Millisecond), 2*(p.datagram+p.headers))); p.tokens > most {
+		p.tokens = most
+		if p.pressed {
+			p.starved = rate.Sender // there was more to send all the time
+		}
+	}
+	p.pressed = false
 	p.out = p.out[:0]
 	full := p.datagram + p.headers
 	// Also with a fixed rate no more may be lost by a cut than what is under way.
@@ -47,6 +53,7 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 		}
 	}
 	if len(p.out) > 0 {
+		p.pressed = len(p.out)+p.datagram > min(udp.MaxWrite, 64*p.datagram)
 		return 0, p.write()
 	}
 	if p.tokens < float64(full) && d.Rate > 0 {
@@ -205,7 +212,7 @@ func (p *pump) seal(b block, text []byte, now time.Duration) error {
 // timeouts declares lost what nothing was heard of for long.
 func (p *pump) timeouts(now time.Duration) {
 	delay := p.ctl.LossDelay()*p.patience/patienceFirst + p.held
-	if now < p.heard+delay/4 {
+	if now < p.heard+delay/4 || now < p.away {
 		return // while reports come in, a packet without one stands in a queue
 	}
 	p.flight.open(p.flight.next, func(n uint64, s *sent) bool {

@@ -16,7 +16,8 @@ const (
 	syncEvery = time.Second // and on a slow line at least this often
 	finishers = 8           // uploads being finished at a time: many small ones wait for the disk together
 	chunkRuns = 1024        // of a chunk: bytes that come one by one shall not take more memory than others
-	paceEvery = 250 * time.Millisecond
+	paceEvery = 50 * time.Millisecond
+	stuckFor  = 250 * time.Millisecond // without a byte taken
 	leastPace = 1_000_000 // bit/s, so that packets go on asking whether the files are free again
 )
 
@@ -79,17 +80,17 @@ type store struct {
 	kick    chan struct{}
 	ready   chan int     // uploads to finish
 	written atomic.Int64 // bytes
-	busy    atomic.Int64 // ns that it took
+	idle    atomic.Int64 // ns in which nothing was to be written
 
 	// Of the feedback: how fast the files take bytes.
 	paceAt    time.Time
 	paceBytes int64
-	paceBusy  time.Duration
-	paceRate  float64 // bit/s
+	paceIdle  time.Duration
+	paceRate  float64 // bit/s; negative: not known
 
 	mu    sync.Mutex
 	state []uploadState
-	idle  *sync.Cond    // an upload's users fell to 0
+	calls *sync.Cond    // an upload's users fell to 0
 	dirty map[int]int64 // bytes written since the last sync began
 	quit  bool          // no upload is finished any more
 }
@@ -106,8 +107,9 @@ func newStore(ctx context.Context, files Files, uploads []Upload, t *tape, buffe
 		files: files, uploads: uploads, tape: t, ctx: ctx,
 		limit: max(2, buffer/chunkSize), kick: make(chan struct{}, 1),
 		ready: make(chan int, len(uploads)), state: make([]uploadState, len(uploads)), dirty: map[int]int64{},
+		paceAt: time.Now(), paceRate: -1,
 	}
-	s.idle = sync.NewCond(&s.mu)
+	s.calls = sync.NewCond(&s.mu)
 	for i, u := range uploads {
 		s.state[i].left = u.Size
 	}
@@ -128,7 +130,7 @@ func (s *store) enter(upload int) bool {
 // leave is called with mu held.
 func (s *store) leave(upload int) {
 	if s.state[upload].users--; s.state[upload].users == 0 {
-		s.idle.Broadcast()
+		s.calls.Broadcast()
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *store) leave(upload int) {
 // would bring the upload back, or fail. Called with mu held.
 func (s *store) alone(upload int) {
 	for s.state[upload].users > 0 {
-		s.idle.Wait()
+		s.calls.Wait()
 	}
 }
 
@@ -186,18 +188,20 @@ func (s *store) wake() {
 // pace says how fast to go, in bit/s, when the files do not keep up. For the receiver only.
 func (s *store) pace(now time.Time) (int64, bool) {
 	waiting := s.waiting()
-	if now.Sub(s.paceAt) >= paceEvery {
-		n, busy := s.written.Load(), time.Duration(s.busy.Load())
-		// What they took while they were busy is what they can: with the time between, a slow line would look like a slow disk.
-		if d := busy - s.paceBusy; d > 0 {
-			s.paceRate = float64(n-s.paceBytes) / d.Seconds() * 8
-		} else if waiting > 0 {
-			s.paceRate = 0 // stuck
+	if span := now.Sub(s.paceAt); span >= paceEvery {
+		n, idle := s.written.Load(), time.Duration(s.idle.Load())
+		// What they took while there was something to take is what they can: with the time between, a slow line would
+		// look like a slow disk.
+		busy := span - (idle - s.paceIdle)
+		if n > s.paceBytes && busy > 0 || busy > stuckFor {
+			s.paceRate = float64(n-s.paceBytes) / busy.Seconds() * 8
 		}
-		s.paceAt, s.paceBytes, s.paceBusy = now, n, busy
+		if n > s.paceBytes || busy <= 0 || busy > stuckFor {
+			s.paceAt, s.paceBytes, s.paceIdle = now, n, idle
+		}
 	}
 	switch {
-	case 4*waiting < s.limit || waiting < 2:
+	case 4*waiting < s.limit || waiting < 2 || s.paceRate < 0:
 		return 0, false
 	case 2*waiting < s.limit:
 		return max(leastPace, int64(s.paceRate)), true
@@ -276,7 +280,9 @@ func (s *store) write() {
 		if ended {
 			return
 		}
+		since := time.Now()
 		<-s.kick
+		s.idle.Add(int64(time.Since(since)))
 	}
 }
 
@@ -301,9 +307,7 @@ func (s *store) writePart(upload int, p []byte, offset int64) error {
 	if !s.enter(upload) {
 		return nil
 	}
-	start := time.Now()
 	err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset)
-	s.busy.Add(int64(time.Since(start)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leave(upload)

@@ -49,6 +49,9 @@ type Controller struct {
 	drain       drain
 	contest     contest
 	pausedAt    time.Duration
+
+	free   float64 // rate before it was capped; 0: it was not
+	freeAt time.Duration
 }
 
 // New begins a transfer: the first Decision asks for a short train of packets back to back, whose
@@ -85,6 +88,10 @@ const (
 	// trainGap follows the first train, so that the last arrival in its reports is its own; twice the
 	// time between two reports.
 	trainGap = 12 * time.Millisecond
+	nearGap  = 3 * time.Millisecond
+
+	// NearRTT is the round trip below which the search goes faster, and asks for Feedback every millisecond.
+	NearRTT = 5 * time.Millisecond
 )
 
 // begin (re)starts the search for the rate.
@@ -99,7 +106,11 @@ func (c *Controller) begin(now time.Duration) {
 	}
 	limit, _ := c.ceiling()
 	size := min(64*min(c.cfg.Packet, 1500), max(4*c.cfg.Packet, int(limit/100)))
-	c.train = train{size: size, begin: now, gap: now + max(trainGap, c.cfg.RTT/8)}
+	gap := max(trainGap, c.cfg.RTT/8)
+	if c.cfg.RTT < NearRTT {
+		gap = nearGap
+	}
+	c.train = train{size: size, begin: now, gap: now + gap}
 	c.drain.last, c.drain.look = now, drainEvery/2
 }
 
@@ -137,7 +148,18 @@ func (c *Controller) OnSample(s Sample) Decision {
 }
 
 // interval is how often the rate is reconsidered.
-func (c *Controller) interval() time.Duration { return max(c.base.get()/2, 15*time.Millisecond) }
+func (c *Controller) interval() time.Duration {
+	if c.phase == starting && c.near() {
+		return 5 * time.Millisecond
+	}
+	return max(c.base.get()/2, 15*time.Millisecond)
+}
+
+// near tells that the receiver is so close that a search as elsewhere would take longer than many transfers.
+func (c *Controller) near() bool {
+	base := c.base.get()
+	return base > 0 && base < NearRTT
+}
 
 // At is the Decision at a time without feedback. Ask it before every batch (at least every 10 ms
 // while sending): drains end and silence is noticed between samples.
@@ -208,7 +230,7 @@ func (c *Controller) window(r float64) int {
 		rtt = c.cfg.RTT
 	}
 	most := max(c.rate, c.anchor)
-	t := rtt + rtt/4 + 2*c.target(most) + 20*time.Millisecond
+	t := rtt + rtt/4 + 2*c.target(most) + 12*time.Millisecond
 	if c.phase == starting {
 		t += rtt
 	}
@@ -240,11 +262,24 @@ func (c *Controller) reconfigure(set func()) {
 	before, _ := c.ceiling()
 	limited := c.rate >= 0.98*before
 	set()
-	if after, _ := c.ceiling(); limited && after > before && c.phase == steady {
+	after, _ := c.ceiling()
+	if after < c.rate && (c.rate > c.free || c.now-c.freeAt > freeFor) {
+		c.free, c.freeAt = c.rate, c.now
+	}
+	if !limited || after <= before {
+		return
+	}
+	if c.now-c.freeAt < freeFor {
+		// A slow disk's caps come and go: what the path carried a moment ago needs no search.
+		c.rate = max(c.rate, min(after, 0.9*c.free))
+	}
+	if c.phase == steady {
 		// The path has not been asked for more so far: look again.
 		c.phase = starting
 	}
 }
+
+const freeFor = 10 * time.Second
 
 // Pause stops the sending (Rate 0) until Resume; outstanding packets may still be reported.
 func (c *Controller) Pause(now time.Duration) {
@@ -315,5 +350,5 @@ func (c *Controller) History() (h History, ok bool) {
 // the delay, whichever is later: while reports come in, the packet only stands in a queue.
 func (c *Controller) LossDelay() time.Duration {
 	rtt := max(c.rtt, c.base.get())
-	return rtt + rtt/8 + 2*c.target(c.rate) + 20*time.Millisecond
+	return rtt + rtt/8 + 2*c.target(c.rate) + 40*time.Millisecond
 }

@@ -92,15 +92,17 @@ const (
 	Receiver
 	// Paused: somebody paused it.
 	Paused
+	// Sender: the sending host's processor does not keep up.
+	Sender
 )
 
 var limiterNames = [...]string{
 	Path: "path", TargetRate: "target rate", AccountCap: "account cap", Application: "application",
-	Disk: "disk", Receiver: "receiver", Paused: "paused",
+	Disk: "disk", Receiver: "receiver", Paused: "paused", Sender: "sender",
 }
 
 // String is the limiter in words: "path", "target rate", "account cap", "application", "disk",
-// "receiver", "paused".
+// "receiver", "paused", "sender".
 func (l Limiter) String() string {
 	if int(l) < len(limiterNames) {
 		return limiterNames[l]
@@ -138,8 +140,9 @@ type History struct {
 }
 
 // Sample is one feedback message of the receiver, or several taken together, as the sender sees it.
-// Feedback should come every 5 ms while State.Phase is "start" and when nothing new is left to send,
-// else every 5 ms or RTT/8, whichever is longer; and at once for the first packets (that makes the
+// Feedback should come every 5 ms (where the round trip is below NearRTT, every millisecond) while
+// State.Phase is "start", every 5 ms when nothing new is left to send, else every 5 ms or RTT/8,
+// whichever is longer; and at once for the first packets (that makes the
 // spread of the first train visible).
 type Sample struct {
 	// Now is the sender's monotonic clock, any origin; it never goes back.
@@ -158,7 +161,7 @@ type Sample struct {
 	// Outstanding is the size of what was sent and neither reported nor declared lost, after this feedback.
 	Outstanding int
 	// Starved says why the sender could not use what rate and window allowed since the last sample:
-	// Application, Disk or Receiver; Path: it was not starved. It keeps an idle sender from being taken
+	// Application, Disk, Receiver or Sender; Path: it was not starved. It keeps an idle sender from being taken
 	// for a slow path.
 	Starved Limiter
 }

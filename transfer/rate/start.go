@@ -79,6 +79,9 @@ func (c *Controller) trained() {
 	}
 	c.train.holdUntil = c.now + c.rtt + c.interval()
 	c.train.quietUntil = c.now + max(c.interval(), 40*time.Millisecond)
+	if c.near() {
+		c.train.quietUntil = c.now + 2*c.interval()
+	}
 }
 
 // start speeds up until a queue, loss or a lag of the delivery shows the path's rate.
@@ -101,6 +104,10 @@ func (c *Controller) start(r reading, sent float64) {
 		c.anchor = sent
 		if lossy {
 			c.anchor = r.rate / (1 - c.floor.floor)
+		}
+		if c.near() {
+			// Readings are short here: one may be of a moment in which a host stood still.
+			c.anchor = max(c.anchor, min(c.delivered, c.rate))
 		}
 		c.drain.doubt = 0
 		if lossy && c.queue <= limit && c.drain.doubts < 3 {
@@ -134,5 +141,9 @@ func (c *Controller) start(r reading, sent float64) {
 		c.phase = steady
 		return
 	}
-	c.rate = max(c.rate, min(1.5*c.rate, 2.2*sent))
+	step := 1.5
+	if c.near() {
+		step = 2
+	}
+	c.rate = max(c.rate, min(step*c.rate, 2.2*sent))
 }

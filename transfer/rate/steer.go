@@ -94,6 +94,14 @@ func (c *Controller) steer(r reading) {
 	c.steady(r, sent, excess)
 }
 
+// memory is how long a rate is held that was reached without a queue.
+func (c *Controller) memory() time.Duration {
+	if c.near() {
+		return 100 * time.Millisecond // there a moment in which a host stands still is many round trips
+	}
+	return 8 * c.base.get()
+}
+
 // gain of the law: how much of the queue's distance from its target one loop takes away. More than
 // 1 would swing.
 const gain = 0.6
@@ -111,7 +119,11 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 	switch {
 	case excess > 0 && c.queue < want && c.contest.window == 0:
 		// Loss that the own rate makes, without a queue to see: the buffer is shallow.
-		c.rate = 0.97 * sent
+		half := c.rate / 2
+		if c.rate = 0.97 * sent; c.near() {
+			// One reading may be of a moment in which a host stood still: a second one shall say so, too.
+			c.rate = max(c.rate, half)
+		}
 		c.shallow.careful = c.now + 10*loop
 		c.quiet(c.now)
 		c.best = best{}
@@ -138,7 +150,7 @@ func (c *Controller) steady(r reading, sent, excess float64) {
 		// One loop's growth brings at most the target; only when that goes on without an answer, more.
 		loops := max(0, int((c.now-c.emptySince)/loop)-1)
 		step := float64(want) / float64(loop) * math.Exp2(float64(loops))
-		c.rate = max(sent*(1+c.careful(min(0.25, step))), 0.97*c.best.since(c.now-8*c.base.get()))
+		c.rate = max(sent*(1+c.careful(min(0.25, step))), 0.97*c.best.since(c.now-c.memory()))
 	}
 	if c.cfg.Policy == High {
 		overflow := r.longest-c.base.get() > c.target(c.full.get()/2)*13/10 && (excess > 0 || r.loss > 0 && c.floor.floor < 0.0005)
