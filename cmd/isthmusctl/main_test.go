@@ -248,10 +248,10 @@ func (s *server) importEntry(ts *testscript.TestScript, _ bool, args []string) {
 	r, err := s.client(ts).ImportMediaWithResponse(context.Background(), s.HubID, &openapi.ImportMediaParams{Prefer: ptr("wait=50")},
 		openapi.ImportInput{EntryID: m[1], Kind: openapi.ItemKindCopy})
 	ts.Check(err)
-	if r.JSON202 == nil || r.JSON202.Item.State != openapi.ItemStateReady {
-		ts.Fatalf("the import answered %s", r.Body)
+	if r.JSON200 == nil || r.JSON200.Item.State != openapi.ItemStateReady { // it was waited for
+		ts.Fatalf("the import answered %s: %s", r.Status(), r.Body)
 	}
-	ts.Setenv("ITEM", r.JSON202.Item.ID)
+	ts.Setenv("ITEM", r.JSON200.Item.ID)
 	ts.Setenv("ENTRY", m[1])
 }
 
