@@ -30,6 +30,7 @@ var guides = []guide{
 	{"webhooks", "Webhooks", "webhooks.md"},
 	{"transfer", "Fast path", "transfer.md"},
 	{"isthmusctl", "Command line", "isthmusctl.md"},
+	{"agent", "Agent", "agent.md"},
 	{"sdks", "Client libraries", "sdks.md"},
 	{"sandbox", "Kaltura sandbox", "sandbox.md"},
 	{"errors", "Errors", "errors.md"},
