@@ -63,6 +63,11 @@ func (s *Uploads) Receive(ctx context.Context, ids []string) (release func(), er
 	})
 	return func() {
 		stop()
+		for _, w := range writers {
+			if w.wrote.Load() { // and was stopped: what came before is kept
+				_ = s.sync(ctx, w) // else it was not acknowledged
+			}
+		}
 		s.look(ctx, writers)
 		resign()
 	}, nil
@@ -139,6 +144,7 @@ func (s *Uploads) FastWrite(ctx context.Context, id string, p []byte, offset int
 		}
 		w.placed = true
 	}
+	w.wrote.Store(true)
 	return s.Staging.Put(ctx, id, p, offset)
 }
 
@@ -149,7 +155,12 @@ func (s *Uploads) FastSync(ctx context.Context, id string) error {
 		return err
 	}
 	defer w.letGo()
-	if err := s.Staging.Commit(ctx, id); err != nil {
+	return s.sync(ctx, w)
+}
+
+func (s *Uploads) sync(ctx context.Context, w *writer) error {
+	w.wrote.Store(false)
+	if err := s.Staging.Commit(ctx, w.upload.ID); err != nil {
 		return err
 	}
 	w.synced.Store(true)

@@ -22,6 +22,7 @@ type writer struct {
 	fast   bool
 	upload Upload      // of the fast path: as it was when it began
 	placed bool        // of the fast path, whose writes of one upload come one after the other: see Uploads.place
+	wrote  atomic.Bool // of the fast path: something since the last sync
 	synced atomic.Bool // of the fast path: something became durable since the last look
 
 	writing sync.RWMutex // shared while it hands bytes to Staging, so that nothing of it comes after stop

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,10 +9,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -169,16 +170,21 @@ func TestFastPath(t *testing.T) {
 	})
 	h3 := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer func() { must(t, h3.Close()) }()
-	over3 := *f.c
-	over3.s = &process{t: t, demo: s.demo}
-	over3.s.demo.BaseURL = "https://" + f.start.Ticket.Addresses[0]
-	over3.http = &http.Client{Transport: h3, Jar: f.c.http.Jar}
-	resp, err := over3.http.Get(over3.s.demo.BaseURL + "/readyz")
+	req, err := http.NewRequest(http.MethodPatch, "https://"+f.start.Ticket.Addresses[0]+"/files/"+up.ID, bytes.NewReader(content[at:at+1<<20]))
 	must(t, err)
-	_, _ = io.Copy(io.Discard, resp.Body)
+	for name, value := range map[string]string{
+		"Tus-Resumable": "1.0.0", "Upload-Offset": strconv.FormatInt(at, 10), "Content-Type": "application/offset+octet-stream", "Origin": s.demo.BaseURL,
+	} {
+		req.Header.Set(name, value)
+	}
+	resp, err := (&http.Client{Transport: h3, Jar: f.c.http.Jar}).Do(req)
+	must(t, err)
 	must(t, resp.Body.Close())
-	if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 3 {
-		t.Errorf("HTTP/3 answered %s %s", resp.Proto, resp.Status)
+	if resp.StatusCode != http.StatusNoContent || resp.ProtoMajor != 3 || resp.Header.Get("Alt-Svc") != "" {
+		t.Fatalf("tus by HTTP/3: %s %s %v", resp.Proto, resp.Status, resp.Header)
+	}
+	if at, err = f.c.tryOffset(up.TusURL); err != nil {
+		t.Fatal(err)
 	}
 	must(t, f.c.tryPatch(up.TusURL, at, content[at:at+1<<20]))
 	at += 1 << 20
