@@ -209,7 +209,7 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range spec.ops {
 		limit := int64(maxBody)
-		if op.OperationID == "createTransfer" {
+		if op.batch() {
 			limit = maxBatch
 		}
 		per[op.OperationID] = []echo.MiddlewareFunc{

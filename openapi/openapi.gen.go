@@ -3293,7 +3293,7 @@ type TransferStart struct {
 	Ticket   TransferTicket `json:"ticket"`
 	Transfer Transfer       `json:"transfer"`
 
-	// Uploads In the order of files
+	// Uploads In the order of files, then of upload_ids
 	Uploads []Upload `json:"uploads"`
 }
 
