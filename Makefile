@@ -11,7 +11,11 @@ help: ## list the goals
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: bin/isthmus ## build the server with the web front end inside
+build: bin/isthmus bin/isthmusctl ## build the server with the web front end inside, and the command line
+
+bin/isthmusctl: $(GO_SOURCES)
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/isthmusctl
 
 bin/isthmus: $(GO_SOURCES) web/dist/index.html
 	@mkdir -p bin
@@ -54,6 +58,8 @@ lint: web/node_modules/.installed ## format, vet, staticcheck, errcheck; no brea
 check: ## generate and lint; fails when anything generated was out of date
 	@scripts/setup test
 	go build ./...
+	GOOS=darwin go build -o /dev/null ./cmd/isthmusctl
+	GOOS=windows go build -o /dev/null ./cmd/isthmusctl
 	go mod verify
 	@$(MAKE) --no-print-directory web generate lint
 	git diff --exit-code

@@ -20,7 +20,7 @@ import (
 // What one transfer takes: the API's limits on files and on a request's body, with some room.
 const (
 	batchFiles = 10_000
-	batchBytes = 900 << 10
+	batchBytes = 7 << 20
 )
 
 // wish is how files are to be sent.

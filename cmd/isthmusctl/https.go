@@ -149,7 +149,7 @@ func (g *sending) step(ctx context.Context, f *outgoing) error {
 	}
 	g.setOffset(f, offset)
 	if f.size > httpsPart {
-		go f.digest() // beside the sending; asked for again below
+		go func() { _, _ = f.digest() }() // beside the sending; asked for again below
 	}
 	for offset < f.size {
 		next, err := g.patch(ctx, f, offset)
