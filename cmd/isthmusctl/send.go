@@ -47,7 +47,7 @@ func (r *bitRate) UnmarshalText(text []byte) error {
 		}
 	}
 	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || v*factor < 8000 || v*factor > 1e12 {
+	if err != nil || !(v*factor >= 8000 && v*factor <= 1e12) { // NaN, too
 		return fmt.Errorf("%q is no rate: write bits per second, such as 800k, 200M or 1.5G", text)
 	}
 	*r = bitRate(v * factor)
