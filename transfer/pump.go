@@ -16,7 +16,7 @@ import (
 const (
 	helloFirst    = 50 * time.Millisecond
 	helloLongest  = time.Second
-	lateMost      = 10 * time.Millisecond // of a step, until the machine counts as busy
+	lateMost      = 10 * time.Millisecond  // of a step, until the machine counts as busy
 	silenceFirst  = 100 * time.Millisecond // without feedback: Hello again
 	silenceStop   = time.Second            // and nothing but Hello
 	silenceEnd    = 10 * time.Second       // and another connection
@@ -66,7 +66,8 @@ type pump struct {
 	heard     time.Duration // last feedback
 	awake     time.Duration // since when not paused
 	due       time.Duration // the next step was to be then
-	pressed   bool          // the last step ended because the batch was full
+	paced     bool          // the last step ended because of the pace, not of data or window
+	debt      float64       // bytes that the pace allowed while we were not running
 	away      time.Duration // packets are not given up before: we were not running, and what came meanwhile is not read yet
 	sentAt    time.Duration // last packet
 	quiet     time.Duration // first data packet since heard; 0: none

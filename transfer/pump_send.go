@@ -23,16 +23,7 @@ const (
 func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 	p.decision = p.ctl.At(now)
 	d := p.decision
-	p.tokens += float64(d.Rate) / 8 * (now - p.filled).Seconds()
-	p.filled = now
-	// A nap ends late as often as not: what the pace lost by that may be caught up.
-	if most := float64(max(d.Burst, d.Rate.Bytes(4*time.Millisecond), 2*(p.datagram+p.headers))); p.tokens > most {
-		p.tokens = most
-		if p.pressed {
-			p.starved = rate.Sender // there was more to send all the time
-		}
-	}
-	p.pressed = false
+	p.refill(d, now)
 	p.out = p.out[:0]
 	full := p.datagram + p.headers
 	// Also with a fixed rate no more may be lost by a cut than what is under way.
@@ -43,6 +34,7 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 			if !p.dry {
 				p.starve()
 			}
+			p.paced, p.debt = false, 0
 			break
 		}
 		if err := p.seal(b, text, now); err != nil {
@@ -52,14 +44,36 @@ func (p *pump) sendDue(now time.Duration) (time.Duration, error) {
 			break
 		}
 	}
+	if p.flight.outstanding+full > window {
+		p.paced = false
+	}
 	if len(p.out) > 0 {
-		p.pressed = len(p.out)+p.datagram > min(udp.MaxWrite, 64*p.datagram)
 		return 0, p.write()
 	}
 	if p.tokens < float64(full) && d.Rate > 0 {
 		return max(shortestNap, min(longestNap, d.Rate.Duration(full-int(p.tokens)))), nil
 	}
 	return p.idle(now)
+}
+
+// refill gives what the pace allowed since the last time. A nap ends late as often as not, and a busy machine lets us
+// wait: some of that leaves at once, more of it a quarter faster than usual, and what is still left was not the path's fault.
+func (p *pump) refill(d rate.Decision, now time.Duration) {
+	fresh := float64(d.Rate) / 8 * (now - p.filled).Seconds()
+	p.filled = now
+	late := min(p.debt, fresh/4)
+	p.debt -= late
+	p.tokens += fresh + late
+	if most := float64(max(d.Burst, d.Rate.Bytes(4*time.Millisecond), 2*(p.datagram+p.headers))); p.tokens > most {
+		if p.paced {
+			p.debt += p.tokens - most
+		}
+		p.tokens = most
+	}
+	if most := float64(d.Rate.Bytes(max(lateMost, p.rtt/8))); p.debt > most {
+		p.debt, p.starved = most, rate.Sender
+	}
+	p.paced = true
 }
 
 func (p *pump) write() error {

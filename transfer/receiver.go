@@ -160,7 +160,7 @@ func (r *receiver) arrived(now time.Time) {
 	if len(r.echoes) == 0 || r.path == nil {
 		return
 	}
-	if !r.begun && r.taken > 0 || r.missing == 0 {
+	if r.taken > 0 && (!r.begun || r.listed == r.tape.end && r.missing == 0) {
 		r.begun = true
 		r.report(now) // at once: the spread of the first packets tells the path's rate; and nobody shall wait for the end
 		return

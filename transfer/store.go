@@ -18,7 +18,7 @@ const (
 	chunkRuns = 1024        // of a chunk: bytes that come one by one shall not take more memory than others
 	paceEvery = 50 * time.Millisecond
 	stuckFor  = 250 * time.Millisecond // without a byte taken
-	leastPace = 1_000_000 // bit/s, so that packets go on asking whether the files are free again
+	leastPace = 1_000_000              // bit/s, so that packets go on asking whether the files are free again
 )
 
 // chunk is a buffer of bytes on their way: at the receiver what came, in the order in which it came; at the sender

@@ -26,6 +26,7 @@ func flow(l sim.Link, p rate.Policy, start time.Duration) sim.Flow {
 // on in nine of ten starts, and on A at most 12 ms of queue. On C, D and F five seconds are no more
 // than 17 to 33 round trips: there it is seven of ten, the others have 0.9 by then and need ten seconds.
 func TestTwoEqualFlows(t *testing.T) {
+	quick(t)
 	for name, enough := range map[string]int{"A": 9, "B": 9, "C": 7, "D": 7, "E": 9, "F": 7} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,6 +63,7 @@ func TestOneFlowQueue(t *testing.T) {
 // Ten flows that start 1.7 s after each other. The goal is 0.9, reached on A in most runs; on E their targets together are more
 // than the buffer (10 ms), so loss shares the link there, less evenly.
 func TestTenFlows(t *testing.T) {
+	quick(t)
 	for name, floor := range map[string]float64{"A": 0.9, "B": 0.9, "E": 0.9} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,6 +90,7 @@ func TestTenFlows(t *testing.T) {
 // high takes two shares where fair takes one, within 25 %; low less than fair. On longer paths it takes
 // longer to get there: half a minute on C and D, forty seconds on F.
 func TestShares(t *testing.T) {
+	quick(t)
 	for _, name := range []string{"A", "B", "E"} {
 		for seed := range uint64(2) {
 			l := links[name]
