@@ -1,14 +1,15 @@
 // What a content admin does on the Transfers page, and an admin with the hub's bandwidth.
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { accessible, everywhere, expect, person, signIn, test, watch } from "./base.ts";
 
 /** Limits what the page sends, so that there is a middle in which things can happen. */
-async function throttle(page: Page, bytesPerSecond: number): Promise<void> {
-  const cdp = await page.context().newCDPSession(page);
+async function throttled(page: Page): Promise<(bytesPerSecond: number) => Promise<void>> {
+  const cdp = await page.context().newCDPSession(page); // one for all: of several, the first one's limit stays
   await cdp.send("Network.enable");
-  await cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond });
+  return (uploadThroughput) => cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
 }
 
 test("files are checked, sent, paused, put first, cancelled, found again and receipted", async ({ browser, server, files }) => {
@@ -16,15 +17,16 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
   const context = await browser.newContext({ baseURL: demo.base_url, viewport: { width: 1280, height: 860 }, acceptDownloads: true });
   const complaints = watch(context, new URL(demo.base_url).origin);
   const page = await context.newPage();
+  const throttle = await throttled(page);
   await signIn(page, server, person(server, "content_admin"));
   const row = (name: RegExp) => page.locator("li.upload[data-upload]").filter({ hasText: name });
-  const [sphere, large, small] = [/360°/, /Vortrag/, /Short note/];
+  const [sphere, large, small, wrong] = [/360°/, /Vortrag/, /Short note/, /Wrong take/];
 
   await test.step("the page is the first of the menu, and empty", async () => {
     const first = page.getByRole("navigation", { name: "Main" }).getByRole("link").first();
     await expect(first).toHaveText("Transfers");
     await first.click();
-    await page.getByRole("combobox", { name: "Another hub" }).selectOption(demo.hub_id);
+    await page.getByRole("combobox", { name: "Change hub" }).selectOption(demo.hub_id);
     await expect(page).toHaveURL(new RegExp(`/hubs/${demo.hub_id}/transfers`));
     await expect(page.getByRole("heading", { level: 1, name: "Transfers" })).toBeVisible();
     await expect(page.getByTestId("cap")).toContainText("no cap now");
@@ -32,17 +34,21 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
   });
 
   await test.step("the list before the start", async () => {
-    await throttle(page, 1_000_000);
+    await throttle(600_000);
+    const [wrong, nothing, notes] = ["Wrong take.mp4", "nothing.mp4", "notes.txt"].map((n) => join(files.dir, n)) as [string, string, string];
+    writeFileSync(wrong, Buffer.concat([readFileSync(files.small), randomBytes(4_000_000)]));
+    writeFileSync(nothing, "");
+    writeFileSync(notes, "notes");
     // With the keyboard: the zone is a button that opens the chooser.
     const chooser = page.waitForEvent("filechooser");
     await page.getByRole("button", { name: /Choose files/ }).focus();
     await page.keyboard.press("Enter");
-    await (await chooser).setFiles([files.sphere, files.large, files.small]);
+    await (await chooser).setFiles([files.sphere, files.large, wrong, files.small]);
     const list = page.getByRole("region", { name: "To be sent" });
-    await expect(list.getByRole("row")).toHaveCount(4);
-    await expect(page.locator('tr[data-check="ok"]')).toHaveCount(3);
+    await expect(list.getByRole("row")).toHaveCount(5);
+    await expect(page.locator('tr[data-check="ok"]')).toHaveCount(4);
     // The same file again and an empty one are left out.
-    await page.getByLabel("Files to send").setInputFiles([files.small, { name: "nothing.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(0) }, { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("notes") }]);
+    await page.getByLabel("Files to send").setInputFiles([files.small, nothing, notes]);
     await expect(page.locator('tr[data-check="bad"]')).toHaveCount(2);
     await page.getByLabel("Choose all").check();
     await page.getByLabel("Add tags").fill("sea, harbour");
@@ -50,58 +56,67 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
     await page.getByLabel("Title of Short note.mp4").first().fill("A short note");
     await everywhere(page, "the list before the start", "transfers-preflight");
     // The server refuses what is no medium; nothing of the batch begins.
-    await list.getByRole("button", { name: /^Send 4 files to/ }).click();
+    await list.getByRole("button", { name: /^Send 5 files to/ }).click();
     await expect(page.locator('tr[data-file="notes.txt"]')).toContainText("not accepted");
     await expect(row(/./)).toHaveCount(0);
-    await list.getByRole("button", { name: /^Send 3 files to/ }).click();
-    await expect(row(/./)).toHaveCount(3);
+    await list.getByRole("button", { name: /^Send 4 files to/ }).click();
+    await expect(row(/./)).toHaveCount(4);
     await page.getByRole("button", { name: "Empty the list" }).click();
     await expect(list).toHaveCount(0);
   });
 
   await test.step("pause, send first, cancel", async () => {
     await page.getByRole("button", { name: "Pause all" }).click();
-    await expect(page.locator('li[data-phase="paused"]')).toHaveCount(3);
-    await row(sphere).getByRole("button", { name: /^Cancel/ }).click();
-    await expect(row(sphere)).toHaveCount(0);
+    await expect(page.locator('li[data-phase="paused"]')).toHaveCount(4);
+    await row(wrong).getByRole("button", { name: /^Cancel/ }).click();
+    await expect(row(wrong)).toHaveCount(0);
+    // Two go on; one of them is put first and has the line for itself.
     await row(large).getByRole("button", { name: /^Resume/ }).click();
+    await row(sphere).getByRole("button", { name: /^Resume/ }).click();
     await expect(row(large)).toHaveAttribute("data-phase", "sending");
-    await row(small).getByRole("button", { name: /^Send first/ }).click();
+    await expect(row(large)).toContainText(/(^|\D)([3-9]|[1-9]\d) % of/);
+    await throttle(20_000); // long enough to look at
+    await row(sphere).getByRole("button", { name: /^Send first/ }).click();
     await expect(row(large)).toHaveAttribute("data-phase", "queued");
+    await expect(row(sphere)).toContainText("First");
+    await everywhere(page, "one file first", "transfers-first");
+    await row(sphere).getByRole("button", { name: /^Pause/ }).click();
+    await throttle(600_000);
+    await row(small).getByRole("button", { name: /^Resume/ }).click();
     await expect(row(small)).toHaveAttribute("data-phase", /server|ready/);
     await expect(row(large)).toHaveAttribute("data-phase", "sending");
-    await expect(page.getByTestId("totals")).toContainText("1 to go");
+    await expect(page.getByTestId("totals")).toContainText("2 to go");
     await expect(page).toHaveTitle(/^\d+ % · Transfers/);
     await expect(page.getByRole("img", { name: /^Rate/ })).toBeVisible();
-    await everywhere(page, "files on their way", "transfers-sending");
   });
 
   await test.step("a reload in the middle, and the file again", async () => {
     page.once("dialog", (d) => void d.accept()); // bytes would be lost: the page asks
     await page.reload();
     const unfinished = page.getByRole("region", { name: /^Unfinished uploads/ });
-    await expect(unfinished).toContainText(/Stopped at [1-9]\d? %/);
-    await everywhere(page, "an unfinished upload", "transfers-unfinished");
-    await unfinished.locator('input[type="file"]').setInputFiles(files.small);
-    await expect(unfinished.getByRole("alert")).toContainText("another size");
+    await expect(unfinished.getByRole("listitem")).toHaveCount(2);
+    await expect(row(large)).toContainText(/Stopped at [1-9]\d? %/);
+    await everywhere(page, "unfinished uploads", "transfers-unfinished");
+    await row(large).locator('input[type="file"]').setInputFiles(files.small);
+    await expect(row(large).getByRole("alert")).toContainText("another size");
     // Chosen like a new file, it is known by its contents and goes on.
-    await page.getByLabel("Files to send").setInputFiles(files.large);
-    await expect(page.locator("tr[data-file]")).toContainText("Goes on where it stopped");
-    await page.getByRole("button", { name: /^Send 1 file to/ }).click();
+    await page.getByLabel("Files to send").setInputFiles([files.large, files.sphere]);
+    await expect(page.locator("tr[data-file]").first()).toContainText("Goes on where it stopped");
+    await page.getByRole("button", { name: /^Send 2 files to/ }).click();
     await expect(unfinished).toHaveCount(0);
-    await throttle(page, 60_000_000);
-    await expect(row(large)).toHaveAttribute("data-phase", /server|ready/);
+    await throttle(60_000_000);
+    for (const name of [large, sphere]) await expect(row(name)).toHaveAttribute("data-phase", /server|ready/);
   });
 
   await test.step("receipts", async () => {
     const receipts = page.getByRole("region", { name: "Receipts" });
     const digest = (file: string) => createHash("sha256").update(readFileSync(file)).digest("hex");
-    for (const file of [files.large, files.small]) await expect(receipts).toContainText(digest(file));
+    for (const file of [files.large, files.small, files.sphere]) await expect(receipts).toContainText(digest(file));
     const download = page.waitForEvent("download");
     await receipts.getByRole("button", { name: /^CSV/ }).click();
     const csv = readFileSync((await (await download).path())!, "utf8");
     expect(csv).toContain(digest(files.large));
-    expect(csv.trim().split("\r\n")).toHaveLength(3);
+    expect(csv.trim().split("\r\n")).toHaveLength(4);
     await everywhere(page, "receipts", "transfers-receipts");
   });
   expect(complaints).toEqual([]);

@@ -229,7 +229,7 @@ export function UploadRow({
               say(`${it.name} is kept for the full time from now.`);
             }}
           >
-            Keep
+            Keep longer
           </Act>
         )}
         {(it.phase === "ready" || it.phase === "server") && it.upload?.entry_id && (

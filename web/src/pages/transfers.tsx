@@ -6,6 +6,7 @@ import type { PageProps } from "../app";
 import { percent } from "../format";
 import { follow } from "../live";
 import { hubs, rememberHub } from "../session";
+import { AgentCard } from "../transfer/agent-card";
 import { batch } from "../transfer/batch";
 import { TransferList, useTransfers } from "../transfer/batches";
 import { Files, Unfinished } from "../transfer/files";
@@ -116,6 +117,7 @@ export default function TransfersPage({ params }: PageProps) {
             <TransferList hub={id} list={transfers} account={account.data} />
           </section>
         )}
+        <AgentCard hub={h} account={account.data} />
         <Receipts hub={id} hubName={h.name} changed={changed + queue.arrived.value} />
       </div>
     </div>

@@ -71,7 +71,7 @@ export function AccountForm({
   };
   return (
     <section class="card stack" aria-labelledby={`${id}-t`}>
-      <h2 id={`${id}-t`}>Bandwidth</h2>
+      <h2 id={`${id}-t`}>Caps and shares</h2>
       <p data-testid="cap">
         <strong>{capNow(account)}</strong> {capLater(account)}
       </p>
@@ -132,7 +132,7 @@ export function AccountForm({
       )}
       <fieldset class="ticks">
         <legend>What people may choose</legend>
-        <p class="small muted">How hard a transfer pushes on a line that others use too.</p>
+        <p class="small muted gap">How hard a transfer pushes on a line that others use too.</p>
         {policies.map((p) => (
           <label class="check" key={p}>
             <input

@@ -20,7 +20,7 @@ export function rateOf(queue: Queue): number {
 /** One sample a second while something is sent, here or by this person elsewhere. */
 function useSamples(queue: Queue, mine: Transfer[]): Sample[] {
   const [samples, setSamples] = useState<Sample[]>([]);
-  const busy = queue.busy.value;
+  const busy = queue.total.value.left > 0;
   const quic = mine.filter((t) => t.live.path === "quic");
   const far = quic.length > 0;
   const elsewhere = quic.reduce((n, t) => n + t.live.rate_bps / 8, 0);

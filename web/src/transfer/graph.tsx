@@ -9,7 +9,8 @@ export interface Sample {
   loss?: number; // 0..1
 }
 
-/** Seconds that the graph shows. */
+/** Seconds that the graph shows: at least, so that a young line is not drawn as a wall, and at most. */
+const LEAST = 30;
 export const SPAN = 120;
 
 const W = 600;
@@ -23,11 +24,11 @@ export function ceiling(v: number): number {
 }
 
 /** Points of a line from the oldest at the left to now at the right. */
-export function points(samples: Sample[], now: number, top: number): string {
+export function points(samples: Sample[], now: number, top: number, span: number): string {
   return samples
     .map(
       (s) =>
-        `${(W - ((now - s.at) / 1000 / SPAN) * W).toFixed(1)},${(H - (Math.min(s.rate, top) / top) * H).toFixed(1)}`,
+        `${(W - ((now - s.at) / 1000 / span) * W).toFixed(1)},${(H - (Math.min(s.rate, top) / top) * H).toFixed(1)}`,
     )
     .join(" ");
 }
@@ -43,7 +44,8 @@ export function RateGraph({ samples, cap }: { samples: Sample[]; cap: number }) 
   // A cap far above what the line gives would press the line to the ground.
   const shown = cap > 0 && capRate < most * 4;
   const top = ceiling(Math.max(most, shown ? capRate : 0));
-  const line = points(samples, last.at, top);
+  const span = Math.min(SPAN, Math.max(LEAST, (last.at - samples[0]!.at) / 1000));
+  const line = points(samples, last.at, top, span);
   const words = `Now ${bytes(last.rate)}/s (${bits(last.rate * 8)}), at most ${bytes(most)}/s in the last two minutes.${
     cap > 0 ? ` The hub's cap is ${bits(cap)}.` : ""
   }${last.rttMs ? ` Round trip ${Math.round(last.rttMs)} ms.` : ""}${

@@ -50,7 +50,7 @@ export function Target({ hub, account, busy }: { hub: Hub; account?: TransferAcc
         </p>
         {hubs.value.length > 1 && (
           <div class="field">
-            <label for="target">Another hub</label>
+            <label for="target">Change hub</label>
             <select
               id="target"
               value={hub.id}

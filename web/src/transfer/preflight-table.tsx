@@ -56,6 +56,12 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
         )}
       </p>
       {problem && <ProblemBanner problem={problem} />}
+      {rows.length > 1 && (
+        <label class="tick">
+          <input type="checkbox" checked={allPicked} onChange={(e) => pickAll(e.currentTarget.checked)} />
+          <span>Choose all, to edit them together</span>
+        </label>
+      )}
       {picked.size > 0 && <BulkEdit picked={picked} />}
       {rows.length > 0 && (
         <div class="table-wrap">
@@ -93,11 +99,7 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
         </div>
       )}
       {rows.length > 0 && (
-        <div class="spread">
-          <label class="tick">
-            <input type="checkbox" checked={allPicked} onChange={(e) => pickAll(e.currentTarget.checked)} />
-            <span>Choose all, to edit them together</span>
-          </label>
+        <div class="row">
           <Act
             kind="primary"
             icon="upload"

@@ -95,7 +95,7 @@ export function checks(rows: Row[], items: Item[], known: Upload[]): Map<number,
     if (hidesSomething(r.file.name))
       return { tone: "warn", text: "Its name holds characters that cannot be seen; the title leaves them out." };
     if (kindOf(r.file) === "Other") return { tone: "warn", text: "Looks like no video, picture or sound." };
-    return { tone: "ok", text: "Ready to send" };
+    return { tone: "ok", text: "" };
   }
 }
 

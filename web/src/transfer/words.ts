@@ -55,7 +55,9 @@ const capOf = (bps: number) => (bps > 0 ? `at most ${bits(bps)}` : "no cap");
 /** One line of a schedule in words. */
 export function hoursWords(h: TransferHours): string {
   const span =
-    h.from === h.to ? `from ${h.from}, around the clock` : `${h.from}–${h.to}${h.to < h.from ? " (next day)" : ""}`;
+    h.from === h.to
+      ? `from ${h.from} to ${h.to} the next day`
+      : `${h.from}–${h.to}${h.to < h.from ? " (next day)" : ""}`;
   return `${dayWords(h.days)} ${span}: ${capOf(h.cap_bps)}`;
 }
 
@@ -91,6 +93,15 @@ const limiters: Record<NonNullable<Transfer["live"]["limited_by"]>, string> = {
 
 export const pathNames: Record<Transfer["live"]["path"], string> = { none: "", quic: "QUIC", https: "HTTPS" };
 
+/** Rate, distance, loss and what holds it back, of something that is being sent. */
+export function runWords(l: { rate_bps: number; rtt_ms?: number; loss?: number; limited_by?: string }): string[] {
+  const parts = [bits(l.rate_bps)];
+  if (l.rtt_ms) parts.push(`${Math.round(l.rtt_ms)} ms away`);
+  if (l.loss) parts.push(`${(l.loss * 100).toFixed(l.loss < 0.1 ? 1 : 0)} % lost`);
+  const by = (limiters as Record<string, string>)[l.limited_by ?? ""];
+  return by ? [...parts, by] : parts;
+}
+
 /** How a transfer goes, in words. */
 export function transferWords(t: Transfer): string {
   if (t.state === "cancelled") return "Cancelled";
@@ -99,13 +110,7 @@ export function transferWords(t: Transfer): string {
   const l = t.live;
   if (l.paused) parts.push("paused by its sender");
   else if (l.path === "none") parts.push("nobody is sending it now");
-  else {
-    parts.push(bits(l.rate_bps));
-    if (l.rtt_ms) parts.push(`${Math.round(l.rtt_ms)} ms away`);
-    if (l.loss) parts.push(`${(l.loss * 100).toFixed(l.loss < 0.1 ? 1 : 0)} % lost`);
-    const by = l.limited_by ? (limiters[l.limited_by] ?? "") : "";
-    if (by) parts.push(by);
-  }
+  else parts.push(...runWords(l));
   return parts.join(" · ");
 }
 
