@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,9 @@ func (w *agentSender) login(ctx context.Context, server string) (loginView, erro
 	go func() {
 		// Goes on when the page's request has ended; the code's own life ends it.
 		_, err := w.signIn(context.WithoutCancel(ctx), server, clientID, func(ask *oauth2.DeviceAuthResponse) { shown <- ask })
+		if err != nil {
+			slog.Warn("the agent was not signed in", "server", server, "error", err)
+		}
 		failed <- err
 		w.mu.Lock() // not before login has noted it
 		defer w.mu.Unlock()

@@ -32,7 +32,6 @@ type agentServer struct {
 	door    *agentDoor
 	control string // token of the commands, for this run
 	streams chan struct{}
-	stop    func() // ends the agent
 }
 
 // listenAgent takes the first free port, on both loopback addresses where there are two: nobody else shall
