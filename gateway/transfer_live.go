@@ -64,9 +64,11 @@ func (s *Transfers) join(t Transfer, role Role, acc TransferAccount, path Transf
 	h.ledger.own = append(h.ledger.own, &ss.sharer)
 	h.settle(ss)
 	h.step(s.Clock(), true)
-	if s.kick == nil {
-		s.kick = make(chan struct{}, 1)
-		go s.run(s.kick)
+	if s.loop == nil && !s.closed {
+		s.loop = &loop{kick: make(chan struct{}, 1), done: make(chan struct{})}
+		var ctx context.Context
+		ctx, s.loop.stop = context.WithCancel(context.Background())
+		go s.run(ctx, s.loop)
 	}
 	return ss
 }
@@ -124,18 +126,43 @@ func (h *hubLine) step(now time.Time, anew bool) {
 	}
 }
 
+// loop is the one goroutine that serves the hubs with sessions.
+type loop struct {
+	kick chan struct{} // look at the rows at once
+	stop context.CancelFunc
+	done chan struct{}
+}
+
 // look has the loop take over changed settings at once.
 func (s *Transfers) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.loop == nil {
+		return // nobody is sending
+	}
 	select {
-	case s.kick <- struct{}{}:
-	default: // it will look anyway, or nobody is sending
+	case s.loop.kick <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Close ends the work in the background; what is sent from then on keeps the rate that it has. Call it before the
+// database is closed. Harmless when repeated.
+func (s *Transfers) Close() {
+	s.mu.Lock()
+	s.closed = true
+	l := s.loop
+	s.mu.Unlock()
+	if l != nil {
+		l.stop()
+		<-l.done
 	}
 }
 
 // run serves all hubs while there are sessions.
-func (s *Transfers) run(kick chan struct{}) {
+func (s *Transfers) run(ctx context.Context, l *loop) {
+	defer close(l.done)
+	defer l.stop()
 	tick := time.NewTicker(shareEvery)
 	defer tick.Stop()
 	var rows, live time.Time
@@ -143,8 +170,10 @@ func (s *Transfers) run(kick chan struct{}) {
 		now, asked := time.Now(), false
 		select {
 		case <-tick.C:
-		case <-kick:
+		case <-l.kick:
 			asked = true
+		case <-ctx.Done():
+			return
 		}
 		s.mu.Lock()
 		for _, h := range s.hubs {
@@ -155,23 +184,47 @@ func (s *Transfers) run(kick chan struct{}) {
 			continue
 		}
 		rows = now
-		ctx, cancel := context.WithTimeout(context.Background(), 10*rowsEvery)
-		if err := s.readRows(ctx); err != nil {
-			slog.WarnContext(ctx, "transfers: settings could not be read", "error", err)
-		}
-		if err := s.shareOut(ctx); err != nil {
-			slog.WarnContext(ctx, "transfers: the cap could not be shared with other replicas", "error", err)
-		}
-		if !s.Alone && now.Sub(live) >= liveEvery {
+		tell := !s.Alone && now.Sub(live) >= liveEvery
+		if tell {
 			live = now
-			if err := s.writeLive(ctx); err != nil {
-				slog.WarnContext(ctx, "transfers: how they go could not be told", "error", err)
-			}
 		}
-		s.tellProgress(ctx)
-		cancel()
+		if err := s.refresh(ctx, tell); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "transfers: the database did not answer; rates stay as they are", "error", err)
+		}
 		if s.idle() {
 			return
+		}
+	}
+}
+
+// refresh reads and writes the rows.
+func (s *Transfers) refresh(ctx context.Context, tell bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*rowsEvery)
+	defer cancel()
+	s.endLingering()
+	if err := s.readRows(ctx); err != nil {
+		return err
+	}
+	if err := s.shareOut(ctx); err != nil {
+		return err
+	}
+	if tell {
+		if err := s.writeLive(ctx); err != nil {
+			return err
+		}
+	}
+	return s.tellProgress(ctx)
+}
+
+// endLingering removes sessions over HTTPS to which no request has come back, so that their hub can be forgotten.
+func (s *Transfers) endLingering() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hubs {
+		for _, ss := range slices.Clone(h.sessions) {
+			if ss.path == PathHTTPS && ss.users == 0 && s.Clock().Sub(ss.freed) > lingers {
+				s.remove(ss)
+			}
 		}
 	}
 }
@@ -183,7 +236,7 @@ func (s *Transfers) idle() bool {
 	if len(s.hubs) > 0 {
 		return false
 	}
-	s.kick = nil
+	s.loop = nil
 	return true
 }
 
@@ -234,11 +287,7 @@ func (s *Transfers) readRows(ctx context.Context) error {
 	for id, acc := range accounts {
 		h := s.hubs[id]
 		h.account = acc
-		for _, ss := range slices.Clone(h.sessions) {
-			if ss.path == PathHTTPS && ss.users == 0 && now.Sub(ss.freed) > lingers {
-				s.remove(ss)
-				continue
-			}
+		for _, ss := range h.sessions {
 			t, there := transfers[ss.transfer.ID]
 			p, member := who[ss.transfer.ParticipantID]
 			if !there || t.State == TransferCancelled {
@@ -365,7 +414,7 @@ func (s *Transfers) writeLive(ctx context.Context) error {
 	return s.Store.Transfers().SetLive(ctx, s.Replica, s.Clock(), rows)
 }
 
-func (s *Transfers) tellProgress(ctx context.Context) {
+func (s *Transfers) tellProgress(ctx context.Context) error {
 	all := s.lives()
 	ids := make([]string, 0, len(all))
 	for id := range all {
@@ -373,7 +422,7 @@ func (s *Transfers) tellProgress(ctx context.Context) {
 	}
 	totals, err := s.Store.Transfers().Totals(ctx, ids)
 	if err != nil {
-		return // progress may be lost
+		return err
 	}
 	for id, v := range all {
 		v.TransferTotals = totals[id]
@@ -381,4 +430,5 @@ func (s *Transfers) tellProgress(ctx context.Context) {
 		n.Live = v.Now.news()
 		s.Events.Progress(v.HubID, v.audience(), "transfer.progress", id, n)
 	}
+	return nil
 }
