@@ -142,7 +142,7 @@ func (c *agentStatusCommand) Run(ctx context.Context, a *app) error {
 	for _, j := range st.Jobs {
 		fmt.Fprintf(a.out, "  %s: %s, %d of %d files, %d of %d bytes\n", j.State, j.Name, j.FilesDone, j.Files, j.Sent, j.Size)
 		if j.Error != nil {
-			fmt.Fprintf(a.out, "    %s %s\n", j.Error.Detail, j.Error.NextStep)
+			fmt.Fprintf(a.out, "    %s %s\n", j.Error.Message, j.Error.NextStep)
 		}
 	}
 	return nil
@@ -165,7 +165,7 @@ func (c *agentPairCommand) Run(ctx context.Context, a *app) error {
 	if a.JSON {
 		a.emit(event{Event: "enter_code", URL: origin, Code: made.Code})
 	} else {
-		fmt.Fprintf(a.out, "On the transfer page of %s choose “Pair with the agent” and enter the code\n\n  %s\n\nwithin %d minutes. On no other page: who has the code can send your files.\n",
+		fmt.Fprintf(a.out, "On the page Transfers of %s, under “Set it up”, enter the code\n\n  %s\n\nwithin %d minutes. On no other page: who has the code can send your files.\n",
 			origin, made.Code, int(codeLife.Minutes()))
 	}
 	for {

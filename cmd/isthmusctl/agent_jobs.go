@@ -15,23 +15,30 @@ import (
 
 // jobView is what a page sees of a job.
 type jobView struct {
-	ID        string        `json:"id"`
-	Hub       string        `json:"hub"`
-	Transfer  string        `json:"transfer_id,omitempty"`
-	Name      string        `json:"name"`
-	State     queueState    `json:"state"`
-	First     bool          `json:"first"`
-	Policy    string        `json:"policy,omitempty"`
-	Rate      int64         `json:"rate_bps,omitempty"`
-	Files     int           `json:"files"`
-	FilesDone int           `json:"files_done"`
-	Size      int64         `json:"size"`
-	Sent      int64         `json:"sent"`
-	Live      *jobLive      `json:"live,omitempty"`
-	Error     *agentProblem `json:"error,omitempty"`
-	RetryAt   *time.Time    `json:"retry_at,omitempty"`
-	Created   time.Time     `json:"created_at"`
-	Ended     *time.Time    `json:"ended_at,omitempty"`
+	ID        string     `json:"id"`
+	Hub       string     `json:"hub"`
+	Transfer  string     `json:"transfer_id,omitempty"`
+	Name      string     `json:"name"`
+	State     queueState `json:"state"`
+	First     bool       `json:"first"`
+	Policy    string     `json:"policy,omitempty"`
+	Rate      int64      `json:"rate_bps,omitempty"`
+	Files     int        `json:"files"`
+	FilesDone int        `json:"files_done"`
+	Size      int64      `json:"size"`
+	Sent      int64      `json:"sent"`
+	Live      *jobLive   `json:"live,omitempty"`
+	Error     *jobError  `json:"error,omitempty"`
+	RetryAt   *time.Time `json:"retry_at,omitempty"`
+	Created   time.Time  `json:"created_at"`
+	Ended     *time.Time `json:"ended_at,omitempty"`
+}
+
+// jobError is why a job waits or failed.
+type jobError struct {
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	NextStep string `json:"next_step"`
 }
 
 // stateView is all that a page sees of the agent.
@@ -111,10 +118,13 @@ func (a *agent) state(server string) (stateView, error) {
 func (j *agentJob) view() jobView {
 	v := jobView{
 		ID: j.ID, Hub: j.Hub, Name: j.Name, State: j.State, First: j.Rank > 0, Policy: j.Policy, Rate: j.Rate,
-		Files: j.Files, FilesDone: j.Done, Size: j.Size, Sent: j.Sent, Live: j.live, Error: j.Error, Created: j.Created,
+		Files: j.Files, FilesDone: j.Done, Size: j.Size, Sent: j.Sent, Live: j.live, Created: j.Created,
 	}
 	if n := len(j.Transfers); n > 0 {
 		v.Transfer = j.Transfers[n-1]
+	}
+	if p := j.Error; p != nil {
+		v.Error = &jobError{p.Code, p.Detail, p.NextStep}
 	}
 	if j.State == queueWaiting {
 		v.RetryAt = &j.RetryAt

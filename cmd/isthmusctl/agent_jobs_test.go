@@ -247,7 +247,7 @@ func TestAgentQueue(t *testing.T) {
 	}
 	again.end <- fail(exitUnreachable, "The server cannot be reached.", "Check the connection.")
 	s = p.wait("waiting", func(s stateView) bool { return states(s) == "c paused, a waiting, d done" })
-	if j := s.Jobs[1]; j.Error == nil || j.RetryAt == nil {
+	if j := s.Jobs[1]; j.Error == nil || j.Error.Message != "The server cannot be reached." || j.RetryAt == nil {
 		t.Errorf("it does not say why it waits: %+v", j)
 	}
 	p.ask("POST", "/v1/jobs/"+a.ID+"/resume", nil)

@@ -303,7 +303,7 @@ func watch(ctx context.Context, g *sending, before tally, tell func(jobLive, int
 			over = true
 		}
 		s := g.Snapshot()
-		live := jobLive{Path: "none", Rate: s.Rate, LimitedBy: s.Limiter}
+		live := jobLive{Path: "none", Rate: s.Rate, LimitedBy: apiLimiters[s.Limiter]}
 		switch s.Path {
 		case pathFast:
 			live.Path, live.RTT, live.Loss = "quic", &s.RTT, &s.Loss
@@ -315,6 +315,11 @@ func watch(ctx context.Context, g *sending, before tally, tell func(jobLive, int
 			return err
 		}
 	}
+}
+
+// apiLimiters are the words of openapi.yaml's TransferLive, so that the page says the same of either.
+var apiLimiters = map[string]string{
+	rate.Path.String(): "line", rate.TargetRate.String(): "rate", rate.AccountCap.String(): "cap", rate.Receiver.String(): "storage",
 }
 
 // notSent makes one error of what was left behind; a page is told names without folders.
