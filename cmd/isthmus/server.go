@@ -38,6 +38,7 @@ type server struct {
 	operators    *gateway.Operators
 	integrations *gateway.Integrations
 	uploads      *gateway.Uploads
+	transfers    *gateway.Transfers
 	relay        *gateway.Relay
 	limits       *gateway.Limits
 	fast         *fastPath // nil: off
@@ -109,12 +110,12 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Events: events, Relay: s.relay, Lanes: lanes, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
 	library.Uploads, s.uploads.Blobs = s.uploads, blobs
-	transfers := &gateway.Transfers{
+	s.transfers = &gateway.Transfers{
 		Store: s.db, Clock: clock, Uploads: s.uploads, Hubs: s.hubs, Events: events, Tickets: tickets, Replica: s.db.Replica(),
 		Alone: !s.db.Shared(),
 	}
-	s.uploads.Meter = transfers.Meter
-	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, transfers, log); err != nil {
+	s.uploads.Meter = s.transfers.Meter
+	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {
 		return nil, err
 	}
 	s.integrations.Recovered = s.relay.Wake
@@ -157,7 +158,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Transfers: transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
+			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},
 	})
 	if err != nil {
@@ -272,6 +273,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
+	defer s.transfers.Close()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
 	if s.cfg.Demo && s.cfg.DemoMedia {
