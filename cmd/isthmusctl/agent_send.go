@@ -222,6 +222,7 @@ func (r *agentRun) reopen(ctx context.Context, id string, files []candidate) (*s
 		byMark[c.mark] = append(byMark[c.mark], i)
 	}
 	known := make([]bool, len(files))
+	r.last = id
 	var open []*outgoing
 	p := openapi.ListTransferUploadsParams{Limit: ptr(openapi.PageLimit(100))}
 	for {
