@@ -341,7 +341,8 @@ const gone = () =>
     status: 0,
     code: "agent_gone",
     detail: "The agent on this computer does not answer.",
-    next_step: "Start it with isthmusctl agent run, or install it as a service with isthmusctl agent install.",
+    next_step:
+      "Start it with isthmusctl agent run or isthmusctl agent install. When the browser asks whether this page may talk to apps on this device, allow it.",
     retryable: true,
   });
 
