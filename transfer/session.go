@@ -447,6 +447,8 @@ func (p *ownPath) close()        { _ = p.conn.Close() }
 const (
 	early   = 1 << 20  // bytes of a session are read without naps: the first packets measure the path
 	napSize = 64 << 10 // bytes or more at once are work enough to do without
+
+	waitForStore = 10 // ms, then the client is to hear that the storage is behind
 )
 
 func (p *ownPath) read(r *receiver) {
@@ -464,6 +466,9 @@ func (p *ownPath) read(r *receiver) {
 		n := 0
 		for _, d := range all {
 			n += len(d.Data)
+		}
+		for i := 0; i < waitForStore && r.store.filling(); i++ {
+			time.Sleep(time.Millisecond) // better in the system's buffer than dropped; and the writer may need the processor
 		}
 		r.packets(p, all)
 		// Waking up costs more than a packet: on a slow line some are left to gather.

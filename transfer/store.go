@@ -16,7 +16,7 @@ const (
 	syncEvery = time.Second // and on a slow line at least this often
 	finishers = 8           // uploads being finished at a time: many small ones wait for the disk together
 	chunkRuns = 1024        // of a chunk: bytes that come one by one shall not take more memory than others
-	paceEvery = 50 * time.Millisecond
+	paceEvery = 20 * time.Millisecond
 	stuckFor  = 250 * time.Millisecond // without a byte taken
 	leastPace = 1_000_000              // bit/s, so that packets go on asking whether the files are free again
 )
@@ -151,6 +151,9 @@ func (s *store) waiting() int {
 
 // full tells that the files are too far behind to take more.
 func (s *store) full() bool { return s.waiting() >= s.limit }
+
+// filling tells that they will soon be.
+func (s *store) filling() bool { return 4*s.waiting() >= 3*s.limit }
 
 // put queues a chunk; full was asked before.
 func (s *store) put(c *chunk) {

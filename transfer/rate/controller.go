@@ -90,6 +90,8 @@ const (
 	trainGap = 12 * time.Millisecond
 	nearGap  = 3 * time.Millisecond
 
+	nearWindow = 5 << 20 // bytes; receivers have buffers of 8 MiB
+
 	// NearRTT is the round trip below which the search goes faster, and asks for Feedback every millisecond.
 	NearRTT = 5 * time.Millisecond
 )
@@ -233,6 +235,10 @@ func (c *Controller) window(r float64) int {
 	t := rtt + rtt/4 + 2*c.target(most) + 12*time.Millisecond
 	if c.phase == starting {
 		t += rtt
+	}
+	if c.near() {
+		// What comes while the receiver waits for a processor has to fit into its socket.
+		return int(min(most*t.Seconds(), most*rtt.Seconds()+nearWindow)) + c.train.size
 	}
 	return int(most*t.Seconds()) + 64*c.cfg.Packet + c.train.size
 }
