@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/cwriter"
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
@@ -23,7 +23,7 @@ type display interface {
 
 // display chooses: JSON where it is asked for; moving bars on a terminal that can; lines everywhere else.
 // Nothing is coloured, so NO_COLOR has nothing to switch off.
-func (a *app) display(total int64, files int) display {
+func (a *app) display(files int) display {
 	switch {
 	case a.JSON:
 		return &jsonDisplay{app: a}
@@ -32,15 +32,24 @@ func (a *app) display(total int64, files int) display {
 	case a.Plain || os.Getenv("TERM") == "dumb" || !a.terminal():
 		return &lineDisplay{to: a.err, results: a.out, each: files <= fewFiles}
 	}
-	return newBars(a.err, a.out, total, files)
+	d := newBars(a.err, files)
+	if f, ok := a.out.(*os.File); !ok || !cwriter.IsTerminal(int(f.Fd())) {
+		d.results = a.out // whoever keeps them wants them there, not among the bars
+	}
+	return d
 }
 
 // fewFiles is how many files get a line each when they were sent; of more only what failed is told.
 const fewFiles = 20
 
+// terminal tells whether bars can move there: it is one, and says how large it is.
 func (a *app) terminal() bool {
-	f, ok := a.err.(*os.File)
-	return ok && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
+	w := cwriter.New(a.err)
+	if !w.IsTerminal() {
+		return false
+	}
+	width, height, err := w.GetTermSize()
+	return err == nil && width > 0 && height > 0
 }
 
 // jsonDisplay writes events as they come, progress among them.
@@ -115,7 +124,11 @@ func (s snapshot) line() string {
 	if s.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", s.Failed))
 	}
-	return strings.Join(append(parts, s.how()...), ", ")
+	parts = append(parts, s.how()...)
+	if s.Left != nil {
+		parts = append(parts, leftText(*s.Left)+" left")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (s snapshot) share() string {
@@ -139,9 +152,6 @@ func (s snapshot) how() []string {
 	if s.Path == pathFast {
 		parts = append(parts, fmt.Sprintf("RTT %.0f ms, loss %.1f %%", s.RTT, 100*s.Loss))
 	}
-	if s.Left != nil {
-		parts = append(parts, leftText(*s.Left)+" left")
-	}
 	if s.Path == pathHTTPS {
 		return append(parts, "over HTTPS")
 	}
@@ -158,21 +168,23 @@ func (e event) line(each bool) string {
 		if !each {
 			return ""
 		}
-		text := "Sent " + e.File + " as " + e.Upload
+		text := "Sent " + tidy(e.File) + " as " + e.Upload
 		if e.SHA256 != "" {
 			text += ", SHA-256 " + e.SHA256
 		}
 		return text
 	case "failed":
-		return "Not sent: " + e.File + ": " + e.Text
+		return "Not sent: " + tidy(e.File) + ": " + e.Text
 	case "ready":
-		return "Ready: " + e.Name + ", entry " + e.Entry
+		return "Ready: " + tidy(e.Name) + ", entry " + e.Entry
 	case "path":
 		switch e.Path {
 		case pathHTTPS:
 			return "Over HTTPS now: " + e.Why + "."
 		case pathFast:
 			return "By the fast path now."
+		case pathConnecting:
+			return "Connecting again."
 		case pathOffline:
 			return "The server cannot be reached; trying again until it can."
 		}
@@ -180,13 +192,13 @@ func (e event) line(each bool) string {
 	return ""
 }
 
-// bars are the moving display: one line for all, above it one for each file under way.
+// bars are the moving display: a bar for all, how it goes, and above them a line for each file under way.
 type bars struct {
-	results io.Writer
 	each    bool
+	results io.Writer // nil: above the bars
 	p       *mpb.Progress
 	all     *mpb.Bar
-	files   []*mpb.Bar
+	lines   []*mpb.Bar
 
 	mu  sync.Mutex
 	now snapshot
@@ -194,16 +206,21 @@ type bars struct {
 
 const barsEvery = 200 * time.Millisecond
 
-func newBars(to, results io.Writer, total int64, files int) *bars {
-	d := &bars{results: results, each: files <= fewFiles, p: mpb.New(mpb.WithOutput(to), mpb.WithRefreshRate(barsEvery), mpb.WithWidth(80))}
+func newBars(to io.Writer, files int) *bars {
+	d := &bars{each: files <= fewFiles, p: mpb.New(mpb.WithOutput(to), mpb.WithRefreshRate(barsEvery), mpb.WithWidth(40))}
+	line := func(text func() string) {
+		d.lines = append(d.lines, d.p.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return text() }))))
+	}
 	if files > 1 {
 		for i := range min(files, shownFiles) {
-			d.files = append(d.files, d.p.AddBar(1, mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return d.fileText(i) }))))
+			line(func() string { return d.fileText(i) })
 		}
 	}
-	d.all = d.p.AddBar(max(total, 1),
+	// Made without a total, which can then follow what is left out on the way.
+	d.all = d.p.AddBar(0,
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return d.shareText() })),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return d.howText() })))
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return d.leftText() })))
+	line(func() string { return strings.Join(d.snapshot().how(), ", ") })
 	return d
 }
 
@@ -214,26 +231,31 @@ func (d *bars) snapshot() snapshot {
 }
 
 // nameWidth is how much of a name is shown.
-const nameWidth = 28
+const nameWidth = 60
 
 func (d *bars) fileText(i int) string {
-	name := ""
-	if s := d.snapshot(); i < len(s.Active) {
-		name = s.Active[i].Name
+	s := d.snapshot()
+	if i >= len(s.Active) {
+		return ""
 	}
+	f := s.Active[i]
+	name := f.Name
 	if r := []rune(name); len(r) > nameWidth {
 		name = "…" + string(r[len(r)-nameWidth+1:])
 	}
-	return fmt.Sprintf("%-*s ", nameWidth, name)
+	return fmt.Sprintf("  %3d %% of %8s  %s", f.Done*100/max(f.Size, 1), bytesText(f.Size), tidy(name))
 }
 
 func (d *bars) shareText() string {
 	s := d.snapshot()
-	return fmt.Sprintf("%-*s ", nameWidth, fmt.Sprintf("%s of %s, %d/%d files", s.share(), bytesText(s.Total), s.Sent, s.Files))
+	return fmt.Sprintf("%d/%d files, %s of %s ", s.Sent, s.Files, s.share(), bytesText(s.Total))
 }
 
-func (d *bars) howText() string {
-	return " " + strings.Join(d.snapshot().how(), ", ")
+func (d *bars) leftText() string {
+	if s := d.snapshot(); s.Left != nil && s.Done < s.Total {
+		return leftText(*s.Left) + " left"
+	}
+	return ""
 }
 
 func (d *bars) update(s snapshot) {
@@ -242,24 +264,21 @@ func (d *bars) update(s snapshot) {
 	d.mu.Unlock()
 	d.all.SetTotal(max(s.Total, 1), false)
 	d.all.SetCurrent(s.Done)
-	for i, b := range d.files {
-		if i < len(s.Active) {
-			b.SetTotal(s.Active[i].Size, false)
-			b.SetCurrent(s.Active[i].Done)
-		} else {
-			b.SetCurrent(0)
-		}
-	}
 }
 
 func (d *bars) event(e event) {
-	if text := e.line(d.each); text != "" {
+	text := e.line(d.each)
+	switch {
+	case text == "":
+	case d.results != nil && e.Event != "path":
+		fmt.Fprintln(d.results, text)
+	default:
 		_, _ = fmt.Fprintln(d.p, text) // above the bars
 	}
 }
 
 func (d *bars) close() {
-	for _, b := range d.files {
+	for _, b := range d.lines {
 		b.Abort(true)
 	}
 	d.all.Abort(false)

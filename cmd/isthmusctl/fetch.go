@@ -180,7 +180,7 @@ func (d *download) goOn(f *os.File, part string) error {
 
 // all reads to the end, over as many requests as it takes, and compares the digest.
 func (d *download) all(ctx context.Context, to io.Writer) error {
-	show := d.display(max(d.size, 0), 1)
+	show := d.display(1)
 	defer show.close()
 	var m meter
 	for tries := 0; ; {

@@ -269,14 +269,11 @@ func (s *steady) Stat() (fs.FileInfo, error) {
 	return s.File.Stat()
 }
 
-// ReadAt implements io.ReaderAt. Looking costs a system call, so it is done where a change would be
-// missed otherwise: with the last bytes.
+// ReadAt implements io.ReaderAt. It looks every time, so that hours are not spent on a file that is spoilt.
 func (s *steady) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.File.ReadAt(p, off)
-	if err != nil || off+int64(n) >= s.size {
-		if cerr := s.check(); cerr != nil {
-			return 0, cerr
-		}
+	if cerr := s.check(); cerr != nil {
+		return 0, cerr
 	}
 	return n, err
 }

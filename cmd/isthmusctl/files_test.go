@@ -56,7 +56,7 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// Reads at a file's end notice a change; all others only cost what they must.
+// What was read of a file that has changed is not given.
 func TestSteady(t *testing.T) {
 	p := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(p, []byte("0123456789"), 0o600); err != nil {
@@ -160,5 +160,48 @@ func TestMeter(t *testing.T) {
 	}
 	if r := at(17*time.Second, 500); r != 0 {
 		t.Error("going back is", r)
+	}
+}
+
+// The fast path is left only where the line gives it next to nothing and HTTPS does better.
+func TestSlowdown(t *testing.T) {
+	for name, row := range map[string]struct {
+		line  bool
+		fast  int64 // bit/s
+		https int64
+		want  []verdict // of the fast path's span, of the trial
+	}{
+		"quick":               {true, 50e6, 0, []verdict{goOn}},
+		"slow, HTTPS quicker": {true, 300e3, 9e6, []verdict{tryHTTPS, stayHTTPS}},
+		"slow line":           {true, 300e3, 310e3, []verdict{tryHTTPS, backToFast}},
+		"held by the cap":     {false, 300e3, 0, []verdict{goOn}},
+	} {
+		var s slowdown
+		now, done := time.Unix(1000, 0), int64(0)
+		span := func(path string, bps int64) verdict {
+			for range int(slowSpan/time.Second) + 1 {
+				if v := s.look(now, path, row.line, done); v != goOn {
+					return v
+				}
+				now, done = now.Add(time.Second), done+bps/8
+			}
+			return goOn
+		}
+		if v := span(pathFast, row.fast); v != row.want[0] {
+			t.Errorf("%s: %d on the fast path", name, v)
+		}
+		if len(row.want) == 1 {
+			continue
+		}
+		if v := span(pathHTTPS, row.https); v != row.want[1] {
+			t.Errorf("%s: %d after the trial", name, v)
+		}
+		if v := span(pathFast, row.fast); v != goOn {
+			t.Errorf("%s: another trial at once", name)
+		}
+		now = now.Add(slowRest)
+		if v := span(pathFast, row.fast); v != tryHTTPS {
+			t.Errorf("%s: no other trial, ever", name)
+		}
 	}
 }

@@ -116,15 +116,20 @@ func list[T any](a *app, limit int, head row, page func(cursor *string, limit in
 	return out.Flush()
 }
 
-// clean takes out what would break a line or move a terminal's cursor: names are other people's text.
+// clean tidies each text of a row.
 func clean(r row) row {
 	for i, text := range r {
-		r[i] = strings.Map(func(c rune) rune {
-			if c < ' ' || c >= 0x7f && c < 0xa0 {
-				return ' '
-			}
-			return c
-		}, text)
+		r[i] = tidy(text)
 	}
 	return r
+}
+
+// tidy takes out what would break a line or move a terminal's cursor: names are other people's text.
+func tidy(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c >= 0x7f && c < 0xa0 {
+			return ' '
+		}
+		return c
+	}, text)
 }

@@ -28,13 +28,13 @@ import (
 
 // The test binary is the program, too, so that scripts run it as people do.
 func TestMain(m *testing.M) {
-	testscript.Main(tidy{m}, map[string]func(){"isthmusctl": main})
+	testscript.Main(cleaning{m}, map[string]func(){"isthmusctl": main})
 }
 
-type tidy struct{ *testing.M }
+type cleaning struct{ *testing.M }
 
 // Run removes what was built when all is over.
-func (m tidy) Run() int {
+func (m cleaning) Run() int {
 	code := m.M.Run()
 	_ = os.RemoveAll(tools)
 	return code

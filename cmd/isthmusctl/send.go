@@ -197,8 +197,7 @@ func (j *job) run(ctx context.Context, files []localFile) error {
 	if resumed > 0 {
 		j.notice("Going on with %s.", count(resumed, "unfinished upload", "unfinished uploads"))
 	}
-	all := j.before
-	j.show = j.display(all.Total, all.Files)
+	j.show = j.display(j.before.Files)
 	for _, b := range batches {
 		if err = j.batch(ctx, b); err != nil {
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -59,6 +60,8 @@ type sending struct {
 	path    string
 	why     string    // why it is not the fast path
 	wrote   time.Time // when bytes last left over HTTPS
+	held    time.Time // until then the fast path is left alone
+	cutFast func()    // ends the connection of the fast path
 	open    int       // uploads that have not ended
 	fatal   error
 	meter   meter
@@ -85,12 +88,10 @@ func newSending(s *session, id string, files []*outgoing, t ticket, policy rate.
 	return g
 }
 
-// How long the fast path may be away before HTTPS takes its place: a handshake over the longest line, and a
-// connection that broke while it is made anew.
 const (
-	fastGrace  = 2500 * time.Millisecond
-	brokeGrace = 6 * time.Second
+	fastGrace  = 2500 * time.Millisecond // without the fast path, for a handshake over the longest line, before HTTPS takes its place
 	lookEvery  = 100 * time.Millisecond
+	weighEvery = time.Second
 )
 
 // Run sends until each upload has ended. The uploads' own ends are told and kept; the error says why it
@@ -112,7 +113,8 @@ func (g *sending) Run(ctx context.Context) error {
 			stopHTTPS()
 		}
 	}()
-	away, grace := time.Now(), fastGrace
+	away, weighed := time.Now(), time.Now()
+	var slow slowdown
 	for {
 		up, paused, over, fatal := g.state()
 		switch {
@@ -124,9 +126,9 @@ func (g *sending) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if up {
-			away, grace = time.Now(), brokeGrace
+			away = time.Now()
 		}
-		want := !paused && !up && (!g.useFast() || time.Since(away) > grace)
+		want := !paused && !up && (!g.useFast() || g.isHeld() || time.Since(away) > fastGrace)
 		switch {
 		case want && stopHTTPS == nil:
 			stopHTTPS = g.startHTTPS(ctx)
@@ -135,6 +137,10 @@ func (g *sending) Run(ctx context.Context) error {
 			stopHTTPS = nil
 		}
 		g.onPath(up, paused, stopHTTPS != nil)
+		if time.Since(weighed) >= weighEvery {
+			weighed = time.Now()
+			g.weigh(&slow)
+		}
 		select {
 		case <-ctx.Done():
 		case <-g.asked():
@@ -161,6 +167,38 @@ func (g *sending) state() (up, paused, over bool, fatal error) {
 	defer g.mu.Unlock()
 	up = g.sender != nil && g.sender.Progress().Path != "connecting"
 	return up, g.paused, g.open == 0, g.fatal
+}
+
+// weigh looks whether this network slows UDP down, and takes the quicker way.
+func (g *sending) weigh(slow *slowdown) {
+	if !g.useFast() {
+		return
+	}
+	s := g.Snapshot()
+	switch slow.look(time.Now(), s.Path, s.Limiter == rate.Path.String(), s.Done) {
+	case tryHTTPS:
+		g.hold(slowRest, "there is little room for UDP on this network; HTTPS is tried")
+	case stayHTTPS:
+		g.hold(slowHold, fmt.Sprintf("this network slows UDP down, to %s; over HTTPS it carries %s", rateText(int64(slow.fast)), rateText(int64(slow.https))))
+	case backToFast:
+		g.hold(0, "")
+	}
+}
+
+// hold leaves the fast path alone for a while.
+func (g *sending) hold(d time.Duration, why string) {
+	g.change(func() {
+		g.held, g.why = time.Now().Add(d), why
+		if g.cutFast != nil {
+			g.cutFast()
+		}
+	})
+}
+
+func (g *sending) isHeld() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.held)
 }
 
 // onPath notes the path and tells when it is another one.
@@ -263,6 +301,12 @@ func (g *sending) Cancel(ctx context.Context, uploadID string) error {
 func (g *sending) runFast(ctx context.Context) {
 	log := slog.New(slog.DiscardHandler)
 	for try, bare := 0, 0; ; try++ {
+		for g.isHeld() && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(lookEvery):
+			}
+		}
 		history := g.session.paths.recall(g.session.server)
 		g.mu.Lock()
 		t := g.ticket
@@ -283,17 +327,23 @@ func (g *sending) runFast(ctx context.Context) {
 			g.sender.Pause()
 		}
 		sender := g.sender
+		once, cut := context.WithCancel(ctx)
+		g.cutFast = cut
 		g.mu.Unlock()
-		_, err := sender.Send(ctx)
+		_, err := sender.Send(once)
+		cut()
 		p := sender.Progress()
 		g.session.paths.remember(g.session.server, p.History)
 		g.mu.Lock()
-		g.sender = nil
+		g.sender, g.cutFast = nil, nil
 		ours := time.Since(g.wrote) < 15*time.Second
 		over := g.open == 0
 		g.mu.Unlock()
 		if ctx.Err() != nil || over {
 			return
+		}
+		if g.isHeld() {
+			continue
 		}
 		if bare++; p.Sent > 0 {
 			bare = 0

@@ -49,6 +49,9 @@ func (g *sending) Snapshot() snapshot {
 		if g.path == pathFast {
 			s.RTT = float64(p.State.BaseRTT+p.State.Queue) / float64(time.Millisecond)
 			s.Loss, s.Limiter = p.State.Loss, p.State.Limiter.String()
+			if p.State.Phase == "silent" && p.State.Limiter == rate.Path {
+				s.Limiter = silent
+			}
 		}
 		for _, u := range g.sender.Uploads() {
 			if f := g.byID[u.ID]; f != nil && !f.ended && !u.Over {
@@ -114,6 +117,9 @@ func (m *meter) at(now time.Time, done int64) int64 {
 	return int64(float64(done-first.done) * 8 / d.Seconds())
 }
 
+// silent is the limiter while packets get no answer.
+const silent = "silence"
+
 // limiterWords says what keeps a transfer from being faster.
 var limiterWords = map[string]string{
 	rate.Path.String():        "the line",
@@ -123,4 +129,5 @@ var limiterWords = map[string]string{
 	rate.Disk.String():        "a disk",
 	rate.Receiver.String():    "the server",
 	rate.Paused.String():      "the pause",
+	silent:                    "a network that gives no answer",
 }
