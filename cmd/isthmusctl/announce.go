@@ -40,7 +40,7 @@ type candidate struct {
 }
 
 // batches prepares files for transfers: their fingerprints, the uploads that they go on with, and how many
-// go together. What was sent before is not sent again with resume; it comes back in done.
+// go together. What arrived before is not sent again with resume; it comes back in done.
 func (s *session) batches(ctx context.Context, files []localFile, w wish) (all [][]candidate, done []openapi.Upload, out []left, _ error) {
 	marked := make([]candidate, len(files))
 	errs := make([]error, len(files))
@@ -57,9 +57,12 @@ func (s *session) batches(ctx context.Context, files []localFile, w wish) (all [
 		})
 	}
 	_ = g.Wait() // kept per file
-	known, err := s.unfinished(ctx, w.resume)
-	if err != nil {
-		return nil, nil, nil, err
+	var known knownUploads
+	if w.resume {
+		var err error
+		if known, err = s.known(ctx); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	var batch []candidate
 	size := 0
@@ -111,13 +114,12 @@ type knownUploads struct {
 // resumeDays is how long unfinished uploads are kept by the server.
 const resumeDays = 30
 
-// unfinished lists the caller's unfinished uploads and, when it is asked for, those that were finished lately.
-func (s *session) unfinished(ctx context.Context, finished bool) (knownUploads, error) {
+// known lists the caller's unfinished uploads and those that arrived lately.
+func (s *session) known(ctx context.Context) (knownUploads, error) {
 	known := knownUploads{over: map[string]openapi.Upload{}}
-	if !finished {
-		return known, nil
+	states := []openapi.UploadState{ // failed: it arrived whole and is of no use, which another sending does not change
+		openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
 	}
-	states := []openapi.UploadState{openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady}
 	p := openapi.ListUploadsParams{State: &states, Limit: ptr(openapi.PageLimit(100))}
 	for {
 		r, err := s.api.ListUploadsWithResponse(ctx, s.hub, &p)

@@ -175,14 +175,18 @@ func (j *job) run(ctx context.Context, files []localFile) error {
 	}
 	j.leave(out)
 	for _, u := range done {
+		if u.State == openapi.UploadStateFailed {
+			j.leave([]left{{u.Name, "it arrived, but " + why(u), true}})
+			continue
+		}
 		j.before.Sent++
 		if j.JSON {
 			j.emit(event{Event: "sent", Upload: u.ID, Name: u.Name, Size: u.Size, SHA256: deref(u.Sha256), State: "before"})
 		}
 		j.sent = append(j.sent, u.ID)
 	}
-	if len(done) > 0 {
-		j.notice("%s sent already.", count(len(done), "file was", "files were"))
+	if n := j.before.Sent; n > 0 {
+		j.notice("%s sent already.", count(n, "file was", "files were"))
 	}
 	resumed := 0
 	for _, b := range batches {
@@ -316,10 +320,7 @@ func (j *job) ready(ctx context.Context) error {
 			over = true
 			e := event{Event: "ready", Upload: u.ID, Name: u.Name, Entry: deref(u.EntryID), State: string(u.State)}
 			if u.State != openapi.UploadStateReady {
-				e.Event, e.File, e.Text = "failed", u.Name, "It arrived but is "+string(u.State)+"."
-				if u.Error != nil {
-					e.Text, e.Next = u.Error.Message, deref(u.Error.NextStep)
-				}
+				e.Event, e.File, e.Text = "failed", u.Name, sentence("it arrived, but "+why(*u), "")
 				j.before.Failed++
 				j.before.Sent--
 			}
@@ -331,6 +332,14 @@ func (j *job) ready(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// why says what became of an upload that arrived and is of no use.
+func why(u openapi.Upload) string {
+	if u.Error != nil {
+		return strings.TrimSuffix(u.Error.Message, ".") + ". " + deref(u.Error.NextStep)
+	}
+	return "it is " + string(u.State)
 }
 
 // summary says what became of all and gives the exit code.
