@@ -135,7 +135,7 @@ export function UploadRow({
       <div class="grow">
         <p class="file">
           <bdi>{it.name}</bdi> {it.upload?.is_360 && <span class="badge warn">360°</span>}
-          {detail && it.phase === "sending" && <span class="badge">HTTPS</span>}
+          {detail && it.phase === "sending" && <span class="badge">HTTPS</span>}{" "}
           {detail && first && <span class="badge accent">First</span>}
         </p>
         <p class={`state tabular ${it.phase === "failed" ? "bad" : ""}`}>{stateOf(it, now, queue.rate(it.key))}</p>

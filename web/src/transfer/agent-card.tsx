@@ -6,6 +6,7 @@ import { bytes, count } from "../format";
 import { Icon } from "../ui/icons";
 import { Act, Banner, CopyButton, Field, ProblemBanner } from "../ui/parts";
 import type { Agent, AgentLogin, AgentState, Picked } from "./agent";
+import { Folders } from "./agent-folders";
 import { AgentJobs } from "./agent-jobs";
 import { policyNames } from "./words";
 
@@ -87,6 +88,7 @@ export function AgentCard({ hub, account }: { hub: Hub; account?: TransferAccoun
 
 function Pair({ done, paired }: { done: (a: Agent) => void; paired: () => void }) {
   const [code, setCode] = useState("");
+  const pairing = `isthmusctl agent pair ${location.origin}`;
   const [problem, setProblem] = useState<Problem>();
   return (
     <>
@@ -104,11 +106,12 @@ function Pair({ done, paired }: { done: (a: Agent) => void; paired: () => void }
         >
           <ol class="steps-text stack-s">
             <li>
-              Install <code>isthmusctl</code> and start its agent: <code>isthmusctl agent install</code>{" "}
-              <CopyButton text="isthmusctl agent install" />
+              Install <code>isthmusctl</code> and start its agent, with the folders that this page may send from:{" "}
+              <code>isthmusctl agent install --folder ~/Videos</code>{" "}
+              <CopyButton text="isthmusctl agent install --folder ~/Videos" />
             </li>
             <li>
-              Let it show a code: <code>isthmusctl agent pair</code> <CopyButton text="isthmusctl agent pair" />
+              Let it show a code: <code>{pairing}</code> <CopyButton text={pairing} />
             </li>
             <li>Type the code here. Your browser may ask whether this page may talk to programs on this computer.</li>
           </ol>
@@ -162,11 +165,13 @@ function Send({
   const [login, setLogin] = useState<AgentLogin>();
   const [problem, setProblem] = useState<Problem>();
   const known = state.hubs.includes(hub.id);
-  const choose = async (ask: () => Promise<Picked[]>) => {
-    setProblem(undefined);
-    const got = await ask();
+  const add = (got: Picked[]) => {
     setPicks((old) => [...old, ...got]);
     if (got.length > 0) announce(`${count(got.length, "choice")} added.`);
+  };
+  const choose = async (ask: () => Promise<Picked[]>) => {
+    setProblem(undefined);
+    add(await ask());
   };
   if (!known) {
     return (
@@ -210,35 +215,39 @@ function Send({
           </>
         )}
       </div>
-      <details open={!state.dialog}>
-        <summary>By its path</summary>
-        <div class="stack-s">
-          <Field
-            label="Path of a file or folder"
-            value={path}
-            set={setPath}
-            maxLength={4096}
-            hint={
-              state.folders.length > 0
-                ? `In a folder that is open to this page: ${state.folders.map((f) => f.name).join(", ")}.`
-                : "No folder is open to this page yet: isthmusctl agent install says how."
-            }
-          />
-          <div class="row">
-            <Act
-              small
-              disabled={!path.trim()}
-              do={async () => {
-                await choose(() => agent.choosePaths([path.trim()]));
-                setPath("");
-              }}
-              failed={setProblem}
-            >
-              Add
-            </Act>
+      {state.folders.length > 0 ? (
+        <details open={!state.dialog}>
+          <summary>From the folders that are open to this page</summary>
+          <div class="stack-s">
+            <Folders agent={agent} folders={state.folders} chosen={add} />
+            <Field
+              label="Or the path of a file or folder that lies in them"
+              value={path}
+              set={setPath}
+              maxLength={4096}
+            />
+            <div class="row">
+              <Act
+                small
+                disabled={!path.trim()}
+                do={async () => {
+                  await choose(() => agent.choosePaths([path.trim()]));
+                  setPath("");
+                }}
+                failed={setProblem}
+              >
+                Add path
+              </Act>
+            </div>
           </div>
-        </div>
-      </details>
+        </details>
+      ) : (
+        !state.dialog && (
+          <p class="muted">
+            No folder is open to this page yet: <code>isthmusctl agent install --folder PATH</code>.
+          </p>
+        )
+      )}
       {problem && <ProblemBanner problem={problem} />}
       {picks.length > 0 && (
         <>

@@ -83,7 +83,7 @@ export function Files({ queue, mine, cap }: { queue: Queue; mine: Transfer[]; ca
       {all.files > 0 && all.left > 0 && <Totals queue={queue} />}
       {samples.length > 1 && (
         <div class="rate-box">
-          <RateGraph samples={samples} cap={cap} />
+          <RateGraph samples={samples} cap={cap} running={all.left > 0 || mine.some((t) => t.live.path === "quic")} />
         </div>
       )}
       <ul>

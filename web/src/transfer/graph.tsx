@@ -35,8 +35,11 @@ export function points(samples: Sample[], now: number, top: number, span: number
 
 const time = (at: number) => new Date(at).toLocaleTimeString("en-GB");
 
-/** The rate of the last two minutes as a line, in words and as a table. `cap` in bit/s, 0 for none. */
-export function RateGraph({ samples, cap }: { samples: Sample[]; cap: number }) {
+/**
+ * The rate of the last two minutes as a line, in words and as a table. `cap` in bit/s, 0 for none;
+ * `running`: the last sample is of now.
+ */
+export function RateGraph({ samples, cap, running }: { samples: Sample[]; cap: number; running: boolean }) {
   const last = samples.at(-1);
   if (!last) return null;
   const most = Math.max(...samples.map((s) => s.rate));
@@ -46,7 +49,10 @@ export function RateGraph({ samples, cap }: { samples: Sample[]; cap: number }) 
   const top = ceiling(Math.max(most, shown ? capRate : 0));
   const span = Math.min(SPAN, Math.max(LEAST, (last.at - samples[0]!.at) / 1000));
   const line = points(samples, last.at, top, span);
-  const words = `Now ${bytes(last.rate)}/s (${bits(last.rate * 8)}), at most ${bytes(most)}/s in the last two minutes.${
+  const rates = running
+    ? `Now ${bytes(last.rate)}/s (${bits(last.rate * 8)}), at most ${bytes(most)}/s in the last two minutes.`
+    : `It was at most ${bytes(most)}/s (${bits(most * 8)}).`;
+  const words = `${rates}${
     cap > 0 ? ` The hub's cap is ${bits(cap)}.` : ""
   }${last.rttMs ? ` Round trip ${Math.round(last.rttMs)} ms.` : ""}${
     last.loss !== undefined ? ` ${(last.loss * 100).toFixed(1)} % of packets lost.` : ""

@@ -25,7 +25,8 @@ async function finished(hub: string, limit: number, cursor?: string) {
       },
     }),
   );
-  return { items: page.items.filter((u) => u.mine && u.finished_at), next: page.next };
+  const items = page.items.filter((u) => u.mine && u.finished_at);
+  return { items: items.sort((a, b) => b.finished_at!.localeCompare(a.finished_at!)), next: page.next };
 }
 
 /** What arrived: size, digest, time and entry, to be kept. `changed` is a count that says when to look again. */
@@ -63,6 +64,9 @@ export function Receipts({ hub, hubName, changed }: { hub: string; hubName: stri
           </Act>
         </div>
       </header>
+      <p class="muted small note">
+        Sent by you to <bdi>{hubName}</bdi>. The digest is that of the file as it arrived.
+      </p>
       <ul>
         {items.map((u) => (
           <One key={u.id} hub={hub} u={u} />

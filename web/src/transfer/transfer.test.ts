@@ -63,12 +63,12 @@ describe("words", () => {
       ...more,
     });
     expect(transferWords(t({ rtt_ms: 201.5, loss: 0.02, limited_by: "cap" }))).toBe(
-      "1 of 3 files done · 94 Mbit/s · 202 ms away · 2.0 % lost · limited by the hub's cap",
+      "2 of 3 files to go · 94 Mbit/s · 202 ms away · 2.0 % lost · limited by the hub's cap",
     );
     expect(transferWords(t({ path: "none" }))).toContain("nobody is sending");
     expect(transferWords(t({ paused: true }))).toContain("paused by its sender");
     // Words for limits that a newer server adds are missing, not wrong.
-    expect(transferWords(t({ limited_by: "moon" as "cap" }))).toBe("1 of 3 files done · 94 Mbit/s");
+    expect(transferWords(t({ limited_by: "moon" as "cap" }))).toBe("2 of 3 files to go · 94 Mbit/s");
     expect(transferWords(t({}, { state: "done" }))).toBe("Done, 3 files");
   });
   it("devices", () => {

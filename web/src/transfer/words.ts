@@ -106,7 +106,7 @@ export function runWords(l: { rate_bps: number; rtt_ms?: number; loss?: number; 
 export function transferWords(t: Transfer): string {
   if (t.state === "cancelled") return "Cancelled";
   if (t.state === "done") return `Done, ${count(t.files, "file")}`;
-  const parts = [`${t.files_done} of ${count(t.files, "file")} done`];
+  const parts = [`${t.files - t.files_done} of ${count(t.files, "file")} to go`];
   const l = t.live;
   if (l.paused) parts.push("paused by its sender");
   else if (l.path === "none") parts.push("nobody is sending it now");
