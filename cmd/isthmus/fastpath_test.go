@@ -144,7 +144,7 @@ func TestFastPath(t *testing.T) {
 	s := newServer(t, "", func(s *process) { s.args = append(s.args, "--no-demo-media") })
 	hub := "/v1/hubs/" + s.demo.HubID
 	f := &fastClient{t: t, c: s.signIn("participant"), hub: hub, path: filepath.Join(t.TempDir(), "clip.mp4")}
-	const size, slow = 24 << 20, 80_000_000
+	const size, slow = 24 << 20, 40 * rate.Mbit // slow enough to be stopped before the end
 	digest := heavy(t, f.path, size)
 	content, err := os.ReadFile(f.path)
 	must(t, err)
@@ -198,6 +198,7 @@ func TestFastPath(t *testing.T) {
 	arrived(t, second, size/2)
 	s.kill()
 	s.start()
+	second.SetRate(rate.Fair, 0, 0)
 	r := <-ended
 	must(t, r.err)
 	must(t, r.Err)
@@ -215,7 +216,7 @@ func TestFastPath(t *testing.T) {
 	// Two clients on one upload: the newer wins, the other is told. Then it is cancelled from elsewhere.
 	f.announce("zwei.mp4")
 	up = f.start.Uploads[0]
-	older, newer := f.sender(slow/8), f.sender(slow/8)
+	older, newer := f.sender(slow/10), f.sender(slow/10)
 	olderEnd := send1(t.Context(), older)
 	arrived(t, older, 100_000)
 	newerEnd := send1(t.Context(), newer)
@@ -224,7 +225,7 @@ func TestFastPath(t *testing.T) {
 	}
 	arrived(t, newer, 200_000)
 	// tus takes it over, too.
-	newest := f.sender(slow / 8)
+	newest := f.sender(slow / 10)
 	s.eventually("tus to be the writer", func() error {
 		at, err := f.c.tryOffset(up.TusURL)
 		if err == nil {
@@ -247,7 +248,7 @@ func TestFastPath(t *testing.T) {
 	// A graceful stop keeps what came.
 	f.announce("drei.mp4")
 	up = f.start.Uploads[0]
-	third := f.sender(slow / 2)
+	third := f.sender(slow)
 	ctx, cut = context.WithCancel(t.Context())
 	defer cut()
 	ended = send1(ctx, third)
