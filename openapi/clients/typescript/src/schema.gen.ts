@@ -5064,6 +5064,369 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "transfer.cancelled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer cancelled
+         * @description A transfer ended and none of its files was finished.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 3,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "cancelled"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.cancelled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer changed
+         * @description Policy, rate or order of a transfer were changed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 0,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "open"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer announced
+         * @description A batch of files was announced; their bytes may be sent. There is no upload.created for each of them.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 0,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "open"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.done": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer done
+         * @description All files of a transfer have ended, at least one was finished. Each says what becomes of it by events of its own.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 3,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 22020096,
+                     *         "size": 22020096,
+                     *         "state": "done"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.done"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer_account.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bandwidth changed
+         * @description An admin changed the hub's cap, policies or weights for transfers.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "cap_bps": 0,
+                     *         "default_policy": "fair",
+                     *         "max_rate_bps": 0,
+                     *         "policies": [
+                     *           "fixed",
+                     *           "high",
+                     *           "fair",
+                     *           "low"
+                     *         ],
+                     *         "schedule": [],
+                     *         "time_zone": "UTC",
+                     *         "weights": {
+                     *           "admin": 1,
+                     *           "app": 1,
+                     *           "content_admin": 1,
+                     *           "participant": 1
+                     *         }
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer_account.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "upload.cancelled": {
         parameters: {
             query?: never;
@@ -8794,7 +9157,7 @@ export interface components {
         };
         TransferStart: {
             transfer: components["schemas"]["Transfer"];
-            /** @description In the order of files */
+            /** @description In the order of files, then of upload_ids */
             uploads: components["schemas"]["Upload"][];
             ticket: components["schemas"]["TransferTicket"];
         };
