@@ -149,7 +149,14 @@ func TestTransfersHaveLimits(t *testing.T) {
 		refused(bob, gateway.NewTransfer{Files: files(1, 1), Policy: gateway.PolicyFixed}, gateway.Invalid, "rate_missing", "/rate_bps")
 		refused(bob, gateway.NewTransfer{}, gateway.Invalid, "nothing_to_send", "/files")
 
+		if v, err := x.Cancel(ctx, ada, all.View.ID); err != nil || v.State != gateway.TransferCancelled || v.Ended != 9_999 || v.Received != 0 {
+			t.Errorf("%+v %v", v, err)
+		}
+
 		// The second transfer takes over what is left of the first, which ends by that.
+		if all, err = x.Create(ctx, ada, gateway.NewTransfer{Files: files(20, 1)}); err != nil {
+			t.Fatal(err)
+		}
 		ids := make([]string, len(all.Uploads))
 		for i, u := range all.Uploads {
 			ids[i] = u.ID
@@ -167,13 +174,13 @@ func TestTransfersHaveLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		v, err := x.Cancel(ctx, ada, next.View.ID)
-		if err != nil || v.State != gateway.TransferCancelled || v.Ended != 9_999 || v.Received != 0 {
+		if err != nil || v.State != gateway.TransferCancelled || v.Ended != 20 || v.Received != 0 {
 			t.Errorf("%+v %v", v, err)
 		}
 		if _, err := x.Cancel(ctx, ada, next.View.ID); err != nil {
 			t.Error(err)
 		}
-		if a, b := len(told(t, db, ada, "upload.cancelled")), len(told(t, db, ada, "transfer.cancelled")); a != 1 || b != 2 {
+		if a, b := len(told(t, db, ada, "upload.cancelled")), len(told(t, db, ada, "transfer.cancelled")); a != 1 || b != 3 {
 			t.Error(a, b)
 		}
 
