@@ -242,7 +242,7 @@ func CheckBuffers() error {
 			return err
 		}
 		if n < BufferSize {
-			all = append(all, fmt.Errorf("net.core.%s is %d: fast lines lose packets; allow more with: sysctl -w net.core.%[1]s=%d", name, n, BufferSize))
+			all = append(all, fmt.Errorf("net.core.%s is %d: fast lines lose packets; allow more with: sysctl -w net.core.%[1]s=%[3]d", name, n, BufferSize))
 		}
 	}
 	return errors.Join(all...)
