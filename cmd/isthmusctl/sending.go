@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,7 +176,10 @@ func (g *sending) weigh(slow *slowdown) {
 		return
 	}
 	s := g.Snapshot()
-	switch slow.look(time.Now(), s.Path, s.Limiter == rate.Path.String(), s.Done) {
+	// Where files end, or nothing is left to send, the server's work on them is what takes time.
+	line := s.Limiter == rate.Path.String() && s.Sent == slow.sent && s.Total-s.Done > slowLeft
+	slow.sent = s.Sent
+	switch slow.look(time.Now(), s.Path, line, s.Done) {
 	case tryHTTPS:
 		g.hold(slowRest, "there is little room for UDP on this network; HTTPS is tried")
 	case stayHTTPS:
@@ -363,7 +367,7 @@ func (g *sending) runFast(ctx context.Context) {
 		}
 		if err == nil || code == transfer.CodeTicket {
 			if rerr := g.renew(ctx); rerr != nil && !lost(rerr) && ctx.Err() == nil {
-				g.because(rerr.Error())
+				g.because(strings.TrimSuffix(rerr.Error(), "."))
 			}
 		}
 		select {
@@ -398,11 +402,11 @@ func whyNotFast(err error) string {
 		return "UDP is too slow on this network"
 	}
 	if errors.As(err, &te) && te.Text != "" {
-		return te.Text
+		return strings.TrimSuffix(te.Text, ".")
 	}
 	var f *failure
 	if errors.As(err, &f) {
-		return f.text
+		return strings.TrimSuffix(f.text, ".")
 	}
 	return "the connection over UDP broke"
 }

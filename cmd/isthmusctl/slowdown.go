@@ -8,6 +8,7 @@ type slowdown struct {
 	path  string
 	since time.Time
 	done  int64
+	sent  int       // files, when last looked at
 	fast  float64   // bit/s by the fast path before the trial
 	https float64   // in it
 	trial bool      // is under way
@@ -17,6 +18,7 @@ type slowdown struct {
 const (
 	slowRate = 1_000_000 // bit/s, above which nobody asks whether HTTPS would do better
 	slowSpan = 15 * time.Second
+	slowLeft = 2_000_000 // bytes to come, below which it is not worth it
 	slowRest = 30 * time.Minute
 	slowHold = 10 * time.Minute // without the fast path where it is slowed down
 )
