@@ -117,6 +117,26 @@ func TestGuess(t *testing.T) {
 	}
 }
 
+// A cap that comes and goes, as a slow disk's does, costs no search.
+func TestShortCap(t *testing.T) {
+	p := newPath(rate.Config{Target: 100 * rate.Mbit})
+	before := p.feed(5*time.Second, 42, rate.Path).Rate
+	p.c.SetCap(rate.Mbit)
+	if d := p.feed(50*ms, 1, rate.Path); d.Rate != rate.Mbit {
+		t.Errorf("capped: %v", d.Rate)
+	}
+	p.c.SetCap(0)
+	if d := p.c.At(p.now); d.Rate < before*85/100 {
+		t.Errorf("%v after the cap, %v before", d.Rate, before)
+	}
+	p.c.SetCap(rate.Mbit)
+	p.feed(15*time.Second, 1, rate.Path)
+	p.c.SetCap(0)
+	if d := p.c.At(p.now); d.Rate > 10*rate.Mbit {
+		t.Errorf("%v after a cap of %v: the path may be another by now", d.Rate, 15*time.Second)
+	}
+}
+
 func TestFixed(t *testing.T) {
 	p := newPath(rate.Config{Policy: rate.Fixed, Target: 80 * rate.Mbit})
 	p.loss = 50

@@ -151,3 +151,14 @@ func TestHistory(t *testing.T) {
 		t.Errorf("first second: %.1f Mbit/s without, %.1f with history", x/1e6, y/1e6)
 	}
 }
+
+// A near receiver is found quickly: transfers there last no longer than a search elsewhere.
+func TestNearStart(t *testing.T) {
+	for _, rtt := range []time.Duration{200 * time.Microsecond, 2 * ms} {
+		l := sim.Link{Rate: rate.Gbit, RTT: rtt, Buffer: 8}
+		res, _ := sim.Run(l, 1, 200*ms, sim.Flow{})
+		if x := res[0].Rate(0, 200*ms); x < 0.6*float64(l.Rate) {
+			t.Errorf("%v: %.0f Mbit/s in the first 200 ms of a gigabit", rtt, x/1e6)
+		}
+	}
+}
