@@ -352,9 +352,10 @@ func TestAgentCode(t *testing.T) {
 		return p.ask("POST", "/v1/pair", map[string]any{"code": code, "key": p.public()})
 	}
 	p.refused(403, "", "POST", "/v1/pair", map[string]any{"code": "1-AAAA-AAAA", "key": p.public()}) // nobody asked for one
+	theirs := r.paired(other)
 	code := r.door.open(ours)
-	if status, _ := try(r.page(other), code); status != 403 {
-		t.Errorf("a code for another origin: %d", status)
+	if _, text := try(theirs, code); !strings.Contains(text, "no_code") {
+		t.Errorf("a code for another origin: %s", text)
 	}
 	for i := range codeTries {
 		status, text := try(p, "1-AAAA-AAAA")
