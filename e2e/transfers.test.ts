@@ -1,12 +1,13 @@
 // What a content admin does on the Transfers page, and an admin with the hub's bandwidth.
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { accessible, everywhere, expect, person, signIn, test, watch } from "./base.ts";
+import { Desk } from "./desk.ts";
 
 /** Limits what the page sends, so that there is a middle in which things can happen. */
-async function throttled(page: Page): Promise<(bytesPerSecond: number) => Promise<void>> {
+async function throttled(page: Page): Promise<(bytesPerSecond: number) => Promise<unknown>> {
   const cdp = await page.context().newCDPSession(page); // one for all: of several, the first one's limit stays
   await cdp.send("Network.enable");
   return (uploadThroughput) => cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
@@ -148,4 +149,62 @@ test("an admin sets a cap, which people see in words", async ({ browser, server 
   await expect(page.getByTestId("cap")).toContainText("at most 80 Mbit/s now");
   await expect(page.getByTestId("cap")).toContainText("otherwise at most 500 Mbit/s");
   await context.close();
+});
+
+test("files of a folder go by the agent, which the page was paired with", async ({ browser, server, files }) => {
+  const hub = server.demo.hub_id;
+  const desk = new Desk(server.demo.base_url);
+  const context = await browser.newContext({ baseURL: server.demo.base_url, viewport: { width: 1280, height: 860 } });
+  const page = await context.newPage();
+  try {
+    mkdirSync(join(desk.folder, "Day 1"));
+    copyFileSync(files.sphere, join(desk.folder, "Courtyard.mp4"));
+    copyFileSync(files.small, join(desk.folder, "Day 1", "Arrival.mp4"));
+    await desk.run();
+    await signIn(page, server, person(server, "participant"));
+    await page.goto(`/hubs/${hub}/transfers`);
+    await page.getByText("Set it up").click();
+    const asked = await desk.code();
+    await page.getByLabel("Code of the agent").fill("nonsense");
+    await page.getByRole("button", { name: "Pair" }).click();
+    await expect(page.getByRole("alert")).toContainText("not a code");
+    await page.getByLabel("Code of the agent").fill(asked.code);
+    await page.getByRole("button", { name: "Pair" }).click();
+
+    await page.getByRole("button", { name: "Sign the agent in" }).click();
+    const opened = context.waitForEvent("page");
+    await page.getByRole("link", { name: "the page for devices" }).click();
+    const device = await opened;
+    await device.getByRole("button", { name: "Continue" }).click();
+    await device.locator(`input[name=hub][value=${hub}]`).check();
+    await device.getByRole("button", { name: "Allow", exact: true }).click();
+    await expect(device.getByText("Your device goes on by itself")).toBeVisible();
+    await device.close();
+
+    // Folders are open by themselves where the agent has no dialog of the system.
+    const folders = page.getByRole("group", { name: "Folders of the agent" });
+    const summary = page.getByText("From the folders that are open");
+    await expect(summary).toBeVisible();
+    if (!(await folders.isVisible())) await summary.click();
+    await folders.getByRole("button", { name: "Open Day 1" }).click();
+    await folders.getByLabel("Arrival.mp4").check();
+    await folders.getByRole("button", { name: /^Add 1/ }).click();
+    await folders.getByRole("button", { name: "Up" }).click();
+    await folders.getByLabel("Courtyard.mp4").check();
+    await folders.getByRole("button", { name: /^Add 1/ }).click();
+    await everywhere(page, "the agent's card", "agent-card");
+    await page.getByRole("button", { name: /^Send 2 files to/ }).click();
+    const queue = page.getByRole("list", { name: "Queue of the agent" });
+    await expect(queue.locator('[data-state="done"]')).toHaveCount(1);
+    const receipts = page.getByRole("region", { name: "Receipts" });
+    await expect(receipts).toContainText(createHash("sha256").update(readFileSync(files.sphere)).digest("hex"));
+    // Over the fast path and the agent it became what it is in the platform: an entry, known to be 360.
+    await expect(page.locator("li.upload[data-phase=ready]").filter({ hasText: "Courtyard.mp4" })).toContainText("360°", { timeout: 60_000 });
+    await accessible(page, "the agent's queue");
+    await page.getByRole("button", { name: "Unpair" }).click();
+    await expect(page.getByText("Set it up")).toBeVisible();
+  } finally {
+    await context.close();
+    await desk.close();
+  }
 });

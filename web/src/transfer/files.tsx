@@ -40,7 +40,7 @@ function useSamples(queue: Queue, mine: Transfer[]): Sample[] {
   return samples;
 }
 
-/** Everything that this browser sends or has just sent. */
+/** Everything that this browser sends, and what has just arrived from anywhere. */
 export function Files({ queue, mine, cap }: { queue: Queue; mine: Transfer[]; cap: number }) {
   const items = queue.items.value.filter((i) => i.phase !== "needs_file");
   const samples = useSamples(queue, mine);
@@ -56,7 +56,7 @@ export function Files({ queue, mine, cap }: { queue: Queue; mine: Transfer[]; ca
   return (
     <section class="card uploads" aria-labelledby="files-title">
       <header class="spread">
-        <h2 id="files-title">From this browser</h2>
+        <h2 id="files-title">Files on their way</h2>
         <div class="row">
           {running.length > 0 && (
             <button type="button" class="btn small" onClick={() => queue.pauseAll()}>
