@@ -129,5 +129,6 @@ var limiterWords = map[string]string{
 	rate.Disk.String():        "a disk",
 	rate.Receiver.String():    "the server",
 	rate.Paused.String():      "the pause",
+	rate.Sender.String():      "this computer",
 	silent:                    "a network that gives no answer",
 }
