@@ -53,7 +53,7 @@ func (g *sending) startHTTPS(ctx context.Context) (stop func()) {
 
 // put sends one upload until it has ended or ctx does.
 func (g *sending) put(ctx context.Context, f *outgoing) {
-	wait, taken := httpsWait, 0
+	wait := httpsWait
 	for ctx.Err() == nil && !g.isOver(f) {
 		before := g.lastOffset(f)
 		err := g.step(ctx, f)
@@ -61,7 +61,7 @@ func (g *sending) put(ctx context.Context, f *outgoing) {
 			g.online(true)
 		}
 		if g.lastOffset(f) > before {
-			wait, taken = httpsWait, 0
+			wait = httpsWait
 		}
 		var refusal *failure
 		switch {
@@ -77,10 +77,8 @@ func (g *sending) put(ctx context.Context, f *outgoing) {
 			g.stop(refusal)
 			return
 		case errors.As(err, &refusal) && busyReasons[refusal.slug]:
-			if refusal.slug == "upload_taken_over" { // by our own fast path, which then comes up, or by somebody else
-				if taken++; taken > 3 {
-					g.end(f.id, errTakenOver(), "")
-				}
+			if refusal.slug == "upload_taken_over" && !g.byOurselves(ctx) {
+				g.end(f.id, errTakenOver(), "") // to try again would be to take it back
 			}
 		case errors.As(err, &refusal):
 			g.end(f.id, fail(exitSome, refusal.text, refusal.next), "")
@@ -95,6 +93,51 @@ func (g *sending) put(ctx context.Context, f *outgoing) {
 		}
 		wait = min(2*wait, httpsLong)
 	}
+}
+
+// byOurselves tells whether the own fast path took uploads over: it then comes up, which ends ctx.
+func (g *sending) byOurselves(ctx context.Context) bool {
+	if !g.useFast() {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(3 * time.Second):
+	}
+	up, _, _, _ := g.state()
+	return up
+}
+
+// settle ends what is still open of a transfer that is over at the server, by what became of each upload.
+func (g *sending) settle(ctx context.Context) {
+	var all errgroup.Group
+	all.SetLimit(httpsAtOnce)
+	for _, f := range g.files {
+		if g.isOver(f) {
+			continue
+		}
+		all.Go(func() error {
+			r, err := g.session.api.GetUploadWithResponse(ctx, g.session.hub, f.id, nil)
+			if err != nil {
+				return err
+			}
+			u, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
+			if err != nil {
+				return err
+			}
+			switch u.State {
+			case openapi.UploadStateReceiving: // as part of another transfer
+				g.end(f.id, errTakenOver(), "")
+			case openapi.UploadStateCancelled, openapi.UploadStateExpired:
+				g.end(f.id, fail(exitSome, "It was cancelled elsewhere.", "Send it again."), "")
+			default:
+				g.end(f.id, nil, deref(u.Sha256))
+			}
+			return nil
+		})
+	}
+	_ = all.Wait() // what could not be asked stays open, and is asked again
 }
 
 // busyReasons are refusals that pass.

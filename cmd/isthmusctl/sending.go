@@ -33,10 +33,11 @@ type outgoing struct {
 	tusURL string
 
 	// Under sending.mu:
-	done   int64 // bytes at the server, as far as known over HTTPS or from an earlier connection
-	ended  bool
-	failed error
-	sha256 string // that the server checked; empty: none
+	done    int64 // bytes at the server, as far as known over HTTPS or from an earlier connection
+	ended   bool
+	refused bool // by the fast path, once
+	failed  error
+	sha256  string // that the server checked; empty: none
 
 	digest func() (string, error) // computed once
 }
@@ -366,9 +367,12 @@ func (g *sending) runFast(ctx context.Context) {
 			g.because(whyNotFast(err))
 		}
 		if err == nil || code == transfer.CodeTicket {
-			if rerr := g.renew(ctx); rerr != nil && !lost(rerr) && ctx.Err() == nil {
-				g.because(strings.TrimSuffix(rerr.Error(), "."))
-			}
+			err = g.renew(ctx)
+		}
+		if f, refused := errors.AsType[*failure](err); refused && f.slug == "transfer_ended" {
+			g.settle(ctx)
+		} else if refused && !lost(err) && ctx.Err() == nil {
+			g.because(strings.TrimSuffix(f.text, "."))
 		}
 		select {
 		case <-ctx.Done():
@@ -463,9 +467,24 @@ func (g *sending) fastEnded(r transfer.Result) {
 		g.spoilt(r.ID, te.Text)
 	case code == transfer.CodeDigest:
 		g.spoilt(r.ID, "what arrived is not what was sent")
-	default:
+	case g.refusedBefore(r.ID):
 		g.end(r.ID, fail(exitSome, sentence(te.Text, "The server refused it"), ""), "")
+	default:
+		// It may have been meant for another session, whose uploads these were. The next one tells, or HTTPS.
 	}
+}
+
+// refusedBefore notes that the fast path refused an upload and tells whether it did before.
+func (g *sending) refusedBefore(id string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.byID[id]
+	if f == nil {
+		return true
+	}
+	before := f.refused
+	f.refused = true
+	return before
 }
 
 func (g *sending) wroteLately() bool {
