@@ -76,6 +76,9 @@ func (c *Controller) trained() {
 	}
 	if ok && c.cfg.History.Rate == 0 {
 		c.rate = 0.8 * r
+		if g := float64(c.cfg.Guess) / 8; measured && min(r, g) > 0.8*max(r, g) {
+			c.rate = 0.9 * max(r, g) // two measurements agree
+		}
 	}
 	c.train.holdUntil = c.now + c.rtt + c.interval()
 	c.train.quietUntil = c.now + max(c.interval(), 40*time.Millisecond)
