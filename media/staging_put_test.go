@@ -69,6 +69,34 @@ func TestPutFromMany(t *testing.T) {
 	}
 }
 
+// Two that make the same place at once make one; whoever makes it with another size is told.
+func TestCreateAtOnce(t *testing.T) {
+	h := open(t, t.TempDir())
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for i := range 64 {
+		id := fmt.Sprintf("upl_%d", i/4)
+		wg.Go(func() {
+			if err := h.staging.Create(ctx, id, 10); err != nil {
+				t.Error(err)
+			}
+			if err := h.staging.Put(ctx, id, []byte("0123456789"), 0); err != nil {
+				t.Error(err)
+			}
+			if err := h.staging.Commit(ctx, id); err != nil {
+				t.Error(err)
+			}
+			if err := h.staging.Create(ctx, id, 11); !gateway.IsReason(err, "size_mismatch") {
+				t.Error(err)
+			}
+			if d, err := h.staging.Durable(ctx, id); err != nil || d.Prefix() != 10 {
+				t.Error("what was there is gone:", d, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // After a sync that failed nothing counts that was not durable before, whoever wrote it.
 func TestFailedSync(t *testing.T) {
 	h := open(t, t.TempDir())
