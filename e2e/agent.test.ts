@@ -232,9 +232,11 @@ test("other pages get nothing out of the agent, and a page from the internet ask
     }, port);
     expect(tried).toEqual(["refused", "refused", "refused", "refused"]);
     // A name of somebody else that leads to this computer.
-    const rebound = page.waitForResponse(/rebound\.localhost/);
-    await page.goto(`http://rebound.localhost:${port}/v1/state`).catch(() => {}); // an error without a page
+    const bent = await context.newPage();
+    const rebound = bent.waitForResponse(/rebound\.localhost/);
+    await bent.goto(`http://rebound.localhost:${port}/v1/state`).catch(() => {}); // an error without a page
     expect((await rebound).status()).toBe(421);
+    await bent.close();
 
     await page.goto(base);
     await load(page);
