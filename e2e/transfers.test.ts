@@ -35,7 +35,7 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
   });
 
   await test.step("the list before the start", async () => {
-    await throttle(20_000); // slow enough for everything that is done in the middle
+    await throttle(100_000); // slow enough for all that is done in the middle; a change would let a burst through
     const [wrong, nothing, notes] = ["Wrong take.mp4", "nothing.mp4", "notes.txt"].map((n) => join(files.dir, n)) as [string, string, string];
     writeFileSync(wrong, Buffer.concat([readFileSync(files.small), randomBytes(4_000_000)]));
     writeFileSync(nothing, "");
@@ -78,13 +78,12 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
     await row(sphere).getByRole("button", { name: /^Send first/ }).click();
     await expect(row(large)).toHaveAttribute("data-phase", "queued");
     await expect(row(sphere)).toContainText("First");
-    await everywhere(page, "one file first", "transfers-first");
     await row(sphere).getByRole("button", { name: /^Pause/ }).click();
-    await throttle(600_000);
     await row(small).getByRole("button", { name: /^Resume/ }).click();
     await expect(row(small)).toHaveAttribute("data-phase", /server|ready/);
     await expect(row(large)).toHaveAttribute("data-phase", "sending");
-    await expect(row(large)).toContainText(/(^|\D)([3-9]|[1-9]\d) % of/);
+    await everywhere(page, "files on their way", "transfers-sending");
+    await expect(row(large)).toContainText(/(^|\D)[1-9]\d? % of/);
     await expect(page.getByTestId("totals")).toContainText("2 to go");
     await expect(page).toHaveTitle(/^\d+ % · Transfers/);
     await expect(page.getByRole("img", { name: /^Rate/ })).toBeVisible();
@@ -95,13 +94,13 @@ test("files are checked, sent, paused, put first, cancelled, found again and rec
     await page.reload();
     const unfinished = page.getByRole("region", { name: /^Unfinished uploads/ });
     await expect(unfinished.getByRole("listitem")).toHaveCount(2);
-    await expect(row(large)).toContainText(/Stopped at [1-9]\d? %/);
+    await expect(row(large)).toContainText(/Stopped at \d+ %/);
     await everywhere(page, "unfinished uploads", "transfers-unfinished");
     await row(large).locator('input[type="file"]').setInputFiles(files.small);
     await expect(row(large).getByRole("alert")).toContainText("another size");
     // Chosen like a new file, it is known by its contents and goes on.
     await page.getByLabel("Files to send").setInputFiles([files.large, files.sphere]);
-    await expect(page.locator("tr[data-file]").first()).toContainText("Goes on where it stopped");
+    await expect(page.locator("tr[data-file]").first()).toContainText(/Goes on where it stopped: [1-9][\d.]* [kM]B of 67 MB are there/);
     await page.getByRole("button", { name: /^Send 2 files to/ }).click();
     await expect(unfinished).toHaveCount(0);
     await throttle(60_000_000);
