@@ -170,7 +170,7 @@ func (c *agentPairCommand) Run(ctx context.Context, a *app) error {
 	}
 	for {
 		var st controlState
-		if err := a.control(ctx, http.MethodGet, "pair", nil, &st); err != nil {
+		if err := a.control(ctx, http.MethodGet, "pair", nil, &st); err != nil && ctx.Err() == nil {
 			return err
 		}
 		switch st.State {
@@ -188,7 +188,7 @@ func (c *agentPairCommand) Run(ctx context.Context, a *app) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fail(exitPaused, "Stopped waiting; the code stays good.", "")
 		case <-time.After(300 * time.Millisecond):
 		}
 	}
