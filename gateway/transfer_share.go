@@ -13,9 +13,10 @@ import (
 const (
 	firstPart  = 0.99 // of what is to be had goes to whom comes first, as far as they can use it
 	sparePart  = 0.01 // of a cap is kept, divided, for those that use nothing now, so that they can begin again
-	usesAll    = 0.93 // of its rate: who uses that is held back by nothing else
-	slack      = 1.12 // of what it uses, for who cannot use all it might have
-	expected   = 1.03 // of what it uses, that it is expected to use next
+	usesAll    = 0.90 // of its rate: who uses that is held back by nothing else
+	slack      = 1.20 // of what it uses, for who cannot use all it might have; so much that nobody is pressed down who uses most of it
+	expected   = 1.05 // of what it uses, that it is expected to use next
+	mostRoom   = 0.06 // of the cap, beyond what is counted: until the next reading it may be used
 	grows      = 1.10 // from one reading to the next: not yet as fast as it can
 	shareGrace = 2 * time.Second
 	airLag     = 150 * time.Millisecond // between a new rate and what it does, beside the way there and back
@@ -256,9 +257,9 @@ func (l *ledger) step(now time.Time) {
 	for i, s := range l.own {
 		wishes[i] = l.wanted(s)
 	}
-	parts := divide(l.total, append(wishes, l.others...))
+	parts := l.leave(divide(l.total, append(wishes, l.others...)), wishes)
 
-	free, missing := l.total, 0.0
+	free, missing, room := l.total, 0.0, 0.0 // room: to show that one can do more
 	for _, o := range l.others {
 		free -= o.Rate
 	}
@@ -276,7 +277,7 @@ func (l *ledger) step(now time.Time) {
 		free -= held
 		missing += max(0, parts[i]-held)
 	}
-	can := 1.0
+	can := 1.0 // of what is wanted
 	if missing > 0 {
 		can = min(1, max(0, free)/missing)
 	}
@@ -288,14 +289,46 @@ func (l *ledger) step(now time.Time) {
 		}
 		s.rate = s.Rate
 		s.enough = s.short && s.Rate >= 0.95*wishes[i].most()
-		if s.enough && !s.idle && !s.eager { // room to show that it can do more
-			s.rate *= slack / expected
+		if s.enough && !s.idle && !s.eager {
+			s.rate = max(s.Rate, wishes[i].most()*slack/expected)
 			if s.ceiling > 0 {
 				s.rate = min(s.rate, s.ceiling)
 			}
 		}
+		room += s.rate - s.Rate
+	}
+	if room > 0 {
+		can = min(1, mostRoom*l.total/room)
+	}
+	for _, s := range l.own {
+		s.rate = s.Rate + (s.rate-s.Rate)*can
 		s.lowest = min(s.lowest, s.rate)
 	}
+}
+
+// leave gives what nobody is thought to need to those who may need more than they showed.
+func (l *ledger) leave(parts []float64, wishes []TransferWish) []float64 {
+	left, weights := l.total, 0.0
+	for i, part := range parts {
+		left -= part
+		if i >= len(wishes) && l.others[i-len(wishes)].Most > 0 {
+			weights += l.others[i-len(wishes)].Weight
+		} else if i < len(wishes) && l.own[i].short && !l.own[i].idle {
+			weights += wishes[i].Weight
+		}
+	}
+	if left <= 0 || weights == 0 {
+		return parts
+	}
+	for i, s := range l.own {
+		if s.short && !s.idle {
+			parts[i] += left * s.Weight / weights
+			if s.ceiling > 0 {
+				parts[i] = min(parts[i], s.ceiling)
+			}
+		}
+	}
+	return parts
 }
 
 // limitedBy says what holds a session back.

@@ -12,9 +12,11 @@ import (
 // only when the word has come to it.
 type simSession struct {
 	sharer
-	line    float64 // bit/s
+	line    float64       // bit/s
+	better  time.Duration // from when on the line is a fast one
 	rtt     time.Duration
 	loss    float64
+	eff     float64 // of what it may that it does, on a busy machine; 0 = all
 	from    time.Duration
 	until   time.Duration
 	rest    [2]time.Duration // paused in between
@@ -62,6 +64,9 @@ func simulate(t *testing.T, limit func(time.Duration) float64, length time.Durat
 				if !s.joined {
 					continue
 				}
+				if s.better > 0 && at >= s.better {
+					s.line = 1000 * mbit
+				}
 				paused := at >= s.rest[0] && at < s.rest[1]
 				s.told = append(s.told, s.rate)
 				delay := int((s.rtt + 100*time.Millisecond) / simTick)
@@ -71,6 +76,9 @@ func simulate(t *testing.T, limit func(time.Duration) float64, length time.Durat
 				}
 				s.sent = 0
 				if !paused {
+					if s.eff > 0 {
+						heard *= s.eff
+					}
 					s.sent = min(heard, s.line*(0.98+0.04*r.Float64()))
 					able += s.line
 				}
@@ -184,6 +192,38 @@ func TestCapIsKeptAndUsed(t *testing.T) {
 		}
 		sent, could := simulate(t, flat(100*mbit), 30*time.Second, all)
 		keeps(t, sent, could, 100*mbit, 1.02, 0.95)
+	})
+	t.Run("nine slow lines that become fast", func(t *testing.T) {
+		all := []*simSession{simmed(1, 1000*mbit, 50*ms)}
+		for range 9 {
+			s := simmed(1, 5*mbit, 50*ms)
+			s.better = 20 * time.Second
+			all = append(all, s)
+		}
+		sent, could := simulate(t, flat(100*mbit), 40*time.Second, all)
+		keeps(t, sent, could, 100*mbit, 1.02, 0.95, 20*time.Second)
+		if s := all[9].sent; s < 9.5*mbit {
+			t.Errorf("%.1f Mbit/s for one of ten", s/mbit)
+		}
+	})
+	t.Run("all become fast", func(t *testing.T) {
+		var all []*simSession
+		for range 4 {
+			s := simmed(1, 24*mbit, 50*ms)
+			s.better = 20 * time.Second
+			all = append(all, s)
+		}
+		sent, could := simulate(t, flat(100*mbit), 40*time.Second, all)
+		keeps(t, sent, could, 100*mbit, 1.02, 0.95, 20*time.Second)
+	})
+	t.Run("one on a busy machine", func(t *testing.T) {
+		busy, other := simmed(1, 1000*mbit, 50*ms), simmed(1, 1000*mbit, 50*ms)
+		busy.eff = 0.87
+		sent, could := simulate(t, flat(100*mbit), 120*time.Second, []*simSession{busy, other})
+		keeps(t, sent, could, 100*mbit, 1.02, 0.92)
+		if busy.sent < 40*mbit {
+			t.Errorf("it was pressed down to %.1f Mbit/s", busy.sent/mbit)
+		}
 	})
 	t.Run("two replicas", func(t *testing.T) {
 		late := simmed(2, 1000*mbit, 100*ms)
