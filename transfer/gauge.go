@@ -10,7 +10,7 @@ import (
 const (
 	gaugeSize   = 24                    // Hellos; the server's QUIC keeps 32 packets of ours for us
 	gaugeRTT    = 20 * time.Millisecond // below it a round trip is not worth the packets
-	gaugeWait   = 12 * time.Millisecond // for the rest of the reports when the first is there
+	gaugeWait   = 30 * time.Millisecond // for the rest of the reports when the first is there
 	leastSpread = time.Millisecond / 2  // what hosts can time
 )
 

@@ -61,18 +61,18 @@ func TestRefill(t *testing.T) {
 	for range 10 {
 		step(time.Millisecond)
 	}
-	step(12 * time.Millisecond)
+	step(8 * time.Millisecond)
 	for range 60 {
 		step(time.Millisecond)
 	}
-	if gone < 0.99*82*perMS || gone > 1.01*82*perMS {
-		t.Errorf("%.0f bytes in 82 ms, %.0f are the pace", gone, 82*perMS)
+	if gone < 0.99*78*perMS || gone > 1.01*78*perMS {
+		t.Errorf("%.0f bytes in 78 ms, %.0f are the pace", gone, 78*perMS)
 	}
 	if most > 4*perMS || p.starved != rate.Path {
 		t.Errorf("%.0f bytes at once, limited by %v", most, p.starved)
 	}
 	step(time.Second)
-	if p.starved != rate.Sender || p.debt > 10*perMS {
+	if p.starved != rate.Sender || p.debt > 5*perMS {
 		t.Errorf("after a second: limited by %v, %.0f bytes to catch up", p.starved, p.debt)
 	}
 	// What was not there to be sent is not caught up.

@@ -15,6 +15,7 @@ const (
 	longestNap  = 10 * time.Millisecond
 	shortestNap = time.Millisecond // a timer does not do better
 	windowSlack = 100 * time.Millisecond
+	debtMost    = 5 * time.Millisecond
 	hollowMost  = 3
 	calmAfter   = 5 * time.Second // patience that was not needed is lost again
 )
@@ -70,7 +71,8 @@ func (p *pump) refill(d rate.Decision, now time.Duration) {
 		}
 		p.tokens = most
 	}
-	if most := float64(d.Rate.Bytes(max(lateMost, p.rtt/8))); p.debt > most {
+	// A queue's worth: what the path did not carry meanwhile it will not carry later.
+	if most := float64(d.Rate.Bytes(max(debtMost, p.rtt/32))); p.debt > most {
 		p.debt, p.starved = most, rate.Sender
 	}
 	p.paced = true
