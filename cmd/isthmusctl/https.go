@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -387,38 +386,4 @@ func sha256Of(r io.Reader) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// ticketOf reads the API's form of a ticket.
-func ticketOf(t openapi.TransferTicket) (ticket, error) {
-	out := ticket{token: t.Token, addresses: t.Addresses}
-	if len(t.Addresses) == 0 {
-		return out, nil
-	}
-	b, err := hex.DecodeString(strings.TrimSpace(t.KeyHash))
-	if err != nil || len(b) != len(out.key) {
-		return out, fail(exitFailed, "The server's ticket has no key to check it by.", "Update the server, or send with --no-fast.")
-	}
-	copy(out.key[:], b)
-	return out, nil
-}
-
-// renew gets another ticket for what is unfinished.
-func (g *sending) renew(ctx context.Context) error {
-	r, err := g.session.api.RenewTransferTicketWithResponse(ctx, g.session.hub, g.id, nil)
-	if err != nil {
-		return unreachable(err)
-	}
-	body, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
-	if err != nil {
-		return err
-	}
-	t, err := ticketOf(*body)
-	if err != nil {
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ticket = t
-	return nil
 }
