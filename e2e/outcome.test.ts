@@ -32,9 +32,6 @@ async function listed(page: Page, hub: string): Promise<Listed[]> {
   return ((await r.json()) as { items: Listed[] }).items;
 }
 
-// The other tests run on SQLite.
-test.use({ database: process.env.ISTHMUS_TEST_POSTGRES ?? "" });
-
 test("the main job, end to end", async ({ browser, server, files }) => {
   test.setTimeout(900_000);
   const { demo } = server;

@@ -4,7 +4,7 @@ import { defineConfig } from "@playwright/test";
 const root = process.getuid?.() === 0;
 
 // Two workers, each with a server of its own; the tests of a file share it, one after the other.
-export default defineConfig({
+export default defineConfig<object, { database: string }>({
   testDir: ".",
   testMatch: "*.test.ts",
   outputDir: "../test-results",
@@ -14,6 +14,11 @@ export default defineConfig({
   timeout: 300_000,
   expect: { timeout: 20_000 },
   reporter: [["list"]],
+  // The longest comes first, so that nothing waits for it alone at the end.
+  projects: [
+    { name: "postgres", testMatch: "outcome.test.ts", use: { database: process.env.ISTHMUS_TEST_POSTGRES ?? "" } },
+    { name: "sqlite", testIgnore: "outcome.test.ts" },
+  ],
   use: {
     viewport: { width: 1280, height: 860 },
     actionTimeout: 20_000,
