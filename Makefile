@@ -10,10 +10,14 @@ ADDR ?= 127.0.0.1:8080
 
 .PHONY: help
 help: ## list the goals
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: bin/isthmus ## build the server with the web front end inside
+build: bin/isthmus bin/isthmusctl ## build the server with the web front end inside, and the command line
+
+bin/isthmusctl: $(GO_SOURCES)
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/isthmusctl
 
 bin/isthmus: $(GO_SOURCES) web/dist/index.html
 	@mkdir -p bin
@@ -56,6 +60,8 @@ lint: web/node_modules/.installed ## format, vet, staticcheck, errcheck; no brea
 check: ## generate and lint; fails when anything generated was out of date
 	@scripts/setup test
 	go build ./...
+	GOOS=darwin go build -o /dev/null ./cmd/isthmusctl
+	GOOS=windows go build -o /dev/null ./cmd/isthmusctl
 	go mod verify
 	@$(MAKE) --no-print-directory web generate lint
 	git diff --exit-code
@@ -83,6 +89,10 @@ e2e: build ## drive every page in Chromium on SQLite, the whole outcome on Postg
 .PHONY: bench
 bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory
 	scripts/bench
+
+.PHONY: bench-transfer
+bench-transfer: ## measure the fast path on emulated links beside other programs (LINKS=C,F SIZE=1GiB PEERS=isthmus,curl-bbr; needs root)
+	scripts/bench-transfer
 
 .PHONY: clean
 clean: ## remove what was built (not the data)

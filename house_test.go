@@ -20,7 +20,14 @@ var mayImport = map[string][]string{
 	"secrets":                       {"gateway"},
 	"outbound":                      {"gateway"},
 	"jobs":                          {"gateway"},
-	"transfer":                      {},
+	"transfer":                      {"transfer/rate", "transfer/udp", "transfer/wire"},
+	"transfer/lab":                  {},
+	"transfer/lab/bench":            {"transfer", "transfer/lab", "transfer/rate"},
+	"transfer/lab/emulate":          {"transfer/lab"},
+	"transfer/rate":                 {},
+	"transfer/udp":                  {},
+	"transfer/wire":                 {},
+	"transfer/sim":                  {"transfer/rate"},
 	"openapi":                       {},
 	"docs":                          {"gateway"},
 	"web":                           {},
@@ -36,7 +43,7 @@ var mayImport = map[string][]string{
 	"integrations/platformtest":     {"gateway"},
 	"integrations/kaltura/platform": {"gateway", "integrations/kaltura", "secrets"},
 	"cmd/isthmus":                   {"*"},
-	"cmd/isthmusctl":                {"transfer", "openapi"},
+	"cmd/isthmusctl":                {"transfer", "transfer/rate", "openapi"},
 }
 
 // homes lists the only packages that may import a big library, so that it can be replaced in one place.
@@ -44,7 +51,7 @@ var homes = map[string][]string{
 	"github.com/uptrace/bun":      {"store", "migrations"},
 	"github.com/riverqueue/river": {"jobs", "store", "store/storetest"},
 	"github.com/labstack/echo":    {"api"},
-	"github.com/quic-go/quic-go":  {"transfer", "cmd/isthmus"},
+	"github.com/quic-go/quic-go":  {"transfer", "transfer/lab/bench", "cmd/isthmus"},
 	"github.com/tink-crypto":      {"secrets"},
 	"github.com/golang-jwt":       {"secrets"},
 	"github.com/zitadel/oidc":     {"api", "integrations/spaces", "integrations/spaces/demo"},

@@ -22,6 +22,7 @@ var harmless = map[string]bool{
 	"finishUpload":        true, // repeated with the same values it changes nothing
 	"extendUpload":        true,
 	"retryUpload":         true,
+	"renewTransferTicket": true,
 	"verifyKaltura":       true, // only looks
 	"probeKaltura":        true,
 	"startReconciliation": true,

@@ -56,6 +56,7 @@ func newGrounds(t *testing.T) *grounds {
 	g.things["/webhooks/"] = id(ada.want(201, "POST", hub+"/webhooks", map[string]any{"url": "https://hooks.example.org/x", "events": []string{"*"}}), "webhook", "id")
 	g.things["/webhooks/{id}/deliveries/"] = id(ada.want(202, "POST", hub+"/webhooks/"+g.things["/webhooks/"]+"/test", nil), "id")
 	g.things["/uploads/"] = id(ada.want(201, "POST", hub+"/uploads", map[string]any{"name": "a.mp4", "size": 1000}), "id")
+	g.things["/transfers/"] = id(ada.want(201, "POST", hub+"/transfers", map[string]any{"files": []any{map[string]any{"name": "b.mp4", "size": 1000}}}), "transfer", "id")
 	g.things["/members/"] = owner
 	job := gateway.Job{Row: row("job"), ParticipantID: owner, Kind: "import", Subject: "x", State: gateway.JobRunning}
 	item := gateway.LibraryItem{
@@ -152,7 +153,7 @@ func (g *grounds) address(op specOperation, hub string, exists bool) (path strin
 	return path, ids
 }
 
-var ofTheMoment = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|"(hub|whe|whd|upl|job|lib|map|par|cli)_[0-9a-z]{26}"`)
+var ofTheMoment = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|"(hub|whe|whd|upl|trf|job|lib|map|par|cli)_[0-9a-z]{26}"`)
 
 // bare is an answer without what belongs to the one request: its trace and the ids that were asked for.
 func bare(a answer, hub string, ids []string) string {

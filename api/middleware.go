@@ -154,6 +154,9 @@ func (s *Server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// agentPorts are where isthmusctl's agent listens on the reader's own computer (docs/agent.md).
+const agentPorts = "http://127.0.0.1:27710 http://127.0.0.1:27711 http://127.0.0.1:27712"
+
 // contentPolicy is the page's Content-Security-Policy. Players need blob: media and workers, the
 // checksum needs WebAssembly; scripts come from our own origin only. Nobody frames it but the framers.
 func contentPolicy(playbackHosts []string, framers ...string) string {
@@ -169,7 +172,7 @@ func contentPolicy(playbackHosts []string, framers ...string) string {
 		"style-src 'self'",
 		"img-src 'self' data: blob: " + hosts,
 		"media-src 'self' data: blob: " + hosts,
-		"connect-src 'self' data: blob: " + hosts,
+		"connect-src 'self' data: blob: " + agentPorts + " " + hosts,
 		"font-src 'self' data:",
 		"object-src 'none'",
 		"base-uri 'none'",

@@ -173,6 +173,16 @@ var policies = map[string]policy{
 	"extendUpload": {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 	"retryUpload":  {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
 
+	"listTransfers":         {hub: hubInPath, scope: gateway.ScopeTransfersRead},
+	"createTransfer":        {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"getTransfer":           {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"updateTransfer":        {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"cancelTransfer":        {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"listTransferUploads":   {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"renewTransferTicket":   {hub: hubInPath, scope: gateway.ScopeUploadsWrite},
+	"getTransferAccount":    {hub: hubInPath, scope: gateway.ScopeTransfersRead},
+	"updateTransferAccount": {hub: hubInPath, scope: gateway.ScopeTransfersAdmin, admin: true},
+
 	"listJobs":  {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"getJob":    {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"cancelJob": {hub: hubInPath, scope: gateway.ScopeMediaImport},

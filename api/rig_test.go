@@ -165,7 +165,8 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		Services: api.Services{
 			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,
 			Library: r.library, Uploads: uploads,
-			Jobs: &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
+			Transfers: &gateway.Transfers{Store: db, Clock: clock, Uploads: uploads, Hubs: r.hubs, Events: r.events, Tickets: r.tickets, Replica: db.Replica(), Alone: true},
+			Jobs:      &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
 			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},
 		},

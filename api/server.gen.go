@@ -265,6 +265,33 @@ type ServerInterface interface {
 	// ExportMember All that the hub keeps about a member, as a file
 	// (GET /v1/hubs/{hub}/members/{id}/export)
 	ExportMember(ctx echo.Context, hub HubPath, id IDPath) error
+	// GetTransferAccount The hub's bandwidth cap and what its people may choose
+	// (GET /v1/hubs/{hub}/transfer-account)
+	GetTransferAccount(ctx echo.Context, hub HubPath) error
+	// UpdateTransferAccount Change cap, schedule, policies or weights; running transfers follow within two seconds
+	// (PATCH /v1/hubs/{hub}/transfer-account)
+	UpdateTransferAccount(ctx echo.Context, hub HubPath, params UpdateTransferAccountParams) error
+	// ListTransfers The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+	// (GET /v1/hubs/{hub}/transfers)
+	ListTransfers(ctx echo.Context, hub HubPath, params ListTransfersParams) error
+	// CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
+	// (POST /v1/hubs/{hub}/transfers)
+	CreateTransfer(ctx echo.Context, hub HubPath, params CreateTransferParams) error
+	// CancelTransfer Cancel all of its uploads that have not become entries
+	// (DELETE /v1/hubs/{hub}/transfers/{id})
+	CancelTransfer(ctx echo.Context, hub HubPath, id IDPath) error
+
+	// (GET /v1/hubs/{hub}/transfers/{id})
+	GetTransfer(ctx echo.Context, hub HubPath, id IDPath) error
+	// UpdateTransfer Send it first, or change its policy and rate, also while it runs
+	// (PATCH /v1/hubs/{hub}/transfers/{id})
+	UpdateTransfer(ctx echo.Context, hub HubPath, id IDPath) error
+	// RenewTransferTicket A new ticket for what is unfinished, after a pause of any length or on another device
+	// (POST /v1/hubs/{hub}/transfers/{id}/ticket)
+	RenewTransferTicket(ctx echo.Context, hub HubPath, id IDPath, params RenewTransferTicketParams) error
+	// ListTransferUploads Its uploads, in the order in which they were announced
+	// (GET /v1/hubs/{hub}/transfers/{id}/uploads)
+	ListTransferUploads(ctx echo.Context, hub HubPath, id IDPath, params ListTransferUploadsParams) error
 	// ListUploads The caller's uploads from any device, newest first
 	// (GET /v1/hubs/{hub}/uploads)
 	ListUploads(ctx echo.Context, hub HubPath, params ListUploadsParams) error
@@ -3360,6 +3387,296 @@ func (w *ServerInterfaceWrapper) ExportMember(ctx echo.Context) error {
 	return err
 }
 
+// GetTransferAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTransferAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTransferAccount(ctx, hub)
+	return err
+}
+
+// UpdateTransferAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateTransferAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateTransferAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateTransferAccount(ctx, hub, params)
+	return err
+}
+
+// ListTransfers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransfers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTransfersParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "all" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all", ctx.QueryParams(), &params.All, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter all: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransfers(ctx, hub, params)
+	return err
+}
+
+// CreateTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateTransfer(ctx, hub, params)
+	return err
+}
+
+// CancelTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelTransfer(ctx, hub, id)
+	return err
+}
+
+// GetTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTransfer(ctx, hub, id)
+	return err
+}
+
+// UpdateTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateTransfer(ctx, hub, id)
+	return err
+}
+
+// RenewTransferTicket converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewTransferTicket(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RenewTransferTicketParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewTransferTicket(ctx, hub, id, params)
+	return err
+}
+
+// ListTransferUploads converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransferUploads(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTransferUploadsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransferUploads(ctx, hub, id, params)
+	return err
+}
+
 // ListUploads converts echo context to params.
 func (w *ServerInterfaceWrapper) ListUploads(ctx echo.Context) error {
 	var err error
@@ -5011,6 +5328,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/members/:id/export", wrapper.ExportMember, options.OperationMiddlewares["exportMember"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/members/reinstate", wrapper.ReinstateMember, options.OperationMiddlewares["reinstateMember"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/members/suspend", wrapper.SuspendMember, options.OperationMiddlewares["suspendMember"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/transfer-account", wrapper.GetTransferAccount, options.OperationMiddlewares["getTransferAccount"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/transfer-account", wrapper.UpdateTransferAccount, options.OperationMiddlewares["updateTransferAccount"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/transfers", wrapper.ListTransfers, options.OperationMiddlewares["listTransfers"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/transfers", wrapper.CreateTransfer, options.OperationMiddlewares["createTransfer"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/transfers/:id", wrapper.CancelTransfer, options.OperationMiddlewares["cancelTransfer"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/transfers/:id", wrapper.GetTransfer, options.OperationMiddlewares["getTransfer"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/transfers/:id", wrapper.UpdateTransfer, options.OperationMiddlewares["updateTransfer"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/transfers/:id/ticket", wrapper.RenewTransferTicket, options.OperationMiddlewares["renewTransferTicket"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/transfers/:id/uploads", wrapper.ListTransferUploads, options.OperationMiddlewares["listTransferUploads"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/uploads", wrapper.ListUploads, options.OperationMiddlewares["listUploads"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/uploads", wrapper.CreateUpload, options.OperationMiddlewares["createUpload"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/uploads/:id", wrapper.CancelUpload, options.OperationMiddlewares["cancelUpload"]...)
@@ -5156,6 +5482,17 @@ type PlaybackJSONResponse Playback
 type ProblemApplicationProblemPlusJSONResponse Problem
 
 type ReconciliationJSONResponse Reconciliation
+
+type TransferJSONResponse Transfer
+
+type TransferAccountResponseHeaders struct {
+	ETag *string
+}
+type TransferAccountJSONResponse struct {
+	Body TransferAccount
+
+	Headers TransferAccountResponseHeaders
+}
 
 type Untagged360ResponseHeaders struct {
 	ETag *string
@@ -8844,6 +9181,406 @@ func (response ExportMemberdefaultApplicationProblemPlusJSONResponse) VisitExpor
 	return err
 }
 
+type GetTransferAccountRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type GetTransferAccountResponseObject interface {
+	VisitGetTransferAccountResponse(w http.ResponseWriter) error
+}
+
+type GetTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
+
+func (response GetTransferAccount200JSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTransferAccountRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params UpdateTransferAccountParams
+	Body   *UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateTransferAccountResponseObject interface {
+	VisitUpdateTransferAccountResponse(w http.ResponseWriter) error
+}
+
+type UpdateTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
+
+func (response UpdateTransferAccount200JSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransfersRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListTransfersParams
+}
+
+type ListTransfersResponseObject interface {
+	VisitListTransfersResponse(w http.ResponseWriter) error
+}
+
+type ListTransfers200ResponseHeaders struct {
+	Link *string
+}
+
+type ListTransfers200JSONResponse struct {
+	Body    TransferPage
+	Headers ListTransfers200ResponseHeaders
+}
+
+func (response ListTransfers200JSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransfersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTransferRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params CreateTransferParams
+	Body   *CreateTransferJSONRequestBody
+}
+
+type CreateTransferResponseObject interface {
+	VisitCreateTransferResponse(w http.ResponseWriter) error
+}
+
+type CreateTransfer201ResponseHeaders struct {
+	Location *string
+}
+
+type CreateTransfer201JSONResponse struct {
+	Body    TransferStart
+	Headers CreateTransfer201ResponseHeaders
+}
+
+func (response CreateTransfer201JSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateTransferdefaultApplicationProblemPlusJSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelTransferRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type CancelTransferResponseObject interface {
+	VisitCancelTransferResponse(w http.ResponseWriter) error
+}
+
+type CancelTransfer200JSONResponse struct{ TransferJSONResponse }
+
+func (response CancelTransfer200JSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelTransferdefaultApplicationProblemPlusJSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTransferRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetTransferResponseObject interface {
+	VisitGetTransferResponse(w http.ResponseWriter) error
+}
+
+type GetTransfer200JSONResponse struct{ TransferJSONResponse }
+
+func (response GetTransfer200JSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTransferdefaultApplicationProblemPlusJSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTransferRequestObject struct {
+	Hub  HubPath `json:"hub"`
+	ID   IDPath  `json:"id"`
+	Body *UpdateTransferApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateTransferResponseObject interface {
+	VisitUpdateTransferResponse(w http.ResponseWriter) error
+}
+
+type UpdateTransfer200JSONResponse struct{ TransferJSONResponse }
+
+func (response UpdateTransfer200JSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateTransferdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewTransferTicketRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RenewTransferTicketParams
+}
+
+type RenewTransferTicketResponseObject interface {
+	VisitRenewTransferTicketResponse(w http.ResponseWriter) error
+}
+
+type RenewTransferTicket200JSONResponse TransferTicket
+
+func (response RenewTransferTicket200JSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewTransferTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewTransferTicketdefaultApplicationProblemPlusJSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransferUploadsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListTransferUploadsParams
+}
+
+type ListTransferUploadsResponseObject interface {
+	VisitListTransferUploadsResponse(w http.ResponseWriter) error
+}
+
+type ListTransferUploads200ResponseHeaders struct {
+	Link *string
+}
+
+type ListTransferUploads200JSONResponse struct {
+	Body    UploadPage
+	Headers ListTransferUploads200ResponseHeaders
+}
+
+func (response ListTransferUploads200JSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransferUploadsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTransferUploadsdefaultApplicationProblemPlusJSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUploadsRequestObject struct {
 	Hub    HubPath `json:"hub"`
 	Params ListUploadsParams
@@ -11240,6 +11977,33 @@ type StrictServerInterface interface {
 	// ExportMember All that the hub keeps about a member, as a file
 	// (GET /v1/hubs/{hub}/members/{id}/export)
 	ExportMember(ctx context.Context, request ExportMemberRequestObject) (ExportMemberResponseObject, error)
+	// GetTransferAccount The hub's bandwidth cap and what its people may choose
+	// (GET /v1/hubs/{hub}/transfer-account)
+	GetTransferAccount(ctx context.Context, request GetTransferAccountRequestObject) (GetTransferAccountResponseObject, error)
+	// UpdateTransferAccount Change cap, schedule, policies or weights; running transfers follow within two seconds
+	// (PATCH /v1/hubs/{hub}/transfer-account)
+	UpdateTransferAccount(ctx context.Context, request UpdateTransferAccountRequestObject) (UpdateTransferAccountResponseObject, error)
+	// ListTransfers The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+	// (GET /v1/hubs/{hub}/transfers)
+	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
+	// CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
+	// (POST /v1/hubs/{hub}/transfers)
+	CreateTransfer(ctx context.Context, request CreateTransferRequestObject) (CreateTransferResponseObject, error)
+	// CancelTransfer Cancel all of its uploads that have not become entries
+	// (DELETE /v1/hubs/{hub}/transfers/{id})
+	CancelTransfer(ctx context.Context, request CancelTransferRequestObject) (CancelTransferResponseObject, error)
+
+	// (GET /v1/hubs/{hub}/transfers/{id})
+	GetTransfer(ctx context.Context, request GetTransferRequestObject) (GetTransferResponseObject, error)
+	// UpdateTransfer Send it first, or change its policy and rate, also while it runs
+	// (PATCH /v1/hubs/{hub}/transfers/{id})
+	UpdateTransfer(ctx context.Context, request UpdateTransferRequestObject) (UpdateTransferResponseObject, error)
+	// RenewTransferTicket A new ticket for what is unfinished, after a pause of any length or on another device
+	// (POST /v1/hubs/{hub}/transfers/{id}/ticket)
+	RenewTransferTicket(ctx context.Context, request RenewTransferTicketRequestObject) (RenewTransferTicketResponseObject, error)
+	// ListTransferUploads Its uploads, in the order in which they were announced
+	// (GET /v1/hubs/{hub}/transfers/{id}/uploads)
+	ListTransferUploads(ctx context.Context, request ListTransferUploadsRequestObject) (ListTransferUploadsResponseObject, error)
 	// ListUploads The caller's uploads from any device, newest first
 	// (GET /v1/hubs/{hub}/uploads)
 	ListUploads(ctx context.Context, request ListUploadsRequestObject) (ListUploadsResponseObject, error)
@@ -14074,6 +14838,310 @@ func (sh *strictHandler) ExportMember(ctx echo.Context, hub HubPath, id IDPath) 
 		return err
 	} else if validResponse, ok := response.(ExportMemberResponseObject); ok {
 		return validResponse.VisitExportMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTransferAccount operation middleware
+func (sh *strictHandler) GetTransferAccount(ctx echo.Context, hub HubPath) error {
+	var request GetTransferAccountRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTransferAccount(ctx.Request().Context(), request.(GetTransferAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTransferAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTransferAccountResponseObject); ok {
+		return validResponse.VisitGetTransferAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateTransferAccount operation middleware
+func (sh *strictHandler) UpdateTransferAccount(ctx echo.Context, hub HubPath, params UpdateTransferAccountParams) error {
+	var request UpdateTransferAccountRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateTransferAccount(ctx.Request().Context(), request.(UpdateTransferAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateTransferAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateTransferAccountResponseObject); ok {
+		return validResponse.VisitUpdateTransferAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransfers operation middleware
+func (sh *strictHandler) ListTransfers(ctx echo.Context, hub HubPath, params ListTransfersParams) error {
+	var request ListTransfersRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransfers(ctx.Request().Context(), request.(ListTransfersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransfers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransfersResponseObject); ok {
+		return validResponse.VisitListTransfersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateTransfer operation middleware
+func (sh *strictHandler) CreateTransfer(ctx echo.Context, hub HubPath, params CreateTransferParams) error {
+	var request CreateTransferRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body CreateTransferJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTransfer(ctx.Request().Context(), request.(CreateTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTransferResponseObject); ok {
+		return validResponse.VisitCreateTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelTransfer operation middleware
+func (sh *strictHandler) CancelTransfer(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request CancelTransferRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelTransfer(ctx.Request().Context(), request.(CancelTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelTransferResponseObject); ok {
+		return validResponse.VisitCancelTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTransfer operation middleware
+func (sh *strictHandler) GetTransfer(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetTransferRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTransfer(ctx.Request().Context(), request.(GetTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTransferResponseObject); ok {
+		return validResponse.VisitGetTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateTransfer operation middleware
+func (sh *strictHandler) UpdateTransfer(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request UpdateTransferRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	var body UpdateTransferApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateTransfer(ctx.Request().Context(), request.(UpdateTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateTransferResponseObject); ok {
+		return validResponse.VisitUpdateTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewTransferTicket operation middleware
+func (sh *strictHandler) RenewTransferTicket(ctx echo.Context, hub HubPath, id IDPath, params RenewTransferTicketParams) error {
+	var request RenewTransferTicketRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewTransferTicket(ctx.Request().Context(), request.(RenewTransferTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewTransferTicket")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewTransferTicketResponseObject); ok {
+		return validResponse.VisitRenewTransferTicketResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransferUploads operation middleware
+func (sh *strictHandler) ListTransferUploads(ctx echo.Context, hub HubPath, id IDPath, params ListTransferUploadsParams) error {
+	var request ListTransferUploadsRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransferUploads(ctx.Request().Context(), request.(ListTransferUploadsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransferUploads")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransferUploadsResponseObject); ok {
+		return validResponse.VisitListTransferUploadsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -32,6 +32,7 @@ type Services struct {
 	Catalog      *gateway.Catalog
 	Library      *gateway.Library
 	Uploads      *gateway.Uploads
+	Transfers    *gateway.Transfers
 	Jobs         *gateway.Jobs
 	Events       *gateway.Events
 	Webhooks     *gateway.Webhooks
@@ -75,6 +76,7 @@ type Server struct {
 	catalog      *gateway.Catalog
 	library      *gateway.Library
 	uploads      *gateway.Uploads
+	transfers    *gateway.Transfers
 	jobs         *gateway.Jobs
 	events       *gateway.Events
 	webhooks     *gateway.Webhooks
@@ -108,8 +110,9 @@ type Server struct {
 	close         context.CancelFunc
 }
 
-// maxBody is the size of a JSON or form body. Uploads have their own limit.
-const maxBody = 1 << 20
+// maxBody is the size of a JSON or form body, maxBatch that of one that announces many files. Uploads have
+// their own limit.
+const maxBody, maxBatch = 1 << 20, 8 << 20
 
 // New builds the server.
 func New(cfg Config) (*Server, error) {
@@ -121,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, audits: sv.Audits, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
+		library: sv.Library, uploads: sv.Uploads, transfers: sv.Transfers, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, picker: cfg.Picker, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, once: sv.Idempotency, limits: sv.Limits, rates: cfg.Limits.rates(),
@@ -205,8 +208,12 @@ func (s *Server) routeREST() error {
 	}
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range spec.ops {
+		limit := int64(maxBody)
+		if op.batch() {
+			limit = maxBatch
+		}
 		per[op.OperationID] = []echo.MiddlewareFunc{
-			noStore, s.bodyLimit(maxBody), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
+			noStore, s.bodyLimit(limit), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
 			conditional, prefer(op), s.idempotent(op.OperationID), validate(spec.doc, op),
 		}
 		announce, err := deprecated(op)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"mime"
 	"net/http"
@@ -53,6 +55,9 @@ func (s *Server) download(c echo.Context) error {
 		info, err := s.blobs.Stat(ctx, content.Key)
 		if err != nil {
 			return errNoDownload().Because(err)
+		}
+		if sum, err := hex.DecodeString(content.SHA256); err == nil && len(sum) > 0 { // RFC 9530, of the whole whatever range is asked for
+			h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 		}
 		body := gateway.SeekBlob(ctx, s.blobs, content.Key, info.Size)
 		defer func() { _ = body.Close() }() // only read

@@ -46,15 +46,19 @@ func (s *Server) CreateUpload(ctx context.Context, r CreateUploadRequestObject) 
 	keepAnswer(ctx, http.StatusCreated, func(u gateway.Upload) (any, []string) {
 		return s.uploadOf(a, u), []string{"Location", uploadPath(u)}
 	})
-	u, err := s.uploads.Create(ctx, a, gateway.NewUpload{
-		Name: b.Name, Title: deref(b.Title), Description: deref(b.Description), Tags: deref(b.Tags),
-		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint), Target: wantedTarget(b.Target),
-	})
+	u, err := s.uploads.Create(ctx, a, newUploadOf(*b))
 	if err != nil {
 		return nil, err
 	}
 	where := uploadPath(u)
 	return CreateUpload201JSONResponse{Body: s.uploadOf(a, u), Headers: CreateUpload201ResponseHeaders{Location: &where}}, nil
+}
+
+func newUploadOf(b openapi.UploadInput) gateway.NewUpload {
+	return gateway.NewUpload{
+		Name: b.Name, Title: deref(b.Title), Description: deref(b.Description), Tags: deref(b.Tags),
+		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint), Target: wantedTarget(b.Target),
+	}
 }
 
 func uploadPath(u gateway.Upload) string { return "/v1/hubs/" + u.HubID + "/uploads/" + u.ID }

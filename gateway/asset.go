@@ -107,9 +107,9 @@ type PackagedRendition struct {
 	Codecs  string `json:"codecs"`
 }
 
-// Staging keeps files that are still arriving, on local disk. What WriteAt has returned is on
-// disk (fsync) and survives a power cut. Safe for concurrent use; writes to one id at overlapping
-// ranges are the caller's to exclude.
+// Staging keeps files that are still arriving, on local disk. What WriteAt has returned or Commit has
+// confirmed is on disk (fsync) and survives a power cut. Safe for concurrent use; writes to one id at
+// overlapping ranges are the caller's to exclude.
 type Staging interface {
 	// Create reserves an id. Conflict when it exists with another size; harmless when equal. Size -1
 	// means that nobody knows it yet (Kaltura's upload tokens): the file grows with what is written.
@@ -118,6 +118,12 @@ type Staging interface {
 	// fails. It makes bytes durable as it goes, so a long body advances Durable step by step.
 	// TooLarge beyond the size, Unavailable with reason "disk_full" when the disk is.
 	WriteAt(ctx context.Context, id string, offset int64, r io.Reader) (int64, error)
+	// Put stores p at offset, in any order, again too. Nobody may count on it before a Commit that is called
+	// afterwards. TooLarge beyond the size, Unavailable with reason "disk_full" when the disk is.
+	Put(ctx context.Context, id string, p []byte, offset int64) error
+	// Commit makes durable what Put took before the call. After an error everything that was put since
+	// the last Commit without one counts as never put: Durable says what is left.
+	Commit(ctx context.Context, id string) error
 	// Durable gives the ranges on disk, merged and sorted. NotFound for an unknown id.
 	Durable(ctx context.Context, id string) (Ranges, error)
 	// Open reads a file whether complete or not.

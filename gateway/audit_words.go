@@ -50,6 +50,8 @@ var auditWords = map[string]string{
 	"upload.finish":                    "uploaded a file of {size} bytes",
 	"upload.cancel":                    "cancelled an upload",
 	"upload.retry":                     "had an upload tried again",
+	"transfer.cancel":                  "cancelled a transfer",
+	"transfer_account.change":          "changed the hub's bandwidth for transfers (cap: {cap_bps} bit/s)",
 	"job.cancel":                       "cancelled the job “{kind}”",
 	"webhook.create":                   "added a webhook to {host}",
 	"webhook.change":                   "changed the webhook to {host}",

@@ -151,6 +151,9 @@ func (s *Clients) Delete(ctx context.Context, a Actor, id string) error {
 		if err != nil {
 			return err
 		}
+		if c.ID == ClientCommandLine {
+			return E(Conflict, "client_built_in", "This client belongs to the installation.").Next("Disable it instead.")
+		}
 		a.HubID = c.HubID
 		if err := tx.Clients().Delete(ctx, Scope(c.HubID), id); err != nil {
 			return err

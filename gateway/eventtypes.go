@@ -65,6 +65,12 @@ var EventTypes = []EventType{
 	{"member.signed_out", "Member signed out", "The identity provider ended a member's browser sessions.", exampleMember(false, false)},
 	{"member.suspended", "Member suspended", "A member is shut out until somebody reinstates them.", exampleMember(true, true)},
 
+	{"transfer.cancelled", "Transfer cancelled", "A transfer ended and none of its files was finished.", exampleTransfer(TransferCancelled)},
+	{"transfer.changed", "Transfer changed", "Policy, rate or order of a transfer were changed.", exampleTransfer(TransferOpen)},
+	{"transfer.created", "Transfer announced", "A batch of files was announced; their bytes may be sent. There is no upload.created for each of them.", exampleTransfer(TransferOpen)},
+	{"transfer.done", "Transfer done", "All files of a transfer have ended, at least one was finished. Each says what becomes of it by events of its own.", exampleTransfer(TransferDone)},
+	{"transfer_account.changed", "Bandwidth changed", "An admin changed the hub's cap, policies or weights for transfers.", standardAccount("").news()},
+
 	{"upload.cancelled", "Upload cancelled", "Somebody stopped an upload before its entry existed.", exampleUpload(UploadCancelled, 0, nil)},
 	{"upload.created", "Upload announced", "A file was announced; its bytes may be sent.", exampleUpload(UploadReceiving, 0, nil)},
 	{"upload.entry_created", "Entry created", "The entry of an upload exists in Kaltura and is being converted there.", exampleUpload(UploadProcessing, 0, nil)},
@@ -131,6 +137,17 @@ func exampleUpload(state UploadState, progress float64, p *Problem) UploadNews {
 	}
 	if state == UploadReceiving {
 		n.Received = 0
+	}
+	return n
+}
+
+func exampleTransfer(state TransferState) TransferNews {
+	n := TransferNews{ID: "trf_01kas5n8xq4q7m2w9r5t6y8z0a", State: state, Policy: PolicyFair, Device: "editing room", Files: 3, Size: 22_020_096}
+	if state != TransferOpen {
+		n.FilesDone = n.Files
+	}
+	if state == TransferDone {
+		n.Received = n.Size
 	}
 	return n
 }

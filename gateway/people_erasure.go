@@ -80,6 +80,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 		{"mappings", FateDeleted, n["mappings"] + n["mapping_runs"], "The link to the Kaltura user, and the history of merging that user with another. That user itself belongs to the hub's Kaltura account and stays there."},
 		{"grants", FateDeleted, n["grants"], "What apps were allowed; their tokens end at once."},
 		{"uploads", FateDeleted, n["uploads"], "The history of uploads. One that is not complete is cancelled; one that is on its way into Kaltura gets there first."},
+		{"transfers", FateDeleted, n["transfers"], "The history of batches that were sent together, with the names of the devices they came from."},
 		{"library_private", FateDeleted, n["library_private"], "Items of the library that were not shared, with our copies of their files."},
 		{"jobs", FateDeleted, n["jobs"], "The history of imports and other long work."},
 		{"events", FateDeleted, n["events"], "Notices of what happened."},

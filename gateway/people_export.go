@@ -23,10 +23,13 @@ type HubExport struct {
 	Mapping []MappingExport `json:"kaltura_users"`
 	Grants  []GrantExport   `json:"apps"`
 	Uploads []UploadExport  `json:"uploads"`
-	Library []ItemExported  `json:"library"`
-	Jobs    []JobExport     `json:"jobs"`
-	Events  []EventExport   `json:"events"`
-	Audit   []AuditExport   `json:"audit"`
+
+	Transfers []TransferExport `json:"transfers"`
+
+	Library []ItemExported `json:"library"`
+	Jobs    []JobExport    `json:"jobs"`
+	Events  []EventExport  `json:"events"`
+	Audit   []AuditExport  `json:"audit"`
 }
 
 // The parts of an export.
@@ -73,6 +76,14 @@ type (
 		State       UploadState `json:"state"`
 		EntryID     string      `json:"entry_id,omitempty"`
 		CreatedAt   time.Time   `json:"created_at"`
+	}
+	TransferExport struct {
+		ID        string         `json:"id"`
+		State     TransferState  `json:"state"`
+		Policy    TransferPolicy `json:"policy"`
+		Device    string         `json:"device,omitempty"`
+		CreatedAt time.Time      `json:"created_at"`
+		EndedAt   *time.Time     `json:"ended_at,omitempty"`
 	}
 	ItemExported struct {
 		ID        string    `json:"id"`
@@ -191,6 +202,13 @@ func (s *People) exportHub(ctx context.Context, p Participant) (h HubExport, err
 				return s.Store.Uploads().List(ctx, Scope(p.HubID), p.ID, "", nil, w)
 			}, func(u Upload) string { return u.ID }, func(u Upload) (UploadExport, bool) {
 				return UploadExport{u.ID, u.Name, u.Title, u.Description, u.Tags, u.ContentType, u.Size, u.SHA256, u.State, u.EntryID, u.CreatedAt}, true
+			})
+		},
+		func() error {
+			return exportAll(&h.Transfers, func(w Slice) ([]Transfer, error) {
+				return s.Store.Transfers().List(ctx, Scope(p.HubID), p.ID, "", "", w)
+			}, func(t Transfer) string { return t.ID }, func(t Transfer) (TransferExport, bool) {
+				return TransferExport{t.ID, t.State, t.Policy, t.Device, t.CreatedAt, t.EndedAt}, true
 			})
 		},
 		func() error {

@@ -1,34 +1,36 @@
 package gateway
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // Ranges is a set of bytes as sorted, disjoint, non-adjacent half-open ranges.
 type Ranges []Range
 
 // Add gives the set with [start, end) in it.
 func (rs Ranges) Add(start, end int64) Ranges {
-	if end <= start {
-		return rs
-	}
-	out := make(Ranges, 0, len(rs)+1)
-	for _, r := range rs {
-		if r.End < start || r.Start > end {
-			out = append(out, r)
-			continue
-		}
-		start, end = min(start, r.Start), max(end, r.End)
-	}
-	out = append(out, Range{start, end})
-	slices.SortFunc(out, func(a, b Range) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return 0
-	})
+	out := make(Ranges, len(rs), len(rs)+1)
+	copy(out, rs)
+	out.Insert(start, end)
 	return out
+}
+
+// Insert puts [start, end) into the set, in place.
+func (rs *Ranges) Insert(start, end int64) {
+	if end <= start {
+		return
+	}
+	s := *rs
+	i := len(s)
+	if i == 0 || s[i-1].End >= start { // else the usual case: past everything
+		i = sort.Search(len(s), func(i int) bool { return s[i].End >= start })
+	}
+	j := i
+	for ; j < len(s) && s[j].Start <= end; j++ {
+		start, end = min(start, s[j].Start), max(end, s[j].End)
+	}
+	*rs = slices.Replace(s, i, j, Range{start, end})
 }
 
 // Prefix is how many bytes from 0 on are there without a gap: the tus offset.

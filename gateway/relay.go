@@ -256,6 +256,9 @@ func (r *Relay) round(ctx context.Context, s *sender) error {
 	case u.State != UploadReceiving && u.State != UploadIngesting, u.Replica != r.replica, u.Target == TargetLibrary:
 		return errRelayOver
 	}
+	if _, err = r.Staging.Durable(ctx, u.ID); CodeOf(err) == NotFound && u.State == UploadReceiving {
+		return errRelayOver // of a transfer, and nothing has come yet
+	}
 	return r.send(ctx, s, &u, false)
 }
 

@@ -60,11 +60,12 @@ func (s *Library) entryOf(ctx context.Context, a Actor, it LibraryItem) (Media, 
 
 // Content is the bytes of an item.
 type Content struct {
-	Name string
-	MIME string
-	Key  string // of our own bytes
-	Size int64  // of them
-	Open func(ctx context.Context, start int64) (io.ReadCloser, error)
+	Name   string
+	MIME   string
+	Key    string // of our own bytes
+	Size   int64  // of them
+	SHA256 string // of them, in hex
+	Open   func(ctx context.Context, start int64) (io.ReadCloser, error)
 }
 
 // Content opens the original bytes of an item: our own, or a link's through the platform.
@@ -75,7 +76,7 @@ func (s *Library) Content(ctx context.Context, a Actor, id string) (Content, err
 	}
 	if it.Kind == ItemCopy {
 		as, err := s.Assets.Get(ctx, it.AssetID)
-		return Content{Name: as.FileName, MIME: as.Inspection.MIME, Key: as.Original, Size: as.Size}, err
+		return Content{Name: as.FileName, MIME: as.Inspection.MIME, Key: as.Original, Size: as.Size, SHA256: as.SHA256}, err
 	}
 	if _, err = s.entryOf(ctx, a, it); err != nil {
 		return Content{}, err

@@ -66,6 +66,9 @@ type Tables interface {
 	Mappings() MappingTable
 	MappingRuns() MappingRunTable
 	Uploads() UploadTable
+	Transfers() TransferTable
+	TransferAccounts() TransferAccountTable
+	TransferShares() TransferShareTable
 	Library() LibraryTable
 	Spaces() SpacesTable
 	Sync() SyncTable
@@ -315,6 +318,18 @@ type UploadTable interface {
 	Sources(ctx context.Context, integrationID, after string, n int) ([]string, error)
 	// OfEntries gives the uploads that became one of the entries.
 	OfEntries(ctx context.Context, integrationID string, entryIDs []string, w Slice) ([]Upload, error)
+	// InsertAll is Insert for many rows.
+	InsertAll(ctx context.Context, rows []Upload) error
+	// Named gives those of the ids that are in the scope.
+	Named(ctx context.Context, s Scope, ids []string) ([]Upload, error)
+	// OfTransfer gives a transfer's uploads in any of the states (all when none given) after an id, in the
+	// order in which they were announced; n at most, 0 = all.
+	OfTransfer(ctx context.Context, transferID string, states []UploadState, after string, n int) ([]Upload, error)
+	// CancelUnbegun cancels the receiving uploads of a transfer of which nothing is known to have come or gone on,
+	// and gives their ids.
+	CancelUnbegun(ctx context.Context, transferID string) ([]string, error)
+	// SetTransfer makes receiving uploads of the ids part of a transfer and tells how many.
+	SetTransfer(ctx context.Context, ids []string, transferID string) (int64, error)
 }
 
 // LibraryTable holds library items.

@@ -45,6 +45,7 @@ type Upload struct {
 	ContentType   string      `bun:"content_type"`
 	Size          int64       `bun:"size"`
 	Target        string      `bun:"target"`
+	TransferID    string      `bun:"transfer_id"` // the batch that it is sent with, if any
 	ItemID        string      `bun:"item_id"`     // own library item that it became (TargetLibrary) or carries to Kaltura
 	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`

@@ -3,20 +3,11 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 )
-
-// flow is what this process knows about an upload that it receives.
-type flow struct {
-	stop         context.CancelFunc // of the write under way, nil when none is
-	lastReceived time.Time          // when the row last heard of received bytes
-	lastProgress time.Time          // when listeners last did
-	known        int64              // prefix last seen
-}
 
 const (
 	lookEvery     = 250 * time.Millisecond
@@ -24,44 +15,6 @@ const (
 	receivedEvery = time.Second
 	outEvery      = time.Second // how long somebody who was suspended can go on sending
 )
-
-// begin lets one writer in. Two at once would write the same range and waste each other's bytes.
-func (s *Uploads) begin(ctx context.Context, id string) (_ context.Context, end func(), _ error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.flows == nil {
-		s.flows = map[string]*flow{}
-	}
-	f := s.flows[id]
-	if f == nil {
-		f = &flow{}
-		s.flows[id] = f
-	}
-	if f.stop != nil {
-		cancel()
-		return nil, nil, E(Conflict, "upload_busy", "Another client is sending this file at the moment.").
-			Next("Stop the other client, or wait until it is done.").After(time.Second)
-	}
-	f.stop = cancel
-	return ctx, func() {
-		cancel()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		f.stop = nil
-	}, nil
-}
-
-func (s *Uploads) stopFlow(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.flows[id]; f != nil {
-		if f.stop != nil {
-			f.stop()
-		}
-		delete(s.flows, id)
-	}
-}
 
 // writable tells why an upload takes no more bytes.
 func (s *Uploads) writable(u Upload) error {
@@ -81,7 +34,8 @@ func (s *Uploads) writable(u Upload) error {
 }
 
 // Write appends r at offset, which must be the durable prefix (Conflict with reason
-// "offset_mismatch" otherwise); returns the bytes that are durable. Only in state receiving.
+// "offset_mismatch" otherwise); returns the bytes that are durable. Only in state receiving. It takes the
+// upload over from the fast path, and the other way round.
 func (s *Uploads) Write(ctx context.Context, a Actor, id string, offset int64, r io.Reader) (int64, error) {
 	u, err := s.owned(ctx, a, id)
 	if err != nil {
@@ -90,48 +44,55 @@ func (s *Uploads) Write(ctx context.Context, a Actor, id string, offset int64, r
 	if err = s.writable(u); err != nil {
 		return 0, err
 	}
-	wctx, end, err := s.begin(ctx, id)
-	if err != nil {
+	if err = s.place(ctx, u); err != nil {
 		return 0, err
 	}
-	defer end()
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &writer{end: func(*Error) { cancel() }}
+	if err = s.take(ctx, id, w); err != nil {
+		return 0, err
+	}
+	defer s.resign(id, w)
 	d, err := s.Staging.Durable(ctx, id)
 	if err != nil { // cancelled since we looked: the bytes are gone
-		s.stopFlow(id)
+		s.forget(id)
 		return 0, err
 	}
 	if d.Prefix() != offset {
 		return 0, E(Conflict, "offset_mismatch", fmt.Sprintf("The next byte wanted is %d, not %d.", d.Prefix(), offset)).
 			Next("Ask for the offset and go on from there.")
 	}
+	if s.Meter != nil && u.TransferID != "" {
+		metered, end, err := s.Meter(wctx, u, r)
+		if err != nil {
+			return 0, err
+		}
+		defer end()
+		r = metered
+	}
 	// A long body becomes durable step by step; the relay and the listeners hear of it on the way.
-	wctx, shut := context.WithCancelCause(wctx)
-	defer shut(nil)
 	looked := time.Now()
 	stop := every(wctx, lookEvery, func(ctx context.Context) bool {
 		s.arrived(ctx, u)
 		if time.Since(looked) >= outEvery {
 			looked = time.Now()
 			if s.out(ctx, u) {
-				shut(errOut)
+				w.stop(hubNotFound()) // what arrived is kept: reinstated, the person goes on from there
 			}
 		}
 		return true
 	})
-	n, err := s.Staging.WriteAt(wctx, id, offset, &stoppable{wctx, r})
+	body := &heldReader{stoppable: stoppable{wctx, r}, w: w}
+	n, err := s.Staging.WriteAt(wctx, id, offset, body)
+	body.done()
 	stop()
-	if err != nil && context.Cause(wctx) == errOut {
-		return n, hubNotFound() // what arrived is kept: reinstated, the person goes on from there
-	}
 	s.arrived(context.WithoutCancel(ctx), u)
-	if err != nil && wctx.Err() != nil && ctx.Err() == nil { // stopped by Cancel, not by the client
-		return n, E(Conflict, "upload_cancelled", "The upload was cancelled; its bytes are gone.").Next("Start the upload again.")
+	if why := w.why(); err != nil && why != nil { // stopped by us, not by the client
+		return n, why
 	}
 	return n, err
 }
-
-// errOut ends a write of somebody who was suspended meanwhile.
-var errOut = errors.New("suspended")
 
 // out tells whether the upload's person may no longer send.
 func (s *Uploads) out(ctx context.Context, u Upload) bool {
@@ -200,6 +161,11 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 	if err != nil {
 		return Upload{}, err
 	}
+	return s.finish(ctx, a, u, size, sha256)
+}
+
+func (s *Uploads) finish(ctx context.Context, a Actor, u Upload, size int64, sha256 string) (Upload, error) {
+	id := u.ID
 	if sha256 = strings.ToLower(sha256); sha256 != "" {
 		if b, err := hex.DecodeString(sha256); err != nil || len(b) != 32 {
 			return Upload{}, E(Invalid, "digest_invalid", "The SHA-256 is not 64 hexadecimal digits.").Next("Send it as 64 digits 0-9a-f, or leave it out.").At("/sha256")
@@ -212,10 +178,10 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 	if u.FinishedAt != nil {
 		return s.finished(u, sha256)
 	}
-	if err = s.writable(u); err != nil {
+	if err := s.writable(u); err != nil {
 		return Upload{}, err
 	}
-	d, err := s.Staging.Durable(ctx, id)
+	d, err := s.durable(ctx, u)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -259,7 +225,7 @@ func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sh
 	if err != nil {
 		return Upload{}, err
 	}
-	s.stopFlow(id)
+	s.forget(id).shut(AsError(s.writable(u))) // a session of the fast path may still ask for its receipt
 	s.Relay.Poke(id)
 	return u, nil
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,13 +26,20 @@ type Uploads struct {
 	MaxSize      int64                         // bytes of one file
 	Accept       func(hubID string) Acceptance // which files a hub takes; nil = all that can be played
 
+	// Meter counts a write over HTTPS of a transfer's upload in; nil = nobody does. end must follow.
+	Meter func(ctx context.Context, u Upload, r io.Reader) (_ io.Reader, end func(), _ error)
+
+	// Interrupt tells the session of the fast path that receives an upload why it no longer does; nil = there
+	// is no fast path. It must not block.
+	Interrupt func(uploadID string, why *Error)
+
 	mu      sync.Mutex
 	flows   map[string]*flow // receiving uploads of this process, by id
 	ingests map[string]bool  // runs of RunIngest in this process, by id
 }
 
-// How many uploads may be under way at once. A person who sends more by hand has lost the overview;
-// a client works through a queue.
+// How many uploads may be under way at once, a transfer counting as one. A person who sends more by hand
+// has lost the overview; a client works through a queue.
 const (
 	openPerPerson = 20
 	openPerClient = 200
@@ -48,31 +57,11 @@ type NewUpload struct {
 
 // Create checks name, type, size, plan, mapping and quota, reserves the bytes and makes the upload.
 func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, error) {
-	if err := needScope(a, ScopeUploadsWrite); err != nil {
-		return Upload{}, err
-	}
-	tags, err := s.check(a, n)
+	rows, err := s.prepare(ctx, a, []NewUpload{n}, func(_ int, err error) error { return err })
 	if err != nil {
 		return Upload{}, err
 	}
-	var o Opened // stays empty for a file that does not go to Kaltura
-	if n.Target == TargetLibrary {
-		err = registrar(a)
-	} else {
-		o, err = s.admit(ctx, a)
-	}
-	if err != nil {
-		return Upload{}, err
-	}
-	u := Upload{
-		Row: Row{ID: NewID("upl"), HubID: a.HubID}, ParticipantID: a.ParticipantID, IntegrationID: o.Integration.ID,
-		Target: n.Target, Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
-		ContentType: n.ContentType, Size: n.Size, Fingerprint: n.Fingerprint,
-		State: UploadReceiving, Replica: s.Replica, ExpiresAt: s.Clock().Add(s.Life),
-	}
-	if a.Machine() {
-		u.ClientID = a.ClientID
-	}
+	u := rows[0]
 	// The place on disk comes before the row: a row without a place could never be written to, a
 	// place without a row is swept.
 	if err = s.Staging.Create(ctx, u.ID, u.Size); err != nil {
@@ -97,6 +86,53 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 		return Upload{}, err
 	}
 	return u, nil
+}
+
+// prepare makes the rows of files that the actor may send; their ids sort in the order of the files. at
+// says which of the files an error is about.
+func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at func(i int, err error) error) ([]Upload, error) {
+	if err := needScope(a, ScopeUploadsWrite); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(files))
+	for i := range ids {
+		ids[i] = NewID("upl")
+	}
+	slices.Sort(ids)
+	rows := make([]Upload, len(files))
+	kaltura := false
+	for i, n := range files {
+		tags, err := s.check(a, n)
+		if err == nil && n.Target == TargetLibrary {
+			err = registrar(a)
+		}
+		if err != nil {
+			return nil, at(i, err)
+		}
+		kaltura = kaltura || n.Target == TargetKaltura
+		rows[i] = Upload{
+			Row: Row{ID: ids[i], HubID: a.HubID}, ParticipantID: a.ParticipantID,
+			Target: n.Target, Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
+			ContentType: n.ContentType, Size: n.Size, Fingerprint: n.Fingerprint,
+			State: UploadReceiving, Replica: s.Replica, ExpiresAt: s.Clock().Add(s.Life),
+		}
+		if a.Machine() {
+			rows[i].ClientID = a.ClientID
+		}
+	}
+	if !kaltura {
+		return rows, nil
+	}
+	o, err := s.admit(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if rows[i].Target == TargetKaltura { // stays empty for a file that does not go there
+			rows[i].IntegrationID = o.Integration.ID
+		}
+	}
+	return rows, nil
 }
 
 // mapped refuses who has no user on the platform and gets none. While the platform does not answer
@@ -146,31 +182,43 @@ func (s *Uploads) check(a Actor, n NewUpload) (tags []string, err error) {
 // reserve checks quota and number under the lock of the hub's row, so that of many creators none
 // takes what another has taken.
 func (s *Uploads) reserve(ctx context.Context, tx Tx, u Upload) error {
-	reserved, err := tx.Hubs().ReserveUpload(ctx, u.HubID)
+	if err := s.quota(ctx, tx, u.HubID, u.Size, "/size"); err != nil {
+		return err
+	}
+	have, err := tx.Transfers().Unfinished(ctx, Scope(u.HubID), u.ParticipantID, u.ClientID)
 	if err != nil {
 		return err
 	}
-	hub, err := tx.Hubs().Get(ctx, Scope(u.HubID), u.HubID)
+	return have.room(u.ParticipantID)
+}
+
+// quota locks the hub's row and refuses what does not fit into its quota.
+func (s *Uploads) quota(ctx context.Context, tx Tx, hubID string, size int64, at string) error {
+	reserved, err := tx.Hubs().ReserveUpload(ctx, hubID)
 	if err != nil {
 		return err
 	}
-	if hub.QuotaBytes > 0 && reserved+u.Size > hub.QuotaBytes {
+	hub, err := tx.Hubs().Get(ctx, Scope(hubID), hubID)
+	if err != nil {
+		return err
+	}
+	if hub.QuotaBytes > 0 && size > hub.QuotaBytes-reserved {
 		return E(TooLarge, "quota_exceeded", fmt.Sprintf(
-			"The file has %d bytes, but only %d of the hub's %d bytes for unfinished uploads are free.",
-			u.Size, max(0, hub.QuotaBytes-reserved), hub.QuotaBytes)).
-			Next("Wait until other uploads are finished, cancel some, or ask a hub admin for more room.").At("/size")
+			"%d bytes were announced, but only %d of the hub's %d bytes for unfinished uploads are free.",
+			size, max(0, hub.QuotaBytes-reserved), hub.QuotaBytes)).
+			Next("Wait until other uploads are finished, cancel some, or ask a hub admin for more room.").At(at)
 	}
-	limit := openPerPerson
-	if u.ParticipantID == "" {
+	return nil
+}
+
+// room refuses one more upload or transfer.
+func (n Unfinished) room(participantID string) error {
+	limit := int64(openPerPerson)
+	if participantID == "" {
 		limit = openPerClient
 	}
-	open, err := tx.Uploads().List(ctx, Scope(u.HubID), u.ParticipantID, u.ClientID,
-		[]UploadState{UploadReceiving, UploadIngesting}, Slice{Limit: limit})
-	if err != nil {
-		return err
-	}
-	if len(open) >= limit {
-		return E(Conflict, "too_many_uploads", fmt.Sprintf("There are already %d unfinished uploads.", len(open))).
+	if open := n.Uploads + n.Transfers; open >= limit {
+		return E(Conflict, "too_many_uploads", fmt.Sprintf("There are already %d unfinished uploads.", open)).
 			Next("Finish or cancel one of them first.")
 	}
 	return nil
@@ -216,9 +264,28 @@ func (s *Uploads) freshen(ctx context.Context, u *Upload) {
 	if u.State != UploadReceiving || u.Replica != s.Replica {
 		return
 	}
-	if d, err := s.Staging.Durable(ctx, u.ID); err == nil {
+	if d, err := s.durable(ctx, *u); err == nil {
 		u.Received = d.Prefix()
 	}
+}
+
+// durable gives what is on disk of an upload that is received here. One of a transfer has no place before its
+// bytes begin (see place): nothing is there yet.
+func (s *Uploads) durable(ctx context.Context, u Upload) (Ranges, error) {
+	d, err := s.Staging.Durable(ctx, u.ID)
+	if CodeOf(err) == NotFound && u.TransferID != "" && u.State == UploadReceiving {
+		return nil, nil
+	}
+	return d, err
+}
+
+// place makes the place on disk of an upload of a transfer, before the first byte is written: ten thousand places
+// cost the disk too much to be made in one call. Harmless when it is there.
+func (s *Uploads) place(ctx context.Context, u Upload) error {
+	if u.TransferID == "" {
+		return nil
+	}
+	return s.Staging.Create(ctx, u.ID, u.Size)
 }
 
 // Offset gives the contiguous durable prefix.
@@ -236,7 +303,7 @@ func (s *Uploads) Offset(ctx context.Context, a Actor, id string) (Upload, int64
 	if err = s.writable(u); err != nil {
 		return u, 0, err
 	}
-	d, err := s.Staging.Durable(ctx, id)
+	d, err := s.durable(ctx, u)
 	if err != nil {
 		return u, 0, err
 	}
@@ -250,19 +317,9 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 		return Upload{}, err
 	}
 	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
-		switch {
-		case u.State == UploadCancelled:
-			return errUnchanged
-		case u.Target == TargetLibrary && u.ItemID != "":
-			return E(Conflict, "upload_used", "This upload has become an item of the library.").Next("Remove the item if you do not want it.")
-		case u.Target != TargetLibrary && (u.EntryID != "" || u.State == UploadReady):
-			return E(Conflict, "already_sent", "The file is in the media platform already.").
-				Next("Delete the entry there if you do not want it.")
-		case u.State == UploadExpired:
-			return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again if you still want it.")
+		if err := u.cancel(); err != nil {
+			return err
 		}
-		u.State = UploadCancelled
-		u.clear()
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {
 			return err
 		}
@@ -278,9 +335,27 @@ func (s *Uploads) Cancel(ctx context.Context, a Actor, id string) (Upload, error
 	return u, nil
 }
 
+// cancel makes it cancelled, or says why that cannot be.
+func (u *Upload) cancel() error {
+	switch {
+	case u.State == UploadCancelled:
+		return errUnchanged
+	case u.Target == TargetLibrary && u.ItemID != "":
+		return E(Conflict, "upload_used", "This upload has become an item of the library.").Next("Remove the item if you do not want it.")
+	case u.Target != TargetLibrary && (u.EntryID != "" || u.State == UploadReady):
+		return E(Conflict, "already_sent", "The file is in the media platform already.").
+			Next("Delete the entry there if you do not want it.")
+	case u.State == UploadExpired:
+		return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again if you still want it.")
+	}
+	u.State = UploadCancelled
+	u.clear()
+	return nil
+}
+
 // drop stops a write under way and frees the bytes at once; AbandonIngest does it again after a crash.
 func (s *Uploads) drop(ctx context.Context, u Upload) {
-	s.stopFlow(u.ID)
+	s.forget(u.ID).stop(AsError(s.writable(u)))
 	if u.Replica == s.Replica {
 		_ = s.Staging.Remove(context.WithoutCancel(ctx), u.ID)
 	}
@@ -396,6 +471,11 @@ func (u Upload) News() UploadNews {
 func (s *Uploads) tell(ctx context.Context, tx Tx, u Upload, typ string) error {
 	if err := s.noteExport(ctx, tx, u); err != nil {
 		return err
+	}
+	if u.TransferID != "" && u.State != UploadReceiving {
+		if err := s.endTransfer(ctx, tx, u.TransferID, &u); err != nil {
+			return err
+		}
 	}
 	return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), typ, u.ID, u.News())
 }

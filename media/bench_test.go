@@ -90,3 +90,44 @@ func used() float64 {
 	}
 	return sum
 }
+
+// BenchmarkPut receives 256 MiB as the fast path does: pieces as they come, in chunks of 256 KiB or one by one
+// as far as 2 % are late by a chunk, and a sync every 8 MiB.
+//
+//	go test ./media -run '^$' -bench Put
+func BenchmarkPut(b *testing.B) {
+	const size, chunk, packet = 256 << 20, 256 << 10, 1400
+	for name, late := range map[string]bool{"in order": false, "2 % late": true} {
+		b.Run(name, func(b *testing.B) {
+			h := open(b, b.TempDir())
+			p := make([]byte, chunk)
+			b.SetBytes(size)
+			b.ReportAllocs()
+			put := func(id string, from, to int64) {
+				must(b, h.staging.Put(b.Context(), id, p[:to-from], from))
+			}
+			for i := range b.N {
+				id := fmt.Sprintf("upl_%d", i)
+				must(b, h.staging.Create(b.Context(), id, size))
+				var holes []int64
+				for at := int64(0); at < size; at += chunk {
+					for _, hole := range holes {
+						put(id, hole, hole+packet)
+					}
+					holes = holes[:0]
+					from := at
+					for hole := at + 30*packet; late && hole < at+chunk-packet; hole += 50 * packet {
+						put(id, from, hole)
+						holes = append(holes, hole)
+						from = hole + packet
+					}
+					put(id, from, at+chunk)
+					if (at+chunk)%(8<<20) == 0 {
+						must(b, h.staging.Commit(b.Context(), id))
+					}
+				}
+				must(b, h.staging.Remove(b.Context(), id))
+			}
+		})
+	}
+}

@@ -35,3 +35,17 @@ func (p *Pipeline) SetTools(ffmpeg string) { p.ffmpeg = ffmpeg }
 
 // SetStall shortens the time without progress after which ffmpeg is killed.
 func SetStall(p *Pipeline, d time.Duration) { p.stall = d }
+
+// BreakSync lets the next syncs of a staged file that is open fail.
+func (s *Staging) BreakSync(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.files[id].data.Close()
+}
+
+// OpenFiles counts who has a staged file open.
+func (s *Staging) OpenFiles(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files[id].refs
+}

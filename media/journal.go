@@ -47,11 +47,19 @@ func readJournal(r io.Reader, size int64) (gateway.Ranges, int, error) {
 	}
 }
 
-// writeRecord puts a record at its place (not at the end of the file: a half-written one from a
-// full disk is overwritten) and makes it durable.
-func writeRecord(f *os.File, n int, start, end int64) error {
-	if _, err := f.WriteAt(appendRecord(nil, start, end), int64(n)*recordSize); err != nil {
+// writeRecords puts records at their place, after n others (not at the end of the file: half-written
+// ones from a full disk are overwritten), and makes them durable.
+func writeRecords(f *os.File, n int, ranges gateway.Ranges) error {
+	if _, err := f.WriteAt(recordsOf(ranges), int64(n)*recordSize); err != nil {
 		return err
 	}
 	return fdatasync(f)
+}
+
+func recordsOf(ranges gateway.Ranges) []byte {
+	b := make([]byte, 0, len(ranges)*recordSize)
+	for _, r := range ranges {
+		b = appendRecord(b, r.Start, r.End)
+	}
+	return b
 }

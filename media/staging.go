@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"hash/maphash"
 	"io/fs"
 	"math"
 	"os"
@@ -14,15 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"isthmus/gateway"
-)
-
-const (
-	bufferSize = 256 << 10
-	syncEvery  = 8 << 20         // bytes between two syncs
-	syncAfter  = 2 * time.Second // and on a slow line at least this often
 )
 
 // Staging keeps arriving files, each in a folder of its own: data (sparse), size and journal.
@@ -32,7 +24,10 @@ type Staging struct {
 	mu      sync.Mutex
 	files   map[string]*staged
 	buffers sync.Pool
+	making  [64]sync.Mutex // by a hash of the id: of one file one is made at a time
 }
+
+var makingSeed = maphash.MakeSeed()
 
 var _ gateway.Staging = (*Staging)(nil)
 
@@ -52,10 +47,17 @@ type staged struct {
 	refs          int // guarded by Staging.mu, as are the two files' opening and closing
 	data, journal *os.File
 
-	mu      sync.Mutex // guards what follows, and orders syncs
-	ranges  gateway.Ranges
+	syncing sync.Mutex // one sync at a time; guards the journal. Taken before mu, never with Staging.mu held
 	records int
-	lost    int // counts failed syncs: after one, nobody may claim pages written before it
+
+	mu      sync.Mutex     // guards what follows; nobody holds it while the disk works
+	ranges  gateway.Ranges // durable; changes while syncing is held, too
+	written gateway.Ranges // since the last sync began
+	lost    int            // counts failed syncs: after one, nobody may claim pages written before it
+	pinned  bool           // counts in refs: the file stays open while written holds something
+	gone    bool           // forgotten: whoever still has it open is the last to know
+	warm    gateway.Range  // around what the disk was not told yet to begin with
+	warmed  int64          // bytes in it
 
 	sum prefixSum
 }
@@ -72,15 +74,21 @@ func (s *Staging) Create(_ context.Context, id string, size int64) error {
 	if size < -1 {
 		return gateway.E(gateway.Invalid, "bad_size", "A file cannot have a negative size.").Next("Send the size in bytes.")
 	}
+	// Not under mu: thousands of small files are made while others receive, and each waits for the disk.
+	making := &s.making[maphash.String(makingSeed, id)%uint64(len(s.making))]
+	making.Lock()
+	defer making.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, err := s.load(id); err == nil {
+	f, err := s.load(id)
+	s.mu.Unlock()
+	if err == nil {
 		if f.size != size {
 			return gateway.E(gateway.Conflict, "size_mismatch", "This upload was begun with another size.").
 				Next("Begin a new upload for this file.")
 		}
 		return nil
-	} else if gateway.CodeOf(err) != gateway.NotFound {
+	}
+	if gateway.CodeOf(err) != gateway.NotFound {
 		return err
 	}
 	if err := s.disk.room(size); err != nil {
@@ -104,7 +112,12 @@ func (s *Staging) create(id string, size int64) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := s.disk.root.Remove(dir + "/journal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// An empty journal now, so that its name becomes durable together with the meta file's.
+	j, err := s.disk.root.OpenFile(dir+"/journal", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		err = j.Close()
+	}
+	if err != nil {
 		return err
 	}
 	// The meta file comes last: a folder without it was never acknowledged.
@@ -214,182 +227,16 @@ func (s *Staging) openJournal(f *staged) (*os.File, error) {
 func (s *Staging) release(f *staged) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unref(f)
+}
+
+// unref is release with s.mu held.
+func (s *Staging) unref(f *staged) {
 	if f.refs--; f.refs == 0 {
 		// Everything acknowledged was synced; there is nothing left that closing could lose.
 		_ = f.data.Close()
 		_ = f.journal.Close()
 	}
-}
-
-// WriteAt stores r from offset on and returns how many bytes of it are durable.
-func (s *Staging) WriteAt(ctx context.Context, id string, offset int64, r io.Reader) (int64, error) {
-	f, err := s.acquire(id)
-	if err != nil {
-		return 0, err
-	}
-	defer s.release(f)
-	if offset < 0 || offset > f.limit() {
-		return 0, gateway.E(gateway.TooLarge, "beyond_size", "The bytes lie beyond the size that was announced.").
-			Next("Ask for the current offset and go on from there.")
-	}
-	bufp := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(bufp)
-
-	w := &stagedWriter{s: s, f: f, at: offset, synced: offset, last: time.Now()}
-	w.lost = f.lostCount()
-	werr := w.copyFrom(ctx, r, *bufp)
-	// Whatever stopped us, the bytes that did arrive are kept.
-	if err := w.commit(); err != nil && (werr == nil || errors.Is(werr, io.EOF)) {
-		werr = err
-	}
-	s.digest(f)
-	return w.synced - offset, ioError(werr)
-}
-
-// digest lets the sum follow what is durable, beside whoever writes. It has the file open by itself:
-// nobody waits for it, and the file may be handed on or removed meanwhile.
-func (s *Staging) digest(f *staged) {
-	if !f.sum.begin() {
-		return
-	}
-	data, err := s.disk.root.Open(f.dir + "/data")
-	if err != nil {
-		f.sum.end()
-		return
-	}
-	go func() {
-		defer func() { _ = data.Close() }()
-		f.sum.chase(data, func() int64 {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return f.ranges.Prefix()
-		})
-	}()
-}
-
-// stagedWriter is one WriteAt under way.
-type stagedWriter struct {
-	s       *Staging
-	f       *staged
-	at      int64 // next byte to write
-	synced  int64 // everything from the offset to here is durable
-	flushed int64 // everything to here was handed to the disk
-	lost    int
-	last    time.Time
-}
-
-func (w *stagedWriter) copyFrom(ctx context.Context, r io.Reader, buf []byte) error {
-	if err := w.s.disk.room(bufferSize); err != nil {
-		return err
-	}
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		room := w.f.limit() - w.at
-		n, rerr := r.Read(buf[:max(1, min(int64(len(buf)), room))])
-		if int64(n) > room {
-			return gateway.E(gateway.TooLarge, "beyond_size", "More bytes came than were announced.").
-				Next("Begin a new upload with the right size.")
-		}
-		if n > 0 {
-			if err := w.write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if w.at-w.synced >= syncEvery || (w.at > w.synced && time.Since(w.last) >= syncAfter) {
-			if err := w.commit(); err != nil {
-				return err
-			}
-			w.s.digest(w.f)
-			if err := w.s.disk.room(bufferSize); err != nil {
-				return err
-			}
-		}
-		if errors.Is(rerr, io.EOF) {
-			return nil
-		}
-		if rerr != nil {
-			return rerr
-		}
-	}
-}
-
-func (w *stagedWriter) write(b []byte) error {
-	n, err := w.f.data.WriteAt(b, w.at)
-	if n > 0 {
-		w.f.sum.written(w.at)
-		w.at += int64(n)
-	}
-	if err != nil {
-		return err
-	}
-	if w.at-max(w.flushed, w.synced) >= 1<<20 {
-		// Start writing back now, so that the sync that follows has little left to do. Advice only.
-		from := max(w.flushed, w.synced)
-		_ = unix.SyncFileRange(int(w.f.data.Fd()), from, w.at-from, unix.SYNC_FILE_RANGE_WRITE)
-		w.flushed = w.at
-	}
-	return nil
-}
-
-// commit makes what was written durable: data first, then the record that says so.
-func (w *stagedWriter) commit() error {
-	if w.at == w.synced {
-		return nil
-	}
-	f := w.f
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if w.lost != f.lost {
-		w.at = w.synced
-		return gateway.E(gateway.Unavailable, "storage_failed", "The disk lost bytes that were not acknowledged yet.").
-			Next("Send them again from the current offset.").After(time.Second)
-	}
-	err := fdatasync(f.data)
-	if err == nil {
-		err = writeRecord(f.journal, f.records, w.synced, w.at)
-	}
-	if err != nil {
-		// After a failed sync the kernel forgets which pages were bad, so a second sync would lie
-		// (also to other writers of this file). Nothing unacknowledged counts any more.
-		f.lost++
-		w.at = w.synced
-		return err
-	}
-	f.records++
-	f.ranges = f.ranges.Add(w.synced, w.at)
-	w.synced, w.last = w.at, time.Now()
-	if f.records > compactAfter && len(f.ranges) < f.records/8 {
-		if err := w.s.compact(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// compact writes the journal anew from the ranges. Called with f.mu held.
-func (s *Staging) compact(f *staged) error {
-	var b []byte
-	for _, r := range f.ranges {
-		b = appendRecord(b, r.Start, r.End)
-	}
-	if err := s.disk.writeFile(f.dir+"/journal", b); err != nil {
-		return err
-	}
-	j, err := s.disk.root.OpenFile(f.dir+"/journal", os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	old := f.journal
-	f.journal, f.records = j, len(f.ranges)
-	return old.Close()
-}
-
-func (f *staged) lostCount() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.lost
 }
 
 // Durable gives the ranges on disk.
@@ -463,8 +310,24 @@ func (s *Staging) Remove(_ context.Context, id string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.files, id)
+	if f := s.files[id]; f != nil {
+		delete(s.files, id)
+		s.forget(f)
+	}
 	return ioError(s.remove(id))
+}
+
+// forget lets go of a file that nobody finds by its id any more. Called with s.mu held.
+func (s *Staging) forget(f *staged) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gone = true
+	f.lost++ // what was written and not synced does not count
+	f.written = nil
+	if f.pinned {
+		f.pinned = false
+		s.unref(f)
+	}
 }
 
 // remove takes the folder out of sight in one step, then deletes it: a crash in between leaves

@@ -1073,6 +1073,135 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for TransferHoursDays.
+const (
+	TransferHoursDaysFri TransferHoursDays = "fri"
+	TransferHoursDaysMon TransferHoursDays = "mon"
+	TransferHoursDaysSat TransferHoursDays = "sat"
+	TransferHoursDaysSun TransferHoursDays = "sun"
+	TransferHoursDaysThu TransferHoursDays = "thu"
+	TransferHoursDaysTue TransferHoursDays = "tue"
+	TransferHoursDaysWed TransferHoursDays = "wed"
+)
+
+// Valid indicates whether the value is a known member of the TransferHoursDays enum.
+func (e TransferHoursDays) Valid() bool {
+	switch e {
+	case TransferHoursDaysFri:
+		return true
+	case TransferHoursDaysMon:
+		return true
+	case TransferHoursDaysSat:
+		return true
+	case TransferHoursDaysSun:
+		return true
+	case TransferHoursDaysThu:
+		return true
+	case TransferHoursDaysTue:
+		return true
+	case TransferHoursDaysWed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TransferLiveLimitedBy.
+const (
+	TransferLiveLimitedByCap      TransferLiveLimitedBy = "cap"
+	TransferLiveLimitedByLine     TransferLiveLimitedBy = "line"
+	TransferLiveLimitedByNone     TransferLiveLimitedBy = "none"
+	TransferLiveLimitedByPriority TransferLiveLimitedBy = "priority"
+	TransferLiveLimitedByRate     TransferLiveLimitedBy = "rate"
+	TransferLiveLimitedByStorage  TransferLiveLimitedBy = "storage"
+)
+
+// Valid indicates whether the value is a known member of the TransferLiveLimitedBy enum.
+func (e TransferLiveLimitedBy) Valid() bool {
+	switch e {
+	case TransferLiveLimitedByCap:
+		return true
+	case TransferLiveLimitedByLine:
+		return true
+	case TransferLiveLimitedByNone:
+		return true
+	case TransferLiveLimitedByPriority:
+		return true
+	case TransferLiveLimitedByRate:
+		return true
+	case TransferLiveLimitedByStorage:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TransferLivePath.
+const (
+	TransferLivePathHTTPS TransferLivePath = "https"
+	TransferLivePathNone  TransferLivePath = "none"
+	TransferLivePathQuic  TransferLivePath = "quic"
+)
+
+// Valid indicates whether the value is a known member of the TransferLivePath enum.
+func (e TransferLivePath) Valid() bool {
+	switch e {
+	case TransferLivePathHTTPS:
+		return true
+	case TransferLivePathNone:
+		return true
+	case TransferLivePathQuic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TransferPolicy.
+const (
+	TransferPolicyFair  TransferPolicy = "fair"
+	TransferPolicyFixed TransferPolicy = "fixed"
+	TransferPolicyHigh  TransferPolicy = "high"
+	TransferPolicyLow   TransferPolicy = "low"
+)
+
+// Valid indicates whether the value is a known member of the TransferPolicy enum.
+func (e TransferPolicy) Valid() bool {
+	switch e {
+	case TransferPolicyFair:
+		return true
+	case TransferPolicyFixed:
+		return true
+	case TransferPolicyHigh:
+		return true
+	case TransferPolicyLow:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TransferState.
+const (
+	TransferStateCancelled TransferState = "cancelled"
+	TransferStateDone      TransferState = "done"
+	TransferStateOpen      TransferState = "open"
+)
+
+// Valid indicates whether the value is a known member of the TransferState enum.
+func (e TransferState) Valid() bool {
+	switch e {
+	case TransferStateCancelled:
+		return true
+	case TransferStateDone:
+		return true
+	case TransferStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Untagged360SearchState.
 const (
 	Untagged360SearchStateDone    Untagged360SearchState = "done"
@@ -2989,6 +3118,211 @@ type TokenRequest struct {
 	URL     string   `json:"url"`
 }
 
+// Transfer defines model for Transfer.
+type Transfer struct {
+	CreatedAt time.Time `json:"created_at"`
+	Device    *string   `json:"device,omitempty"`
+	Files     int64     `json:"files"`
+
+	// FilesDone Of them ended, well or not
+	FilesDone int64 `json:"files_done"`
+
+	// First Comes before others
+	First bool   `json:"first"`
+	ID    string `json:"id"`
+
+	// Live How it goes now, measured here over the last seconds
+	Live TransferLive `json:"live"`
+	Mine bool         `json:"mine"`
+
+	// Person Who sends, for admins
+	Person *string `json:"person,omitempty"`
+
+	// Policy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	Policy TransferPolicy `json:"policy"`
+
+	// RateBps Wished for; absent: as fast as it goes
+	RateBps *int64 `json:"rate_bps,omitempty"`
+
+	// Received Of them durable here
+	Received int64 `json:"received"`
+
+	// Size Bytes of all files
+	Size int64 `json:"size"`
+
+	// State open: an upload of it is unfinished; done: each has ended, at least one was finished
+	State     TransferState `json:"state"`
+	UpdatedAt time.Time     `json:"updated_at"`
+}
+
+// TransferAccount defines model for TransferAccount.
+type TransferAccount struct {
+	// CapBps bit/s for all transfers of the hub together, whole packets; 0: no cap
+	CapBps int64 `json:"cap_bps"`
+
+	// CapNowBps What the schedule makes of it now
+	CapNowBps int64 `json:"cap_now_bps"`
+
+	// DefaultPolicy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	DefaultPolicy TransferPolicy `json:"default_policy"`
+	Etag          string         `json:"etag"`
+
+	// MaxRateBps Of one transfer; absent: no limit
+	MaxRateBps *int64 `json:"max_rate_bps,omitempty"`
+
+	// Policies What people may choose
+	Policies []TransferPolicy `json:"policies"`
+
+	// Schedule The first that fits wins over cap_bps
+	Schedule []TransferHours `json:"schedule"`
+
+	// TimeZone IANA name
+	TimeZone string `json:"time_zone"`
+
+	// Weights Shares of the cap by who sends, 1..100
+	Weights TransferWeights `json:"weights"`
+}
+
+// TransferAccountPatch defines model for TransferAccountPatch.
+type TransferAccountPatch struct {
+	CapBps *int64 `json:"cap_bps,omitempty"`
+
+	// DefaultPolicy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	DefaultPolicy *TransferPolicy `json:"default_policy,omitempty"`
+
+	// MaxRateBps 0: no limit
+	MaxRateBps *int64            `json:"max_rate_bps,omitempty"`
+	Policies   *[]TransferPolicy `json:"policies,omitempty"`
+	Schedule   *[]TransferHours  `json:"schedule,omitempty"`
+	TimeZone   *string           `json:"time_zone,omitempty"`
+
+	// Weights Shares of the cap by who sends, 1..100
+	Weights *TransferWeights `json:"weights,omitempty"`
+}
+
+// TransferHours defines model for TransferHours.
+type TransferHours struct {
+	// CapBps 0: no cap
+	CapBps int64 `json:"cap_bps"`
+
+	// Days On which it begins
+	Days []TransferHoursDays `json:"days"`
+	From string              `json:"from"`
+
+	// To Not later than from: of the next day
+	To string `json:"to"`
+}
+
+// TransferHoursDays defines model for TransferHours.Days.
+type TransferHoursDays string
+
+// TransferInput defines model for TransferInput.
+type TransferInput struct {
+	// Device Where it is sent from, for people
+	Device *string `json:"device,omitempty"`
+
+	// Files To be announced
+	Files *[]UploadInput `json:"files,omitempty"`
+
+	// Policy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	Policy *TransferPolicy `json:"policy,omitempty"`
+
+	// RateBps Wished for, in bit/s; required for fixed
+	RateBps *int64 `json:"rate_bps,omitempty"`
+
+	// UploadIds Unfinished uploads of the caller to send on
+	UploadIds *[]string `json:"upload_ids,omitempty"`
+}
+
+// TransferLive How it goes now, measured here over the last seconds
+type TransferLive struct {
+	// LimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+	LimitedBy *TransferLiveLimitedBy `json:"limited_by,omitempty"`
+
+	// Loss 0..1, of packets
+	Loss *float64 `json:"loss,omitempty"`
+
+	// Path How its bytes come; none while nobody sends
+	Path TransferLivePath `json:"path"`
+
+	// Paused By its client
+	Paused bool `json:"paused"`
+
+	// RateBps Of payload
+	RateBps int64    `json:"rate_bps"`
+	RttMs   *float64 `json:"rtt_ms,omitempty"`
+
+	// ShareBps Its part of the hub's cap now; absent: no cap
+	ShareBps *int64 `json:"share_bps,omitempty"`
+}
+
+// TransferLiveLimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+type TransferLiveLimitedBy string
+
+// TransferLivePath How its bytes come; none while nobody sends
+type TransferLivePath string
+
+// TransferPage defines model for TransferPage.
+type TransferPage struct {
+	Items []Transfer `json:"items"`
+	Next  *string    `json:"next,omitempty"`
+}
+
+// TransferPatch defines model for TransferPatch.
+type TransferPatch struct {
+	First *bool `json:"first,omitempty"`
+
+	// Policy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	Policy *TransferPolicy `json:"policy,omitempty"`
+
+	// RateBps 0: as fast as it goes
+	RateBps *int64 `json:"rate_bps,omitempty"`
+}
+
+// TransferPolicy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+// low: what others leave
+type TransferPolicy string
+
+// TransferStart defines model for TransferStart.
+type TransferStart struct {
+	Ticket   TransferTicket `json:"ticket"`
+	Transfer Transfer       `json:"transfer"`
+
+	// Uploads In the order of files, then of upload_ids
+	Uploads []Upload `json:"uploads"`
+}
+
+// TransferState open: an upload of it is unfinished; done: each has ended, at least one was finished
+type TransferState string
+
+// TransferTicket defines model for TransferTicket.
+type TransferTicket struct {
+	// Addresses host:port of UDP ports, best first; empty when this server has no fast path: use tus_url
+	Addresses []string `json:"addresses"`
+
+	// ExpiresAt For beginning; what runs goes on
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// KeyHash SHA-256 of the server key's SubjectPublicKeyInfo, lower-case hex: the client pins it
+	KeyHash string `json:"key_hash"`
+
+	// Token A secret; shows the fast path's server what may be sent
+	Token string `json:"token"`
+}
+
+// TransferWeights Shares of the cap by who sends, 1..100
+type TransferWeights struct {
+	Admin        int64 `json:"admin"`
+	App          int64 `json:"app"`
+	ContentAdmin int64 `json:"content_admin"`
+	Participant  int64 `json:"participant"`
+}
+
 // Untagged360 defines model for Untagged360.
 type Untagged360 struct {
 	// Allowed The hub has its account searched; false until an admin allows it
@@ -3888,6 +4222,43 @@ type EraseMemberParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// UpdateTransferAccountParams defines parameters for UpdateTransferAccount.
+type UpdateTransferAccountParams struct {
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListTransfersParams defines parameters for ListTransfers.
+type ListTransfersParams struct {
+	State *TransferState `form:"state,omitempty" json:"state,omitempty"`
+
+	// All Everybody's, for admins
+	All *bool `form:"all,omitempty" json:"all,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateTransferParams defines parameters for CreateTransfer.
+type CreateTransferParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RenewTransferTicketParams defines parameters for RenewTransferTicket.
+type RenewTransferTicketParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTransferUploadsParams defines parameters for ListTransferUploads.
+type ListTransferUploadsParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListUploadsParams defines parameters for ListUploads.
 type ListUploadsParams struct {
 	State *[]UploadState `form:"state,omitempty" json:"state,omitempty"`
@@ -4198,6 +4569,15 @@ type UpdateMemberApplicationMergePatchPlusJSONRequestBody = MemberPatch
 
 // EraseMemberJSONRequestBody defines body for EraseMember for application/json ContentType.
 type EraseMemberJSONRequestBody = ErasureInput
+
+// UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody defines body for UpdateTransferAccount for application/merge-patch+json ContentType.
+type UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody = TransferAccountPatch
+
+// CreateTransferJSONRequestBody defines body for CreateTransfer for application/json ContentType.
+type CreateTransferJSONRequestBody = TransferInput
+
+// UpdateTransferApplicationMergePatchPlusJSONRequestBody defines body for UpdateTransfer for application/merge-patch+json ContentType.
+type UpdateTransferApplicationMergePatchPlusJSONRequestBody = TransferPatch
 
 // CreateUploadJSONRequestBody defines body for CreateUpload for application/json ContentType.
 type CreateUploadJSONRequestBody = UploadInput
@@ -5068,6 +5448,90 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
 	ExportMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTransferAccount The hub's bandwidth cap and what its people may choose
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfer-account (the `GetTransferAccount` operationId).
+	GetTransferAccount(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTransferAccountWithBody Change cap, schedule, policies or weights; running transfers follow within two seconds
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+	UpdateTransferAccountWithBody(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTransferAccountWithApplicationMergePatchPlusJSONBody Change cap, schedule, policies or weights; running transfers follow within two seconds
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+	UpdateTransferAccountWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTransfers The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfers (the `ListTransfers` operationId).
+	ListTransfers(ctx context.Context, hub HubPath, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTransferWithBody Announce files to be sent by the fast path, as one batch with one ticket
+	//
+	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+	CreateTransferWithBody(ctx context.Context, hub HubPath, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
+	//
+	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+	CreateTransfer(ctx context.Context, hub HubPath, params *CreateTransferParams, body CreateTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelTransfer Cancel all of its uploads that have not become entries
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/transfers/{id} (the `CancelTransfer` operationId).
+	CancelTransfer(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTransfer performs a GET /v1/hubs/{hub}/transfers/{id} (the `GetTransfer` operationId) request.
+	GetTransfer(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTransferWithBody Send it first, or change its policy and rate, also while it runs
+	//
+	// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+	// The sending client follows within a second.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+	UpdateTransferWithBody(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTransferWithApplicationMergePatchPlusJSONBody Send it first, or change its policy and rate, also while it runs
+	//
+	// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+	// The sending client follows within a second.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+	UpdateTransferWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, body UpdateTransferApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewTransferTicket A new ticket for what is unfinished, after a pause of any length or on another device
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers/{id}/ticket (the `RenewTransferTicket` operationId).
+	RenewTransferTicket(ctx context.Context, hub HubPath, id IDPath, params *RenewTransferTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTransferUploads Its uploads, in the order in which they were announced
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfers/{id}/uploads (the `ListTransferUploads` operationId).
+	ListTransferUploads(ctx context.Context, hub HubPath, id IDPath, params *ListTransferUploadsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUploads The caller's uploads from any device, newest first
 	//
@@ -7340,6 +7804,210 @@ func (c *Client) EraseMember(ctx context.Context, hub HubPath, id IDPath, params
 // Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
 func (c *Client) ExportMember(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExportMemberRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTransferAccount The hub's bandwidth cap and what its people may choose
+//
+// Corresponds with GET /v1/hubs/{hub}/transfer-account (the `GetTransferAccount` operationId).
+func (c *Client) GetTransferAccount(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTransferAccountRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTransferAccountWithBody Change cap, schedule, policies or weights; running transfers follow within two seconds
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+func (c *Client) UpdateTransferAccountWithBody(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTransferAccountRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTransferAccountWithApplicationMergePatchPlusJSONBody Change cap, schedule, policies or weights; running transfers follow within two seconds
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+func (c *Client) UpdateTransferAccountWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTransferAccountRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTransfers The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+//
+// Corresponds with GET /v1/hubs/{hub}/transfers (the `ListTransfers` operationId).
+func (c *Client) ListTransfers(ctx context.Context, hub HubPath, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTransfersRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTransferWithBody Announce files to be sent by the fast path, as one batch with one ticket
+//
+// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+func (c *Client) CreateTransferWithBody(ctx context.Context, hub HubPath, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTransferRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
+//
+// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+func (c *Client) CreateTransfer(ctx context.Context, hub HubPath, params *CreateTransferParams, body CreateTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTransferRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelTransfer Cancel all of its uploads that have not become entries
+//
+// Corresponds with DELETE /v1/hubs/{hub}/transfers/{id} (the `CancelTransfer` operationId).
+func (c *Client) CancelTransfer(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelTransferRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTransfer performs a GET /v1/hubs/{hub}/transfers/{id} (the `GetTransfer` operationId) request.
+func (c *Client) GetTransfer(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTransferRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTransferWithBody Send it first, or change its policy and rate, also while it runs
+//
+// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+// The sending client follows within a second.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+func (c *Client) UpdateTransferWithBody(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTransferRequestWithBody(c.Server, hub, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTransferWithApplicationMergePatchPlusJSONBody Send it first, or change its policy and rate, also while it runs
+//
+// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+// The sending client follows within a second.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+func (c *Client) UpdateTransferWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, body UpdateTransferApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTransferRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewTransferTicket A new ticket for what is unfinished, after a pause of any length or on another device
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers/{id}/ticket (the `RenewTransferTicket` operationId).
+func (c *Client) RenewTransferTicket(ctx context.Context, hub HubPath, id IDPath, params *RenewTransferTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewTransferTicketRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTransferUploads Its uploads, in the order in which they were announced
+//
+// Corresponds with GET /v1/hubs/{hub}/transfers/{id}/uploads (the `ListTransferUploads` operationId).
+func (c *Client) ListTransferUploads(ctx context.Context, hub HubPath, id IDPath, params *ListTransferUploadsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTransferUploadsRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -13637,6 +14305,533 @@ func NewExportMemberRequest(server string, hub HubPath, id IDPath) (*http.Reques
 	return req, nil
 }
 
+// NewGetTransferAccountRequest constructs an http.Request for the GetTransferAccount method
+func NewGetTransferAccountRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfer-account", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateTransferAccountRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateTransferAccount builder with application/merge-patch+json body
+func NewUpdateTransferAccountRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, params *UpdateTransferAccountParams, body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateTransferAccountRequestWithBody(server, hub, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateTransferAccountRequestWithBody constructs an http.Request for the UpdateTransferAccount method, with any body, and a specified content type
+func NewUpdateTransferAccountRequestWithBody(server string, hub HubPath, params *UpdateTransferAccountParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfer-account", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListTransfersRequest constructs an http.Request for the ListTransfers method
+func NewListTransfersRequest(server string, hub HubPath, params *ListTransfersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.All != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "all", *params.All, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTransferRequest calls the generic CreateTransfer builder with application/json body
+func NewCreateTransferRequest(server string, hub HubPath, params *CreateTransferParams, body CreateTransferJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTransferRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewCreateTransferRequestWithBody constructs an http.Request for the CreateTransfer method, with any body, and a specified content type
+func NewCreateTransferRequestWithBody(server string, hub HubPath, params *CreateTransferParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelTransferRequest constructs an http.Request for the CancelTransfer method
+func NewCancelTransferRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTransferRequest constructs an http.Request for the GetTransfer method
+func NewGetTransferRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateTransferRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateTransfer builder with application/merge-patch+json body
+func NewUpdateTransferRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, body UpdateTransferApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateTransferRequestWithBody(server, hub, id, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateTransferRequestWithBody constructs an http.Request for the UpdateTransfer method, with any body, and a specified content type
+func NewUpdateTransferRequestWithBody(server string, hub HubPath, id IDPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRenewTransferTicketRequest constructs an http.Request for the RenewTransferTicket method
+func NewRenewTransferTicketRequest(server string, hub HubPath, id IDPath, params *RenewTransferTicketParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers/%s/ticket", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListTransferUploadsRequest constructs an http.Request for the ListTransferUploads method
+func NewListTransferUploadsRequest(server string, hub HubPath, id IDPath, params *ListTransferUploadsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/transfers/%s/uploads", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListUploadsRequest constructs an http.Request for the ListUploads method
 func NewListUploadsRequest(server string, hub HubPath, params *ListUploadsParams) (*http.Request, error) {
 	var err error
@@ -17179,6 +18374,102 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/members/{id}/export (the `ExportMember` operationId).
 	ExportMemberWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*ExportMemberResponse, error)
+
+	// GetTransferAccountWithResponse The hub's bandwidth cap and what its people may choose
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfer-account (the `GetTransferAccount` operationId).
+	GetTransferAccountWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetTransferAccountResponse, error)
+
+	// UpdateTransferAccountWithBodyWithResponse Change cap, schedule, policies or weights; running transfers follow within two seconds
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+	UpdateTransferAccountWithBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTransferAccountResponse, error)
+
+	// UpdateTransferAccountWithApplicationMergePatchPlusJSONBodyWithResponse Change cap, schedule, policies or weights; running transfers follow within two seconds
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+	UpdateTransferAccountWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTransferAccountResponse, error)
+
+	// ListTransfersWithResponse The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfers (the `ListTransfers` operationId).
+	ListTransfersWithResponse(ctx context.Context, hub HubPath, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*ListTransfersResponse, error)
+
+	// CreateTransferWithBodyWithResponse Announce files to be sent by the fast path, as one batch with one ticket
+	//
+	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+	CreateTransferWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTransferResponse, error)
+
+	// CreateTransferWithResponse Announce files to be sent by the fast path, as one batch with one ticket
+	//
+	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+	CreateTransferWithResponse(ctx context.Context, hub HubPath, params *CreateTransferParams, body CreateTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTransferResponse, error)
+
+	// CancelTransferWithResponse Cancel all of its uploads that have not become entries
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/transfers/{id} (the `CancelTransfer` operationId).
+	CancelTransferWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*CancelTransferResponse, error)
+
+	// GetTransferWithResponse performs a GET /v1/hubs/{hub}/transfers/{id} (the `GetTransfer` operationId) request.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	GetTransferWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetTransferResponse, error)
+
+	// UpdateTransferWithBodyWithResponse Send it first, or change its policy and rate, also while it runs
+	//
+	// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+	// The sending client follows within a second.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+	UpdateTransferWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTransferResponse, error)
+
+	// UpdateTransferWithApplicationMergePatchPlusJSONBodyWithResponse Send it first, or change its policy and rate, also while it runs
+	//
+	// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+	// The sending client follows within a second.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+	UpdateTransferWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, body UpdateTransferApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTransferResponse, error)
+
+	// RenewTransferTicketWithResponse A new ticket for what is unfinished, after a pause of any length or on another device
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/transfers/{id}/ticket (the `RenewTransferTicket` operationId).
+	RenewTransferTicketWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RenewTransferTicketParams, reqEditors ...RequestEditorFn) (*RenewTransferTicketResponse, error)
+
+	// ListTransferUploadsWithResponse Its uploads, in the order in which they were announced
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/transfers/{id}/uploads (the `ListTransferUploads` operationId).
+	ListTransferUploadsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListTransferUploadsParams, reqEditors ...RequestEditorFn) (*ListTransferUploadsResponse, error)
 
 	// ListUploadsWithResponse The caller's uploads from any device, newest first
 	//
@@ -21919,6 +23210,473 @@ func (r ExportMemberResponse) ContentType() string {
 	return ""
 }
 
+// GetTransferAccountResponse200Headers the declared response headers of an HTTP 200 response for GetTransferAccount
+type GetTransferAccountResponse200Headers struct {
+	ETag *string
+}
+
+type GetTransferAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferAccount
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTransferAccountResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTransferAccountResponse) GetJSON200() *TransferAccount {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTransferAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTransferAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTransferAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTransferAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTransferAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateTransferAccountResponse200Headers the declared response headers of an HTTP 200 response for UpdateTransferAccount
+type UpdateTransferAccountResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateTransferAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferAccount
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateTransferAccountResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateTransferAccountResponse) GetJSON200() *TransferAccount {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateTransferAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateTransferAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateTransferAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateTransferAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateTransferAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTransfersResponse200Headers the declared response headers of an HTTP 200 response for ListTransfers
+type ListTransfersResponse200Headers struct {
+	Link *string
+}
+
+type ListTransfersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTransfersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTransfersResponse) GetJSON200() *TransferPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTransfersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTransfersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTransfersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTransfersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTransfersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTransferResponse201Headers the declared response headers of an HTTP 201 response for CreateTransfer
+type CreateTransferResponse201Headers struct {
+	Location *string
+}
+
+type CreateTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *TransferStart
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateTransferResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTransferResponse) GetJSON201() *TransferStart {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTransferResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transfer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelTransferResponse) GetJSON200() *Transfer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelTransferResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transfer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTransferResponse) GetJSON200() *Transfer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTransferResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transfer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateTransferResponse) GetJSON200() *Transfer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateTransferResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenewTransferTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferTicket
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenewTransferTicketResponse) GetJSON200() *TransferTicket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenewTransferTicketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewTransferTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewTransferTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewTransferTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewTransferTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTransferUploadsResponse200Headers the declared response headers of an HTTP 200 response for ListTransferUploads
+type ListTransferUploadsResponse200Headers struct {
+	Link *string
+}
+
+type ListTransferUploadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UploadPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTransferUploadsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTransferUploadsResponse) GetJSON200() *UploadPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTransferUploadsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTransferUploadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTransferUploadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTransferUploadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTransferUploadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListUploadsResponse200Headers the declared response headers of an HTTP 200 response for ListUploads
 type ListUploadsResponse200Headers struct {
 	Link *string
@@ -25979,6 +27737,174 @@ func (c *ClientWithResponses) ExportMemberWithResponse(ctx context.Context, hub 
 		return nil, err
 	}
 	return ParseExportMemberResponse(rsp)
+}
+
+// GetTransferAccountWithResponse The hub's bandwidth cap and what its people may choose
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/transfer-account (the `GetTransferAccount` operationId).
+func (c *ClientWithResponses) GetTransferAccountWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetTransferAccountResponse, error) {
+	rsp, err := c.GetTransferAccount(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTransferAccountResponse(rsp)
+}
+
+// UpdateTransferAccountWithBodyWithResponse Change cap, schedule, policies or weights; running transfers follow within two seconds
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+func (c *ClientWithResponses) UpdateTransferAccountWithBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTransferAccountResponse, error) {
+	rsp, err := c.UpdateTransferAccountWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTransferAccountResponse(rsp)
+}
+
+// UpdateTransferAccountWithApplicationMergePatchPlusJSONBodyWithResponse Change cap, schedule, policies or weights; running transfers follow within two seconds
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfer-account (the `UpdateTransferAccount` operationId).
+func (c *ClientWithResponses) UpdateTransferAccountWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, params *UpdateTransferAccountParams, body UpdateTransferAccountApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTransferAccountResponse, error) {
+	rsp, err := c.UpdateTransferAccountWithApplicationMergePatchPlusJSONBody(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTransferAccountResponse(rsp)
+}
+
+// ListTransfersWithResponse The caller's transfers, newest first; with `all=true` the whole hub's, for its admins
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/transfers (the `ListTransfers` operationId).
+func (c *ClientWithResponses) ListTransfersWithResponse(ctx context.Context, hub HubPath, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*ListTransfersResponse, error) {
+	rsp, err := c.ListTransfers(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTransfersResponse(rsp)
+}
+
+// CreateTransferWithBodyWithResponse Announce files to be sent by the fast path, as one batch with one ticket
+//
+// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+func (c *ClientWithResponses) CreateTransferWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTransferResponse, error) {
+	rsp, err := c.CreateTransferWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTransferResponse(rsp)
+}
+
+// CreateTransferWithResponse Announce files to be sent by the fast path, as one batch with one ticket
+//
+// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers (the `CreateTransfer` operationId).
+func (c *ClientWithResponses) CreateTransferWithResponse(ctx context.Context, hub HubPath, params *CreateTransferParams, body CreateTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTransferResponse, error) {
+	rsp, err := c.CreateTransfer(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTransferResponse(rsp)
+}
+
+// CancelTransferWithResponse Cancel all of its uploads that have not become entries
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/hubs/{hub}/transfers/{id} (the `CancelTransfer` operationId).
+func (c *ClientWithResponses) CancelTransferWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*CancelTransferResponse, error) {
+	rsp, err := c.CancelTransfer(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelTransferResponse(rsp)
+}
+
+// GetTransferWithResponse performs a GET /v1/hubs/{hub}/transfers/{id} (the `GetTransfer` operationId) request.
+//
+// Returns a wrapper object for the known response body format(s).
+func (c *ClientWithResponses) GetTransferWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetTransferResponse, error) {
+	rsp, err := c.GetTransfer(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTransferResponse(rsp)
+}
+
+// UpdateTransferWithBodyWithResponse Send it first, or change its policy and rate, also while it runs
+//
+// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+// The sending client follows within a second.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+func (c *ClientWithResponses) UpdateTransferWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTransferResponse, error) {
+	rsp, err := c.UpdateTransferWithBody(ctx, hub, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTransferResponse(rsp)
+}
+
+// UpdateTransferWithApplicationMergePatchPlusJSONBodyWithResponse Send it first, or change its policy and rate, also while it runs
+//
+// `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+// The sending client follows within a second.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/transfers/{id} (the `UpdateTransfer` operationId).
+func (c *ClientWithResponses) UpdateTransferWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, body UpdateTransferApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTransferResponse, error) {
+	rsp, err := c.UpdateTransferWithApplicationMergePatchPlusJSONBody(ctx, hub, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTransferResponse(rsp)
+}
+
+// RenewTransferTicketWithResponse A new ticket for what is unfinished, after a pause of any length or on another device
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/transfers/{id}/ticket (the `RenewTransferTicket` operationId).
+func (c *ClientWithResponses) RenewTransferTicketWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RenewTransferTicketParams, reqEditors ...RequestEditorFn) (*RenewTransferTicketResponse, error) {
+	rsp, err := c.RenewTransferTicket(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewTransferTicketResponse(rsp)
+}
+
+// ListTransferUploadsWithResponse Its uploads, in the order in which they were announced
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/transfers/{id}/uploads (the `ListTransferUploads` operationId).
+func (c *ClientWithResponses) ListTransferUploadsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListTransferUploadsParams, reqEditors ...RequestEditorFn) (*ListTransferUploadsResponse, error) {
+	rsp, err := c.ListTransferUploads(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTransferUploadsResponse(rsp)
 }
 
 // ListUploadsWithResponse The caller's uploads from any device, newest first
@@ -30190,6 +32116,368 @@ func ParseExportMemberResponse(rsp *http.Response) (*ExportMemberResponse, error
 				return nil, err
 			}
 			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTransferAccountResponse parses an HTTP response from a GetTransferAccountWithResponse call
+func ParseGetTransferAccountResponse(rsp *http.Response) (*GetTransferAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTransferAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTransferAccountResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateTransferAccountResponse parses an HTTP response from a UpdateTransferAccountWithResponse call
+func ParseUpdateTransferAccountResponse(rsp *http.Response) (*UpdateTransferAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateTransferAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateTransferAccountResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTransfersResponse parses an HTTP response from a ListTransfersWithResponse call
+func ParseListTransfersResponse(rsp *http.Response) (*ListTransfersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTransfersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTransfersResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTransferResponse parses an HTTP response from a CreateTransferWithResponse call
+func ParseCreateTransferResponse(rsp *http.Response) (*CreateTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTransferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest TransferStart
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateTransferResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelTransferResponse parses an HTTP response from a CancelTransferWithResponse call
+func ParseCancelTransferResponse(rsp *http.Response) (*CancelTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelTransferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTransferResponse parses an HTTP response from a GetTransferWithResponse call
+func ParseGetTransferResponse(rsp *http.Response) (*GetTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTransferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateTransferResponse parses an HTTP response from a UpdateTransferWithResponse call
+func ParseUpdateTransferResponse(rsp *http.Response) (*UpdateTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateTransferResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenewTransferTicketResponse parses an HTTP response from a RenewTransferTicketWithResponse call
+func ParseRenewTransferTicketResponse(rsp *http.Response) (*RenewTransferTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewTransferTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferTicket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListTransferUploadsResponse parses an HTTP response from a ListTransferUploadsWithResponse call
+func ParseListTransferUploadsResponse(rsp *http.Response) (*ListTransferUploadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTransferUploadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UploadPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTransferUploadsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
 		}
 		response.Headers200 = &headers
 	}

@@ -35,6 +35,7 @@ var personal = []personalColumn{
 	{kind: "token_families", table: "token_families", column: "participant_id"},
 	{kind: "authorization_codes", table: "authorization_codes", column: "participant_id"},
 	{kind: "uploads", table: "uploads", column: "participant_id", forget: true},
+	{kind: "transfers", table: "transfers", column: "participant_id", forget: true},
 	{kind: "library_private", table: "library_items", column: "participant_id", where: "NOT shared", forget: true},
 	{kind: "library_shared", table: "library_items", column: "participant_id", where: "shared"},
 	{kind: "library_changes", table: "library_changes", column: "participant_id"}, // numbers and ids for the sync, trimmed

@@ -150,6 +150,9 @@ func (db *DB) Close() error {
 // when the process starts again on the same data folder.
 func (db *DB) Replica() string { return db.replica }
 
+// Shared tells whether other processes may use the same database.
+func (db *DB) Shared() bool { return db.dialect.shared() }
+
 // Ping tells whether the database answers, for readiness.
 func (db *DB) Ping(ctx context.Context) error {
 	_, err := db.read.ExecContext(ctx, "SELECT 1")

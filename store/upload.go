@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -79,4 +80,76 @@ func (u uploads) OfEntries(ctx context.Context, integrationID string, entryIDs [
 	return u.page(ctx, w, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("integration_id = ?", integrationID).Where("entry_id IN (?)", bun.List(entryIDs))
 	})
+}
+
+func (u uploads) InsertAll(ctx context.Context, all []gateway.Upload) error {
+	if u.tx == nil && len(all) > 0 {
+		return u.db.Tx(ctx, func(tx gateway.Tx) error { return tx.Uploads().InsertAll(ctx, all) })
+	}
+	now := u.db.clock()
+	for len(all) > 0 {
+		n, size := 0, 0
+		for n < len(all) && size < insertAtOnce {
+			x := &all[n]
+			x.Version, x.CreatedAt, x.UpdatedAt = 1, now, now
+			u.cutTimes(x)
+			size += 1000 + len(x.Name) + len(x.Title) + len(x.Description) + 100*len(x.Tags)
+			n++
+		}
+		part := all[:n]
+		all = all[n:]
+		done, err := u.change(ctx, func(ctx context.Context) (sql.Result, error) {
+			return u.w.NewInsert().Model(&part).On("CONFLICT DO NOTHING").Returning("NULL").Exec(ctx)
+		})
+		if err == nil && done != int64(n) {
+			err = alreadyExists()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertAtOnce is about how long one statement may get; SQLite takes a million bytes.
+const insertAtOnce = 256 << 10
+
+func (u uploads) Named(ctx context.Context, s gateway.Scope, ids []string) ([]gateway.Upload, error) {
+	out := []gateway.Upload{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	return out, translate(scoped(u.r.NewSelect().Model(&out), s).Where("id IN (?)", bun.List(ids)).Scan(ctx))
+}
+
+func (u uploads) OfTransfer(ctx context.Context, transferID string, states []gateway.UploadState, after string, n int) ([]gateway.Upload, error) {
+	out := []gateway.Upload{}
+	q := u.r.NewSelect().Model(&out).Where("transfer_id = ?", transferID).Where("id > ?", after).OrderExpr("id")
+	if len(states) > 0 {
+		q = q.Where("state IN (?)", bun.List(states))
+	}
+	if n > 0 {
+		q = q.Limit(limit(n))
+	}
+	return out, translate(q.Scan(ctx))
+}
+
+func (u uploads) SetTransfer(ctx context.Context, ids []string, transferID string) (int64, error) {
+	return u.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return u.w.NewUpdate().Model((*gateway.Upload)(nil)).Set("transfer_id = ?", transferID).
+			Set("version = version + 1").Set("updated_at = ?", u.db.clock()).
+			Where("id IN (?)", bun.List(ids)).Where("state = ?", gateway.UploadReceiving).Exec(ctx)
+	})
+}
+
+func (u uploads) CancelUnbegun(ctx context.Context, transferID string) ([]string, error) {
+	var ids []string
+	_, err := u.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		err := u.w.NewUpdate().Model((*gateway.Upload)(nil)).Set("state = ?", gateway.UploadCancelled).
+			Set("version = version + 1").Set("updated_at = ?", u.db.clock()).
+			Where("transfer_id = ?", transferID).Where("state = ?", gateway.UploadReceiving).
+			Where("received = 0").Where("relay_handle = ''").Returning("id").Scan(ctx, &ids)
+		return driver.RowsAffected(len(ids)), err
+	})
+	return ids, err
 }

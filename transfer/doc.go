@@ -1,4 +1,8 @@
-// Package transfer is the place of the fast path: a QUIC control channel and a UDP data plane with
-// their server and client. It will be a leaf that knows tickets, blocks and files and nothing of
-// hubs. Nothing is built here yet; uploads come in by tus.
+// Package transfer is the fast path: it moves files over one UDP port at the line's rate, whatever its
+// length and loss. QUIC carries control, an own packet format the bytes; PROTOCOL.md has both,
+// SECURITY.md says what they withstand. It knows tickets, uploads and bytes, and nothing of hubs:
+// who may send what is asked of Tickets, bytes go to Files.
+//
+// A Server listens; a Sender sends the uploads of one ticket and survives cuts, changes of address and
+// restarts of either side.
 package transfer

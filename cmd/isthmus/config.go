@@ -20,11 +20,13 @@ type dataFlags struct {
 
 type serveCommand struct {
 	dataFlags
-	Addr      string `help:"Address to listen on." default:"127.0.0.1:8080"`
-	BaseURL   string `help:"Public address, such as https://media.example.org. Default: http://localhost and the port." name:"base-url"`
-	AdminAddr string `help:"Address of the admin listener (metrics, pprof, health in detail); empty for none." default:"127.0.0.1:0" name:"admin-addr"`
-	Replica   string `help:"Name of this replica among those that share a Postgres database; uploads in flight stay with it. Default: the data folder's own."`
-	Demo      bool   `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
+	Addr       string   `help:"Address to listen on." default:"127.0.0.1:8080"`
+	BaseURL    string   `help:"Public address, such as https://media.example.org. Default: http://localhost and the port." name:"base-url"`
+	AdminAddr  string   `help:"Address of the admin listener (metrics, pprof, health in detail); empty for none." default:"127.0.0.1:0" name:"admin-addr"`
+	FastAddr   string   `help:"UDP address of the fast path and of HTTP/3, or \"off\". Default: that of --addr." name:"fast-addr"`
+	FastPublic []string `help:"HOST:PORT, best first, at which clients reach the fast path. Default: the host of --base-url and the port of --fast-addr." name:"fast-public"`
+	Replica    string   `help:"Name of this replica among those that share a Postgres database; uploads in flight stay with it. Default: the data folder's own."`
+	Demo       bool     `help:"Start with demo hubs, people, media and an embedded Kaltura account."`
 
 	DemoOperator bool `help:"The demo's admin is an operator, too. Without, \"isthmus setup\" makes the first one, as in a real installation." name:"demo-operator" default:"true" negatable:""`
 	DemoMedia    bool `help:"The demo's account has media. Without, it begins empty, and no time goes into making them." name:"demo-media" default:"true" negatable:""`
@@ -63,6 +65,11 @@ func (c *serveCommand) Validate() error {
 	}
 	if c.BaseURL == "" {
 		c.BaseURL = "http://localhost:" + port
+	}
+	for _, a := range append(c.FastPublic, c.FastAddr) {
+		if _, _, err := net.SplitHostPort(a); err != nil && a != "" && a != fastOff {
+			return gateway.E(gateway.Invalid, "fast_addr", "--fast-addr and --fast-public must be HOST:PORT, such as 0.0.0.0:8443.").Because(err)
+		}
 	}
 	u, err := url.Parse(c.BaseURL)
 	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" || (u.Scheme != "http" && u.Scheme != "https") {

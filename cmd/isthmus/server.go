@@ -38,8 +38,10 @@ type server struct {
 	operators    *gateway.Operators
 	integrations *gateway.Integrations
 	uploads      *gateway.Uploads
+	transfers    *gateway.Transfers
 	relay        *gateway.Relay
 	limits       *gateway.Limits
+	fast         *fastPath // nil: off
 	kaltura      *platform.Platform
 	api          *api.Server
 	jobs         *store.JobRunner
@@ -108,6 +110,14 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Events: events, Relay: s.relay, Lanes: lanes, Replica: s.db.Replica(), Life: uploadLife, MaxSize: cfg.MaxUpload,
 	}
 	library.Uploads, s.uploads.Blobs = s.uploads, blobs
+	s.transfers = &gateway.Transfers{
+		Store: s.db, Clock: clock, Uploads: s.uploads, Hubs: s.hubs, Events: events, Tickets: tickets, Replica: s.db.Replica(),
+		Alone: !s.db.Shared(),
+	}
+	s.uploads.Meter = s.transfers.Meter
+	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {
+		return nil, err
+	}
 	s.integrations.Recovered = s.relay.Wake
 	assets.Settled[gateway.OwnerLibraryItem] = library.AssetChanged
 	receivers := outbound.NewPoster(outbound.Options{AllowNetworks: cfg.AllowWebhookNetworks})
@@ -148,7 +158,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
+			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
 		},
 	})
 	if err != nil {
@@ -210,6 +220,9 @@ func (s *server) openSignIn(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := (&gateway.Clients{Store: s.db, Clock: gateway.SystemClock}).EnsureBuiltIn(ctx); err != nil {
+		return err
+	}
 	signIn, err := spaces.New(spaces.Config{
 		BaseURL: s.cfg.BaseURL, Verifier: s.verifier, People: s.people, SignIn: s.api.SignIn, SignOut: s.api.SignOut, Log: s.log,
 	})
@@ -232,6 +245,7 @@ func (s *server) health(ctx context.Context) map[string]any {
 	if free, err := s.disk.Free(); err == nil {
 		h["disk_free_bytes"] = free
 	}
+	h["fast_path"] = s.fast.health()
 	return h
 }
 
@@ -240,6 +254,10 @@ func (s *server) run(ctx context.Context) error {
 	listener, err := listen(s.cfg.Addr)
 	if err != nil {
 		return err
+	}
+	handler := s.metrics.front(s.api)
+	if err := s.fast.listen(s.cfg, listener.Addr(), handler); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	if err := serveAdmin(ctx, s.cfg.AdminAddr, s.metrics, s.health, s.log); err != nil {
 		return errors.Join(err, listener.Close())
@@ -255,6 +273,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
+	defer s.transfers.Close()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
 	if s.cfg.Demo && s.cfg.DemoMedia {
@@ -264,10 +283,12 @@ func (s *server) run(ctx context.Context) error {
 			}
 		}()
 	}
-	front := s.front(s.metrics.front(s.api))
+	front := s.front(handler)
 	front.RegisterOnShutdown(s.api.Close)
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
+	received := make(chan error, 1)
+	go func() { received <- s.fast.run(ctx) }()
 	s.log.Info("serving", "addr", listener.Addr().String(), "base_url", s.cfg.BaseURL)
 
 	select {
@@ -275,6 +296,11 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	case err := <-relayed:
 		return fmt.Errorf("relay: %w", err)
+	case err := <-received:
+		if ctx.Err() == nil {
+			return fmt.Errorf("fast path: %w", err)
+		}
+		received <- err
 	case <-ctx.Done():
 	}
 	s.log.Info("stopping")
@@ -283,6 +309,13 @@ func (s *server) run(ctx context.Context) error {
 	stopWork()
 	if err := front.Shutdown(patience); err != nil {
 		_ = front.Close() // a client that sends slowly: what it sent is durable
+	}
+	select {
+	case err := <-received: // all that came is on disk
+		if err != nil {
+			s.log.Error("fast path", "error", err)
+		}
+	case <-patience.Done():
 	}
 	return errors.Join(s.limits.Close(patience), s.jobs.Stop(patience))
 }

@@ -36,6 +36,12 @@ export type Reconciliation = Schemas["Reconciliation"];
 export type NotificationHook = Schemas["NotificationHook"];
 export type Untagged360 = Schemas["Untagged360"];
 export type UntaggedEntry = Schemas["Untagged360Entry"];
+export type Transfer = Schemas["Transfer"];
+export type TransferPolicy = Schemas["TransferPolicy"];
+export type TransferAccount = Schemas["TransferAccount"];
+export type TransferAccountPatch = Schemas["TransferAccountPatch"];
+export type TransferHours = Schemas["TransferHours"];
+export type UploadInput = Schemas["UploadInput"];
 export type FieldError = Schemas["FieldError"];
 
 /** The REST client; every path and body is checked against openapi.yaml. */

@@ -23,6 +23,8 @@ const notFound: Loader = () => import("./pages/not-found");
 const routes: Route[] = [
   { pattern: "/sign-in", load: () => import("./pages/sign-in"), open: true },
   { pattern: "/hubs/:hub/library", load: () => import("./pages/library") },
+  { pattern: "/hubs/:hub/transfers", load: () => import("./pages/transfers") },
+  { pattern: "/hubs/:hub/settings/transfers", load: () => import("./pages/bandwidth") },
   { pattern: "/hubs/:hub/settings/integrations/kaltura", load: () => import("./pages/kaltura") },
   { pattern: "/hubs/:hub/settings/apps", load: () => import("./pages/apps") },
   { pattern: "/hubs/:hub/settings/audit", load: () => import("./pages/audit") },
@@ -137,6 +139,15 @@ function Page({ load, params }: { load: Loader; params: Params }) {
   return <page.view key={params.hub ?? ""} params={params} />;
 }
 
+/** What people come for: who looks after content sends files, the others look for media. */
+function firstPages(role?: string): [string, string][] {
+  const pages: [string, string][] = [
+    ["library", "Media library"],
+    ["transfers", "Transfers"],
+  ];
+  return role === "content_admin" ? pages.reverse() : pages;
+}
+
 function Top() {
   const h = hub.value;
   const path = here.value.pathname;
@@ -153,9 +164,11 @@ function Top() {
               <nav class="nav" aria-label="Main">
                 {h && (
                   <>
-                    <a href={`/hubs/${h.id}/library`} aria-current={current(`/hubs/${h.id}/library`)}>
-                      Media library
-                    </a>
+                    {firstPages(h.role).map(([page, name]) => (
+                      <a key={page} href={`/hubs/${h.id}/${page}`} aria-current={current(`/hubs/${h.id}/${page}`)}>
+                        {name}
+                      </a>
+                    ))}
                     <a
                       href={`/hubs/${h.id}/settings/integrations/kaltura`}
                       aria-current={current(`/hubs/${h.id}/settings`)}

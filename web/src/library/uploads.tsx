@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
 import { bytes, clockTime, percent, remaining } from "../format";
 import { Icon } from "../ui/icons";
-import { Act } from "../ui/parts";
-import type { Item } from "../upload/machine";
+import { Act, CopyButton } from "../ui/parts";
+import { elsewhere, type Item } from "../upload/machine";
 import type { Queue } from "../upload/queue";
 
 /** How far an item is, 0..1 of its current stage. */
@@ -18,7 +18,7 @@ export function progressOf(it: Item): number {
 export function stateOf(it: Item, now: number, rate?: { perSecond(): number; seconds(left: number): number }): string {
   switch (it.phase) {
     case "queued":
-      return "Waiting for its turn";
+      return it.sent > 0 ? `Waiting for its turn at ${percent(progressOf(it))}` : "Waiting for its turn";
     case "preparing":
       return "Getting ready";
     case "sending": {
@@ -38,6 +38,7 @@ export function stateOf(it: Item, now: number, rate?: { perSecond(): number; sec
     case "finishing":
       return it.digest ? "Finishing" : `All sent. Checking the file, ${percent(progressOf(it))}`;
     case "needs_file":
+      if (elsewhere(it, now)) return `Being sent from elsewhere: ${percent(progressOf(it))} of ${bytes(it.size)}`;
       return it.sent >= it.size
         ? "All bytes have arrived, but the upload was never finished."
         : `Stopped at ${percent(progressOf(it))} of ${bytes(it.size)}. Choose the same file again to go on${until(it)}.`;
@@ -69,16 +70,24 @@ function until(it: Item): string {
   return t ? ` until ${new Date(t).toLocaleDateString("en-GB", { day: "numeric", month: "long" })}` : "";
 }
 
-/** All uploads of this page and the unfinished ones from before. */
-export function Uploads({ queue, open }: { queue: Queue; open: (entryId: string) => void }) {
-  const items = queue.items.value;
+/** The time, going on while an upload counts down to its next try or comes from elsewhere. */
+export function useCountdown(queue: Queue): number {
   const [now, setNow] = useState(Date.now());
-  const ticking = useComputed(() => queue.items.value.some((i) => i.phase === "retrying" && i.retryAt > 0));
+  const ticking = useComputed(() =>
+    queue.items.value.some((i) => (i.phase === "retrying" && i.retryAt > 0) || (i.phase === "needs_file" && i.movedAt)),
+  );
   useEffect(() => {
     if (!ticking.value) return;
     const t = setInterval(() => setNow(Date.now()), 500);
     return () => clearInterval(t);
   }, [ticking.value]);
+  return now;
+}
+
+/** All uploads of this page and the unfinished ones from before. */
+export function Uploads({ queue, open }: { queue: Queue; open: (entryId: string) => void }) {
+  const items = queue.items.value;
+  const now = useCountdown(queue);
   if (items.length === 0) return null;
   const under = items.filter((i) => !["ready", "failed", "cancelled"].includes(i.phase)).length;
   const over = items.filter((i) => i.phase === "ready");
@@ -94,17 +103,31 @@ export function Uploads({ queue, open }: { queue: Queue; open: (entryId: string)
       </header>
       <ul>
         {items.map((it) => (
-          <Row key={it.key} it={it} queue={queue} now={now} open={open} />
+          <UploadRow key={it.key} it={it} queue={queue} now={now} open={open} />
         ))}
       </ul>
     </section>
   );
 }
 
-function Row({ it, queue, now, open }: { it: Item; queue: Queue; now: number; open: (entryId: string) => void }) {
+/** One upload. `detail` adds what the Transfers page has room for. */
+export function UploadRow({
+  it,
+  queue,
+  now,
+  open,
+  detail,
+}: {
+  it: Item;
+  queue: Queue;
+  now: number;
+  open: (entryId: string) => void;
+  detail?: boolean;
+}) {
   const choose = useRef<HTMLInputElement>(null);
   const [wrong, setWrong] = useState("");
   const label = (verb: string) => `${verb} ${it.name}`;
+  const first = queue.first.value === it.key && ["queued", "preparing", "sending"].includes(it.phase);
   const canPause = ["queued", "preparing", "sending", "retrying"].includes(it.phase);
   const showBar = !["ready", "failed", "cancelled", "queued"].includes(it.phase);
   return (
@@ -112,8 +135,25 @@ function Row({ it, queue, now, open }: { it: Item; queue: Queue; now: number; op
       <div class="grow">
         <p class="file">
           <bdi>{it.name}</bdi> {it.upload?.is_360 && <span class="badge warn">360°</span>}
+          {detail && it.phase === "sending" && <span class="badge">HTTPS</span>}{" "}
+          {detail && first && <span class="badge accent">First</span>}
         </p>
         <p class={`state tabular ${it.phase === "failed" ? "bad" : ""}`}>{stateOf(it, now, queue.rate(it.key))}</p>
+        {detail && it.failure && it.phase === "failed" && (
+          <p class="row small muted">
+            <span>
+              Code: <code>{it.failure.code}</code>
+            </span>
+            {it.failure.traceId && (
+              <>
+                <span class="wrap">
+                  Trace id: <code>{it.failure.traceId}</code>
+                </span>
+                <CopyButton text={it.failure.traceId} label="Copy trace id" />
+              </>
+            )}
+          </p>
+        )}
         {wrong && (
           <p class="state bad" role="alert">
             {wrong}
@@ -121,6 +161,16 @@ function Row({ it, queue, now, open }: { it: Item; queue: Queue; now: number; op
         )}
       </div>
       <div class="acts">
+        {detail && !first && ["queued", "sending", "paused", "retrying"].includes(it.phase) && (
+          <button
+            type="button"
+            class="btn small"
+            aria-label={label("Send first:")}
+            onClick={() => queue.sendFirst(it.key)}
+          >
+            <Icon name="first" size={16} /> Send first
+          </button>
+        )}
         {canPause && (
           <button type="button" class="btn small" aria-label={label("Pause")} onClick={() => queue.pause(it.key)}>
             <Icon name="pause" size={16} /> Pause
@@ -169,6 +219,18 @@ function Row({ it, queue, now, open }: { it: Item; queue: Queue; now: number; op
               </Act>
             )}
           </>
+        )}
+        {detail && (it.phase === "paused" || it.phase === "needs_file") && it.id && (
+          <Act
+            small
+            aria-label={label("Keep for longer:")}
+            do={async () => {
+              await queue.keep(it.key);
+              say(`${it.name} is kept for the full time from now.`);
+            }}
+          >
+            Keep longer
+          </Act>
         )}
         {(it.phase === "ready" || it.phase === "server") && it.upload?.entry_id && (
           <button type="button" class="btn small" aria-label={label("Show")} onClick={() => open(it.upload!.entry_id!)}>

@@ -7,6 +7,7 @@ import { here } from "../router";
 import { hub, may, rememberHub } from "../session";
 import { Icon } from "../ui/icons";
 import { Banner, useLoad } from "../ui/parts";
+import { useDrop } from "../upload/drop";
 import { queueOf } from "../upload/queue";
 import { ItemDetail } from "./item-detail";
 import { FromKaltura } from "./kaltura";
@@ -67,7 +68,7 @@ export function LibraryView({ hub: id }: { hub: string }) {
     queue.add(files);
     if (tab !== "kaltura") setParams({ tab: "kaltura" });
   };
-  const over = useDrop(take);
+  const over = useDrop(take, () => say("Folders are sent on the Transfers page: drop them there."));
   const open = (name: "media" | "item") => (value: string) =>
     setParams({ media: null, item: null, [name]: value }, true);
   const close = () => setParams({ media: null, item: null });
@@ -217,60 +218,4 @@ function Off({ state }: { state?: MyIntegration }) {
       )}
     </div>
   );
-}
-
-/** Takes files dropped anywhere on the page, or pasted. True while some hover over it. */
-function useDrop(take: (files: File[]) => void): boolean {
-  const [over, setOver] = useState(false);
-  const latest = useRef(take);
-  latest.current = take;
-  useEffect(() => {
-    let depth = 0;
-    const files = (e: DragEvent) => e.dataTransfer?.types.includes("Files") ?? false;
-    const enter = (e: DragEvent) => {
-      if (!files(e)) return;
-      depth++;
-      setOver(true);
-    };
-    const leave = (e: DragEvent) => {
-      if (files(e) && --depth <= 0) setOver(false);
-    };
-    const hover = (e: DragEvent) => {
-      if (files(e)) e.preventDefault();
-    };
-    const drop = (e: DragEvent) => {
-      if (!files(e)) return;
-      e.preventDefault();
-      depth = 0;
-      setOver(false);
-      const got: File[] = [];
-      let folders = 0;
-      for (const it of e.dataTransfer!.items) {
-        // A folder looks like an empty file.
-        if (it.webkitGetAsEntry?.()?.isDirectory) folders++;
-        else {
-          const f = it.getAsFile();
-          if (f) got.push(f);
-        }
-      }
-      if (folders) say("Folders cannot be dropped: open the folder and drop its files.");
-      if (got.length) latest.current(got);
-    };
-    const paste = (e: ClipboardEvent) => {
-      const got = [...(e.clipboardData?.files ?? [])];
-      if (got.length) latest.current(got);
-    };
-    const on = [
-      ["dragenter", enter],
-      ["dragleave", leave],
-      ["dragover", hover],
-      ["drop", drop],
-      ["paste", paste],
-    ] as const;
-    for (const [name, f] of on) addEventListener(name, f as EventListener);
-    return () => {
-      for (const [name, f] of on) removeEventListener(name, f as EventListener);
-    };
-  }, []);
-  return over;
 }

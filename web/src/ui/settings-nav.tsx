@@ -2,6 +2,7 @@ import { here } from "../router";
 
 const pages: [string, string][] = [
   ["integrations/kaltura", "Kaltura"],
+  ["transfers", "Bandwidth"],
   ["people", "People"],
   ["apps", "Apps"],
   ["audit", "Audit"],

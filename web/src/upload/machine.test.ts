@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Upload } from "../api";
 import {
+  elsewhere,
   fromServer,
   type Happening,
   type Item,
@@ -9,8 +10,11 @@ import {
   over,
   quarter,
   retryDelay,
+  total,
+  turns,
   wouldBeLost,
 } from "./machine";
+import { Teller } from "./tell";
 
 const upload = (state: Upload["state"], more: Partial<Upload> = {}): Upload => ({
   id: "upl_1",
@@ -173,4 +177,69 @@ it("waits 1, 2, 4 … at most 60 seconds, spread by a quarter", () => {
 it("counts quarters", () => {
   expect([0, 24, 25, 74, 75, 100].map((n) => quarter(n, 100))).toEqual([0, 0, 1, 2, 3, 4]);
   expect(quarter(0, 0)).toBe(0);
+});
+
+describe("several files", () => {
+  const at = (key: string, phase: Item["phase"], more: Partial<Item> = {}): Item => ({
+    ...newItem(key, key, 100),
+    phase,
+    ...more,
+  });
+  const keys = (t: ReturnType<typeof turns>) => [t.start.map((i) => i.key), t.hold.map((i) => i.key)];
+
+  it("take turns, in their order", () => {
+    const items = [at("a", "sending"), at("b", "queued"), at("c", "paused"), at("d", "queued"), at("e", "queued")];
+    expect(keys(turns(items, 3, ""))).toEqual([["b", "d"], []]);
+    expect(keys(turns(items, 1, ""))).toEqual([[], []]);
+  });
+  it("wait while one is sent first, but not while that one is stuck", () => {
+    const items = [at("a", "sending"), at("b", "preparing"), at("c", "finishing"), at("d", "queued")];
+    expect(keys(turns(items, 3, "d"))).toEqual([["d"], ["a", "b"]]);
+    expect(keys(turns([at("d", "sending"), at("a", "queued")], 3, "d"))).toEqual([[], []]);
+    for (const phase of ["retrying", "paused", "finishing", "failed", "ready"] as const) {
+      expect(keys(turns([at("d", phase), at("a", "queued")], 3, "d")), phase).toEqual([["a"], []]);
+    }
+    expect(next(at("a", "sending", { sent: 40 }), { kind: "hold" })).toMatchObject({ phase: "queued", sent: 40 });
+    expect(next(at("a", "finishing"), { kind: "hold" }).phase).toBe("finishing");
+  });
+  it("are counted together", () => {
+    const items = [
+      at("a", "sending", { sent: 40 }),
+      at("b", "server"),
+      at("c", "failed", { sent: 90 }),
+      at("d", "cancelled"),
+      at("e", "paused", { sent: 10 }),
+    ];
+    expect(total(items)).toEqual({ files: 4, left: 2, failed: 1, size: 300, sent: 150 });
+  });
+  it("are seen to come from another device", () => {
+    const lost = fromServer(upload("receiving", { offset: 10 }));
+    const told = next(lost, { kind: "server", upload: upload("receiving", { offset: 20 }), now: 5000 });
+    expect([elsewhere(lost, 5000), elsewhere(told, 9000), elsewhere(told, 60_000)]).toEqual([false, true, false]);
+    expect(elsewhere(next(told, { kind: "file" }), 9000)).toBe(false);
+  });
+  it("are one matter for screen readers", () => {
+    const heard: string[] = [];
+    const teller = new Teller((text) => heard.push(text));
+    let items = [at("a", "sending"), at("b", "sending")];
+    const step = (i: number, change: Partial<Item>) => {
+      const before = items[i]!;
+      items = items.map((x, n) => (n === i ? { ...x, ...change } : x));
+      teller.tell(before, items[i]!, total(items));
+    };
+    teller.begun(["a", "b"]);
+    step(0, { sent: 30 });
+    step(0, { sent: 60 });
+    step(0, { sent: 65 });
+    step(1, { sent: 40 });
+    step(0, { phase: "server" });
+    step(0, { phase: "ready" });
+    step(1, { phase: "server" });
+    expect(heard).toEqual([
+      "2 uploads begin.",
+      "2 files: 25 percent sent.",
+      "2 files: 50 percent sent.",
+      "All 2 files are uploaded and being processed.",
+    ]);
+  });
 });

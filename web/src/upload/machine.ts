@@ -18,6 +18,7 @@ export interface Failure {
   message: string;
   nextStep: string;
   code: string;
+  traceId?: string;
 }
 
 export interface Item {
@@ -34,6 +35,7 @@ export interface Item {
   id: string; // the server's, once announced
   upload: Upload | null; // what the server last said
   hasFile: boolean;
+  movedAt: number; // ms; when bytes were last seen to come from elsewhere, 0 = never
 }
 
 export type Happening =
@@ -45,12 +47,13 @@ export type Happening =
   | { kind: "sent" }
   | { kind: "broken"; retryable: boolean; failure: Failure; now: number; jitter: number; offline: boolean }
   | { kind: "due" } // the countdown ended, or the line is back
+  | { kind: "hold" } // another file is sent first
   | { kind: "pause" }
   | { kind: "resume" }
   | { kind: "retry" }
   | { kind: "cancel" }
   | { kind: "file" } // the file was chosen again
-  | { kind: "server"; upload: Upload };
+  | { kind: "server"; upload: Upload; now?: number }; // now: it was told live
 
 export function newItem(key: string, name: string, size: number): Item {
   return {
@@ -67,6 +70,7 @@ export function newItem(key: string, name: string, size: number): Item {
     id: "",
     upload: null,
     hasFile: true,
+    movedAt: 0,
   };
 }
 
@@ -108,6 +112,11 @@ function phaseOf(u: Upload, receiving: Phase): Phase {
 
 const ours: Phase[] = ["queued", "preparing", "sending", "retrying", "finishing"];
 
+/** Whether an upload that lost its file here is being sent by another device or program. */
+export function elsewhere(it: Item, now: number): boolean {
+  return it.phase === "needs_file" && it.movedAt > 0 && now - it.movedAt < 10_000;
+}
+
 /** Whether leaving the page now would interrupt this upload. */
 export function wouldBeLost(it: Item): boolean {
   return ours.includes(it.phase);
@@ -145,6 +154,8 @@ export function next(it: Item, h: Happening): Item {
     }
     case "due":
       return it.phase === "retrying" ? { ...it, phase: "queued", retryAt: 0 } : it;
+    case "hold":
+      return it.phase === "preparing" || it.phase === "sending" ? { ...it, phase: "queued" } : it;
     case "pause":
       return ["queued", "preparing", "sending", "retrying"].includes(it.phase)
         ? { ...it, phase: "paused", retryAt: 0, failure: null }
@@ -163,15 +174,62 @@ export function next(it: Item, h: Happening): Item {
       // While we send, our own count is ahead of what the server tells.
       const phase = phaseOf(h.upload, it.phase);
       const failure = phase === it.phase && it.phase !== "failed" ? it.failure : failureOf(h.upload);
+      const moved = h.now !== undefined && phase === "needs_file" && h.upload.offset > it.sent;
       return {
         ...it,
         upload: h.upload,
         phase,
         failure,
+        movedAt: moved ? h.now! : it.movedAt,
         sent: phase === it.phase && it.hasFile ? it.sent : h.upload.offset,
       };
     }
   }
+}
+
+/**
+ * Which files begin now and which wait again, when `places` may be under way at a time. One that is
+ * to be sent first has the line for itself, until all of its bytes are there or it gets stuck.
+ */
+export function turns(items: Item[], places: number, first: string): { start: Item[]; hold: Item[] } {
+  const urgent = items.find((i) => i.key === first && ["queued", "preparing", "sending"].includes(i.phase));
+  if (urgent) {
+    const others = items.filter((i) => i !== urgent);
+    return {
+      start: urgent.phase === "queued" ? [urgent] : [],
+      hold: others.filter((i) => i.phase === "preparing" || i.phase === "sending"),
+    };
+  }
+  const active = items.filter((i) => ["preparing", "sending", "finishing"].includes(i.phase)).length;
+  return { start: items.filter((i) => i.phase === "queued").slice(0, Math.max(0, places - active)), hold: [] };
+}
+
+export interface Total {
+  files: number; // without cancelled ones
+  left: number; // of them not yet uploaded
+  failed: number;
+  size: number; // bytes of what has not failed
+  sent: number;
+}
+
+/** How far several files are together. */
+export function total(items: Item[]): Total {
+  const t = { files: 0, left: 0, failed: 0, size: 0, sent: 0 };
+  for (const it of items) {
+    if (it.phase === "cancelled") continue;
+    t.files++;
+    if (it.phase === "failed") {
+      t.failed++;
+      continue;
+    }
+    t.size += it.size;
+    if (it.phase === "server" || it.phase === "ready") t.sent += it.size;
+    else {
+      t.left++;
+      t.sent += it.sent;
+    }
+  }
+  return t;
 }
 
 /** Quarters of the way (0..4), for announcements. */

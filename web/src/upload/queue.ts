@@ -3,9 +3,10 @@ import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { announce } from "../announce";
 import { api, asProblem, call, idempotencyKey, Problem, type Upload } from "../api";
 import type { LiveEvent } from "../live";
-import type { Ask, Tell } from "./digest.worker";
+import { keepAwake } from "./awake";
+import { type Hashing, hashFile, mark } from "./digest";
 import { Rate } from "./eta";
-import { fingerprint, sameBytes } from "./fingerprint";
+import { sameBytes } from "./fingerprint";
 import {
   type Failure,
   fromServer,
@@ -14,24 +15,34 @@ import {
   newItem,
   next,
   over,
-  quarter,
+  total,
+  turns,
   wouldBeLost,
 } from "./machine";
 import type { Sending } from "./sender";
+import { Teller } from "./tell";
 
 /** Files sent at the same time; the browser opens six connections to a server and pages need some. */
 const PARALLEL = 3;
+/** Unfinished uploads that are asked for; who has more sees the newest. */
+const MOST_LISTED = 1000;
 
 interface Work {
   file?: File;
   fingerprint?: string;
   sending?: Sending;
-  worker?: Worker;
+  hashing?: Hashing;
   timer?: ReturnType<typeof setTimeout>;
   createKey: string;
   rate: Rate;
   shownAt: number;
-  said: number;
+}
+
+/** A file and the upload that was announced for it. */
+export interface Announced {
+  file: File;
+  fingerprint: string;
+  upload: Upload;
 }
 
 export class Queue {
@@ -40,7 +51,14 @@ export class Queue {
   readonly arrived = signal(0);
   readonly busy: ReadonlySignal<boolean> = computed(() => this.items.value.some(wouldBeLost));
   readonly loadProblem = signal<Problem | null>(null);
+  /** The keys of what is sent together: everything since the line was last idle. */
+  private readonly run = signal<ReadonlySet<string>>(new Set());
+  readonly total = computed(() => total(this.items.value.filter((i) => this.run.value.has(i.key))));
+  /** The key of the file that has the line for itself. */
+  readonly first = signal("");
   private readonly work = new Map<string, Work>();
+  private looking?: ReturnType<typeof setTimeout>;
+  private readonly teller = new Teller();
 
   constructor(readonly hub: string) {
     addEventListener("online", () => {
@@ -51,10 +69,11 @@ export class Queue {
     });
     // Keeps as many files under way as there are places.
     effect(() => {
-      const active = this.items.value.filter((i) => ["preparing", "sending", "finishing"].includes(i.phase)).length;
-      const waiting = this.items.value.filter((i) => i.phase === "queued").slice(0, Math.max(0, PARALLEL - active));
-      for (const it of waiting) queueMicrotask(() => this.happen(it.key, { kind: "start" }));
+      const { start, hold } = turns(this.items.value, PARALLEL, this.first.value);
+      for (const it of hold) queueMicrotask(() => this.happen(it.key, { kind: "hold" }));
+      for (const it of start) queueMicrotask(() => this.happen(it.key, { kind: "start" }));
     });
+    effect(() => keepAwake(this.busy.value));
   }
 
   /** Takes files in. One that continues an unfinished upload is joined to it. */
@@ -62,12 +81,29 @@ export class Queue {
     const added: Item[] = [];
     for (const file of files) {
       const key = `local-${idempotencyKey()}`;
-      this.work.set(key, { file, createKey: idempotencyKey(), rate: new Rate(), shownAt: 0, said: 0 });
+      this.workOf(key).file = file;
       added.push(newItem(key, file.name, file.size));
     }
     if (added.length === 0) return;
     this.items.value = [...added, ...this.items.value];
-    announce(added.length === 1 ? `Upload of ${added[0]!.name} begins.` : `${added.length} uploads begin.`);
+    this.begin(added);
+  }
+
+  /** Takes in files whose uploads were announced together, to be sent in this order. */
+  take(list: Announced[]): void {
+    const added: Item[] = [];
+    for (const { file, fingerprint, upload } of list) {
+      const known = this.byId(upload.id);
+      const key = known?.key ?? upload.id;
+      const w = this.workOf(key);
+      w.file = file;
+      w.fingerprint = fingerprint;
+      if (known) this.happen(key, { kind: "file" });
+      else added.push({ ...newItem(key, file.name, file.size), id: upload.id, upload, sent: upload.offset });
+    }
+    this.items.value = [...this.items.peek(), ...added];
+    const ids = new Set(list.map((l) => l.upload.id));
+    this.begin(this.items.peek().filter((i) => ids.has(i.id)));
   }
 
   /** Gives a file to an upload that lost it. Throws a Problem when it is another file. */
@@ -82,16 +118,43 @@ export class Queue {
         next_step: `Choose “${it.name}” as it was when the upload began.`,
       });
     if (file.size !== it.size) throw wrong("This file has another size.");
-    const mark = await this.mark(file);
-    if (it.upload.fingerprint && !sameBytes(mark, it.upload.fingerprint)) throw wrong("This file has other contents.");
+    const found = await mark(file);
+    if (it.upload.fingerprint && !sameBytes(found, it.upload.fingerprint)) throw wrong("This file has other contents.");
     const w = this.workOf(key);
     w.file = file;
-    w.fingerprint = mark;
+    w.fingerprint = found;
     this.happen(key, { kind: "file" });
+    this.begin([it]);
   }
 
   pause = (key: string) => this.happen(key, { kind: "pause" });
   resume = (key: string) => this.happen(key, { kind: "resume" });
+
+  pauseAll(): void {
+    for (const it of this.items.peek()) this.pause(it.key);
+  }
+
+  resumeAll(): void {
+    for (const it of this.items.peek()) this.resume(it.key);
+  }
+
+  /** Lets a file go before the others of this page, which wait until its bytes are there. */
+  sendFirst(key: string): void {
+    const it = this.get(key);
+    if (!it) return;
+    this.first.value = key;
+    this.resume(key);
+    this.happen(key, { kind: "due" });
+    announce(`${it.name} is sent first; the others wait.`);
+  }
+
+  /** Moves the day on which the server gives an unfinished upload up. */
+  async keep(key: string): Promise<void> {
+    const it = this.get(key);
+    if (!it?.id) return;
+    const upload = await call(api.POST("/v1/hubs/{hub}/uploads/{id}/extend", { params: { path: this.path(it.id) } }));
+    this.happen(key, { kind: "server", upload });
+  }
 
   /** Tries again now: here, or on the server when it has all the bytes. */
   async retry(key: string): Promise<void> {
@@ -140,17 +203,23 @@ export class Queue {
   /** Asks the server for uploads that this page does not know: after a reload, or from another device. */
   async load(): Promise<void> {
     try {
-      const page = await call(
-        api.GET("/v1/hubs/{hub}/uploads", {
-          params: {
-            path: { hub: this.hub },
-            query: { state: ["receiving", "ingesting", "processing", "failed"], limit: 100 },
-          },
-        }),
-      );
+      const listed: Upload[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await call(
+          api.GET("/v1/hubs/{hub}/uploads", {
+            params: {
+              path: { hub: this.hub },
+              query: { state: ["receiving", "ingesting", "processing", "failed"], limit: 100, cursor },
+            },
+          }),
+        );
+        listed.push(...page.items);
+        cursor = page.next;
+      } while (cursor && listed.length < MOST_LISTED);
       this.loadProblem.value = null;
       const day = Date.now() - 86_400_000;
-      for (const u of page.items) {
+      for (const u of listed) {
         if (!u.mine) continue;
         const known = this.byId(u.id);
         if (known) this.happen(known.key, { kind: "server", upload: u });
@@ -159,7 +228,7 @@ export class Queue {
       }
       // What we hold to be under way and the server no longer lists has come to an end meanwhile.
       for (const it of this.items.peek()) {
-        if (it.phase === "server" && !page.items.some((u) => u.id === it.id)) void this.refresh(it.id);
+        if (it.phase === "server" && !listed.some((u) => u.id === it.id)) void this.refresh(it.id);
       }
     } catch (e) {
       this.loadProblem.value = asProblem(e);
@@ -168,6 +237,12 @@ export class Queue {
 
   /** Hears a live event. */
   hear(e: LiveEvent): void {
+    if (e.type === "upload.created" || e.type === "transfer.created") {
+      // The page itself announces its own uploads: give it the time to learn the ids. Many come together.
+      clearTimeout(this.looking);
+      this.looking = setTimeout(() => void this.load(), 1500);
+      return;
+    }
     if (!e.type.startsWith("upload.")) return;
     const it = this.byId(e.subject);
     if (e.type === "upload.progress" && it?.upload) {
@@ -178,10 +253,9 @@ export class Queue {
         progress: typeof d.progress === "number" ? d.progress : it.upload.progress,
         offset: typeof d.received === "number" ? d.received : it.upload.offset,
       };
-      this.happen(it.key, { kind: "server", upload });
-    } else if (it || e.type === "upload.created") {
-      // The page itself announces its own uploads; give it the time to learn the id.
-      setTimeout(() => void this.refresh(e.subject), it ? 0 : 1500);
+      this.happen(it.key, { kind: "server", upload, now: Date.now() });
+    } else if (it) {
+      void this.refresh(e.subject);
     }
   }
 
@@ -191,15 +265,18 @@ export class Queue {
 
   private async refresh(id: string): Promise<void> {
     try {
-      const u = await call(api.GET("/v1/hubs/{hub}/uploads/{id}", { params: { path: this.path(id) } }));
+      const upload = await call(api.GET("/v1/hubs/{hub}/uploads/{id}", { params: { path: this.path(id) } }));
       const it = this.byId(id);
-      if (it) this.happen(it.key, { kind: "server", upload: u });
-      else if (u.mine && !["ready", "cancelled", "expired"].includes(u.state)) {
-        this.items.value = [fromServer(u), ...this.items.peek()];
-      }
+      if (it) this.happen(it.key, { kind: "server", upload });
     } catch {
       // The next event or reload asks again.
     }
+  }
+
+  private begin(added: Item[]): void {
+    const keys = added.map((i) => i.key);
+    this.run.value = new Set([...(this.total.peek().left > 0 ? this.run.peek() : []), ...keys]);
+    this.teller.begun(added.map((i) => i.name));
   }
 
   private get = (key: string) => this.items.peek().find((i) => i.key === key);
@@ -209,7 +286,7 @@ export class Queue {
   private workOf(key: string): Work {
     let w = this.work.get(key);
     if (!w) {
-      w = { createKey: idempotencyKey(), rate: new Rate(), shownAt: 0, said: 0 };
+      w = { createKey: idempotencyKey(), rate: new Rate(), shownAt: 0 };
       this.work.set(key, w);
     }
     return w;
@@ -222,7 +299,7 @@ export class Queue {
   private forget(key: string): void {
     const w = this.work.get(key);
     w?.sending?.stop();
-    w?.worker?.terminate();
+    w?.hashing?.stop();
     clearTimeout(w?.timer);
     this.work.delete(key);
     this.items.value = this.items.peek().filter((i) => i.key !== key);
@@ -234,7 +311,7 @@ export class Queue {
     const after = next(before, h);
     if (after === before) return;
     this.update(key, after);
-    this.tell(before, after);
+    this.teller.tell(before, after, this.total.peek());
     if (before.upload?.entry_id !== after.upload?.entry_id || (after.phase === "ready" && before.phase !== "ready")) {
       this.arrived.value++;
     }
@@ -252,8 +329,8 @@ export class Queue {
       w.rate.reset();
     }
     if (over(it) || it.phase === "server") {
-      w.worker?.terminate();
-      w.worker = undefined;
+      w.hashing?.stop();
+      w.hashing = undefined;
     }
     if (it.phase === "preparing") void this.prepare(it.key);
     if (it.phase === "sending") void this.send(it.key);
@@ -273,7 +350,7 @@ export class Queue {
         const upload = await call(api.GET("/v1/hubs/{hub}/uploads/{id}", { params: { path: this.path(it.id) } }));
         this.happen(key, { kind: "announced", upload });
       } else {
-        w.fingerprint ??= await this.mark(w.file);
+        w.fingerprint ??= await mark(w.file);
         const before = this.items
           .peek()
           .find(
@@ -333,7 +410,8 @@ export class Queue {
             // Not ours; the status says enough.
             if (status) p = new Problem({ status, detail: `The server answered ${status}.`, next_step: "Try again." });
           }
-          this.broken(key, p, retryable(status));
+          // Whoever began later has it now; taking it back is for the person to decide.
+          this.broken(key, p, retryable(status) && p.code !== "upload_taken_over");
         },
       });
     } catch (e) {
@@ -361,7 +439,7 @@ export class Queue {
   }
 
   private broken(key: string, p: Problem, retryable = p.retryable || p.status === 0): void {
-    const failure: Failure = { code: p.code, message: p.message, nextStep: p.nextStep };
+    const failure: Failure = { code: p.code, message: p.message, nextStep: p.nextStep, traceId: p.traceId };
     this.happen(key, {
       kind: "broken",
       retryable,
@@ -372,86 +450,23 @@ export class Queue {
     });
   }
 
-  private worker(): Worker {
-    return new Worker(new URL("./digest.worker.ts", import.meta.url), { type: "module" });
-  }
-
-  private async mark(file: File): Promise<string> {
-    const worker = this.worker();
-    try {
-      const hash = await new Promise<string>((good, bad) => {
-        worker.onmessage = (m: MessageEvent<Tell>) => {
-          if (m.data.kind === "ends") good(m.data.hash);
-          else if (m.data.kind === "unreadable") bad(unreadable());
-        };
-        worker.onerror = () => bad(unreadable());
-        worker.postMessage({ kind: "ends", file } satisfies Ask);
-      });
-      return fingerprint(file.name, file.size, file.lastModified, hash);
-    } finally {
-      worker.terminate();
-    }
-  }
-
   /** Hashes the file while its bytes are being sent. */
   private hash(key: string): void {
     const w = this.workOf(key);
     const it = this.get(key);
-    if (!it || it.digest || w.worker || !w.file || over(it) || it.phase === "server") return;
-    const worker = this.worker();
-    w.worker = worker;
-    let shown = 0;
-    const end = () => {
-      worker.terminate();
-      w.worker = undefined;
-    };
-    worker.onmessage = (m: MessageEvent<Tell>) => {
-      if (m.data.kind === "hashed") {
-        const now = Date.now();
-        if (now - shown > 250) this.happen(key, { kind: "hashed", bytes: m.data.bytes });
-        shown = now - shown > 250 ? now : shown;
-      } else if (m.data.kind === "digest") {
-        end();
-        this.happen(key, { kind: "digest", digest: m.data.digest });
-      } else {
-        end();
-        this.broken(key, unreadable(), false);
-      }
-    };
-    worker.onerror = () => {
-      end();
-      this.broken(key, unreadable(), false);
-    };
-    worker.postMessage({ kind: "digest", file: w.file } satisfies Ask);
+    if (!it || it.digest || w.hashing || !w.file || over(it) || it.phase === "server") return;
+    w.hashing = hashFile(w.file, {
+      hashed: (bytes) => this.happen(key, { kind: "hashed", bytes }),
+      digest: (digest) => {
+        w.hashing = undefined;
+        this.happen(key, { kind: "digest", digest });
+      },
+      broken: (p) => {
+        w.hashing = undefined;
+        this.broken(key, p, false);
+      },
+    });
   }
-
-  /** Announces a start, each quarter at most, and the end. */
-  private tell(before: Item, after: Item): void {
-    const w = this.workOf(after.key);
-    if (after.phase === "sending") {
-      const q = quarter(after.sent, after.size);
-      if (q > w.said && q < 4) {
-        w.said = q;
-        announce(`${after.name}: ${q * 25} percent sent.`);
-      }
-    }
-    if (before.phase === after.phase) return;
-    if (after.phase === "server") announce(`${after.name} is uploaded and being processed.`);
-    if (after.phase === "ready") announce(`${after.name} is ready.`);
-    if (after.phase === "failed")
-      announce(`${after.name} failed. ${after.failure?.message ?? ""} ${after.failure?.nextStep ?? ""}`);
-    if (after.phase === "retrying") announce(`${after.name}: connection lost, trying again by itself.`);
-  }
-}
-
-function unreadable(): Problem {
-  return new Problem({
-    status: 400,
-    code: "unreadable",
-    detail: "The file cannot be read any more.",
-    next_step: "It may have been moved or changed: choose it again.",
-    retryable: false,
-  });
 }
 
 const queues = new Map<string, Queue>();

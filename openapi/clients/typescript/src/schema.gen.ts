@@ -1496,6 +1496,121 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The caller's transfers, newest first; with `all=true` the whole hub's, for its admins */
+        get: operations["listTransfers"];
+        put?: never;
+        /**
+         * Announce files to be sent by the fast path, as one batch with one ticket
+         * @description All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+         *     sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
+         *     through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
+         */
+        post: operations["createTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/transfers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get: operations["getTransfer"];
+        put?: never;
+        post?: never;
+        /** Cancel all of its uploads that have not become entries */
+        delete: operations["cancelTransfer"];
+        options?: never;
+        head?: never;
+        /**
+         * Send it first, or change its policy and rate, also while it runs
+         * @description `first` comes before the other transfers of the same person; set by an admin of the hub, before all of the hub.
+         *     The sending client follows within a second.
+         */
+        patch: operations["updateTransfer"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/transfers/{id}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** Its uploads, in the order in which they were announced */
+        get: operations["listTransferUploads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/transfers/{id}/ticket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A new ticket for what is unfinished, after a pause of any length or on another device */
+        post: operations["renewTransferTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/transfer-account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The hub's bandwidth cap and what its people may choose */
+        get: operations["getTransferAccount"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change cap, schedule, policies or weights; running transfers follow within two seconds */
+        patch: operations["updateTransferAccount"];
+        trace?: never;
+    };
     "/v1/hubs/{hub}/jobs": {
         parameters: {
             query?: never;
@@ -4932,6 +5047,369 @@ export interface webhooks {
                      *       "subject": "par_01kas5n8xq4q7m2w9r5t6y8z0a",
                      *       "timestamp": "2026-11-21T10:00:00Z",
                      *       "type": "member.suspended"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.cancelled": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer cancelled
+         * @description A transfer ended and none of its files was finished.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 3,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "cancelled"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.cancelled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer changed
+         * @description Policy, rate or order of a transfer were changed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 0,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "open"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer announced
+         * @description A batch of files was announced; their bytes may be sent. There is no upload.created for each of them.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 0,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 0,
+                     *         "size": 22020096,
+                     *         "state": "open"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer.done": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer done
+         * @description All files of a transfer have ended, at least one was finished. Each says what becomes of it by events of its own.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "device": "editing room",
+                     *         "files": 3,
+                     *         "files_done": 3,
+                     *         "first": false,
+                     *         "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "policy": "fair",
+                     *         "received": 22020096,
+                     *         "size": 22020096,
+                     *         "state": "done"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer.done"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "transfer_account.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bandwidth changed
+         * @description An admin changed the hub's cap, policies or weights for transfers.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "cap_bps": 0,
+                     *         "default_policy": "fair",
+                     *         "max_rate_bps": 0,
+                     *         "policies": [
+                     *           "fixed",
+                     *           "high",
+                     *           "fair",
+                     *           "low"
+                     *         ],
+                     *         "schedule": [],
+                     *         "time_zone": "UTC",
+                     *         "weights": {
+                     *           "admin": 1,
+                     *           "app": 1,
+                     *           "content_admin": 1,
+                     *           "participant": 1
+                     *         }
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "transfer_account.changed"
                      *     }
                      */
                     "application/json": components["schemas"]["WebhookMessage"];
@@ -8505,6 +8983,308 @@ export interface components {
             next?: string;
         };
         /**
+         * @description open: an upload of it is unfinished; done: each has ended, at least one was finished
+         * @enum {string}
+         */
+        TransferState: "open" | "done" | "cancelled";
+        /**
+         * @description fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+         *     low: what others leave
+         * @enum {string}
+         */
+        TransferPolicy: "fixed" | "high" | "fair" | "low";
+        /**
+         * @example {
+         *       "files": [
+         *         {
+         *           "name": "beach walk 360.mp4",
+         *           "size": 7340032,
+         *           "content_type": "video/mp4"
+         *         }
+         *       ],
+         *       "policy": "fair",
+         *       "device": "editing room"
+         *     }
+         */
+        TransferInput: {
+            /** @description To be announced */
+            files?: components["schemas"]["UploadInput"][];
+            /** @description Unfinished uploads of the caller to send on */
+            upload_ids?: string[];
+            policy?: components["schemas"]["TransferPolicy"];
+            /**
+             * Format: int64
+             * @description Wished for, in bit/s; required for fixed
+             */
+            rate_bps?: number;
+            /** @description Where it is sent from, for people */
+            device?: string;
+        };
+        /**
+         * @example {
+         *       "first": true
+         *     }
+         */
+        TransferPatch: {
+            policy?: components["schemas"]["TransferPolicy"];
+            /**
+             * Format: int64
+             * @description 0: as fast as it goes
+             */
+            rate_bps?: number;
+            first?: boolean;
+        };
+        /**
+         * @example {
+         *       "id": "trf_01kas5n8xq4q7m2w9r5t6y8z0a",
+         *       "state": "open",
+         *       "policy": "fair",
+         *       "first": false,
+         *       "files": 1,
+         *       "files_done": 0,
+         *       "size": 7340032,
+         *       "received": 1048576,
+         *       "device": "editing room",
+         *       "mine": true,
+         *       "live": {
+         *         "path": "quic",
+         *         "rate_bps": 94000000,
+         *         "share_bps": 100000000,
+         *         "rtt_ms": 201.5,
+         *         "paused": false,
+         *         "limited_by": "cap"
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
+        Transfer: {
+            id: string;
+            state: components["schemas"]["TransferState"];
+            policy: components["schemas"]["TransferPolicy"];
+            /**
+             * Format: int64
+             * @description Wished for; absent: as fast as it goes
+             */
+            rate_bps?: number;
+            /** @description Comes before others */
+            first: boolean;
+            /** Format: int64 */
+            files: number;
+            /**
+             * Format: int64
+             * @description Of them ended, well or not
+             */
+            files_done: number;
+            /**
+             * Format: int64
+             * @description Bytes of all files
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Of them durable here
+             */
+            received: number;
+            device?: string;
+            /** @description Who sends, for admins */
+            person?: string;
+            mine: boolean;
+            live: components["schemas"]["TransferLive"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        /** @description How it goes now, measured here over the last seconds */
+        TransferLive: {
+            /**
+             * @description How its bytes come; none while nobody sends
+             * @enum {string}
+             */
+            path: "none" | "quic" | "https";
+            /**
+             * Format: int64
+             * @description Of payload
+             */
+            rate_bps: number;
+            /**
+             * Format: int64
+             * @description Its part of the hub's cap now; absent: no cap
+             */
+            share_bps?: number;
+            /** Format: double */
+            rtt_ms?: number;
+            /**
+             * Format: double
+             * @description 0..1, of packets
+             */
+            loss?: number;
+            /** @description By its client */
+            paused: boolean;
+            /**
+             * @description line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+             * @enum {string}
+             */
+            limited_by?: "none" | "line" | "cap" | "priority" | "rate" | "storage";
+        };
+        TransferPage: {
+            items: components["schemas"]["Transfer"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+         *       "addresses": [
+         *         "isthmus.example.org:8080"
+         *       ],
+         *       "key_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "expires_at": "2026-11-21T10:15:00Z"
+         *     }
+         */
+        TransferTicket: {
+            /** @description A secret; shows the fast path's server what may be sent */
+            token: string;
+            /** @description host:port of UDP ports, best first; empty when this server has no fast path: use tus_url */
+            addresses: string[];
+            /** @description SHA-256 of the server key's SubjectPublicKeyInfo, lower-case hex: the client pins it */
+            key_hash: string;
+            /**
+             * Format: date-time
+             * @description For beginning; what runs goes on
+             */
+            expires_at: string;
+        };
+        TransferStart: {
+            transfer: components["schemas"]["Transfer"];
+            /** @description In the order of files, then of upload_ids */
+            uploads: components["schemas"]["Upload"][];
+            ticket: components["schemas"]["TransferTicket"];
+        };
+        /**
+         * @example {
+         *       "etag": "\"v1\"",
+         *       "cap_bps": 500000000,
+         *       "cap_now_bps": 100000000,
+         *       "default_policy": "fair",
+         *       "policies": [
+         *         "fair",
+         *         "low"
+         *       ],
+         *       "schedule": [
+         *         {
+         *           "days": [
+         *             "mon",
+         *             "tue",
+         *             "wed",
+         *             "thu",
+         *             "fri"
+         *           ],
+         *           "from": "08:00",
+         *           "to": "18:00",
+         *           "cap_bps": 100000000
+         *         }
+         *       ],
+         *       "time_zone": "Europe/Berlin",
+         *       "weights": {
+         *         "admin": 1,
+         *         "content_admin": 2,
+         *         "participant": 1,
+         *         "app": 1
+         *       }
+         *     }
+         */
+        TransferAccount: {
+            etag: string;
+            /**
+             * Format: int64
+             * @description bit/s for all transfers of the hub together, whole packets; 0: no cap
+             */
+            cap_bps: number;
+            /**
+             * Format: int64
+             * @description What the schedule makes of it now
+             */
+            cap_now_bps: number;
+            /**
+             * Format: int64
+             * @description Of one transfer; absent: no limit
+             */
+            max_rate_bps?: number;
+            default_policy: components["schemas"]["TransferPolicy"];
+            /** @description What people may choose */
+            policies: components["schemas"]["TransferPolicy"][];
+            /** @description The first that fits wins over cap_bps */
+            schedule: components["schemas"]["TransferHours"][];
+            /** @description IANA name */
+            time_zone: string;
+            weights: components["schemas"]["TransferWeights"];
+        };
+        /**
+         * @example {
+         *       "days": [
+         *         "mon",
+         *         "tue",
+         *         "wed",
+         *         "thu",
+         *         "fri"
+         *       ],
+         *       "from": "08:00",
+         *       "to": "18:00",
+         *       "cap_bps": 100000000
+         *     }
+         */
+        TransferHours: {
+            /** @description On which it begins */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            from: string;
+            /** @description Not later than from: of the next day */
+            to: string;
+            /**
+             * Format: int64
+             * @description 0: no cap
+             */
+            cap_bps: number;
+        };
+        /**
+         * @description Shares of the cap by who sends, 1..100
+         * @example {
+         *       "admin": 1,
+         *       "content_admin": 2,
+         *       "participant": 1,
+         *       "app": 1
+         *     }
+         */
+        TransferWeights: {
+            /** Format: int64 */
+            admin: number;
+            /** Format: int64 */
+            content_admin: number;
+            /** Format: int64 */
+            participant: number;
+            /** Format: int64 */
+            app: number;
+        };
+        /**
+         * @example {
+         *       "cap_bps": 500000000
+         *     }
+         */
+        TransferAccountPatch: {
+            /** Format: int64 */
+            cap_bps?: number;
+            /**
+             * Format: int64
+             * @description 0: no limit
+             */
+            max_rate_bps?: number;
+            default_policy?: components["schemas"]["TransferPolicy"];
+            policies?: components["schemas"]["TransferPolicy"][];
+            schedule?: components["schemas"]["TransferHours"][];
+            time_zone?: string;
+            weights?: components["schemas"]["TransferWeights"];
+        };
+        /**
          * @example {
          *       "id": "job_01kas5n8xq4q7m2w9r5t6y8z0a",
          *       "kind": "import",
@@ -8813,6 +9593,25 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Job"];
+            };
+        };
+        /** @description The transfer */
+        Transfer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Transfer"];
+            };
+        };
+        /** @description The account */
+        TransferAccount: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TransferAccount"];
             };
         };
         /** @description Addresses for this viewer only */
@@ -11330,6 +12129,222 @@ export interface operations {
         requestBody?: never;
         responses: {
             202: components["responses"]["Upload"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTransfers: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["TransferState"];
+                /** @description Everybody's, for admins */
+                all?: boolean;
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createTransfer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferInput"];
+            };
+        };
+        responses: {
+            /** @description Ready to receive */
+            201: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferStart"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Transfer"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Transfer"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["TransferPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Transfer"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTransferUploads: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    renewTransferTicket: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ticket */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferTicket"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTransferAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TransferAccount"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateTransferAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["TransferAccountPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TransferAccount"];
             default: components["responses"]["Problem"];
         };
     };

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// commandLine of the program.
+type commandLine struct {
+	Server  string `help:"Address of the server, such as https://isthmus.example.org. Default: where you signed in last." env:"ISTHMUS_URL" placeholder:"URL"`
+	Hub     string `help:"Hub, by id or name, when you are signed in to several. Default: the one you signed in to last." env:"ISTHMUS_HUB"`
+	KeyFile string `help:"JSON file with client_id and client_secret of an app, for machines. ISTHMUS_CLIENT_ID and ISTHMUS_CLIENT_SECRET do the same." env:"ISTHMUS_KEY_FILE" name:"key-file" type:"path" placeholder:"FILE"`
+	JSON    bool   `help:"Write JSON: one object per line for what happens, lists as they come from the server." name:"json"`
+	Plain   bool   `help:"Write plain lines instead of moving bars, also on a terminal; for screen readers and logs." env:"ISTHMUS_PLAIN"`
+	Quiet   bool   `help:"Write results and errors only." short:"q"`
+
+	Login     loginCommand     `cmd:"" help:"Sign in at a server, in a browser on any device."`
+	Logout    logoutCommand    `cmd:"" help:"Sign out and forget the tokens."`
+	Whoami    whoamiCommand    `cmd:"" help:"Say who is signed in, where, and what for."`
+	Send      sendCommand      `cmd:"" help:"Send files and folders."`
+	Fetch     fetchCommand     `cmd:"" help:"Fetch the original of a library item."`
+	Ls        lsCommand        `cmd:"" help:"List the library, media in Kaltura, or your uploads."`
+	Agent     agentCommand     `cmd:"" help:"Send in the background for the transfer page of a browser."`
+	Transfers transfersCommand `cmd:"" help:"List, watch, re-order and cancel transfers."`
+}
+
+// app is what a command finds around it.
+type app struct {
+	*commandLine
+	in       io.Reader
+	out, err io.Writer
+	vault    vault
+}
+
+const description = `Sends files to a hub and fetches them, by the fast path or over HTTPS, whichever the network lets through.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line or no such file, 3 not signed in, 4 some files were not sent,
+5 paused (--resume goes on), 6 server not reachable, 7 refused by the server, 130 stopped at once.`
+
+// run is main with the arguments after the program's name; it returns the exit code.
+func run(args []string) int {
+	a := &app{commandLine: &commandLine{}, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	ended := -1
+	parser, err := kong.New(a.commandLine,
+		kong.Name("isthmusctl"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(a.out, a.err), kong.Exit(func(code int) { ended = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(a),
+	)
+	if err != nil {
+		return a.report(err)
+	}
+	command, err := parser.Parse(args)
+	if ended >= 0 { // --help
+		return ended
+	}
+	if err != nil {
+		return a.report(fail(exitUsage, err.Error()+".", `"isthmusctl --help" lists what there is.`))
+	}
+	if a.vault, err = openVault(); err != nil {
+		return a.report(err)
+	}
+	return a.report(command.Run())
+}
+
+// report says what went wrong and gives the exit code.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	if err == nil || errors.Is(err, errTold) {
+		return code
+	}
+	var f *failure
+	if a.JSON {
+		e := event{Event: "error", Text: err.Error(), Exit: &code}
+		if errors.As(err, &f) {
+			e.Text, e.Next, e.Code = f.text, f.next, f.slug
+		}
+		a.emit(e)
+		return code
+	}
+	fmt.Fprintln(a.err, "isthmusctl: "+err.Error())
+	return code
+}
+
+// errTold is an end that was explained already.
+var errTold = errors.New("told")
+
+// notice tells what is worth knowing and no result.
+func (a *app) notice(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	switch {
+	case a.JSON:
+		a.emit(event{Event: "notice", Text: text})
+	case !a.Quiet:
+		fmt.Fprintln(a.err, text)
+	}
+}

@@ -1,0 +1,328 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"isthmus/gateway"
+	"isthmus/gateway/gatewaytest"
+	"isthmus/secrets"
+	"isthmus/store"
+	"isthmus/store/storetest"
+)
+
+// transfersOf puts transfers on a site; another replica is named.
+func transfersOf(s *site, replica string) *gateway.Transfers {
+	s.t.Helper()
+	tickets, err := secrets.NewTickets(s.keys, "https://isthmus.example", s.uploads.Clock)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	x := &gateway.Transfers{
+		Store: s.db, Clock: s.uploads.Clock, Uploads: s.uploads, Hubs: &gateway.Hubs{Store: s.db, Clock: s.uploads.Clock}, Events: s.events,
+		Tickets: tickets, Replica: replica,
+		Endpoint: func() ([]string, string) { return []string{"isthmus.example:8080"}, "00ff" },
+	}
+	s.t.Cleanup(x.Close)
+	return x
+}
+
+func files(n int, size int64) []gateway.NewUpload {
+	out := make([]gateway.NewUpload, n)
+	for i := range out {
+		out[i] = gateway.NewUpload{Name: fmt.Sprintf("%05d.mp4", i), Size: size}
+	}
+	return out
+}
+
+// until asks again and again; what it waits for comes within a second or two.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func TestTransfersFromBeginningToEnd(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		x := transfersOf(s, db.Replica())
+		ctx, ada := t.Context(), s.house.Ada
+		loose := s.create(ada, "loose.mp4", []byte("12345"))
+		made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(3, 5), UploadIDs: []string{loose.ID}, Device: "lab"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.View.Files != 4 || made.View.Size != 20 || made.View.Policy != gateway.PolicyFair || made.Ticket.KeyHash != "00ff" || len(made.Ticket.Addresses) != 1 || made.Uploads[3].ID != loose.ID {
+			t.Errorf("%+v", made.View)
+		}
+		if n := len(told(t, db, ada, "transfer.created")); n != 1 {
+			t.Errorf("announced %d times", n)
+		}
+
+		// Whoever else has the ticket's subject, or another purpose, has nothing.
+		_, err = x.Open(ctx, made.Ticket.Token.Reveal()+"x")
+		gatewaytest.Want(t, err, gateway.Unauthenticated, "")
+		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ad.Close()
+		if len(ad.Uploads) != 4 || ad.Uploads[0].ID != loose.ID || ad.Uploads[3].ID != made.Uploads[2].ID {
+			t.Errorf("%+v", ad.Uploads)
+		}
+		if rate, priority := ad.Share(); rate != -1 || priority != 0 {
+			t.Error(rate, priority)
+		}
+		if err := ad.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range ad.Uploads[:2] { // its place is made by the first byte
+			if err := s.uploads.FastWrite(ctx, u.ID, []byte("12345"), 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.uploads.FastFinish(ctx, u.ID, 5, digest([]byte("12345"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ad.Observe(gateway.Reading{Bytes: 10, Carried: 20, Missing: 10, RTT: 200 * time.Millisecond, Loss: 0.02})
+		v, err := x.Get(ctx, ada, made.View.ID)
+		if err != nil || v.State != gateway.TransferOpen || v.Ended != 2 || v.Received != 10 || v.Now.Path != gateway.PathQUIC || v.Now.RTT != 200*time.Millisecond {
+			t.Errorf("%+v %v", v, err)
+		}
+		// Two went to tus: the session is told, the transfer is the same.
+		s.send(ada, ad.Uploads[2].ID, []byte("12345"))
+		if _, err := s.uploads.Finish(ctx, ada, ad.Uploads[2].ID, 5, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.uploads.Cancel(ctx, ada, ad.Uploads[3].ID); err != nil {
+			t.Fatal(err)
+		}
+		if v, err = x.Get(ctx, ada, made.View.ID); err != nil || v.State != gateway.TransferDone || v.Ended != 4 {
+			t.Errorf("%+v %v", v, err)
+		}
+		if all := told(t, db, ada, "transfer.done"); len(all) != 1 || all[0]["files_done"] != 4.0 {
+			t.Errorf("%v", all)
+		}
+		_, err = x.Open(ctx, made.Ticket.Token.Reveal())
+		gatewaytest.Want(t, err, gateway.Conflict, "transfer_ended")
+		_, err = x.Renew(ctx, ada, made.View.ID)
+		gatewaytest.Want(t, err, gateway.Conflict, "transfer_ended")
+		_, err = x.Get(ctx, s.house.Bob, made.View.ID)
+		gatewaytest.Want(t, err, gateway.NotFound, "")
+	})
+}
+
+func TestTransfersHaveLimits(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		x := transfersOf(s, db.Replica())
+		ctx, ada, bob := t.Context(), s.house.Ada, s.house.Bob
+		refused := func(a gateway.Actor, n gateway.NewTransfer, code gateway.Code, reason, field string) {
+			t.Helper()
+			_, err := x.Create(ctx, a, n)
+			gatewaytest.Want(t, err, code, reason)
+			gatewaytest.Explained(t, err)
+			if e := gateway.AsError(err); e.Field != field {
+				t.Errorf("%s at %q, want %q", reason, e.Field, field)
+			}
+		}
+		all, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(9_999, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, u := range all.Uploads {
+			if u.Name != fmt.Sprintf("%05d.mp4", i) || i > 0 && u.ID <= all.Uploads[i-1].ID {
+				t.Fatalf("%d: %s", i, u.Name)
+			}
+		}
+		refused(ada, gateway.NewTransfer{Files: files(2, 1)}, gateway.TooLarge, "too_many_files", "/files")
+		refused(ada, gateway.NewTransfer{Files: []gateway.NewUpload{{Name: "a.mp4", Size: 1}, {Name: "b.exe", Size: 1}}}, gateway.Invalid, "type_not_accepted", "/files/1/name")
+		refused(bob, gateway.NewTransfer{UploadIDs: []string{all.Uploads[0].ID}}, gateway.NotFound, "", "/upload_ids/0")
+		refused(bob, gateway.NewTransfer{Files: files(1, 1), Policy: gateway.PolicyFixed}, gateway.Invalid, "rate_missing", "/rate_bps")
+		refused(bob, gateway.NewTransfer{}, gateway.Invalid, "nothing_to_send", "/files")
+
+		if v, err := x.Cancel(ctx, ada, all.View.ID); err != nil || v.State != gateway.TransferCancelled || v.Ended != 9_999 || v.Received != 0 {
+			t.Errorf("%+v %v", v, err)
+		}
+
+		// The second transfer takes over what is left of the first, which ends by that.
+		if all, err = x.Create(ctx, ada, gateway.NewTransfer{Files: files(20, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		ids := make([]string, len(all.Uploads))
+		for i, u := range all.Uploads {
+			ids[i] = u.ID
+		}
+		next, err := x.Create(ctx, ada, gateway.NewTransfer{UploadIDs: ids})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := x.Get(ctx, ada, all.View.ID); err != nil || v.State != gateway.TransferCancelled || v.Files != 0 {
+			t.Errorf("%+v %v", v, err)
+		}
+		// One that has begun is cancelled for itself, the others together.
+		s.send(ada, ids[7], []byte("x"))
+		if err := db.Uploads().SetReceived(ctx, ids[7], 1); err != nil {
+			t.Fatal(err)
+		}
+		v, err := x.Cancel(ctx, ada, next.View.ID)
+		if err != nil || v.State != gateway.TransferCancelled || v.Ended != 20 || v.Received != 0 {
+			t.Errorf("%+v %v", v, err)
+		}
+		if _, err := x.Cancel(ctx, ada, next.View.ID); err != nil {
+			t.Error(err)
+		}
+		if a, b := len(told(t, db, ada, "upload.cancelled")), len(told(t, db, ada, "transfer.cancelled")); a != 1 || b != 3 {
+			t.Error(a, b)
+		}
+
+		// A transfer counts as one upload, and of many creators none takes what another has taken.
+		hub, err := db.Hubs().Get(ctx, gateway.AnyHub, s.house.Hub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hub.QuotaBytes = 1000
+		if err := db.Hubs().Update(ctx, &hub); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			wg.Go(func() { _, errs[i] = x.Create(ctx, bob, gateway.NewTransfer{Files: files(3, 100)}) })
+		}
+		wg.Wait()
+		taken := 0
+		for _, err := range errs {
+			if err == nil {
+				taken++
+			} else {
+				gatewaytest.Want(t, err, gateway.TooLarge, "quota_exceeded")
+			}
+		}
+		if taken != 3 {
+			t.Errorf("%d transfers of 300 bytes into 1000", taken)
+		}
+		for range 17 {
+			if _, err := x.Create(ctx, bob, gateway.NewTransfer{Files: files(2, 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused(bob, gateway.NewTransfer{Files: files(1, 1)}, gateway.Conflict, "too_many_uploads", "")
+		_, err = s.uploads.Create(ctx, bob, gateway.NewUpload{Name: "a.mp4", Size: 1})
+		gatewaytest.Want(t, err, gateway.Conflict, "too_many_uploads")
+	})
+}
+
+func TestACapIsShared(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		here, there := transfersOf(s, db.Replica()), transfersOf(s, "another")
+		ctx := t.Context()
+		_, err := here.SetAccount(ctx, s.house.Ada, 1, gateway.TransferAccountChange{})
+		gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
+		acc, err := here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: new(int64(100_000_000))})
+		if err != nil || acc.Version != 2 {
+			t.Fatal(acc, err)
+		}
+		_, err = here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{})
+		gatewaytest.Want(t, err, gateway.Conflict, "changed_meanwhile")
+		open := func(x *gateway.Transfers, a gateway.Actor) (*gateway.Admission, gateway.Transfer) {
+			t.Helper()
+			made, err := x.Create(ctx, a, gateway.NewTransfer{Files: files(1, 1000)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(ad.Close)
+			return ad, made.View.Transfer
+		}
+		about := func(ad *gateway.Admission, mbit int64) func() bool {
+			return func() bool {
+				rate, _ := ad.Share()
+				return rate > mbit*980_000 && rate < mbit*1_020_000
+			}
+		}
+		a, of := open(here, s.house.Ada)
+		until(t, "alone it has all", about(a, 100))
+		b, bobs := open(there, s.house.Bob)
+		until(t, "half for one", about(a, 50))
+		until(t, "half for the other, on another replica", about(b, 50))
+		if _, err := here.Update(ctx, s.house.Ada, of.ID, gateway.TransferChange{Policy: new(gateway.PolicyLow)}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a third for the one that yields", about(a, 33))
+		// Put first by an admin, it comes before all of the hub, on both replicas; a page elsewhere sees how it goes.
+		if _, err := here.Update(ctx, s.house.Admin, bobs.ID, gateway.TransferChange{First: new(true)}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "first", about(b, 99))
+		until(t, "the other keeps a little", about(a, 1))
+		if _, priority := b.Share(); priority != 2 {
+			t.Error(priority)
+		}
+		until(t, "other replicas know", func() bool {
+			v, err := here.Get(ctx, s.house.Bob, bobs.ID)
+			return err == nil && v.Now.Path == gateway.PathQUIC && v.Now.ShareBPS > 90_000_000
+		})
+		// Who is suspended is out.
+		people := &gateway.People{Store: db, Clock: s.uploads.Clock, Events: s.events, Uploads: s.uploads, Library: s.library}
+		if _, err := people.Suspend(ctx, s.house.Admin, s.house.Bob.ParticipantID); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the suspended one is told", func() bool { return gateway.CodeOf(b.Err()) == gateway.NotFound })
+		b.Close()
+		b.Close()
+		until(t, "it has all again", about(a, 100))
+		if a.Err() != nil {
+			t.Error(a.Err())
+		}
+	})
+}
+
+// What comes over HTTPS counts like a session: it shows, and it keeps to the cap.
+func TestHTTPSKeepsToTheCap(t *testing.T) {
+	s := newSite(t, storetest.SQLite(t), siteOptions{})
+	x := transfersOf(s, s.db.Replica())
+	x.Alone, s.uploads.Meter = true, x.Meter
+	ctx, ada := t.Context(), s.house.Ada
+	if _, err := x.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: new(int64(8_000_000))}); err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Repeat([]byte("x"), 1_200_000)
+	made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(1, int64(len(body)))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan int64, 1)
+	began := time.Now()
+	go func() {
+		n, _ := s.uploads.Write(wctx, ada, made.Uploads[0].ID, 0, io.NopCloser(bytes.NewReader(body)))
+		done <- n
+	}()
+	until(t, "it shows", func() bool {
+		v, err := x.Get(ctx, ada, made.View.ID)
+		return err == nil && v.Now.Path == gateway.PathHTTPS && v.Now.RateBPS > 0
+	})
+	if n := <-done; n != int64(len(body)) {
+		t.Error(n)
+	}
+	if least := time.Duration(float64(len(body)) * 8 / 8_000_000 * float64(time.Second)); time.Since(began) < least {
+		t.Errorf("%d bytes in %s, at 8 Mbit/s", len(body), time.Since(began))
+	}
+	if _, err := s.uploads.Finish(ctx, ada, made.Uploads[0].ID, int64(len(body)), digest(body)); err != nil {
+		t.Fatal(err)
+	}
+}

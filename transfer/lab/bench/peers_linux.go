@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"isthmus/transfer/rate"
+)
+
+// peer is a way to send a file.
+type peer struct {
+	name       string
+	kind       string // isthmus, curl, scp, quic, tcp
+	policy     rate.Policy
+	digest     bool   // isthmus: with the SHA-256 of the file on both sides, as it is meant to be used
+	congestion string // TCP's, on a link
+}
+
+const (
+	linkPeers     = "isthmus,curl-cubic,curl-bbr,scp,quic"
+	loopbackPeers = "tcp,isthmus-plain,quic,isthmus"
+)
+
+var peers = []peer{
+	{name: "isthmus", kind: "isthmus", digest: true},
+	{name: "isthmus-plain", kind: "isthmus"},
+	{name: "isthmus-high", kind: "isthmus", policy: rate.High, digest: true},
+	{name: "isthmus-low", kind: "isthmus", policy: rate.Low, digest: true},
+	{name: "isthmus-fixed", kind: "isthmus", policy: rate.Fixed, digest: true},
+	{name: "curl-cubic", kind: "curl", congestion: "cubic"},
+	{name: "curl-bbr", kind: "curl", congestion: "bbr"},
+	{name: "scp", kind: "scp", congestion: "cubic"},
+	{name: "quic", kind: "quic"},
+	{name: "tcp", kind: "tcp", congestion: "cubic"},
+	{name: "tcp-bbr", kind: "tcp", congestion: "bbr"},
+}
+
+// parsePeers reads names, separated by commas.
+func parsePeers(text string) ([]peer, error) {
+	var chosen []peer
+	for name := range strings.SplitSeq(text, ",") {
+		i := slices.IndexFunc(peers, func(p peer) bool { return p.name == name })
+		if i < 0 {
+			var all []string
+			for _, p := range peers {
+				all = append(all, p.name)
+			}
+			return nil, fmt.Errorf("peer %q: there are %s", name, strings.Join(all, ", "))
+		}
+		chosen = append(chosen, peers[i])
+	}
+	return chosen, nil
+}
+
+// absent says why a peer cannot take part on this machine; "": it can.
+func (p peer) absent(onLink bool) string {
+	var need []string
+	switch p.kind {
+	case "curl":
+		need = []string{"curl"}
+	case "scp":
+		need = []string{"scp", "ssh-keygen", sshd()}
+	}
+	for _, program := range need {
+		if _, err := exec.LookPath(program); err != nil {
+			return "no program " + filepath.Base(program)
+		}
+	}
+	if onLink && p.congestion != "" {
+		there, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+		if err == nil && !slices.Contains(strings.Fields(string(there)), p.congestion) {
+			return "this kernel has no " + p.congestion
+		}
+	}
+	return ""
+}
+
+// receiver starts the receiving side; files go to dir.
+func (p peer) receiver(ctx context.Context, namespace, host, dir string, size int64) (*process, ready, error) {
+	if p.kind == "scp" {
+		return startSSHD(ctx, namespace, host, dir)
+	}
+	args := serveArgs{Proto: p.kind, Addr: host + ":0", Dir: dir, Flows: 1, Size: size, Digest: p.digest}
+	if p.kind == "curl" {
+		args.Proto = "https"
+	}
+	return startServe(ctx, namespace, args)
+}
+
+func startServe(ctx context.Context, namespace string, args serveArgs) (*process, ready, error) {
+	var at ready
+	server, err := startRole(namespace, "serve", args)
+	if err != nil {
+		return nil, at, err
+	}
+	if err := server.read(ctx, &at); err != nil {
+		server.end()
+		return nil, at, fmt.Errorf("receiver: %w", err)
+	}
+	return server, at, nil
+}
+
+// sender starts the sending side. s is nil on loopback.
+func (p peer) sender(namespace string, at ready, file, dir string, s *scenario) (*process, error) {
+	switch p.kind {
+	case "curl":
+		return start(namespace, "curl", "-sSfk", "--http1.1", "-H", "Expect:", "-T", file, "-w", "%{time_total}\n", "https://"+at.Addr+"/0")
+	case "scp":
+		return startSCP(namespace, at, file, dir)
+	}
+	args := sendArgs{Proto: p.kind, Addr: at.Addr, Key: at.Key, File: file, Policy: p.policy.String(), Digest: p.digest}
+	if p.policy == rate.Fixed && s != nil {
+		args.Target = rate.BitRate(0.95 * float64(s.rate)) // it must be told; leave room for the control connection
+	}
+	return startRole(namespace, "send", args)
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package sim_test
+
+// slow: under the race detector.
+const slow = true
