@@ -12,6 +12,7 @@ import (
 const (
 	digestAhead = 4 << 20 // of what is being sent; what is sent next is read soon anyway
 	digestStep  = 256 << 10
+	digestNap   = 2 * time.Millisecond
 )
 
 // digest reads each upload for its SHA-256 beside the sending, while its bytes are in the system's
@@ -54,7 +55,7 @@ func (l *link) sum(ctx context.Context, upload int, buf []byte) ([]byte, error) 
 	l.mu.Lock()
 	complete := l.uploads[upload].missing == 0
 	l.mu.Unlock()
-	for pos := b.Start; pos < b.End; {
+	for pos, nap := b.Start, digestNap; pos < b.End; {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -64,10 +65,12 @@ func (l *link) sum(ctx context.Context, upload int, buf []byte) ([]byte, error) 
 		if !complete && pos > l.read.Load()+digestAhead {
 			select {
 			case <-ctx.Done():
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(nap):
 			}
+			nap = min(2*nap, 50*digestNap) // a pause may last for days
 			continue
 		}
+		nap = digestNap
 		n, err := l.src.read(buf[:min(int64(len(buf)), b.End-pos)], pos)
 		if err != nil {
 			return nil, err

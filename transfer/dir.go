@@ -67,11 +67,17 @@ func (d *Dir) file(id string) (*dirFile, error) {
 	if f := d.files[id]; f != nil {
 		return f, nil
 	}
+	mapName, _ := d.name(id, ".map")
+	if _, err := os.Stat(part); errors.Is(err, fs.ErrNotExist) {
+		// A map alone is of an upload that was cancelled or finished, and the machine crashed meanwhile: its bytes are gone.
+		if err := os.Remove(mapName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 	f := &dirFile{sum: sha256.New()}
 	if f.data, err = os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, err
 	}
-	mapName, _ := d.name(id, ".map")
 	if f.journal, err = os.OpenFile(mapName, os.O_RDWR, 0); err == nil {
 		err = f.load()
 	} else if errors.Is(err, fs.ErrNotExist) {

@@ -49,7 +49,12 @@ func Example() {
 
 	sender := transfer.NewSender(transfer.SenderConfig{
 		Ticket: transfer.Ticket{Token: "open sesame", Address: server.Addr().String(), KeyHash: must(transfer.HashKey(cert))},
-		Open:   func(u transfer.Upload) (transfer.File, error) { return os.Open(filepath.Join(here, u.Name)) },
+		Open: func(u transfer.Upload) (transfer.File, error) { // the server says which: only what was offered to it
+			if u.ID != "upl_1" {
+				return nil, os.ErrNotExist
+			}
+			return os.Open(filepath.Join(here, "clip.mp4"))
+		},
 	})
 	for _, r := range must(sender.Send(ctx)) {
 		fmt.Printf("%s: %d bytes, SHA-256 %x…, %v\n", r.Name, r.Size, r.SHA256[:4], r.Err)

@@ -156,3 +156,25 @@ func TestDirRefusesNamesThatLeaveIt(t *testing.T) {
 		}
 	}
 }
+
+// TestMapOfAnEarlierUpload: a crash while an upload is cancelled may leave its map, and its id may come again.
+func TestMapOfAnEarlierUpload(t *testing.T) {
+	ctx := context.Background()
+	path := t.TempDir()
+	d := OpenDir(path, false)
+	if err := errors.Join(d.WriteAt(ctx, "u", make([]byte, 1000), 0), d.Sync(ctx, "u"), d.Close(), os.Remove(filepath.Join(path, "u.part"))); err != nil {
+		t.Fatal(err)
+	}
+	d = OpenDir(path, false)
+	if err := errors.Join(d.WriteAt(ctx, "u", []byte("new"), 2000), d.Sync(ctx, "u"), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d = OpenDir(path, false)
+	have, err := d.Durable(ctx, "u")
+	if err != nil || len(have) != 1 || have[0] != (Range{Start: 2000, End: 2003}) {
+		t.Errorf("%v, %v", have, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}

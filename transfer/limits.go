@@ -25,6 +25,7 @@ type Limits struct {
 	LeastOver   time.Duration // over which LeastRate is measured; 30 s
 	ExcessOver  time.Duration // over which a session may not come a quarter faster than its share; 5 s
 	Buffer      int           // bytes of a session that were taken and not written; 8 MiB
+	Windows     int           // bytes by which QUIC's receive windows of all connections may grow; 512 MiB
 }
 
 func positive[T int | time.Duration](v, otherwise T) T {
@@ -53,6 +54,7 @@ func (l Limits) withDefaults() Limits {
 		LeastOver:   positive(l.LeastOver, 30*time.Second),
 		ExcessOver:  positive(l.ExcessOver, 5*time.Second),
 		Buffer:      positive(l.Buffer, 8<<20),
+		Windows:     positive(l.Windows, 512<<20),
 	}
 }
 
@@ -62,27 +64,49 @@ type gate struct {
 	open   atomic.Int64 // all
 	half   atomic.Int64 // before the handshake's end
 
-	mu  sync.Mutex
-	per map[netip.Prefix]int // after the handshake's end: only then the address is the client's own
+	mu     sync.Mutex
+	per    map[netip.Prefix]int  // from when on the address is known to be the client's own
+	grown  map[*quic.Conn]uint64 // bytes that a window grew by
+	growth uint64                // of all
 }
 
 var errFull = errors.New("too many connections")
 
-type handshakeDone struct{}
+// visit is what the gate knows of a connection from its first packet on.
+type visit struct {
+	arrived func()      // the handshake is over
+	entered atomic.Bool // whoever called enter leaves
+	leave   func()      // of its address; nil: it is not counted there yet
+}
+
+type visitKey struct{}
 
 // admit is quic.Transport's ConnContext.
-func (g *gate) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+func (g *gate) admit(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+	v := &visit{}
+	if client.AddrVerified { // or one address could hold all places with handshakes that it never ends
+		var ok bool
+		if v.leave, ok = g.count(client.RemoteAddr); !ok {
+			return nil, errFull
+		}
+	}
 	if g.open.Add(1) > int64(g.limits.Connections) {
 		g.open.Add(-1)
+		if v.leave != nil {
+			v.leave()
+		}
 		return nil, errFull
 	}
 	g.half.Add(1)
-	done := sync.OnceFunc(func() { g.half.Add(-1) })
+	v.arrived = sync.OnceFunc(func() { g.half.Add(-1) })
 	context.AfterFunc(ctx, func() {
-		done()
+		v.arrived()
 		g.open.Add(-1)
+		if !v.entered.Load() && v.leave != nil {
+			v.leave()
+		}
 	})
-	return context.WithValue(ctx, handshakeDone{}, done), nil
+	return context.WithValue(ctx, visitKey{}, v), nil
 }
 
 // suspect is quic.Transport's VerifySourceAddress: with many handshakes pending, addresses are asked to
@@ -91,10 +115,33 @@ func (g *gate) suspect(net.Addr) bool { return g.half.Load() > int64(g.limits.Ha
 
 // enter counts an established connection on its address; leave must follow. false: too many.
 func (g *gate) enter(conn *quic.Conn) (leave func(), ok bool) {
-	if done, ok := conn.Context().Value(handshakeDone{}).(func()); ok {
-		done()
+	v := conn.Context().Value(visitKey{}).(*visit)
+	v.entered.Store(true)
+	v.arrived()
+	away := v.leave
+	if away == nil {
+		if away, ok = g.count(conn.RemoteAddr()); !ok {
+			return nil, false
+		}
 	}
-	p := sourceOf(conn.RemoteAddr())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.grown == nil {
+		g.grown = map[*quic.Conn]uint64{}
+	}
+	g.grown[conn] = 0
+	return func() {
+		away()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.growth -= g.grown[conn]
+		delete(g.grown, conn)
+	}, true
+}
+
+// count counts a connection of an address until leave; false: too many.
+func (g *gate) count(a net.Addr) (leave func(), ok bool) {
+	p := sourceOf(a)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.per == nil {
@@ -104,13 +151,25 @@ func (g *gate) enter(conn *quic.Conn) (leave func(), ok bool) {
 		return nil, false
 	}
 	g.per[p]++
-	return func() {
+	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if g.per[p]--; g.per[p] == 0 {
 			delete(g.per, p)
 		}
-	}, true
+	}), true
+}
+
+// grow is quic.Config's AllowConnectionWindowIncrease. What is in the windows may wait for a slow disk.
+func (g *gate) grow(conn *quic.Conn, delta uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, here := g.grown[conn]
+	if !here || g.growth+delta > uint64(g.limits.Windows) {
+		return false
+	}
+	g.grown[conn], g.growth = n+delta, g.growth+delta
+	return true
 }
 
 // sourceOf is what counts as one address: whoever has an IPv6 address has its whole /64.

@@ -29,6 +29,7 @@ type link struct {
 	src    *source
 	pump   *pump
 	outMu  sync.Mutex
+	paused bool // as the server was told last; guarded by outMu
 
 	read atomic.Int64 // positions below were read for sending
 
@@ -51,7 +52,7 @@ var errDone = errors.New("done")
 // attempt sends over one connection. nil: every upload has ended.
 func (s *Sender) attempt(ctx context.Context, t Ticket) error {
 	conn, err := quic.DialAddr(ctx, t.Address, clientTLS(t.KeyHash), &quic.Config{
-		HandshakeIdleTimeout:       5 * time.Second,
+		HandshakeIdleTimeout:       max(s.silence/2, time.Second),
 		MaxIdleTimeout:             30 * time.Second,
 		KeepAlivePeriod:            4 * time.Second,
 		MaxIncomingStreams:         -1,
@@ -141,6 +142,22 @@ func (l *link) send(typ byte, body []byte) error {
 	l.outMu.Lock()
 	defer l.outMu.Unlock()
 	return wire.WriteMessage(l.stream, typ, body)
+}
+
+// pause tells the server whether this client pauses.
+func (l *link) pause(paused bool) error {
+	l.outMu.Lock()
+	defer l.outMu.Unlock()
+	l.paused = paused
+	return wire.WriteMessage(l.stream, wire.MsgPause, wire.AppendPause(nil, paused))
+}
+
+// repeat says once more whether this client pauses, in a packet of some length. It must not come from another time: a
+// pause that was undone by accident would end as slowness.
+func (l *link) repeat() error {
+	l.outMu.Lock()
+	defer l.outMu.Unlock()
+	return wire.WriteMessage(l.stream, wire.MsgPause, append(wire.AppendPause(nil, l.paused), make([]byte, 64)...))
 }
 
 func (l *link) readMessages(ctx context.Context) error {

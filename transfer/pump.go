@@ -305,7 +305,8 @@ func (p *pump) pause(paused bool) error {
 			g.Path = "paused"
 		}
 	})
-	return p.l.send(wire.MsgPause, wire.AppendPause(nil, paused))
+	p.rested = false // it may have been told by pausing for good
+	return p.l.pause(paused)
 }
 
 // doubt asks the server for a sign of life from now on.
@@ -366,7 +367,7 @@ func (p *pump) nudge() {
 	}
 	go func() { // when that connection is stuck, it must not hold up the data
 		defer p.nudging.Store(false)
-		_ = p.l.send(wire.MsgPause, append(wire.AppendPause(nil, false), make([]byte, 64)...)) // its reader tells of its end
+		_ = p.l.repeat() // its reader tells of its end
 	}()
 }
 

@@ -112,7 +112,7 @@ func (p *pump) idle(now time.Duration) (time.Duration, error) {
 	if p.finishing() && !p.rested && len(p.repairs) == 0 && p.tail != nil && len(p.tail.at) == 0 {
 		// All that can be sent is there. The server shall not wait for what cannot.
 		p.rested = true
-		if err := p.l.send(wire.MsgPause, wire.AppendPause(nil, true)); err != nil {
+		if err := p.l.pause(true); err != nil {
 			return 0, closed(err)
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	moveEvery     = 100 * time.Millisecond
 	echoes        = 8       // of a feedback, at most
 	mostGaps      = 1 << 16 // in what a session brought: more than honest clients leave, and memory in the end
+	answerShare   = 3       // bytes to an address for each that came from it: a client may have forged it
 )
 
 // receiver is the data path of a session on the server: packets in, runs of bytes to the store, feedback out.
@@ -33,6 +34,7 @@ type receiver struct {
 	sealer  *wire.Sealer
 	ready   bool  // the ticket was accepted, and the client does not pause
 	begun   bool  // the first data was reported
+	behind  bool  // the store, when last reported
 	stopped bool  // no packet is looked at any more
 	listed  int64 // positions below were in the manifest
 	have    ranges
@@ -50,6 +52,7 @@ type receiver struct {
 	waiting  netip.AddrPort // where a Hello came from before the ticket was accepted
 	moved    time.Time
 	datagram int // largest Hello from peer
+	credit   int // bytes that may go to peer: that they come from there is all that speaks for that address
 	interval time.Duration
 
 	granted allowance
@@ -98,8 +101,8 @@ func (r *receiver) authorise() {
 		return
 	}
 	r.ready = true
-	if r.waiting.IsValid() {
-		now := time.Now()
+	// Pausing by turns opens no sockets in a row: the next Hello comes soon.
+	if now := time.Now(); r.waiting.IsValid() && now.Sub(r.moved) >= moveEvery {
 		r.move(r.waiting, now)
 		r.report(now)
 		r.waiting = netip.AddrPort{}
@@ -181,6 +184,9 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 		r.forged++
 		return
 	}
+	if from == r.peer {
+		r.credit += answerShare * len(b)
+	}
 	m, err := wire.ParseHello(r.bodyB, len(b))
 	if err != nil {
 		r.fail(fail(CodeProtocol, "a Hello that is none"))
@@ -212,12 +218,13 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	r.arrived(now) // several at a time are answered together
 }
 
-// move makes from the peer's address.
+// move makes from, where a Hello came from, the peer's address.
 func (r *receiver) move(from netip.AddrPort, now time.Time) {
 	if r.path != nil {
 		r.path.close()
 	}
 	r.peer, r.moved, r.datagram, r.last = from, now, wire.MinHello, time.Time{}
+	r.credit = answerShare * wire.MinHello
 	p, err := r.connect(from)
 	if err != nil {
 		r.path, r.peer = nil, netip.AddrPort{} // the next Hello tries again
@@ -301,6 +308,7 @@ func (r *receiver) data(b []byte, now time.Time) {
 		return
 	}
 	r.carried += int64(len(b))
+	r.credit += answerShare * len(b)
 	r.saw(h.Number, now)
 	r.settled = max(r.settled, h.Settled)
 	if end > r.tape.end {
@@ -376,7 +384,7 @@ func (r *receiver) reports() {
 // report sends a feedback. What was collected is written meanwhile.
 func (r *receiver) report(now time.Time) {
 	r.store.wake()
-	if r.path == nil {
+	if r.path == nil || r.credit < wire.MaxFeedback {
 		return
 	}
 	f := &r.feedback
@@ -388,7 +396,8 @@ func (r *receiver) report(now time.Time) {
 			f.Rate = uint64(s.Rate)
 		}
 	}
-	if limit, behind := r.store.pace(now); behind {
+	limit, behind := r.store.pace(now)
+	if r.behind = behind; behind {
 		f.Rate = min(f.Rate, uint64(limit))
 		f.Flags |= wire.FlagStorage
 	}
@@ -420,6 +429,7 @@ func (r *receiver) report(now time.Time) {
 	r.bodyB = f.Append(r.bodyB[:0])
 	r.packetB = r.sealer.Seal(p, number, r.bodyB, p)
 	r.path.send(r.packetB)
+	r.credit -= len(r.packetB)
 	r.last = now
 }
 

@@ -25,8 +25,8 @@ type SenderConfig struct {
 	Ticket Ticket
 	// Renew gets another ticket for the same uploads when the server no longer takes the present one; nil: Send ends then.
 	Renew func(ctx context.Context) (Ticket, error)
-	// Open gives the file of an upload. It may be called several times for one upload and from several
-	// goroutines. An upload whose file cannot be opened fails; the others go on.
+	// Open gives the file of an upload, which the server names: look it up among what it may have, do not make a path
+	// of it. It may be called several times for one upload and from several goroutines. An upload whose file cannot be opened fails; the others go on.
 	Open func(Upload) (File, error)
 	// Done is told each upload's end, from one goroutine at a time; nil: nobody is.
 	Done func(Result)
@@ -34,7 +34,10 @@ type SenderConfig struct {
 	Rate     rate.Config // policy, target rate; RTT and Packet are filled in
 	NoDigest bool        // do not read the files for their SHA-256: the server then cannot compare
 	Tries    int         // connections in a row that bring nothing until Send gives up; 0: no end
-	Log      *slog.Logger
+	// Silence is how long our packets may have no answer until a connection is given up, and half of it a handshake;
+	// 0: 10 s.
+	Silence time.Duration
+	Log     *slog.Logger
 }
 
 // Result is how an upload ended.
@@ -64,6 +67,7 @@ type Sender struct {
 	cfg SenderConfig
 	log *slog.Logger
 
+	doneMu   sync.Mutex // held while Done is called
 	mu       sync.Mutex
 	results  map[string]Result
 	progress Progress
@@ -77,9 +81,12 @@ type Sender struct {
 
 // NewSender prepares; Send begins.
 func NewSender(cfg SenderConfig) *Sender {
-	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{}), silence: silenceEnd, wait: firstWait}
+	s := &Sender{cfg: cfg, log: cfg.Log, results: map[string]Result{}, changed: make(chan struct{}), silence: cfg.Silence, wait: firstWait}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.silence <= 0 {
+		s.silence = silenceEnd
 	}
 	s.progress.Path = "connecting"
 	return s
@@ -231,6 +238,8 @@ func (s *Sender) end(r Result) {
 	}
 	s.mu.Unlock()
 	if !known && s.cfg.Done != nil {
+		s.doneMu.Lock()
+		defer s.doneMu.Unlock()
 		s.cfg.Done(r)
 	}
 }

@@ -230,3 +230,15 @@ func TestListensOnEveryAddress(t *testing.T) {
 		}
 	}
 }
+
+// until waits for what comes soon.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 10_000 {
+		if ok() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal(what)
+}

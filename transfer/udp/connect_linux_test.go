@@ -1,9 +1,14 @@
 package udp
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func (c *Conn) withoutCutting() { c.noGSO = true }
@@ -50,5 +55,39 @@ func TestConnectedSocketTakesItsPeer(t *testing.T) {
 	}
 	if _, from, _ := receive(t, friend, 6); from != here {
 		t.Errorf("the answer came from %v, not %v", from, here)
+	}
+}
+
+// TestPortIsNotShared: a socket without SO_REUSEPORT does not get into the port. With SO_REUSEADDR on both, one of any
+// other user would, and take the packets.
+func TestPortIsNotShared(t *testing.T) {
+	c, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	thief := net.ListenConfig{Control: control(func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	})}
+	s, err := thief.ListenPacket(context.Background(), "udp4", c.LocalAddr().String())
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second socket on the port: %v", err)
+	}
+	if err == nil {
+		_ = s.Close()
+	}
+}
+
+// TestCheckBuffers: there is something to say if and only if sockets get less than they ask for.
+func TestCheckBuffers(t *testing.T) {
+	a, _, _ := pair(t, "127.0.0.1")
+	got := min(a.option(unix.SO_RCVBUF), a.option(unix.SO_SNDBUF))
+	if err := CheckBuffers(); (err != nil) != (got < 2*BufferSize) {
+		t.Errorf("%v, though sockets get %d bytes", err, got)
+	}
+	for asked, enoughFor := range map[int]bool{212992: false, BufferSize / 2: false, BufferSize: true, 2 * BufferSize: true} {
+		if err := enough("rmem_max", 2*min(asked, BufferSize)); (err == nil) != enoughFor {
+			t.Errorf("a limit of %d: %v", asked, err)
+		}
 	}
 }

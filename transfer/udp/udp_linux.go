@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -52,11 +49,8 @@ func open(network string, addr netip.AddrPort, shared bool) (*net.UDPConn, error
 	return c.(*net.UDPConn), nil
 }
 
-func share(fd int) error {
-	return errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-}
+// share lets sockets of the same user have one port. SO_REUSEADDR would let in those of everybody.
+func share(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
 
 // Connect opens a socket that shares local's port and gets what remote sends there. Datagrams of
 // others that arrive between bind and connect are lost.
@@ -106,10 +100,12 @@ func (c *Conn) setUp() error {
 }
 
 // ReadBuffer is how many bytes the kernel keeps for this socket, its own overhead included.
-func (c *Conn) ReadBuffer() int {
+func (c *Conn) ReadBuffer() int { return c.option(unix.SO_RCVBUF) }
+
+func (c *Conn) option(name int) int {
 	n := 0
 	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { n, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+		_ = raw.Control(func(fd uintptr) { n, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, name) })
 	}
 	return n
 }
@@ -228,22 +224,26 @@ func (c *Conn) writeSplit(data []byte, size int, to netip.AddrPort) error {
 	return nil
 }
 
-// CheckBuffers tells whether the system allows BufferSize, and if not, what allows it. A process that may
-// administer the network (CAP_NET_ADMIN) gets it anyway.
+// CheckBuffers tells whether sockets of this process get BufferSize, and if not, what allows it.
 func CheckBuffers() error {
-	var all []error
-	for _, name := range []string{"rmem_max", "wmem_max"} {
-		b, err := os.ReadFile("/proc/sys/net/core/" + name)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-		if err != nil {
-			return err
-		}
-		if n < BufferSize {
-			all = append(all, fmt.Errorf("net.core.%s is %d: fast lines lose packets; allow more with: sysctl -w net.core.%[1]s=%[3]d", name, n, BufferSize))
-		}
+	c, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), false)
+	if err != nil {
+		return err
 	}
-	return errors.Join(all...)
+	defer func() { _ = c.Close() }()
+	u, err := New(c, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(enough("rmem_max", u.option(unix.SO_RCVBUF)), enough("wmem_max", u.option(unix.SO_SNDBUF)))
+}
+
+// enough looks at what the kernel says of a buffer: it counts its own overhead in, twice what was asked for, and cuts
+// what was asked for to a limit of that name without a word.
+func enough(limit string, got int) error {
+	if got >= 2*BufferSize {
+		return nil
+	}
+	return fmt.Errorf("socket buffers are %d KiB, not %d KiB: fast lines lose packets; allow more with: sysctl -w net.core.%s=%d",
+		got/2>>10, BufferSize>>10, limit, BufferSize)
 }

@@ -26,7 +26,13 @@ func open(network string, addr netip.AddrPort, _ bool) (*net.UDPConn, error) {
 // Connect always fails with ErrUnsupported here.
 func Connect(_, _ netip.AddrPort) (*Conn, error) { return nil, ErrUnsupported }
 
-func (c *Conn) setUp() error { return nil }
+func (c *Conn) setUp() error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(dontFragment)
+}
 
 // ReadBuffer is how many bytes the kernel keeps for this socket; 0: not known here.
 func (c *Conn) ReadBuffer() int { return 0 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -258,11 +259,19 @@ type Refused struct {
 	Text   string // for people
 }
 
+// Clip cuts a long text for people to MaxText bytes.
+func Clip(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:MaxText], "")
+}
+
 // Append appends the body; a long text is cut.
 func (m Refused) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(m.Upload))
 	b = binary.AppendUvarint(b, m.Code)
-	return appendBytes(b, m.Text[:min(len(m.Text), MaxText)])
+	return appendBytes(b, Clip(m.Text))
 }
 
 // ParseRefused reads the body.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -145,5 +146,14 @@ func TestSealAndOpen(t *testing.T) {
 	}
 	if bytes.Equal(sec.Client, sec.Server) {
 		t.Error("both directions have one secret")
+	}
+}
+
+// TestLongTextIsClipped: between letters, and the message can be read.
+func TestLongTextIsClipped(t *testing.T) {
+	m := Refused{Upload: 1, Code: 12, Text: "x" + strings.Repeat("é", MaxText)}
+	got, err := ParseRefused(m.Append(nil))
+	if err != nil || got.Text != "x"+strings.Repeat("é", MaxText/2-1) {
+		t.Errorf("%d bytes, %v", len(got.Text), err)
 	}
 }
