@@ -1,5 +1,6 @@
 // Media for the tests, made by ffmpeg once per run.
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,22 +57,44 @@ function makeSpherical(file: string): void {
   writeFileSync(file, Buffer.concat([b.subarray(0, end), add, b.subarray(end)]));
 }
 
+/** A playable file with so many bytes more, which say nothing and cost nobody time. */
+export function padded(from: string, to: string, bytes: number): string {
+  const box = Buffer.alloc(8);
+  box.writeUInt32BE(8 + bytes);
+  box.write("free", 4, "latin1");
+  writeFileSync(to, Buffer.concat([readFileSync(from), box, randomBytes(bytes)]));
+  return to;
+}
+
+/** Noise does not compress: large without being long, and soon converted, as it has few pixels. */
+function makeLarge(file: string): string {
+  ffmpeg(
+    ...["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=8,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=8"],
+    ...["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "64M", "-minrate", "64M", "-maxrate", "64M", "-bufsize", "64M", "-pix_fmt", "yuv420p", "-g", "30"],
+    ...["-c:a", "aac", "-shortest", file],
+  );
+  return file;
+}
+
 export function makeFiles(): Files {
   const dir = mkdtempSync(join(tmpdir(), "isthmus-media-"));
   const sphere = join(dir, "Küstenweg 360° הליכה.mp4");
-  const large = join(dir, "Großer Vortrag & mehr.mp4");
   const small = join(dir, "Short note.mp4");
   ffmpeg(
     ...["-f", "lavfi", "-i", "testsrc2=size=1280x640:rate=30:duration=6,drawgrid=width=80:height=80:thickness=2:color=white@0.7", "-f", "lavfi", "-i", "sine=frequency=330:duration=6"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-c:a", "aac", "-shortest", sphere],
   );
   makeSpherical(sphere);
-  // Noise does not compress: large without being long, and soon converted, as it has few pixels.
-  ffmpeg(
-    ...["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=8,noise=alls=60:allf=t", "-f", "lavfi", "-i", "sine=frequency=220:duration=8"],
-    ...["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "64M", "-minrate", "64M", "-maxrate", "64M", "-bufsize", "64M", "-pix_fmt", "yuv420p", "-g", "30"],
-    ...["-c:a", "aac", "-shortest", large],
-  );
   ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=10:duration=2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", small);
-  return { dir, sphere, large, small, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  let large = "";
+  return {
+    dir,
+    sphere,
+    small,
+    /** Made for who wants it. */
+    get large() {
+      return (large ||= makeLarge(join(dir, "Großer Vortrag & mehr.mp4")));
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  };
 }

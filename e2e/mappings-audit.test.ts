@@ -150,7 +150,7 @@ test("webhooks: add, the secret once, messages, send again, send what was missed
   await hooks.getByText("Add an endpoint").press("Enter");
   await hooks.getByLabel("Address").fill(url);
   await hooks.getByRole("button", { name: "Add endpoint" }).press("Enter");
-  const secret = (await hooks.getByRole("status").locator("code").textContent())!;
+  const secret = (await hooks.getByTestId("webhook-secret-value").textContent())!;
   const row = hooks.locator("[data-webhook]", { hasText: url });
   await row.getByRole("button", { name: /^Send a test/ }).press("Enter");
   await expect.poll(() => got.map((m) => m.type)).toEqual(["webhook.test"]);

@@ -37,6 +37,7 @@ export type NotificationHook = Schemas["NotificationHook"];
 export type Untagged360 = Schemas["Untagged360"];
 export type UntaggedEntry = Schemas["Untagged360Entry"];
 export type Transfer = Schemas["Transfer"];
+export type TransferPatch = Schemas["TransferPatch"];
 export type TransferPolicy = Schemas["TransferPolicy"];
 export type TransferAccount = Schemas["TransferAccount"];
 export type TransferAccountPatch = Schemas["TransferAccountPatch"];

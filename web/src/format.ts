@@ -10,6 +10,24 @@ export function bytes(n: number): string {
   return `${i === 0 ? v : v < 9.95 ? v.toFixed(1) : Math.round(v)} ${units[i]}`;
 }
 
+/** 94000000 → "94 Mbit/s". Lines and caps are told in bits. */
+export function bits(bps: number): string {
+  const units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"];
+  let i = 0;
+  let v = bps;
+  while (v >= 999.5 && i < units.length - 1) {
+    v /= 1000;
+    i++;
+  }
+  // 1.5 stays 1.5, and a cap of 100 does not become 100.0.
+  return `${v >= 99.95 || Number.isInteger(v) ? Math.round(v) : Number(v.toFixed(1))} ${units[i]}`;
+}
+
+/** How fast (bytes a second) and for how long still, as far as it is known: "94 Mbit/s", "about a minute left". */
+export function pace(rate: number, left: number): string[] {
+  return rate > 0 ? [bits(rate * 8), `${remaining(left / rate)} left`] : [];
+}
+
 /** 83000 ms → "1:23". Empty for nothing. */
 export function clock(ms: number): string {
   if (!(ms > 0)) return "";

@@ -1,8 +1,9 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { announce, say } from "../announce";
 import { asProblem, type Problem } from "../api";
 import { ago, when } from "../format";
-import { Act, Banner, CopyButton, Dialog, Loading, ProblemBanner } from "../ui/parts";
+import { Once } from "../ui/once";
+import { Act, Dialog, Loading, ProblemBanner } from "../ui/parts";
 import { AppForm, typeWords } from "./form";
 import type { App, AppPage, AppSecret, Registry } from "./registry";
 
@@ -38,7 +39,24 @@ export function Apps({ registry, hubs }: { registry: Registry; hubs?: { id: stri
   return (
     <div class="stack">
       {problem && <ProblemBanner problem={problem} retry={() => load()} />}
-      {shown && <Secret s={shown} done={() => setShown(undefined)} />}
+      {shown && (
+        <Once
+          card
+          testid="new-secret"
+          title={
+            <>
+              <bdi>{shown.client.name}</bdi> is ready
+            </>
+          }
+          made={[
+            { label: "Client id", text: shown.client.id, testid: "client-id" },
+            ...(shown.secret
+              ? [{ label: "Secret", text: shown.secret, copy: "Copy the secret", testid: "client-secret" }]
+              : []),
+          ]}
+          done={() => setShown(undefined)}
+        />
+      )}
       {adding ? (
         <section class="card stack" aria-labelledby="add-app">
           <h2 id="add-app">Register an app</h2>
@@ -84,50 +102,6 @@ export function Apps({ registry, hubs }: { registry: Registry; hubs?: { id: stri
         </div>
       )}
     </div>
-  );
-}
-
-/** The secret, this once. */
-function Secret({ s, done }: { s: AppSecret; done: () => void }) {
-  const ref = useRef<HTMLHeadingElement>(null);
-  useEffect(() => ref.current?.focus(), [s.client.id, s.secret]);
-  return (
-    <section class="card stack-s" aria-labelledby="new-secret" data-testid="new-secret">
-      <h2 id="new-secret" tabIndex={-1} ref={ref}>
-        <bdi>{s.client.name}</bdi> is ready
-      </h2>
-      <dl class="facts">
-        <dt>Client id</dt>
-        <dd>
-          <code class="wrap" data-testid="client-id">
-            {s.client.id}
-          </code>
-        </dd>
-        {s.secret && (
-          <>
-            <dt>Secret</dt>
-            <dd class="stack-s">
-              <code class="wrap" data-testid="client-secret">
-                {s.secret}
-              </code>
-              <span class="row">
-                <CopyButton text={s.secret} label="Copy the secret" />
-              </span>
-            </dd>
-          </>
-        )}
-      </dl>
-      {s.secret && (
-        <Banner tone="warn">
-          <p>Copy the secret now and keep it safe: it is not kept here and never shown again.</p>
-        </Banner>
-      )}
-      <div class="row">
-        <button type="button" class="btn small" onClick={done}>
-          {s.secret ? "I have copied it" : "Close"}
-        </button>
-      </div>
-    </section>
   );
 }
 

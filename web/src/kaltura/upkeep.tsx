@@ -2,7 +2,8 @@ import { useEffect, useState } from "preact/hooks";
 import { announce, say } from "../announce";
 import { api, call, type Integration, type NotificationHook, type Problem, type Reconciliation } from "../api";
 import { ago, count, when } from "../format";
-import { Act, Banner, CopyButton, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
+import { Once } from "../ui/once";
+import { Act, Banner, Loading, ProblemBanner, useLoad } from "../ui/parts";
 
 /** The end of the App Token, told ahead of time. */
 export function ExpiryBanner({ i, rotate }: { i: Integration; rotate: () => void }) {
@@ -159,29 +160,21 @@ export function NotificationsCard({ hub }: { hub: string }) {
         </>
       )}
       {made?.secret && (
-        <Dialog
-          slim
+        <Once
           title="The signing secret"
-          close={() => setMade(undefined)}
-          foot={
-            <button type="button" class="btn primary" onClick={() => setMade(undefined)}>
-              I have copied it
-            </button>
-          }
+          made={[
+            { label: "Address (url)", text: made.url, copy: "Copy the address" },
+            { label: "Secret (signSecret)", text: made.secret, copy: "Copy the secret" },
+          ]}
+          done={() => setMade(undefined)}
         >
-          <div class="stack-s">
+          <Banner tone="warn">
             <p>
-              It is shown this once. In Kaltura, give the HTTP notification template this address and this secret, and
-              choose SHA-256.
+              In Kaltura, give the HTTP notification template this address and this secret, and choose SHA-256. The
+              secret is never shown again.
             </p>
-            <p class="small muted">Address (url)</p>
-            <pre class="code">{made.url}</pre>
-            <CopyButton text={made.url} label="Copy the address" />
-            <p class="small muted">Secret (signSecret)</p>
-            <pre class="code">{made.secret}</pre>
-            <CopyButton text={made.secret} label="Copy the secret" />
-          </div>
-        </Dialog>
+          </Banner>
+        </Once>
       )}
     </section>
   );

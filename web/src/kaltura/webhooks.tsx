@@ -2,7 +2,8 @@ import { useState } from "preact/hooks";
 import { announce, say } from "../announce";
 import { api, call, idempotencyKey, type Problem, type Webhook } from "../api";
 import { when } from "../format";
-import { Act, Banner, CopyButton, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
+import { Once } from "../ui/once";
+import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { Deliveries } from "./webhook-log";
 
 const groups: [string, string][] = [
@@ -60,10 +61,11 @@ export function Webhooks({ hub }: { hub: string }) {
         </Banner>
       ))}
       {secret && (
-        <p role="status">
-          Copy the secret now, it is not shown again: <code class="wrap">{secret}</code>{" "}
-          <CopyButton text={secret} label="Copy the secret" />
-        </p>
+        <Once
+          title="The signing secret"
+          made={[{ label: "Secret", text: secret, copy: "Copy the secret", testid: "webhook-secret-value" }]}
+          done={() => setSecret("")}
+        />
       )}
       {load.data && load.data.items.length > 0 && (
         <ul class="stack" aria-label="Endpoints">

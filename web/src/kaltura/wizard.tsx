@@ -2,7 +2,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, type Diagnosis, type Integration, type Problem, type TokenRequest, type Visibility } from "../api";
 import { when } from "../format";
-import { Act, Banner, CopyButton, Loading, ProblemBanner } from "../ui/parts";
+import { Once } from "../ui/once";
+import { Act, Loading, ProblemBanner } from "../ui/parts";
 import { OptionsFields } from "./advanced";
 import { checkDraft, connection, type Draft, type DraftProblems, emptyDraft } from "./credential";
 import { checkOptions, type OptionsProblems, optionsBody, optionsOf, optionsProblems, unusual } from "./options";
@@ -228,12 +229,20 @@ function InviteLink({ hub, visibility }: { hub: string; visibility: Visibility }
           Send them a link. They paste the App Token there, without joining this hub, and you never see it.
         </p>
         {link ? (
-          <Banner tone="good" action={<CopyButton text={new URL(link.url, location.href).href} label="Copy link" />}>
-            <p class="wrap">
-              <code data-testid="invite-link">{new URL(link.url, location.href).href}</code>
-            </p>
+          <Once
+            title="The link"
+            made={[
+              {
+                label: "Address",
+                text: new URL(link.url, location.href).href,
+                copy: "Copy link",
+                testid: "invite-link",
+              },
+            ]}
+            done={() => setLink(undefined)}
+          >
             <p class="small">It works once, until {when(link.expires_at)}, and is shown only now.</p>
-          </Banner>
+          </Once>
         ) : (
           <div class="row">
             <Act small icon="link" do={make}>

@@ -1,9 +1,12 @@
 import { useComputed } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { say } from "../announce";
-import { bytes, clockTime, percent, remaining } from "../format";
+import { bytes, clockTime, pace, percent } from "../format";
 import { Icon } from "../ui/icons";
-import { Act, CopyButton } from "../ui/parts";
+import { Act } from "../ui/parts";
+import { Codes, WorkRow } from "../ui/row";
+import { useNow } from "../ui/trouble";
+import { hop } from "../upload/hop";
 import { elsewhere, type Item } from "../upload/machine";
 import type { Queue } from "../upload/queue";
 
@@ -15,20 +18,17 @@ export function progressOf(it: Item): number {
 }
 
 /** The state in words. */
-export function stateOf(it: Item, now: number, rate?: { perSecond(): number; seconds(left: number): number }): string {
+export function stateOf(it: Item, now: number, rate?: { perSecond(): number }): string {
   switch (it.phase) {
     case "queued":
       return it.sent > 0 ? `Waiting for its turn at ${percent(progressOf(it))}` : "Waiting for its turn";
     case "preparing":
       return "Getting ready";
-    case "sending": {
-      const speed = rate?.perSecond() ?? 0;
-      const left = remaining(rate?.seconds(it.size - it.sent) ?? Number.POSITIVE_INFINITY);
-      const parts = [`${percent(progressOf(it))} of ${bytes(it.size)}`];
-      if (speed > 0) parts.push(`${bytes(speed)}/s`);
-      if (speed > 0 && left) parts.push(`${left} left`);
-      return parts.join(" · ");
-    }
+    case "sending":
+      return [
+        `${percent(progressOf(it))} of ${bytes(it.size)}`,
+        ...pace(rate?.perSecond() ?? 0, it.size - it.sent),
+      ].join(" · ");
     case "paused":
       return `Paused at ${percent(progressOf(it))}. It keeps its place${until(it)}.`;
     case "retrying": {
@@ -72,16 +72,12 @@ function until(it: Item): string {
 
 /** The time, going on while an upload counts down to its next try or comes from elsewhere. */
 export function useCountdown(queue: Queue): number {
-  const [now, setNow] = useState(Date.now());
   const ticking = useComputed(() =>
-    queue.items.value.some((i) => (i.phase === "retrying" && i.retryAt > 0) || (i.phase === "needs_file" && i.movedAt)),
+    queue.items.value.some(
+      (i) => (i.phase === "retrying" && i.retryAt > 0) || (i.phase === "needs_file" && i.movedAt > 0),
+    ),
   );
-  useEffect(() => {
-    if (!ticking.value) return;
-    const t = setInterval(() => setNow(Date.now()), 500);
-    return () => clearInterval(t);
-  }, [ticking.value]);
-  return now;
+  return useNow(ticking.value);
 }
 
 /** All uploads of this page and the unfinished ones from before. */
@@ -131,126 +127,129 @@ export function UploadRow({
   const canPause = ["queued", "preparing", "sending", "retrying"].includes(it.phase);
   const showBar = !["ready", "failed", "cancelled", "queued"].includes(it.phase);
   return (
-    <li class="upload" data-upload={it.id || it.key} data-phase={it.phase}>
-      <div class="grow">
-        <p class="file">
-          <bdi>{it.name}</bdi> {it.upload?.is_360 && <span class="badge warn">360°</span>}
-          {detail && it.phase === "sending" && <span class="badge">HTTPS</span>}{" "}
+    <WorkRow
+      data={{ "data-upload": it.id || it.key, "data-phase": it.phase }}
+      name={it.name}
+      badges={
+        <>
+          {it.upload?.is_360 && <span class="badge warn">360°</span>}
+          {detail && it.phase === "sending" && <span class="badge">{hop.value}</span>}
           {detail && first && <span class="badge accent">First</span>}
-        </p>
-        <p class={`state tabular ${it.phase === "failed" ? "bad" : ""}`}>{stateOf(it, now, queue.rate(it.key))}</p>
-        {detail && it.failure && it.phase === "failed" && (
-          <p class="row small muted">
-            <span>
-              Code: <code>{it.failure.code}</code>
-            </span>
-            {it.failure.traceId && (
-              <>
-                <span class="wrap">
-                  Trace id: <code>{it.failure.traceId}</code>
-                </span>
-                <CopyButton text={it.failure.traceId} label="Copy trace id" />
-              </>
-            )}
-          </p>
-        )}
-        {wrong && (
-          <p class="state bad" role="alert">
-            {wrong}
-          </p>
-        )}
-      </div>
-      <div class="acts">
-        {detail && !first && ["queued", "sending", "paused", "retrying"].includes(it.phase) && (
-          <button
-            type="button"
-            class="btn small"
-            aria-label={label("Send first:")}
-            onClick={() => queue.sendFirst(it.key)}
-          >
-            <Icon name="first" size={16} /> Send first
-          </button>
-        )}
-        {canPause && (
-          <button type="button" class="btn small" aria-label={label("Pause")} onClick={() => queue.pause(it.key)}>
-            <Icon name="pause" size={16} /> Pause
-          </button>
-        )}
-        {it.phase === "paused" && (
-          <button type="button" class="btn small" aria-label={label("Resume")} onClick={() => queue.resume(it.key)}>
-            <Icon name="play" size={14} /> Resume
-          </button>
-        )}
-        {(it.phase === "retrying" || (it.phase === "failed" && (it.hasFile || it.upload?.state === "failed"))) && (
-          <Act small icon="retry" aria-label={label("Retry")} do={() => queue.retry(it.key)}>
-            {it.phase === "retrying" ? "Now" : "Retry"}
-          </Act>
-        )}
-        {it.phase === "needs_file" && (
-          <>
+        </>
+      }
+      state={stateOf(it, now, queue.rate(it.key))}
+      bad={it.phase === "failed"}
+      more={
+        <>
+          {detail && it.failure && it.phase === "failed" && (
+            <Codes code={it.failure.code} traceId={it.failure.traceId} />
+          )}
+          {wrong && (
+            <p class="state bad" role="alert">
+              {wrong}
+            </p>
+          )}
+        </>
+      }
+      far={showBar ? progressOf(it) : undefined}
+      farLabel={label("Progress of")}
+      acts={
+        <>
+          {detail && !first && ["queued", "sending", "paused", "retrying"].includes(it.phase) && (
             <button
               type="button"
-              class="btn small primary"
-              aria-label={label("Choose the file again:")}
-              onClick={() => choose.current?.click()}
+              class="btn small"
+              aria-label={label("Send first:")}
+              onClick={() => queue.sendFirst(it.key)}
             >
-              <Icon name="file" size={16} /> Choose file
+              <Icon name="first" size={16} /> Send first
             </button>
-            <input
-              ref={choose}
-              type="file"
-              hidden
-              aria-label={label("File for")}
-              onChange={async (e) => {
-                const file = e.currentTarget.files?.[0];
-                e.currentTarget.value = "";
-                if (!file) return;
-                setWrong("");
-                try {
-                  await queue.attach(it.key, file);
-                } catch (x) {
-                  setWrong(x instanceof Error ? `${x.message} ${(x as { nextStep?: string }).nextStep ?? ""}` : "");
-                }
+          )}
+          {canPause && (
+            <button type="button" class="btn small" aria-label={label("Pause")} onClick={() => queue.pause(it.key)}>
+              <Icon name="pause" size={16} /> Pause
+            </button>
+          )}
+          {it.phase === "paused" && (
+            <button type="button" class="btn small" aria-label={label("Resume")} onClick={() => queue.resume(it.key)}>
+              <Icon name="play" size={14} /> Resume
+            </button>
+          )}
+          {(it.phase === "retrying" || (it.phase === "failed" && (it.hasFile || it.upload?.state === "failed"))) && (
+            <Act small icon="retry" aria-label={label("Retry")} do={() => queue.retry(it.key)}>
+              {it.phase === "retrying" ? "Now" : "Retry"}
+            </Act>
+          )}
+          {it.phase === "needs_file" && (
+            <>
+              <button
+                type="button"
+                class="btn small primary"
+                aria-label={label("Choose the file again:")}
+                onClick={() => choose.current?.click()}
+              >
+                <Icon name="file" size={16} /> Choose file
+              </button>
+              <input
+                ref={choose}
+                type="file"
+                hidden
+                aria-label={label("File for")}
+                onChange={async (e) => {
+                  const file = e.currentTarget.files?.[0];
+                  e.currentTarget.value = "";
+                  if (!file) return;
+                  setWrong("");
+                  try {
+                    await queue.attach(it.key, file);
+                  } catch (x) {
+                    setWrong(x instanceof Error ? `${x.message} ${(x as { nextStep?: string }).nextStep ?? ""}` : "");
+                  }
+                }}
+              />
+              {it.sent >= it.size && (
+                <Act small do={() => queue.finishUnchecked(it.key)} aria-label={label("Finish")}>
+                  Finish
+                </Act>
+              )}
+            </>
+          )}
+          {detail && (it.phase === "paused" || it.phase === "needs_file") && it.id && (
+            <Act
+              small
+              aria-label={label("Keep for longer:")}
+              do={async () => {
+                await queue.keep(it.key);
+                say(`${it.name} is kept for the full time from now.`);
               }}
-            />
-            {it.sent >= it.size && (
-              <Act small do={() => queue.finishUnchecked(it.key)} aria-label={label("Finish")}>
-                Finish
-              </Act>
-            )}
-          </>
-        )}
-        {detail && (it.phase === "paused" || it.phase === "needs_file") && it.id && (
-          <Act
-            small
-            aria-label={label("Keep for longer:")}
-            do={async () => {
-              await queue.keep(it.key);
-              say(`${it.name} is kept for the full time from now.`);
-            }}
-          >
-            Keep longer
-          </Act>
-        )}
-        {(it.phase === "ready" || it.phase === "server") && it.upload?.entry_id && (
-          <button type="button" class="btn small" aria-label={label("Show")} onClick={() => open(it.upload!.entry_id!)}>
-            Show
-          </button>
-        )}
-        {it.phase !== "ready" && !(it.phase === "server" && it.upload?.entry_id) && (
-          <Act
-            small
-            kind="danger"
-            aria-label={label(it.phase === "failed" ? "Remove" : "Cancel")}
-            do={() => queue.cancel(it.key)}
-            failed={(p) => say(`${p.message} ${p.nextStep}`)}
-          >
-            {it.phase === "failed" ? "Remove" : "Cancel"}
-          </Act>
-        )}
-      </div>
-      {showBar && <progress class="bar" max={1} value={progressOf(it)} aria-label={label("Progress of")} />}
-    </li>
+            >
+              Keep longer
+            </Act>
+          )}
+          {(it.phase === "ready" || it.phase === "server") && it.upload?.entry_id && (
+            <button
+              type="button"
+              class="btn small"
+              aria-label={label("Show")}
+              onClick={() => open(it.upload!.entry_id!)}
+            >
+              Show
+            </button>
+          )}
+          {it.phase !== "ready" && !(it.phase === "server" && it.upload?.entry_id) && (
+            <Act
+              small
+              kind="danger"
+              aria-label={label(it.phase === "failed" ? "Remove" : "Cancel")}
+              do={() => queue.cancel(it.key)}
+              failed={(p) => say(`${p.message} ${p.nextStep}`)}
+            >
+              {it.phase === "failed" ? "Remove" : "Cancel"}
+            </Act>
+          )}
+        </>
+      }
+    />
   );
 }
 

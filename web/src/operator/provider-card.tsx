@@ -2,7 +2,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
 import { asProblem, type Problem } from "../api";
-import { Act, Banner, CopyButton, Dialog, Loading, ProblemBanner } from "../ui/parts";
+import { Once } from "../ui/once";
+import { Act, Dialog, Loading, ProblemBanner } from "../ui/parts";
 import { Checks } from "./checks";
 import { Claims } from "./claims";
 import { ProviderForm } from "./provider-form";
@@ -172,7 +173,17 @@ export function ProviderCard(p: {
       )}
       {checking && <Loading what="Asking the identity provider" />}
       {found && !checking && open !== "change" && open !== "claims" && <Checks found={found} />}
-      {secret && <Shown s={secret} done={() => setSecret(undefined)} />}
+      {secret && (
+        <Once
+          testid="webhook-secret"
+          title="The webhook secret"
+          made={[
+            { label: "Send webhooks to", text: secret.url },
+            { label: "Secret", text: secret.secret, copy: "Copy the secret", testid: "webhook-secret-value" },
+          ]}
+          done={() => setSecret(undefined)}
+        />
+      )}
       {open === "off" && (
         <Ask
           title={`Switch off ${provider.name}?`}
@@ -277,41 +288,5 @@ function Ask(p: {
     >
       <div class="stack-s">{p.children}</div>
     </Dialog>
-  );
-}
-
-/** The secret, this once. */
-function Shown({ s, done }: { s: WebhookSecret; done: () => void }) {
-  const ref = useRef<HTMLHeadingElement>(null);
-  useEffect(() => ref.current?.focus(), [s.secret]);
-  return (
-    <section class="stack-s" aria-label="Webhook secret" data-testid="webhook-secret">
-      <h3 tabIndex={-1} ref={ref}>
-        The webhook secret
-      </h3>
-      <dl class="facts">
-        <dt>Send webhooks to</dt>
-        <dd>
-          <code class="wrap">{s.url}</code>
-        </dd>
-        <dt>Secret</dt>
-        <dd class="stack-s">
-          <code class="wrap" data-testid="webhook-secret-value">
-            {s.secret}
-          </code>
-          <span class="row">
-            <CopyButton text={s.secret} label="Copy the secret" />
-          </span>
-        </dd>
-      </dl>
-      <Banner tone="warn">
-        <p>Copy the secret now and keep it safe: it is never shown again.</p>
-      </Banner>
-      <div class="row">
-        <button type="button" class="btn small" onClick={done}>
-          I have copied it
-        </button>
-      </div>
-    </section>
   );
 }

@@ -1,14 +1,14 @@
 import "../styles/library.css";
 import "../styles/transfers.css";
 import { useEffect, useRef } from "preact/hooks";
-import { api, call } from "../api";
+import { api, call, type TransferAccount } from "../api";
 import type { PageProps } from "../app";
+import { bits } from "../format";
 import { follow } from "../live";
 import { hubs, rememberHub } from "../session";
 import { AccountForm } from "../transfer/account-form";
 import { TransferList, useTransfers } from "../transfer/batches";
 import { lively } from "../transfer/preflight";
-import { bits } from "../transfer/words";
 import { Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { SettingsNav } from "../ui/settings-nav";
 
@@ -55,13 +55,13 @@ function Settings({ hub }: { hub: string }) {
         How much of the line the hub's transfers may take, and how they share it. Transfers that run follow within two
         seconds.
       </p>
-      <AccountForm key={load.data.etag} hub={hub} account={load.data} changed={load.set} reload={load.again} />
-      <Running hub={hub} cap={load.data.cap_now_bps} />
+      <AccountForm hub={hub} account={load.data} changed={load.set} />
+      <Running hub={hub} account={load.data} />
     </>
   );
 }
 
-function Running({ hub, cap }: { hub: string; cap: number }) {
+function Running({ hub, account }: { hub: string; account: TransferAccount }) {
   const list = useTransfers(hub, true);
   const hear = useRef(list.hear);
   hear.current = list.hear;
@@ -75,7 +75,7 @@ function Running({ hub, cap }: { hub: string; cap: number }) {
         {live.length > 0 && (
           <span class="muted small tabular">
             Together {bits(rate)}
-            {cap > 0 && ` of ${bits(cap)}`}
+            {account.cap_now_bps > 0 && ` of ${bits(account.cap_now_bps)}`}
           </span>
         )}
       </header>
@@ -84,7 +84,7 @@ function Running({ hub, cap }: { hub: string; cap: number }) {
       ) : live.length === 0 ? (
         <p class="muted note">{list.loaded ? "Nobody is sending anything now." : "Looking…"}</p>
       ) : (
-        <TransferList hub={hub} list={list} all />
+        <TransferList hub={hub} list={list} account={account} all />
       )}
     </section>
   );

@@ -3,7 +3,6 @@ import "../styles/transfers.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, call } from "../api";
 import type { PageProps } from "../app";
-import { percent } from "../format";
 import { follow } from "../live";
 import { hubs, rememberHub } from "../session";
 import { AgentCard } from "../transfer/agent-card";
@@ -15,6 +14,7 @@ import { lively } from "../transfer/preflight";
 import { Preflight } from "../transfer/preflight-table";
 import { Receipts } from "../transfer/receipts";
 import { Banner, ProblemBanner, useLoad } from "../ui/parts";
+import { useTab } from "../ui/tab";
 import { queueOf } from "../upload/queue";
 
 /** Sends files into a hub: choose, check, start, watch, keep the receipt. */
@@ -59,10 +59,7 @@ export default function TransfersPage({ params }: PageProps) {
   }, [id]);
 
   const all = queue.total.value;
-  const far = all.left > 0 && all.size > 0 ? `${percent(all.sent / all.size)} · ` : "";
-  useEffect(() => {
-    document.title = `${far}Transfers · ${h.name}`;
-  }, [far, h.name]);
+  useTab(`Transfers · ${h.name}`, all.left > 0 && all.size > 0 ? all.sent / all.size : undefined);
 
   const live = transfers.items.filter((t) => lively(t, Date.now()));
   return (
@@ -96,9 +93,11 @@ export default function TransfersPage({ params }: PageProps) {
       <Preflight
         hubName={h.name}
         on={on}
+        account={account.data}
         started={() => {
           rememberTarget(id);
           transfers.again();
+          account.again();
           below.current?.focus();
         }}
       />
@@ -117,7 +116,7 @@ export default function TransfersPage({ params }: PageProps) {
             <TransferList hub={id} list={transfers} account={account.data} />
           </section>
         )}
-        <AgentCard hub={h} account={account.data} />
+        <AgentCard hub={h} account={account.data} started={() => rememberTarget(id)} />
         <Receipts hub={id} hubName={h.name} changed={changed + queue.arrived.value} />
       </div>
     </div>

@@ -1,17 +1,27 @@
 import { useId, useMemo, useState } from "preact/hooks";
 import { say } from "../announce";
-import { api, call, type Problem, type TransferAccount, type TransferPolicy } from "../api";
+import {
+  api,
+  asProblem,
+  call,
+  type Problem,
+  type TransferAccount,
+  type TransferAccountPatch,
+  type TransferPolicy,
+} from "../api";
 import { Icon } from "../ui/icons";
-import { Act, Field, ProblemBanner } from "../ui/parts";
+import { Act, Banner, Field, ProblemBanner } from "../ui/parts";
 import {
   type AccountProblems,
-  accountBody,
+  accountChanges,
   accountDraft,
   accountProblems,
   checkAccount,
+  differences,
   type HoursDraft,
   newHours,
   type Weights,
+  withChanges,
 } from "./account";
 import { capLater, capNow, type Day, dayNames, days, policyNames, policyWords } from "./words";
 
@@ -28,22 +38,22 @@ function zones(own: string): string[] {
   return [...new Set(["UTC", own, ...all])].sort();
 }
 
-/** The hub's cap, hours, policies and weights. Keyed by the account's ETag. */
+/** The hub's cap, hours, policies and weights. */
 export function AccountForm({
   hub,
   account,
   changed,
-  reload,
 }: {
   hub: string;
   account: TransferAccount;
   changed: (a: TransferAccount) => void;
-  reload: () => void;
 }) {
   const id = useId();
   const [d, setDraft] = useState(() => accountDraft(account));
   const [problems, setProblems] = useState<AccountProblems>({});
   const [problem, setProblem] = useState<Problem>();
+  // What this person changed and somebody else's account, when that one was saved meanwhile.
+  const [clash, setClash] = useState<{ mine: TransferAccountPatch }>();
   const zoneList = useMemo(() => zones(account.time_zone), [account.time_zone]);
   const set = (change: Partial<typeof d>) => {
     setDraft({ ...d, ...change });
@@ -51,6 +61,13 @@ export function AccountForm({
   };
   const hours = (h: HoursDraft, change: Partial<HoursDraft>) =>
     set({ schedule: d.schedule.map((x) => (x.id === h.id ? { ...x, ...change } : x)) });
+  const path = { hub };
+  const show = (now: TransferAccount) => {
+    setClash(undefined);
+    setProblems({});
+    setDraft(accountDraft(now));
+    changed(now);
+  };
   const save = async () => {
     setProblem(undefined);
     const found = checkAccount(d);
@@ -59,15 +76,25 @@ export function AccountForm({
       say("Nothing was saved: look at what is marked.");
       return;
     }
-    const now = await call(
-      api.PATCH("/v1/hubs/{hub}/transfer-account", {
-        params: { path: { hub }, header: { "If-Match": account.etag } },
-        headers: { "Content-Type": "application/merge-patch+json" },
-        body: accountBody(d),
-      }),
-    );
-    say(`Saved. ${capNow(now)}`);
-    changed(now);
+    const mine = accountChanges(d, account);
+    try {
+      const now = await call(
+        api.PATCH("/v1/hubs/{hub}/transfer-account", {
+          params: { path, header: { "If-Match": account.etag } },
+          headers: { "Content-Type": "application/merge-patch+json" },
+          body: mine,
+        }),
+      );
+      say(`Saved. ${capNow(now)}`);
+      show(now);
+    } catch (e) {
+      if (asProblem(e).status !== 412) throw e;
+      // Somebody else was faster. Theirs is what holds; our changes stay in the form, on top of it.
+      const theirs = await call(api.GET("/v1/hubs/{hub}/transfer-account", { params: { path } }));
+      show(theirs);
+      setDraft(accountDraft(withChanges(theirs, mine)));
+      setClash({ mine });
+    }
   };
   return (
     <section class="card stack" aria-labelledby={`${id}-t`}>
@@ -191,18 +218,8 @@ export function AccountForm({
           ))}
         </div>
       </fieldset>
-      {problem && (
-        <ProblemBanner
-          problem={problem}
-          action={
-            problem.status === 412 ? (
-              <button type="button" class="btn small" onClick={reload}>
-                Show what is saved now
-              </button>
-            ) : undefined
-          }
-        />
-      )}
+      {problem && <ProblemBanner problem={problem} />}
+      {clash && <Clash mine={clash.mine} theirs={account} take={() => show(account)} />}
       <div class="row">
         <Act
           kind="primary"
@@ -212,10 +229,52 @@ export function AccountForm({
             setProblem(p);
           }}
         >
-          Save bandwidth
+          {clash ? "Save mine" : "Save bandwidth"}
         </Act>
       </div>
     </section>
+  );
+}
+
+/** Somebody else saved while this form was open: theirs beside ours. */
+function Clash({ mine, theirs, take }: { mine: TransferAccountPatch; theirs: TransferAccount; take: () => void }) {
+  const list = differences(mine, theirs);
+  return (
+    <Banner
+      tone="error"
+      action={
+        <button type="button" class="btn small" onClick={take}>
+          Take theirs
+        </button>
+      }
+    >
+      <p>
+        <strong>Somebody else saved meanwhile.</strong>{" "}
+        {list.length === 0
+          ? "They made the same change as you."
+          : "Your changes are still in the form and not saved; everything else there is as they saved it."}
+      </p>
+      {list.length > 0 && (
+        <table class="table">
+          <thead>
+            <tr>
+              <th scope="col">Setting</th>
+              <th scope="col">Theirs, saved</th>
+              <th scope="col">Yours</th>
+            </tr>
+          </thead>
+          <tbody>
+            {list.map((x) => (
+              <tr key={x.name}>
+                <td data-label="Setting">{x.name}</td>
+                <td data-label="Theirs, saved">{x.theirs}</td>
+                <td data-label="Yours">{x.mine}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Banner>
   );
 }
 

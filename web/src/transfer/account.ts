@@ -1,6 +1,7 @@
 // The hub's transfer account as a form: what was typed, what is wrong with it, what is sent.
 import type { Problem, TransferAccount, TransferAccountPatch, TransferPolicy } from "../api";
-import type { Day } from "./words";
+import { bits } from "../format";
+import { type Day, hoursWords, policyNames } from "./words";
 
 export interface HoursDraft {
   id: number;
@@ -22,7 +23,8 @@ export interface AccountDraft {
 /** Where something is wrong: a field's name, or `hours-<id>-<field>`. */
 export type AccountProblems = Record<string, string>;
 
-const mbit = (bps?: number) => (bps ? String(bps / 1e6) : "");
+/** bit/s as people type it; empty for none. */
+export const mbit = (bps?: number) => (bps ? String(bps / 1e6) : "");
 
 let ids = 0;
 /** Working hours, as a line to begin with. */
@@ -94,6 +96,50 @@ export function accountBody(d: AccountDraft): TransferAccountPatch {
       app: Number(d.weights.app),
     },
   };
+}
+
+/** What was changed of an account: only that is sent, so that nobody else's change is undone unseen. */
+export function accountChanges(d: AccountDraft, account: TransferAccount): TransferAccountPatch {
+  const was = accountBody(accountDraft(account));
+  return Object.fromEntries(
+    Object.entries(accountBody(d)).filter(([k, v]) => !same(v, was[k as keyof TransferAccountPatch])),
+  );
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
+/** An account as it would be with a change. */
+export const withChanges = (a: TransferAccount, c: TransferAccountPatch): TransferAccount => ({ ...a, ...c });
+
+export interface Difference {
+  name: string;
+  mine: string;
+  theirs: string;
+}
+
+const limit = (bps?: number) => (bps ? bits(bps) : "none");
+const told: { [K in keyof TransferAccountPatch]-?: [string, (v: NonNullable<TransferAccountPatch[K]>) => string] } = {
+  cap_bps: ["Cap of the hub", limit],
+  max_rate_bps: ["Most for one transfer", limit],
+  policies: ["What people may choose", (v) => v.map((p) => policyNames[p]).join(", ")],
+  default_policy: ["Used when nothing is chosen", (v) => policyNames[v]],
+  schedule: ["Other caps", (v) => v.map(hoursWords).join("; ") || "none"],
+  time_zone: ["Time zone", (v) => v],
+  weights: [
+    "Shares",
+    (v) => `Admins ${v.admin}, content admins ${v.content_admin}, participants ${v.participant}, apps ${v.app}`,
+  ],
+};
+
+/** Where a change of ours and what somebody else saved meanwhile are not the same. */
+export function differences(mine: TransferAccountPatch, theirs: TransferAccount): Difference[] {
+  const now = accountBody(accountDraft(theirs));
+  return (Object.keys(told) as (keyof TransferAccountPatch)[])
+    .filter((k) => mine[k] !== undefined && !same(mine[k], now[k]))
+    .map((k) => {
+      const [name, words] = told[k] as [string, (v: unknown) => string];
+      return { name, mine: words(mine[k]), theirs: words(now[k]) };
+    });
 }
 
 const pointers: Record<string, string> = {

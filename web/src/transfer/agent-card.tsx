@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { announce, say } from "../announce";
-import type { Hub, Problem, TransferAccount, TransferPolicy } from "../api";
+import type { Hub, Problem, TransferAccount } from "../api";
 import { asProblem } from "../api";
 import { bytes, count } from "../format";
 import { Icon } from "../ui/icons";
@@ -8,7 +8,8 @@ import { Act, Banner, CopyButton, Field, ProblemBanner } from "../ui/parts";
 import type { Agent, AgentLogin, AgentState, Picked } from "./agent";
 import { Folders } from "./agent-folders";
 import { AgentJobs } from "./agent-jobs";
-import { policyNames } from "./words";
+import { asTheHubSays, speedBody, speedProblem } from "./speed";
+import { ChooseSpeed } from "./speed-fields";
 
 const client = () => import("./agent");
 
@@ -16,7 +17,7 @@ const client = () => import("./agent");
  * The agent on this computer: how to get it, or what it sends. Nothing is asked of it before this
  * browser was paired with it.
  */
-export function AgentCard({ hub, account }: { hub: Hub; account?: TransferAccount }) {
+export function AgentCard({ hub, account, started }: { hub: Hub; account?: TransferAccount; started: () => void }) {
   const [agent, setAgent] = useState<Agent | null>();
   const [state, setState] = useState<AgentState | null>();
   const [paired, setPaired] = useState<boolean>();
@@ -62,7 +63,7 @@ export function AgentCard({ hub, account }: { hub: Hub; account?: TransferAccoun
       {problem && <ProblemBanner problem={problem} retry={() => void find()} />}
       {agent && state ? (
         <>
-          <Send agent={agent} state={state} hub={hub} account={account} />
+          <Send agent={agent} state={state} hub={hub} account={account} started={started} />
           <AgentJobs agent={agent} jobs={state.jobs} />
         </>
       ) : paired && !problem && agent !== undefined ? (
@@ -106,8 +107,8 @@ function Pair({ done, paired }: { done: (a: Agent) => void; paired: () => void }
         >
           <ol class="steps-text stack-s">
             <li>
-              Install <code>isthmusctl</code> and start its agent, with the folders that this page may send from:{" "}
-              <code>isthmusctl agent install --folder ~/Videos</code>{" "}
+              Install <a href="/docs/isthmusctl">isthmusctl</a> and start its <a href="/docs/agent">agent</a>, with the
+              folders that this page may send from: <code>isthmusctl agent install --folder ~/Videos</code>{" "}
               <CopyButton text="isthmusctl agent install --folder ~/Videos" />
             </li>
             <li>
@@ -153,15 +154,17 @@ function Send({
   state,
   hub,
   account,
+  started,
 }: {
   agent: Agent;
   state: AgentState;
   hub: Hub;
   account?: TransferAccount;
+  started: () => void;
 }) {
   const [picks, setPicks] = useState<Picked[]>([]);
   const [path, setPath] = useState("");
-  const [policy, setPolicy] = useState<TransferPolicy | "">("");
+  const [speed, setSpeed] = useState(asTheHubSays);
   const [login, setLogin] = useState<AgentLogin>();
   const [problem, setProblem] = useState<Problem>();
   const known = state.hubs.includes(hub.id);
@@ -199,8 +202,6 @@ function Send({
     );
   }
   const files = picks.reduce((n, p) => n + p.files, 0);
-  // A fixed rate needs a number, which is a matter for the command line.
-  const policies = account?.policies.filter((p) => p !== "fixed") ?? [];
   return (
     <div class="stack-s">
       <div class="row">
@@ -271,30 +272,16 @@ function Send({
               </li>
             ))}
           </ul>
+          {account && <ChooseSpeed value={speed} set={setSpeed} account={account} />}
           <div class="row">
-            {policies.length > 1 && (
-              <label class="row">
-                <span>Push</span>
-                <select
-                  class="chip"
-                  value={policy}
-                  onChange={(e) => setPolicy(e.currentTarget.value as TransferPolicy | "")}
-                >
-                  <option value="">As the hub says</option>
-                  {policies.map((p) => (
-                    <option key={p} value={p}>
-                      {policyNames[p]}
-                    </option>
-                  ))}
-                </select>
-              </label>
-            )}
             <Act
               kind="primary"
               icon="upload"
+              disabled={!!speedProblem(speed)}
               do={async () => {
-                await agent.send({ hub: hub.id, picks: picks.map((p) => p.id), policy: policy || undefined });
+                await agent.send({ hub: hub.id, picks: picks.map((p) => p.id), ...speedBody(speed) });
                 setPicks([]);
+                started();
                 announce(`${count(files, "file")} handed to the agent.`);
               }}
               failed={setProblem}

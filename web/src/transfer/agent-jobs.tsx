@@ -1,6 +1,7 @@
 import { bytes, clockTime, count, percent } from "../format";
 import { Icon } from "../ui/icons";
-import { Act, CopyButton } from "../ui/parts";
+import { Act } from "../ui/parts";
+import { Codes, WorkRow } from "../ui/row";
 import type { Agent, AgentJob } from "./agent";
 import { pathNames, runWords } from "./words";
 
@@ -11,7 +12,7 @@ export function jobWords(j: AgentJob): string {
     case "queued":
       return `Waiting for its turn, ${far}`;
     case "sending":
-      return [far, ...(j.live ? runWords(j.live) : [])].join(" · ");
+      return [far, ...(j.live ? runWords(j.live, j.size - j.sent) : [])].join(" · ");
     case "waiting":
       return `${j.error?.message ?? "The connection was lost."} Tries again${j.retry_at ? ` at ${clockTime(j.retry_at)}` : " by itself"}; ${far} are there.`;
     case "paused":
@@ -44,59 +45,59 @@ function Job({ agent, j }: { agent: Agent; j: AgentJob }) {
   const over = ["done", "failed", "cancelled"].includes(j.state);
   const path = j.live ? pathNames[j.live.path] : "";
   return (
-    <li class="upload" data-job={j.id} data-state={j.state}>
-      <div class="grow">
-        <p class="file row">
-          <bdi>{j.name}</bdi>
+    <WorkRow
+      data={{ "data-job": j.id, "data-state": j.state }}
+      name={j.name}
+      badges={
+        <>
           {j.files > 1 && <span class="muted small">{count(j.files, "file")}</span>}
           {j.state === "sending" && path && <span class="badge">{path}</span>}
           {j.first && !over && <span class="badge accent">First</span>}
-        </p>
-        <p class={`state tabular ${j.state === "failed" ? "bad" : ""}`}>{jobWords(j)}</p>
-        {j.state === "sending" && j.live?.fallback && <p class="state">By HTTPS: {j.live.fallback}</p>}
-        {j.state === "failed" && j.error && (
-          <p class="row small muted">
-            <span>
-              Code: <code>{j.error.code}</code>
-            </span>
-            <CopyButton text={`${j.error.code}: ${j.error.message}`} label="Copy" />
-          </p>
-        )}
-      </div>
-      <div class="acts">
-        {!over && !j.first && (
-          <Act small aria-label={label("Send first:")} do={() => agent.first(j.id)}>
-            <Icon name="first" size={16} /> Send first
-          </Act>
-        )}
-        {["queued", "sending", "waiting"].includes(j.state) && (
-          <Act small icon="pause" aria-label={label("Pause")} do={() => agent.pause(j.id)}>
-            Pause
-          </Act>
-        )}
-        {(j.state === "paused" || j.state === "failed" || j.state === "waiting") && (
-          <Act
-            small
-            icon={j.state === "paused" ? "play" : "retry"}
-            aria-label={label(j.state === "paused" ? "Resume" : "Retry")}
-            do={() => agent.resume(j.id)}
-          >
-            {j.state === "paused" ? "Resume" : "Retry"}
-          </Act>
-        )}
-        {over ? (
-          <Act small aria-label={label("Remove")} do={() => agent.remove(j.id)}>
-            Remove
-          </Act>
-        ) : (
-          <Act small kind="danger" aria-label={label("Cancel")} do={() => agent.cancel(j.id)}>
-            Cancel
-          </Act>
-        )}
-      </div>
-      {!over && (
-        <progress class="bar" max={1} value={j.size > 0 ? j.sent / j.size : 0} aria-label={label("Progress of")} />
-      )}
-    </li>
+        </>
+      }
+      state={jobWords(j)}
+      bad={j.state === "failed"}
+      more={
+        <>
+          {j.state === "sending" && j.live?.fallback && <p class="state">By HTTPS: {j.live.fallback}</p>}
+          {j.state === "failed" && j.error && <Codes code={j.error.code} />}
+        </>
+      }
+      far={over ? undefined : j.size > 0 ? j.sent / j.size : 0}
+      farLabel={label("Progress of")}
+      acts={
+        <>
+          {!over && !j.first && (
+            <Act small aria-label={label("Send first:")} do={() => agent.first(j.id)}>
+              <Icon name="first" size={16} /> Send first
+            </Act>
+          )}
+          {["queued", "sending", "waiting"].includes(j.state) && (
+            <Act small icon="pause" aria-label={label("Pause")} do={() => agent.pause(j.id)}>
+              Pause
+            </Act>
+          )}
+          {(j.state === "paused" || j.state === "failed" || j.state === "waiting") && (
+            <Act
+              small
+              icon={j.state === "paused" ? "play" : "retry"}
+              aria-label={label(j.state === "paused" ? "Resume" : "Retry")}
+              do={() => agent.resume(j.id)}
+            >
+              {j.state === "paused" ? "Resume" : "Retry"}
+            </Act>
+          )}
+          {over ? (
+            <Act small aria-label={label("Remove")} do={() => agent.remove(j.id)}>
+              Remove
+            </Act>
+          ) : (
+            <Act small kind="danger" aria-label={label("Cancel")} do={() => agent.cancel(j.id)}>
+              Cancel
+            </Act>
+          )}
+        </>
+      }
+    />
   );
 }

@@ -4,6 +4,7 @@ import { api, asProblem, call, idempotencyKey, Problem, type Upload } from "../a
 import { Marker } from "../upload/digest";
 import type { Announced, Queue } from "../upload/queue";
 import { checks, inputOf, pointedAt, type Row, titled, withoutLitter } from "./preflight";
+import { asTheHubSays, type Speed, speedBody } from "./speed";
 import { type Found, walk } from "./tree";
 import { deviceName } from "./words";
 
@@ -19,7 +20,12 @@ export class Batch {
   private readonly queue = signal<Queue | null>(null);
   private readonly known = signal<Upload[]>([]);
   private readonly looking = signal(false);
-  readonly checks = computed(() => checks(this.rows.value, this.queue.value?.items.value ?? [], this.known.value));
+  /** Bytes that the hub's quota has room for; absent: no limit. */
+  readonly free = signal<number | undefined>(undefined);
+  readonly speed = signal<Speed>(asTheHubSays);
+  readonly checks = computed(() =>
+    checks(this.rows.value, this.queue.value?.items.value ?? [], this.known.value, this.free.value),
+  );
   /** What the start would send. */
   readonly good = computed(() =>
     this.rows.value.filter((r) => !["bad", "reading"].includes(this.checks.value.get(r.id)!.tone)),
@@ -39,6 +45,8 @@ export class Batch {
     if (this.queue.peek() === queue) return;
     this.queue.value = queue;
     this.known.value = [];
+    this.free.value = undefined;
+    this.speed.value = asTheHubSays;
     this.rows.value = this.rows.peek().map((r) => ({ ...r, refused: "" }));
     this.changed();
     if (this.rows.peek().length > 0) void this.lookUp();
@@ -49,7 +57,15 @@ export class Batch {
     this.litter.value += dropped;
     if (kept.length === 0) return;
     if (this.rows.peek().length === 0) void this.lookUp();
-    const rows = kept.map((f) => ({ ...f, id: ++this.ids, title: "", tags: "", mark: "", refused: "" }));
+    const rows = kept.map((f) => ({
+      ...f,
+      id: ++this.ids,
+      title: "",
+      tags: "",
+      description: "",
+      mark: "",
+      refused: "",
+    }));
     this.rows.value = [...this.rows.peek(), ...rows];
     this.changed();
     void this.markAll();
@@ -77,11 +93,17 @@ export class Batch {
     this.changed();
   }
 
-  /** Titles by a pattern, and more tags, for several rows at once. */
-  editAll(ids: ReadonlySet<number>, pattern: string, tags: string): void {
+  choose(speed: Speed): void {
+    this.speed.value = speed;
+    this.changed();
+  }
+
+  /** Titles by a pattern, more tags and a description, for several rows at once. */
+  editAll(ids: ReadonlySet<number>, pattern: string, tags: string, description: string): void {
     this.edit(ids, (r, n) => ({
       title: pattern.trim() ? titled(pattern.trim(), r.file.name, n) : r.title,
       tags: tags.trim() ? [r.tags.trim(), tags.trim()].filter(Boolean).join(", ") : r.tags,
+      description: description.trim() || r.description,
     }));
   }
 
@@ -110,7 +132,12 @@ export class Batch {
       const begun = await call(
         api.POST("/v1/hubs/{hub}/transfers", {
           params: { path: { hub: queue.hub }, header: { "Idempotency-Key": this.key } },
-          body: { files: fresh.map(inputOf), upload_ids: oldIds, device: deviceName() },
+          body: {
+            files: fresh.map(inputOf),
+            upload_ids: oldIds,
+            device: deviceName(),
+            ...speedBody(this.speed.peek()),
+          },
         }),
       );
       const list: Announced[] = [];

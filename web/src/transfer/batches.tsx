@@ -1,12 +1,16 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
-import { api, call, type Transfer, type TransferAccount, type TransferPolicy } from "../api";
+import { api, call, type Transfer, type TransferAccount, type TransferPatch } from "../api";
 import { bytes, percent, when } from "../format";
 import type { LiveEvent } from "../live";
 import { Icon } from "../ui/icons";
 import { Act, useLoad } from "../ui/parts";
+import { WorkRow } from "../ui/row";
+import { mbit } from "./account";
 import { lively } from "./preflight";
-import { pathNames, policyNames, transferWords } from "./words";
+import { type Speed, speedBody, speedProblem } from "./speed";
+import { SpeedFields } from "./speed-fields";
+import { pathNames, speedWords, transferWords } from "./words";
 
 /** How often running transfers are looked at; what changes their number is told at once. */
 const LOOK_MS = 2000;
@@ -74,7 +78,7 @@ function One({
 }) {
   const path = { hub, id: t.id };
   const name = all ? `the transfer of ${t.person ?? "an app"}` : `the transfer of ${when(t.created_at)}`;
-  const change = async (body: { first?: boolean; policy?: TransferPolicy }, told: string) => {
+  const change = async (body: TransferPatch, told: string) => {
     await call(
       api.PATCH("/v1/hubs/{hub}/transfers/{id}", {
         params: { path },
@@ -86,11 +90,13 @@ function One({
     list.again();
   };
   const open = t.state === "open";
+  const far = t.size > 0 ? t.received / t.size : 0;
   return (
-    <li class="upload" data-transfer={t.id} data-state={t.state}>
-      <div class="grow">
-        <p class="file row">
-          <bdi>{all ? (t.person ?? "An app") : when(t.created_at)}</bdi>
+    <WorkRow
+      data={{ "data-transfer": t.id, "data-state": t.state }}
+      name={all ? (t.person ?? "An app") : when(t.created_at)}
+      badges={
+        <>
           {t.device && (
             <span class="muted small">
               from <bdi>{t.device}</bdi>
@@ -98,63 +104,79 @@ function One({
           )}
           {pathNames[t.live.path] && <span class="badge">{pathNames[t.live.path]}</span>}
           {t.first && open && <span class="badge accent">First</span>}
-        </p>
-        <p class="state tabular">
-          {open && `${percent(t.size > 0 ? t.received / t.size : 0)} · ${bytes(t.received)} of ${bytes(t.size)} · `}
+        </>
+      }
+      state={
+        <>
+          {open && `${percent(far)} · ${bytes(t.received)} of ${bytes(t.size)} · `}
           {transferWords(t)}
-        </p>
-      </div>
-      {open && (
-        <div class="acts">
-          {account && t.live.path === "quic" && account.policies.length > 1 && (
-            <select
-              class="chip"
-              aria-label={`Policy of ${name}`}
-              value={t.policy}
-              onChange={(e) => {
-                const policy = e.currentTarget.value as TransferPolicy;
-                void change({ policy }, `The policy is now ${policyNames[policy]}.`).catch((x) =>
-                  say(String(x.message)),
-                );
-              }}
-            >
-              {[...new Set([...account.policies, t.policy])].map((p) => (
-                <option key={p} value={p}>
-                  {policyNames[p]}
-                </option>
-              ))}
-            </select>
-          )}
-          {t.first ? (
+        </>
+      }
+      more={open && account && <ChangeSpeed t={t} name={name} account={account} change={change} />}
+      far={open ? far : undefined}
+      farLabel={`Progress of ${name}`}
+      acts={
+        open && (
+          <>
+            {t.first ? (
+              <Act
+                small
+                aria-label={`No longer first: ${name}`}
+                do={() => change({ first: false }, "It takes its turn again.")}
+              >
+                No longer first
+              </Act>
+            ) : (
+              <Act small aria-label={`Send first: ${name}`} do={() => change({ first: true }, "It is sent first.")}>
+                <Icon name="first" size={16} /> Send first
+              </Act>
+            )}
             <Act
               small
-              aria-label={`No longer first: ${name}`}
-              do={() => change({ first: false }, "It takes its turn again.")}
+              kind="danger"
+              aria-label={`Cancel ${name}`}
+              do={async () => {
+                await call(api.DELETE("/v1/hubs/{hub}/transfers/{id}", { params: { path } }));
+                say("The transfer was cancelled.");
+                list.again();
+              }}
             >
-              No longer first
+              Cancel
             </Act>
-          ) : (
-            <Act small aria-label={`Send first: ${name}`} do={() => change({ first: true }, "It is sent first.")}>
-              <Icon name="first" size={16} /> Send first
-            </Act>
-          )}
+          </>
+        )
+      }
+    />
+  );
+}
+
+/** Policy and rate of a running transfer: in words, and to be changed. */
+function ChangeSpeed(p: {
+  t: Transfer;
+  name: string;
+  account: TransferAccount;
+  change: (body: TransferPatch, told: string) => Promise<void>;
+}) {
+  const { t, account } = p;
+  const [speed, setSpeed] = useState<Speed>({ policy: t.policy, rate: mbit(t.rate_bps) });
+  return (
+    <details class="small">
+      <summary aria-label={`Speed of ${p.name}`}>{speedWords(t)}</summary>
+      <form class="stack-s" onSubmit={(e) => e.preventDefault()}>
+        <SpeedFields value={speed} set={setSpeed} account={account} />
+        <div class="row">
           <Act
             small
-            kind="danger"
-            aria-label={`Cancel ${name}`}
-            do={async () => {
-              await call(api.DELETE("/v1/hubs/{hub}/transfers/{id}", { params: { path } }));
-              say("The transfer was cancelled.");
-              list.again();
+            disabled={!!speedProblem(speed)}
+            do={() => {
+              const { policy = account.default_policy, rate_bps = 0 } = speedBody(speed);
+              return p.change({ policy, rate_bps }, "The speed was changed.");
             }}
           >
-            Cancel
+            Change speed
           </Act>
         </div>
-      )}
-      {open && (
-        <progress class="bar" max={1} value={t.size > 0 ? t.received / t.size : 0} aria-label={`Progress of ${name}`} />
-      )}
-    </li>
+      </form>
+    </details>
   );
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Transfer } from "../api";
-import { bytes, count, percent, remaining } from "../format";
+import { bytes, count, pace, percent } from "../format";
 import { UploadRow, useCountdown } from "../library/uploads";
 import { navigate } from "../router";
 import { Icon } from "../ui/icons";
@@ -98,13 +98,11 @@ export function Files({ queue, mine, cap }: { queue: Queue; mine: Transfer[]; ca
 function Totals({ queue }: { queue: Queue }) {
   const all = queue.total.value;
   const rate = rateOf(queue);
-  const left = remaining(rate > 0 ? (all.size - all.sent) / rate : Number.POSITIVE_INFINITY);
   const parts = [
     `${count(all.files, "file")}, ${all.left} to go`,
     `${percent(all.sent / all.size)} · ${bytes(all.sent)} of ${bytes(all.size)}`,
   ];
-  if (rate > 0) parts.push(`${bytes(rate)}/s`);
-  if (rate > 0 && left) parts.push(`${left} left`);
+  parts.push(...pace(rate, all.size - all.sent));
   if (all.failed > 0) parts.push(`${all.failed} failed`);
   return (
     <div class="totals" data-testid="totals">

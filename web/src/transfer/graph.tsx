@@ -1,5 +1,4 @@
-import { bytes } from "../format";
-import { bits } from "./words";
+import { bits } from "../format";
 
 /** What was measured in one second. */
 export interface Sample {
@@ -24,52 +23,81 @@ export function ceiling(v: number): number {
 }
 
 /** Points of a line from the oldest at the left to now at the right. */
-export function points(samples: Sample[], now: number, top: number, span: number): string {
-  return samples
+export function points(values: { at: number; v: number }[], now: number, top: number, span: number): string {
+  return values
     .map(
-      (s) =>
-        `${(W - ((now - s.at) / 1000 / span) * W).toFixed(1)},${(H - (Math.min(s.rate, top) / top) * H).toFixed(1)}`,
+      ({ at, v }) =>
+        `${(W - ((now - at) / 1000 / span) * W).toFixed(1)},${(H - (Math.min(v, top) / top) * H).toFixed(1)}`,
     )
     .join(" ");
 }
 
 const time = (at: number) => new Date(at).toLocaleTimeString("en-GB");
+const ms = (n: number) => `${Math.round(n)} ms`;
+const lost = (n: number) => `${(n * 100).toFixed(1)} %`;
+
+/** One measured value over the time. `cap` is a line across, 0 for none. */
+function Chart(p: { label: string; values: { at: number; v: number }[]; now: number; span: number; cap?: number }) {
+  const most = Math.max(...p.values.map((x) => x.v));
+  // A cap far above what the line gives would press the line to the ground.
+  const cap = p.cap && p.cap < most * 4 ? p.cap : 0;
+  const top = ceiling(Math.max(most, cap));
+  const line = points(p.values, p.now, top, p.span);
+  const y = H - (cap / top) * H;
+  return (
+    <svg viewBox={`0 0 ${W} ${H}`} preserveAspectRatio="none" role="img" aria-label={p.label}>
+      {[0.25, 0.5, 0.75].map((part) => (
+        <line key={part} class="grid-line" x1={0} x2={W} y1={part * H} y2={part * H} />
+      ))}
+      <polygon
+        class="area"
+        points={`${line} ${line.split(" ").at(-1)!.split(",")[0]},${H} ${line.split(",")[0]},${H}`}
+      />
+      <polyline class="line" points={line} />
+      {cap > 0 && <line class="cap" x1={0} x2={W} y1={y} y2={y} />}
+    </svg>
+  );
+}
 
 /**
- * The rate of the last two minutes as a line, in words and as a table. `cap` in bit/s, 0 for none;
- * `running`: the last sample is of now.
+ * Rate, round trip and loss of the last two minutes as lines, in words and as a table. `cap` in
+ * bit/s, 0 for none; `running`: the last sample is of now.
  */
 export function RateGraph({ samples, cap, running }: { samples: Sample[]; cap: number; running: boolean }) {
   const last = samples.at(-1);
   if (!last) return null;
   const most = Math.max(...samples.map((s) => s.rate));
-  const capRate = cap / 8;
-  // A cap far above what the line gives would press the line to the ground.
-  const shown = cap > 0 && capRate < most * 4;
-  const top = ceiling(Math.max(most, shown ? capRate : 0));
   const span = Math.min(SPAN, Math.max(LEAST, (last.at - samples[0]!.at) / 1000));
-  const line = points(samples, last.at, top, span);
-  const rates = running
-    ? `Now ${bytes(last.rate)}/s (${bits(last.rate * 8)}), at most ${bytes(most)}/s in the last two minutes.`
-    : `It was at most ${bytes(most)}/s (${bits(most * 8)}).`;
-  const words = `${rates}${
-    cap > 0 ? ` The hub's cap is ${bits(cap)}.` : ""
-  }${last.rttMs ? ` Round trip ${Math.round(last.rttMs)} ms.` : ""}${
-    last.loss !== undefined ? ` ${(last.loss * 100).toFixed(1)} % of packets lost.` : ""
-  }`;
+  const values = (of: (s: Sample) => number | undefined) =>
+    samples.flatMap((s) => {
+      const v = of(s);
+      return v === undefined ? [] : [{ at: s.at, v }];
+    });
+  const rtt = values((s) => s.rttMs || undefined);
+  const loss = values((s) => s.loss);
+  const words = [
+    running
+      ? `Now ${bits(last.rate * 8)}, at most ${bits(most * 8)} in the last two minutes.`
+      : `It was at most ${bits(most * 8)}.`,
+  ];
+  if (cap > 0) words.push(`The hub's cap is ${bits(cap)}.`);
+  if (last.rttMs) words.push(`Round trip ${ms(last.rttMs)}.`);
+  if (last.loss !== undefined) words.push(`${lost(last.loss)} of packets lost.`);
   // Every tenth second is enough to read.
   const rows = samples.filter((_, i) => i % 10 === (samples.length - 1) % 10).reverse();
+  const all = { now: last.at, span };
   return (
     <figure class="rate stack-s">
-      <svg viewBox={`0 0 ${W} ${H}`} preserveAspectRatio="none" role="img" aria-label="Rate of the last two minutes">
-        {[0.25, 0.5, 0.75].map((y) => (
-          <line key={y} class="grid-line" x1={0} x2={W} y1={y * H} y2={y * H} />
-        ))}
-        <polygon class="area" points={`${line} ${W},${H} ${line.split(",")[0]},${H}`} />
-        <polyline class="line" points={line} />
-        {shown && <line class="cap" x1={0} x2={W} y1={H - (capRate / top) * H} y2={H - (capRate / top) * H} />}
-      </svg>
-      <figcaption class="small muted tabular">{words}</figcaption>
+      <Chart label="Rate of the last two minutes" values={values((s) => s.rate)} cap={cap / 8} {...all} />
+      {rtt.length > 1 && loss.length > 1 && (
+        <div class="small-charts small muted">
+          <span>Round trip</span>
+          <Chart label="Round trip of the last two minutes" values={rtt} {...all} />
+          <span>Loss</span>
+          <Chart label="Loss of the last two minutes" values={loss} {...all} />
+        </div>
+      )}
+      <figcaption class="small muted tabular">{words.join(" ")}</figcaption>
       <details class="small">
         <summary>Rate as a table</summary>
         <table class="table">
@@ -85,9 +113,9 @@ export function RateGraph({ samples, cap, running }: { samples: Sample[]; cap: n
             {rows.map((s) => (
               <tr key={s.at}>
                 <td data-label="Time">{time(s.at)}</td>
-                <td data-label="Rate">{bytes(s.rate)}/s</td>
-                <td data-label="Round trip">{s.rttMs ? `${Math.round(s.rttMs)} ms` : "–"}</td>
-                <td data-label="Loss">{s.loss === undefined ? "–" : `${(s.loss * 100).toFixed(1)} %`}</td>
+                <td data-label="Rate">{bits(s.rate * 8)}</td>
+                <td data-label="Round trip">{s.rttMs ? ms(s.rttMs) : "–"}</td>
+                <td data-label="Loss">{s.loss === undefined ? "–" : lost(s.loss)}</td>
               </tr>
             ))}
           </tbody>

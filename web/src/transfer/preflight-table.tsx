@@ -1,9 +1,12 @@
 import { useState } from "preact/hooks";
+import type { TransferAccount } from "../api";
 import { bytes, count } from "../format";
 import { Icon } from "../ui/icons";
-import { Act, Banner, Field, ProblemBanner } from "../ui/parts";
+import { Act, Area, Banner, Field, ProblemBanner } from "../ui/parts";
 import { batch } from "./batch";
 import { type Check, hidesSomething, kindOf, type Row, type Tone, titleOf } from "./preflight";
+import { speedProblem } from "./speed";
+import { ChooseSpeed } from "./speed-fields";
 
 /** Rows drawn at once; a folder of thousands is shown in portions. */
 const PORTION = 100;
@@ -16,7 +19,17 @@ const badges: Record<Tone, [string, string]> = {
 };
 
 /** The chosen files before the start, with what is wrong with them and how they will be called. */
-export function Preflight({ hubName, on, started }: { hubName: string; on: boolean; started: () => void }) {
+export function Preflight({
+  hubName,
+  on,
+  account,
+  started,
+}: {
+  hubName: string;
+  on: boolean;
+  account?: TransferAccount;
+  started: () => void;
+}) {
   const rows = batch.rows.value;
   const checks = batch.checks.value;
   const picked = batch.picked.value;
@@ -52,7 +65,7 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
             <span class="spin" /> Reading {count(rows.length, "file")}
           </>
         ) : (
-          summary(good.length, size, bad.length, batch.litter.value)
+          summary(good.length, size, bad.length, batch.litter.value, batch.free.value)
         )}
       </p>
       {problem && <ProblemBanner problem={problem} />}
@@ -72,7 +85,7 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
                   <span class="visually-hidden">Chosen</span>
                 </th>
                 <th scope="col">File</th>
-                <th scope="col">Title and tags</th>
+                <th scope="col">Title, tags, description</th>
                 <th scope="col">Size</th>
                 <th scope="col">Checks</th>
                 <th scope="col">
@@ -98,12 +111,15 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
           </span>
         </div>
       )}
+      {rows.length > 0 && account && (
+        <ChooseSpeed value={batch.speed.value} set={(s) => batch.choose(s)} account={account} />
+      )}
       {rows.length > 0 && (
         <div class="row">
           <Act
             kind="primary"
             icon="upload"
-            disabled={!on || batch.reading.value || good.length === 0}
+            disabled={!on || batch.reading.value || good.length === 0 || !!speedProblem(batch.speed.value)}
             do={async () => {
               const before = batch.rows.peek().length;
               await batch.start();
@@ -120,10 +136,11 @@ export function Preflight({ hubName, on, started }: { hubName: string; on: boole
   );
 }
 
-function summary(good: number, size: number, bad: number, litter: number): string {
+function summary(good: number, size: number, bad: number, litter: number, free?: number): string {
   const parts = [`${count(good, "file")}, ${bytes(size)}`];
   if (bad > 0) parts.push(`${bad} left out`);
   if (litter > 0) parts.push(`${count(litter, "system file")} not listed`);
+  if (free !== undefined) parts.push(`the hub's quota has room for ${bytes(free)}`);
   return `${parts.join(" · ")}.`;
 }
 
@@ -161,7 +178,7 @@ function One({ r, check, picked }: { r: Row; check: Check; picked: boolean }) {
         </span>
         <span class="small muted">{kindOf(r.file)}</span>
       </td>
-      <td data-label="Title and tags">
+      <td data-label="Title, tags, description">
         {fixed ? (
           <bdi>{check.continues!.title}</bdi>
         ) : (
@@ -184,6 +201,17 @@ function One({ r, check, picked }: { r: Row; check: Check; picked: boolean }) {
               autocomplete="off"
               onInput={(e) => edit({ tags: e.currentTarget.value })}
             />
+            <details class="small" open={r.description !== ""}>
+              <summary aria-label={`Description of ${name}`}>Description</summary>
+              <textarea
+                class="input"
+                aria-label={`Description of ${name}`}
+                rows={2}
+                value={r.description}
+                maxLength={10_000}
+                onInput={(e) => edit({ description: e.currentTarget.value })}
+              />
+            </details>
           </div>
         )}
       </td>
@@ -210,6 +238,7 @@ function One({ r, check, picked }: { r: Row; check: Check; picked: boolean }) {
 function BulkEdit({ picked }: { picked: ReadonlySet<number> }) {
   const [title, setTitle] = useState("");
   const [tags, setTags] = useState("");
+  const [description, setDescription] = useState("");
   return (
     <Banner tone="info">
       <form
@@ -217,9 +246,10 @@ function BulkEdit({ picked }: { picked: ReadonlySet<number> }) {
         aria-label="Edit the chosen files together"
         onSubmit={(e) => {
           e.preventDefault();
-          batch.editAll(picked, title, tags);
+          batch.editAll(picked, title, tags, description);
           setTitle("");
           setTags("");
+          setDescription("");
         }}
       >
         <p>
@@ -234,9 +264,10 @@ function BulkEdit({ picked }: { picked: ReadonlySet<number> }) {
             hint="{name} stands for the file's own name, {n} for its number. Empty: as it is."
           />
           <Field label="Add tags" value={tags} set={setTags} maxLength={1000} hint="Separated by commas." />
+          <Area label="Description of each" value={description} set={setDescription} rows={2} maxLength={10_000} />
         </div>
         <div class="row">
-          <button type="submit" class="btn small" disabled={!title.trim() && !tags.trim()}>
+          <button type="submit" class="btn small" disabled={!title.trim() && !tags.trim() && !description.trim()}>
             Apply to {count(picked.size, "file")}
           </button>
           <button type="button" class="btn small danger" onClick={() => batch.remove(picked)}>

@@ -11,6 +11,7 @@ export interface Row {
   folder: string;
   title: string; // empty: as the file is called
   tags: string; // separated by commas
+  description: string;
   mark: string; // fingerprint; empty until the file was read
   refused: string; // what the server said against it
 }
@@ -49,10 +50,16 @@ export function kindOf(file: File): string {
 }
 
 /**
- * Looks at every row. `items` are the uploads of this page, `known` those that the server lists.
- * Rows that are `bad` are left out of the start.
+ * Looks at every row. `items` are the uploads of this page, `known` those that the server lists,
+ * `free` the bytes that the hub has room for. Rows that are `bad` are left out of the start.
  */
-export function checks(rows: Row[], items: Item[], known: Upload[]): Map<number, Check> {
+export function checks(
+  rows: Row[],
+  items: Item[],
+  known: Upload[],
+  free = Number.POSITIVE_INFINITY,
+): Map<number, Check> {
+  let room = free;
   const out = new Map<number, Check>();
   const seen = new Map<string, Row>(); // by size and hash
   const body = (mark: string) =>
@@ -68,7 +75,14 @@ export function checks(rows: Row[], items: Item[], known: Upload[]): Map<number,
       byBody.set(key, u);
   }
   const running = new Set(items.filter((i) => i.hasFile && i.phase !== "failed").map((i) => i.id));
-  for (const r of rows) out.set(r.id, check(r));
+  for (const r of rows) {
+    const c = check(r);
+    const taken = c.continues || !["ok", "warn"].includes(c.tone) ? 0 : r.file.size;
+    if (taken <= room) {
+      room -= taken;
+      out.set(r.id, c);
+    } else out.set(r.id, { tone: "bad", text: `The hub's quota has no room for it: ${bytes(room)} are left.` });
+  }
   return out;
 
   function check(r: Row): Check {
@@ -118,6 +132,7 @@ export function inputOf(r: Row): UploadInput {
     content_type: r.file.type || undefined,
     fingerprint: r.mark,
     title: r.title.trim() || undefined,
+    description: r.description.trim() || undefined,
     tags: tags.length ? tags : undefined,
   };
 }

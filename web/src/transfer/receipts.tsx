@@ -3,6 +3,7 @@ import { api, call, type Upload } from "../api";
 import { bytes, count, passed, when } from "../format";
 import { me } from "../session";
 import { Act, CopyButton, ProblemBanner, useLoad } from "../ui/parts";
+import { Codes, WorkRow } from "../ui/row";
 import { csv, download, receiptOf } from "./report";
 
 const PAGE = 10;
@@ -94,37 +95,42 @@ function One({ hub, u }: { hub: string; u: Upload }) {
   const [word, tone] = states[u.state] ?? [u.state, ""];
   const took = passed(u.created_at, Date.parse(u.finished_at!));
   return (
-    <li class="upload receipt" data-receipt={u.id}>
-      <div class="grow stack-s">
-        <p class="file">
-          <bdi>{u.name}</bdi> <span class={`badge ${tone}`}>{word}</span>
-        </p>
-        <p class="state">
-          {bytes(u.size)} ({count(u.size, "byte")}) · arrived {when(u.finished_at!)}, {took} after its start
-        </p>
-        {u.error && (
-          <p class="state bad">
-            {u.error.message} {u.error.next_step} (<code>{u.error.code}</code>)
-          </p>
-        )}
-        {u.sha256 && (
-          <p class="state wrap">
-            SHA-256 <code>{u.sha256}</code>
-          </p>
-        )}
-      </div>
-      <div class="acts">
-        {u.sha256 && <CopyButton text={u.sha256} label="Copy digest" />}
-        {u.entry_id && (
-          <a
-            class="btn small"
-            href={`/hubs/${hub}/library?tab=kaltura&media=${encodeURIComponent(u.entry_id)}`}
-            aria-label={`Open the entry of ${u.name}`}
-          >
-            Open entry
-          </a>
-        )}
-      </div>
-    </li>
+    <WorkRow
+      data={{ "data-receipt": u.id }}
+      name={u.name}
+      badges={<span class={`badge ${tone}`}>{word}</span>}
+      state={`${bytes(u.size)} (${count(u.size, "byte")}) · arrived ${when(u.finished_at!)}, ${took} after its start`}
+      more={
+        <>
+          {u.error && (
+            <>
+              <p class="state bad">
+                {u.error.message} {u.error.next_step}
+              </p>
+              <Codes code={u.error.code} />
+            </>
+          )}
+          {u.sha256 && (
+            <p class="state wrap">
+              SHA-256 <code>{u.sha256}</code>
+            </p>
+          )}
+        </>
+      }
+      acts={
+        <>
+          {u.sha256 && <CopyButton text={u.sha256} label="Copy digest" />}
+          {u.entry_id && (
+            <a
+              class="btn small"
+              href={`/hubs/${hub}/library?tab=kaltura&media=${encodeURIComponent(u.entry_id)}`}
+              aria-label={`Open the entry of ${u.name}`}
+            >
+              Open entry
+            </a>
+          )}
+        </>
+      }
+    />
   );
 }

@@ -1,11 +1,22 @@
 import { describe, expect, it } from "vitest";
 import type { Transfer, TransferAccount, Upload } from "../api";
+import { bits, pace } from "../format";
 import { newItem } from "../upload/machine";
-import { accountBody, accountDraft, accountProblems, checkAccount, rateTyped } from "./account";
+import {
+  accountBody,
+  accountChanges,
+  accountDraft,
+  accountProblems,
+  checkAccount,
+  differences,
+  rateTyped,
+  withChanges,
+} from "./account";
 import { ceiling, points } from "./graph";
 import { checks, hidesSomething, pointedAt, type Row, tagsOf, titled, titleOf, withoutLitter } from "./preflight";
 import { csv, receiptOf } from "./report";
-import { bits, capLater, capNow, dayWords, deviceName, hoursWords, transferWords } from "./words";
+import { asTheHubSays, speedBody, speedProblem } from "./speed";
+import { capLater, capNow, dayWords, deviceName, hoursWords, transferWords } from "./words";
 
 const account: TransferAccount = {
   etag: '"v1"',
@@ -29,6 +40,10 @@ describe("words", () => {
       "1 Gbit/s",
       "1.3 Gbit/s",
     ]);
+  });
+  it("paces", () => {
+    expect(pace(11.75e6, 1.4e9)).toEqual(["94 Mbit/s", "about 2 minutes left"]);
+    expect(pace(0, 5)).toEqual([]);
   });
   it("days", () => {
     expect(dayWords(["mon", "tue", "wed", "thu", "fri"])).toBe("Mon–Fri");
@@ -54,8 +69,8 @@ describe("words", () => {
       first: false,
       files: 3,
       files_done: 1,
-      size: 10,
-      received: 5,
+      size: 2e9,
+      received: 6e8,
       mine: true,
       live: { path: "quic", rate_bps: 94e6, paused: false, ...live },
       created_at: "2026-11-21T10:00:00Z",
@@ -63,12 +78,15 @@ describe("words", () => {
       ...more,
     });
     expect(transferWords(t({ rtt_ms: 201.5, loss: 0.02, limited_by: "cap" }))).toBe(
-      "2 of 3 files to go · 94 Mbit/s · 202 ms away · 2.0 % lost · limited by the hub's cap",
+      "2 of 3 files to go · 94 Mbit/s · about 2 minutes left · 202 ms away · 2.0 % lost · limited by the hub's cap",
     );
     expect(transferWords(t({ path: "none" }))).toContain("nobody is sending");
     expect(transferWords(t({ paused: true }))).toContain("paused by its sender");
     // Words for limits that a newer server adds are missing, not wrong.
-    expect(transferWords(t({ limited_by: "moon" as "cap" }))).toBe("2 of 3 files to go · 94 Mbit/s");
+    expect(transferWords(t({ limited_by: "moon" as "cap" }))).toBe(
+      "2 of 3 files to go · 94 Mbit/s · about 2 minutes left",
+    );
+    expect(transferWords(t({ limited_by: "sender" as "cap" }))).toContain("by the sending computer");
     expect(transferWords(t({}, { state: "done" }))).toBe("Done, 3 files");
   });
   it("devices", () => {
@@ -88,6 +106,19 @@ describe("the account's form", () => {
     const { etag, cap_now_bps, ...rest } = account;
     expect(accountBody(accountDraft(account))).toEqual({ ...rest, max_rate_bps: 0 });
     expect(checkAccount(accountDraft(account))).toEqual({});
+  });
+  it("sends what was changed, and keeps it beside what somebody else saved", () => {
+    expect(accountChanges(accountDraft(account), account)).toEqual({});
+    const mine = accountChanges({ ...accountDraft(account), cap: "50", policies: ["fair"] }, account);
+    expect(mine).toEqual({ cap_bps: 50e6, policies: ["fair"] });
+    const theirs = { ...account, cap_bps: 80e6, policies: ["fair" as const], max_rate_bps: 20e6, schedule: [] };
+    expect(withChanges(theirs, mine)).toMatchObject({ cap_bps: 50e6, max_rate_bps: 20e6, schedule: [] });
+    expect(differences(mine, theirs)).toEqual([{ name: "Cap of the hub", mine: "50 Mbit/s", theirs: "80 Mbit/s" }]);
+    const other = { max_rate_bps: 0, schedule: account.schedule, weights: account.weights };
+    expect(differences(other, theirs).map((x) => [x.mine, x.theirs])).toEqual([
+      ["none", "20 Mbit/s"],
+      ["Mon–Fri 08:00–18:00: at most 100 Mbit/s", "none"],
+    ]);
   });
   it("finds what is wrong, and where the server says so", () => {
     const d = {
@@ -120,6 +151,7 @@ describe("the list before the start", () => {
     folder: "",
     title: "",
     tags: "",
+    description: "",
     mark: mark && `v1:1:7:${mark}:${name}`,
     refused: "",
     ...more,
@@ -175,6 +207,13 @@ describe("the list before the start", () => {
     expect(out.get(rows[0]!.id)!.continues).toBeUndefined();
     expect(out.get(rows[7]!.id)!.text).toBe("Too large.");
   });
+  it("leaves out what the hub's quota has no room for", () => {
+    const rows = [row("a.mp4", "a"), row("b.mp4", "b"), row("half.mp4", "part")];
+    const part = { ...newItem("l", "a.mp4", 1), id: "upl_part", upload: upload("receiving", "part"), hasFile: false };
+    const out = checks(rows, [part], [], 1);
+    expect(rows.map((r) => out.get(r.id)!.tone)).toEqual(["ok", "bad", "ok"]);
+    expect(out.get(rows[1]!.id)!.text).toContain("0 B are left");
+  });
   it("makes titles and tags", () => {
     expect(titleOf("  A\u202e walk\t2.mp4")).toBe("A walk 2");
     expect(titleOf("Dr. Who")).toBe("Dr. Who");
@@ -193,6 +232,19 @@ describe("the list before the start", () => {
     expect(pointedAt("/files/12/size")).toEqual({ list: "files", index: 12 });
     expect(pointedAt("/upload_ids/0")).toEqual({ list: "upload_ids", index: 0 });
     expect(pointedAt("/device")).toBeNull();
+  });
+});
+
+describe("the speed of a transfer", () => {
+  it("is said to the API only where it differs from the usual", () => {
+    expect(speedBody(asTheHubSays)).toEqual({});
+    expect(speedBody({ policy: "low", rate: "2,5" })).toEqual({ policy: "low", rate_bps: 2.5e6 });
+  });
+  it("must be a rate, and one for fixed", () => {
+    expect(speedProblem(asTheHubSays)).toBeUndefined();
+    expect(speedProblem({ policy: "fixed", rate: "20" })).toBeUndefined();
+    for (const bad of ["fast", "0.001", "-1"]) expect(speedProblem({ policy: "", rate: bad }), bad).toBeTruthy();
+    expect(speedProblem({ policy: "fixed", rate: "" })).toContain("rate");
   });
 });
 
@@ -225,8 +277,8 @@ describe("the graph", () => {
     expect(
       points(
         [
-          { at: at - 60_000, rate: 0 },
-          { at, rate: 10 },
+          { at: at - 60_000, v: 0 },
+          { at, v: 10 },
         ],
         at,
         20,

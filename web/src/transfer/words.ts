@@ -1,19 +1,6 @@
 // Bandwidth, schedules and states in words.
 import type { Transfer, TransferAccount, TransferHours, TransferPolicy } from "../api";
-import { count } from "../format";
-
-/** 94000000 → "94 Mbit/s". */
-export function bits(bps: number): string {
-  const units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"];
-  let i = 0;
-  let v = bps;
-  while (v >= 999.5 && i < units.length - 1) {
-    v /= 1000;
-    i++;
-  }
-  // 1.5 stays 1.5, and a cap of 100 does not become 100.0.
-  return `${v >= 99.95 || Number.isInteger(v) ? Math.round(v) : Number(v.toFixed(1))} ${units[i]}`;
-}
+import { bits, count, pace } from "../format";
 
 export const days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 export type Day = (typeof days)[number];
@@ -82,24 +69,35 @@ export const policyWords: Record<TransferPolicy, string> = {
   low: "Takes what others leave.",
 };
 
-const limiters: Record<NonNullable<Transfer["live"]["limited_by"]>, string> = {
-  none: "",
+/** What holds a transfer back: the words of the API, and those that only the agent can know. */
+const limiters: Record<string, string> = {
   line: "limited by the sender's line",
   cap: "limited by the hub's cap",
   priority: "waits behind what is sent first",
   rate: "limited by its own rate",
   storage: "limited by the server's disk",
-};
+  sender: "limited by the sending computer",
+  disk: "limited by a disk",
+  source: "limited by where the data comes from",
+} satisfies Record<Exclude<NonNullable<Transfer["live"]["limited_by"]>, "none"> | "sender" | "disk" | "source", string>;
 
 export const pathNames: Record<Transfer["live"]["path"], string> = { none: "", quic: "QUIC", https: "HTTPS" };
 
-/** Rate, distance, loss and what holds it back, of something that is being sent. */
-export function runWords(l: { rate_bps: number; rtt_ms?: number; loss?: number; limited_by?: string }): string[] {
-  const parts = [bits(l.rate_bps)];
+/** Rate, time, distance, loss and what holds it back, of something that is being sent and lacks `left` bytes. */
+export function runWords(
+  l: { rate_bps: number; rtt_ms?: number; loss?: number; limited_by?: string },
+  left: number,
+): string[] {
+  const parts = pace(l.rate_bps / 8, left);
   if (l.rtt_ms) parts.push(`${Math.round(l.rtt_ms)} ms away`);
   if (l.loss) parts.push(`${(l.loss * 100).toFixed(l.loss < 0.1 ? 1 : 0)} % lost`);
-  const by = (limiters as Record<string, string>)[l.limited_by ?? ""];
+  const by = limiters[l.limited_by ?? ""];
   return by ? [...parts, by] : parts;
+}
+
+/** Policy and rate wished for. */
+export function speedWords(t: { policy: TransferPolicy; rate_bps?: number }): string {
+  return `${policyNames[t.policy]}, ${t.rate_bps ? `at most ${bits(t.rate_bps)}` : "as fast as it goes"}`;
 }
 
 /** How a transfer goes, in words. */
@@ -110,7 +108,7 @@ export function transferWords(t: Transfer): string {
   const l = t.live;
   if (l.paused) parts.push("paused by its sender");
   else if (l.path === "none") parts.push("nobody is sending it now");
-  else parts.push(...runWords(l));
+  else parts.push(...runWords(l, t.size - t.received));
   return parts.join(" · ");
 }
 

@@ -202,6 +202,7 @@ export function Area(p: {
   problem?: string;
   placeholder?: string;
   rows?: number;
+  maxLength?: number;
 }) {
   const id = useId();
   return (
@@ -211,6 +212,7 @@ export function Area(p: {
         class="input area"
         id={id}
         rows={p.rows ?? 3}
+        maxLength={p.maxLength}
         spellcheck={false}
         autocomplete="off"
         value={p.value}

@@ -27,10 +27,4 @@ export class Rate {
     if (!first || !last || last.at - first.at < 250) return 0;
     return ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
   }
-
-  /** Seconds that `left` bytes will take; Infinity when unknown. */
-  seconds(left: number): number {
-    const rate = this.perSecond();
-    return rate > 0 ? left / rate : Number.POSITIVE_INFINITY;
-  }
 }

@@ -4,39 +4,17 @@ import { announce } from "../announce";
 import { api, asProblem, call, idempotencyKey, Problem, type Upload } from "../api";
 import type { LiveEvent } from "../live";
 import { keepAwake } from "./awake";
-import { type Hashing, hashFile, mark } from "./digest";
-import { Rate } from "./eta";
+import { mark } from "./digest";
+import type { Rate } from "./eta";
 import { sameBytes } from "./fingerprint";
-import {
-  type Failure,
-  fromServer,
-  type Happening,
-  type Item,
-  newItem,
-  next,
-  over,
-  total,
-  turns,
-  wouldBeLost,
-} from "./machine";
-import type { Sending } from "./sender";
+import { fromServer, type Happening, type Item, newItem, next, total, turns, wouldBeLost } from "./machine";
+import { Runner } from "./runner";
 import { Teller } from "./tell";
 
 /** Files sent at the same time; the browser opens six connections to a server and pages need some. */
 const PARALLEL = 3;
 /** Unfinished uploads that are asked for; who has more sees the newest. */
 const MOST_LISTED = 1000;
-
-interface Work {
-  file?: File;
-  fingerprint?: string;
-  sending?: Sending;
-  hashing?: Hashing;
-  timer?: ReturnType<typeof setTimeout>;
-  createKey: string;
-  rate: Rate;
-  shownAt: number;
-}
 
 /** A file and the upload that was announced for it. */
 export interface Announced {
@@ -56,11 +34,18 @@ export class Queue {
   readonly total = computed(() => total(this.items.value.filter((i) => this.run.value.has(i.key))));
   /** The key of the file that has the line for itself. */
   readonly first = signal("");
-  private readonly work = new Map<string, Work>();
+  private readonly runner: Runner;
   private looking?: ReturnType<typeof setTimeout>;
   private readonly teller = new Teller();
 
   constructor(readonly hub: string) {
+    this.runner = new Runner({
+      hub,
+      get: this.get,
+      happen: (key, h) => this.happen(key, h),
+      adopt: (key, fingerprint) => this.adopt(key, fingerprint),
+      sole: (key, id) => this.sole(key, id),
+    });
     addEventListener("online", () => {
       for (const it of this.items.peek()) this.happen(it.key, { kind: "due" });
     });
@@ -81,7 +66,7 @@ export class Queue {
     const added: Item[] = [];
     for (const file of files) {
       const key = `local-${idempotencyKey()}`;
-      this.workOf(key).file = file;
+      this.runner.give(key, file);
       added.push(newItem(key, file.name, file.size));
     }
     if (added.length === 0) return;
@@ -95,9 +80,7 @@ export class Queue {
     for (const { file, fingerprint, upload } of list) {
       const known = this.byId(upload.id);
       const key = known?.key ?? upload.id;
-      const w = this.workOf(key);
-      w.file = file;
-      w.fingerprint = fingerprint;
+      this.runner.give(key, file, fingerprint);
       if (known) this.happen(key, { kind: "file" });
       else added.push({ ...newItem(key, file.name, file.size), id: upload.id, upload, sent: upload.offset });
     }
@@ -120,9 +103,7 @@ export class Queue {
     if (file.size !== it.size) throw wrong("This file has another size.");
     const found = await mark(file);
     if (it.upload.fingerprint && !sameBytes(found, it.upload.fingerprint)) throw wrong("This file has other contents.");
-    const w = this.workOf(key);
-    w.file = file;
-    w.fingerprint = found;
+    this.runner.give(key, file, found);
     this.happen(key, { kind: "file" });
     this.begin([it]);
   }
@@ -164,7 +145,7 @@ export class Queue {
       this.update(key, { ...it, phase: "server", failure: null });
       this.happen(key, { kind: "server", upload });
     } else {
-      this.workOf(key).createKey = idempotencyKey(); // the answer kept under the old key was a refusal
+      this.runner.anew(key);
       this.happen(key, { kind: "retry" });
     }
   }
@@ -190,9 +171,7 @@ export class Queue {
   /** Says "this is the whole file" for an upload whose bytes have all arrived, without a checksum. */
   async finishUnchecked(key: string): Promise<void> {
     const it = this.get(key);
-    if (!it) return;
-    const upload = await this.sayFinished(it, undefined);
-    this.happen(key, { kind: "server", upload });
+    if (it) this.happen(key, { kind: "server", upload: await this.runner.sayFinished(it, undefined) });
   }
 
   /** Takes an upload that is over off the list. */
@@ -260,7 +239,7 @@ export class Queue {
   }
 
   rate(key: string): Rate | undefined {
-    return this.work.get(key)?.rate;
+    return this.runner.rate(key);
   }
 
   private async refresh(id: string): Promise<void> {
@@ -283,26 +262,28 @@ export class Queue {
   private byId = (id: string) => this.items.peek().find((i) => i.id === id);
   private path = (id: string) => ({ hub: this.hub, id });
 
-  private workOf(key: string): Work {
-    let w = this.work.get(key);
-    if (!w) {
-      w = { createKey: idempotencyKey(), rate: new Rate(), shownAt: 0 };
-      this.work.set(key, w);
-    }
-    return w;
-  }
-
   private update(key: string, it: Item): void {
     this.items.value = this.items.peek().map((i) => (i.key === key ? it : i));
   }
 
   private forget(key: string): void {
-    const w = this.work.get(key);
-    w?.sending?.stop();
-    w?.hashing?.stop();
-    clearTimeout(w?.timer);
-    this.work.delete(key);
+    this.runner.forget(key);
     this.items.value = this.items.peek().filter((i) => i.key !== key);
+  }
+
+  /** Takes the unfinished upload with these bytes off the list, which goes on under `key`. */
+  private adopt(key: string, fingerprint: string): Upload | null {
+    const before = this.items
+      .peek()
+      .find((i) => i.phase === "needs_file" && i.upload?.fingerprint && sameBytes(i.upload.fingerprint, fingerprint));
+    if (!before || before.key === key) return null;
+    this.items.value = this.items.peek().filter((i) => i !== before);
+    return before.upload;
+  }
+
+  /** An upload was announced under `key`; the live event may have listed it already. */
+  private sole(key: string, id: string): void {
+    this.items.value = this.items.peek().filter((i) => i.key === key || i.id !== id);
   }
 
   private happen(key: string, h: Happening): void {
@@ -315,157 +296,8 @@ export class Queue {
     if (before.upload?.entry_id !== after.upload?.entry_id || (after.phase === "ready" && before.phase !== "ready")) {
       this.arrived.value++;
     }
-    if (after.phase !== before.phase) this.enter(after);
-    else if (h.kind === "digest" && after.phase === "finishing") void this.finish(after.key);
-  }
-
-  /** Does what a phase asks for. */
-  private enter(it: Item): void {
-    const w = this.workOf(it.key);
-    clearTimeout(w.timer);
-    if (it.phase !== "sending") {
-      w.sending?.stop();
-      w.sending = undefined;
-      w.rate.reset();
-    }
-    if (over(it) || it.phase === "server") {
-      w.hashing?.stop();
-      w.hashing = undefined;
-    }
-    if (it.phase === "preparing") void this.prepare(it.key);
-    if (it.phase === "sending") void this.send(it.key);
-    if (it.phase === "finishing" && it.digest) void this.finish(it.key);
-    if (it.phase === "retrying" && it.retryAt > 0) {
-      w.timer = setTimeout(() => this.happen(it.key, { kind: "due" }), Math.max(0, it.retryAt - Date.now()));
-    }
-  }
-
-  private async prepare(key: string): Promise<void> {
-    const w = this.workOf(key);
-    const it = this.get(key)!;
-    try {
-      if (!w.file)
-        throw new Problem({ code: "no_file", detail: "The file is no longer at hand.", next_step: "Choose it again." });
-      if (it.id) {
-        const upload = await call(api.GET("/v1/hubs/{hub}/uploads/{id}", { params: { path: this.path(it.id) } }));
-        this.happen(key, { kind: "announced", upload });
-      } else {
-        w.fingerprint ??= await mark(w.file);
-        const before = this.items
-          .peek()
-          .find(
-            (i) => i.phase === "needs_file" && i.upload?.fingerprint && sameBytes(i.upload.fingerprint, w.fingerprint!),
-          );
-        if (before?.upload) {
-          this.items.value = this.items.peek().filter((i) => i.key !== before.key);
-          this.happen(key, { kind: "announced", upload: before.upload });
-        } else {
-          const upload = await call(
-            api.POST("/v1/hubs/{hub}/uploads", {
-              params: { path: { hub: this.hub }, header: { "Idempotency-Key": w.createKey } },
-              body: {
-                name: w.file.name,
-                size: w.file.size,
-                content_type: w.file.type || undefined,
-                fingerprint: w.fingerprint,
-              },
-            }),
-          );
-          // The live event may have listed it already.
-          this.items.value = this.items.peek().filter((i) => i.key === key || i.id !== upload.id);
-          this.happen(key, { kind: "announced", upload });
-        }
-      }
-      this.hash(key);
-    } catch (e) {
-      this.broken(key, asProblem(e));
-    }
-  }
-
-  private async send(key: string): Promise<void> {
-    const w = this.workOf(key);
-    const it = this.get(key)!;
-    try {
-      const { send, retryable } = await import("./sender");
-      if (this.get(key)?.phase !== "sending" || !w.file || !it.upload) return;
-      w.sending = send(w.file, new URL(it.upload.tus_url, location.href).href, {
-        progress: (sent) => {
-          const now = Date.now();
-          w.rate.add(now, sent);
-          if (now - w.shownAt < 150 && sent < it.size) return;
-          w.shownAt = now;
-          this.happen(key, { kind: "progress", sent });
-        },
-        done: () => this.happen(key, { kind: "sent" }),
-        broken: ({ status, body }) => {
-          let p = new Problem({
-            status,
-            code: "offline",
-            detail: "The connection was lost.",
-            next_step: "We try again by ourselves.",
-          });
-          try {
-            p = new Problem({ status, ...JSON.parse(body) });
-          } catch {
-            // Not ours; the status says enough.
-            if (status) p = new Problem({ status, detail: `The server answered ${status}.`, next_step: "Try again." });
-          }
-          // Whoever began later has it now; taking it back is for the person to decide.
-          this.broken(key, p, retryable(status) && p.code !== "upload_taken_over");
-        },
-      });
-    } catch (e) {
-      this.broken(key, asProblem(e));
-    }
-  }
-
-  private async finish(key: string): Promise<void> {
-    const it = this.get(key)!;
-    try {
-      const upload = await this.sayFinished(it, it.digest);
-      this.happen(key, { kind: "server", upload });
-    } catch (e) {
-      this.broken(key, asProblem(e));
-    }
-  }
-
-  private sayFinished(it: Item, sha256: string | undefined): Promise<Upload> {
-    return call(
-      api.POST("/v1/hubs/{hub}/uploads/{id}/finish", {
-        params: { path: this.path(it.id) },
-        body: { size: it.size, sha256 },
-      }),
-    );
-  }
-
-  private broken(key: string, p: Problem, retryable = p.retryable || p.status === 0): void {
-    const failure: Failure = { code: p.code, message: p.message, nextStep: p.nextStep, traceId: p.traceId };
-    this.happen(key, {
-      kind: "broken",
-      retryable,
-      failure,
-      now: Date.now(),
-      jitter: Math.random(),
-      offline: !navigator.onLine,
-    });
-  }
-
-  /** Hashes the file while its bytes are being sent. */
-  private hash(key: string): void {
-    const w = this.workOf(key);
-    const it = this.get(key);
-    if (!it || it.digest || w.hashing || !w.file || over(it) || it.phase === "server") return;
-    w.hashing = hashFile(w.file, {
-      hashed: (bytes) => this.happen(key, { kind: "hashed", bytes }),
-      digest: (digest) => {
-        w.hashing = undefined;
-        this.happen(key, { kind: "digest", digest });
-      },
-      broken: (p) => {
-        w.hashing = undefined;
-        this.broken(key, p, false);
-      },
-    });
+    if (after.phase !== before.phase) this.runner.enter(after);
+    else if (h.kind === "digest" && after.phase === "finishing") void this.runner.finish(after.key);
   }
 }
 

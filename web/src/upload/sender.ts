@@ -1,9 +1,12 @@
 // Sends the bytes of one file by tus. Loaded on demand, when the first upload begins.
 import { DetailedError, Upload as TusUpload } from "tus-js-client";
 import { authorization } from "../access";
+import { watchHop } from "./hop";
 
 /** Small enough for proxies that allow 100 MB a request, large enough to be quick. */
 const CHUNK = 64 << 20;
+watchHop();
+
 /** A connection on which nothing moved for so long is dead, whatever the browser believes. */
 const STALL_MS = 30_000;
 
