@@ -47,6 +47,11 @@ func (m Measured) Print(w io.Writer) {
 // Check measures the link from cfg.A to cfg.B, whoever made it, as any program sees it. cfg.AB says what
 // rate to offer and how long packets may take. It offers each load for so long; a second is enough.
 func Check(cfg Config, length time.Duration) (m Measured, err error) {
+	link := cfg.AB.withQueue()
+	if link.Rate == 0 {
+		return m, errors.New("without a rate there is nothing to offer")
+	}
+	full := time.Duration(float64(link.Queue) * 8e9 / float64(link.Rate)) // what a full queue adds
 	var a, b *net.UDPConn
 	to := net.UDPAddrFromAddrPort(addrPort(1, checkPort))
 	if err := Within(cfg.B, func() (err error) { b, err = net.ListenUDP("udp4", to); return err }); err != nil {
@@ -61,7 +66,7 @@ func Check(cfg Config, length time.Duration) (m Measured, err error) {
 	came := make(chan arrivals, 1)
 	go receive(b, came)
 
-	trips, err := measureTrips(a, 4*cfg.AB.Delay+time.Second/2)
+	trips, err := measureTrips(a, 4*link.Delay+time.Second/2)
 	if err != nil {
 		return m, err
 	}
@@ -76,8 +81,8 @@ func Check(cfg Config, length time.Duration) (m Measured, err error) {
 		if load == &m.Above {
 			load.Offered = 1.2
 		}
-		load.Sent = flood(a, load.Offered*float64(cfg.AB.Rate), length)
-		time.Sleep(cfg.AB.Delay + 200*time.Millisecond + time.Duration(float64(cfg.AB.Queue)*8e9/math.Max(float64(cfg.AB.Rate), 1)))
+		load.Sent = flood(a, load.Offered*float64(link.Rate), length)
+		time.Sleep(link.Delay + link.Jitter + full + 200*time.Millisecond)
 		if err := b.SetReadDeadline(time.Now()); err != nil {
 			return m, err
 		}

@@ -95,10 +95,16 @@ type packet struct {
 	n   int
 }
 
-func newWay(l Link, seed uint64) *way {
+// withQueue gives the queue that Link promises where none is named.
+func (l Link) withQueue() Link {
 	if l.Queue == 0 {
 		l.Queue = max(48_000, int(float64(l.Rate)/8*2*l.Delay.Seconds()))
 	}
+	return l
+}
+
+func newWay(l Link, seed uint64) *way {
+	l = l.withQueue()
 	return &way{Link: l, rng: rand.New(rand.NewPCG(seed, 0))}
 }
 

@@ -168,18 +168,10 @@ func Realtime() error {
 	return err
 }
 
-// Addr is the address of a side.
-func (n *Net) Addr(side int) netip.Addr { return Addr(side) }
-
 // Addr is the address of a side of any Net.
 func Addr(side int) netip.Addr { return addresses[side].Addr() }
 
 func addrPort(side int, port uint16) netip.AddrPort { return netip.AddrPortFrom(Addr(side), port) }
-
-// Command is a program that will run in a side's namespace.
-func (n *Net) Command(side int, name string, args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", n.names[side], name}, args...)...)
-}
 
 // Congestion makes TCP connections that a side opens or accepts from now on use a congestion control, also
 // one that programs may not choose there.

@@ -39,13 +39,13 @@ func TestNamespaces(t *testing.T) {
 	n := open(t, lab.Config{AB: link, BA: link})
 	var a, b *net.UDPConn
 	if err := n.Within(1, func() (err error) {
-		b, err = net.ListenUDP("udp4", &net.UDPAddr{IP: n.Addr(1).AsSlice(), Port: 7})
+		b, err = net.ListenUDP("udp4", &net.UDPAddr{IP: lab.Addr(1).AsSlice(), Port: 7})
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Within(0, func() (err error) {
-		a, err = net.DialUDP("udp4", nil, &net.UDPAddr{IP: n.Addr(1).AsSlice(), Port: 7})
+		a, err = net.DialUDP("udp4", nil, &net.UDPAddr{IP: lab.Addr(1).AsSlice(), Port: 7})
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -75,12 +75,21 @@ func benchmark(ctx context.Context, args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&b.links, "links", "", "A,B,C,D,E,F, fasp, loopback, fairness, or all; default A to F")
 	f.StringVar(&b.sizeText, "size", "", "of the file, such as 64MiB or 1GiB; default: the link's own")
-	f.StringVar(&b.peers, "peers", "", "who sends; default "+linkPeers+", and on loopback "+loopbackPeers)
+	f.StringVar(&b.peers, "peers", "", "who sends, from the list below; default "+linkPeers+", and on loopback "+loopbackPeers)
 	f.StringVar(&b.out, "out", "bench/transfer.jsonl", "file that each run adds a line to")
 	f.DurationVar(&b.cut, "cut", time.Minute, "after which the others are cut; they count by what has come")
 	f.DurationVar(&b.checkFor, "check", time.Second, "of full packets at four fifths and at six fifths of a link's rate, to see what it is")
 	f.IntVar(&b.repeat, "runs", 0, "of each peer on each link; default 1, on loopback 3")
 	f.IntVar(&b.starts, "starts", 10, "fairness: how often two equal flows start")
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "Sends one file by several programs over emulated links and compares them. docs/transfer.md explains the table.")
+		f.PrintDefaults()
+		fmt.Fprintf(f.Output(), "Links (rate, round trip, loss each way; a queue of one bandwidth-delay product):\n")
+		for _, s := range scenarios {
+			fmt.Fprintf(f.Output(), "  %v; %s\n", s, sizeText(s.size))
+		}
+		fmt.Fprintf(f.Output(), "  %s: CPU on this machine; %s: several flows on link A\nPeers:\n  %s\n", loopback, fairness, peerNames())
+	}
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -184,9 +193,7 @@ func (b *bench) onLink(ctx context.Context, s scenario, out *report) error {
 
 // check measures the link as programs see it.
 func (b *bench) check(ctx context.Context, s scenario, e *emulator, out *report) error {
-	cfg := e.cfg
-	cfg.AB.Queue = int(float64(s.rate) / 8 * s.trip.Seconds())
-	m, err := lab.Check(cfg, b.checkFor)
+	m, err := lab.Check(e.cfg, b.checkFor)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", s.name, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,11 +16,15 @@ import (
 // peer is a way to send a file.
 type peer struct {
 	name       string
-	kind       string // isthmus, curl, scp, quic, tcp
+	kind       string // isthmus, curl, scp, quic, tcp, tus, webtransport
 	policy     rate.Policy
 	digest     bool   // isthmus: with the SHA-256 of the file on both sides, as it is meant to be used
 	congestion string // TCP's, on a link
+	page       order  // tus, webtransport: how the browser is to send
 }
+
+// inBrowser tells whether the sender is a page in a browser.
+func (p peer) inBrowser() bool { return p.page.Way != "" }
 
 const (
 	linkPeers     = "isthmus,curl-cubic,curl-bbr,scp,quic"
@@ -38,6 +43,23 @@ var peers = []peer{
 	{name: "quic", kind: "quic"},
 	{name: "tcp", kind: "tcp", congestion: "cubic"},
 	{name: "tcp-bbr", kind: "tcp", congestion: "bbr"},
+	{name: "browser-tus", kind: "tus", congestion: "cubic", page: order{Way: "tus", Parts: uploads}},
+	{name: "browser-tus-bbr", kind: "tus", congestion: "bbr", page: order{Way: "tus", Parts: uploads}},
+	{name: "browser-webtransport", kind: "webtransport", page: order{Way: "streams", Parts: 1, Sessions: 1}},
+	{name: "browser-webtransport-streams", kind: "webtransport", page: order{Way: "streams", Parts: uploads, Sessions: 1}},
+	{name: "browser-webtransport-sessions", kind: "webtransport", page: order{Way: "streams", Parts: uploads, Sessions: uploads}},
+	{name: "browser-webtransport-datagrams", kind: "webtransport", page: order{Way: "datagrams"}},
+}
+
+// uploads is how many files the web uploader sends at once (PARALLEL in web/src/upload/queue.ts).
+const uploads = 3
+
+func peerNames() string {
+	var all []string
+	for _, p := range peers {
+		all = append(all, p.name)
+	}
+	return strings.Join(all, ", ")
 }
 
 // parsePeers reads names, separated by commas.
@@ -46,11 +68,7 @@ func parsePeers(text string) ([]peer, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		i := slices.IndexFunc(peers, func(p peer) bool { return p.name == name })
 		if i < 0 {
-			var all []string
-			for _, p := range peers {
-				all = append(all, p.name)
-			}
-			return nil, fmt.Errorf("peer %q: there are %s", name, strings.Join(all, ", "))
+			return nil, fmt.Errorf("peer %q: there are %s", name, peerNames())
 		}
 		chosen = append(chosen, peers[i])
 	}
@@ -65,6 +83,8 @@ func (p peer) absent(onLink bool) string {
 		need = []string{"curl"}
 	case "scp":
 		need = []string{"scp", "ssh-keygen", sshd()}
+	case "tus", "webtransport":
+		need = []string{browser()}
 	}
 	for _, program := range need {
 		if _, err := exec.LookPath(program); err != nil {
@@ -113,9 +133,25 @@ func (p peer) sender(namespace string, at ready, file, dir string, s *scenario) 
 	case "scp":
 		return startSCP(namespace, at, file, dir)
 	}
+	if p.inBrowser() {
+		return p.browserSender(namespace, at, file, dir, s)
+	}
 	args := sendArgs{Proto: p.kind, Addr: at.Addr, Key: at.Key, File: file, Policy: p.policy.String(), Digest: p.digest}
 	if p.policy == rate.Fixed && s != nil {
 		args.Target = rate.BitRate(0.95 * float64(s.rate)) // it must be told; leave room for the control connection
 	}
 	return startRole(namespace, "send", args)
+}
+
+func (p peer) browserSender(namespace string, at ready, file, dir string, s *scenario) (*process, error) {
+	hash, err := hex.DecodeString(at.Key)
+	if err != nil {
+		return nil, err
+	}
+	page := p.page
+	page.Addr, page.Hash, page.Rate = at.Addr, hash, 1e9
+	if s != nil {
+		page.Rate = s.rate * 9 / 10 // headers need the rest
+	}
+	return startRole(namespace, "send", sendArgs{Proto: "browser", File: file, Page: page, Profile: filepath.Join(dir, "profile")})
 }

@@ -88,7 +88,9 @@ func (r result) cells() []string {
 	switch {
 	case r.Cut:
 		goodput, same = goodput+"*", "–"
-	case r.SHA256OK == nil || !*r.SHA256OK:
+	case r.SHA256OK == nil:
+		same = "–"
+	case !*r.SHA256OK:
 		same = "DIFFERS"
 	}
 	if r.Goal > 0 {

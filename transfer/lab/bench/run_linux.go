@@ -164,17 +164,24 @@ func (b *bench) run(ctx context.Context, s *scenario, e *emulator, p peer, r *re
 			return err
 		}
 	}
-	running, stop := context.WithTimeout(ctx, limit)
-	defer stop()
 	start := time.Now()
 	client, err := p.sender(from, at, src.path, dir, s)
 	if err != nil {
 		return err
 	}
 	defer client.end()
+	if p.inBrowser() { // it has to be started and to have the file
+		var begun string
+		if err := client.read(ctx, &begun); err != nil {
+			return err
+		}
+		start = time.Now()
+	}
+	running, stop := context.WithDeadline(ctx, start.Add(limit))
+	defer stop()
 	err = client.wait(running)
 	took := time.Since(start)
-	payload := int64(0)
+	var done sent
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -189,11 +196,17 @@ func (b *bench) run(ctx context.Context, s *scenario, e *emulator, p peer, r *re
 		return err
 	default:
 		r.Came = r.Size
-		if err := p.report(ctx, client, &took, &payload); err != nil {
+		if done, err = p.report(ctx, client, took); err != nil {
+			return err
+		}
+		took = time.Duration(done.Seconds * float64(time.Second))
+	}
+	client.end()
+	if r.Cut && p.inBrowser() {
+		if err := client.read(ctx, &done); err != nil {
 			return err
 		}
 	}
-	client.end()
 	if e != nil {
 		// What is still under way belongs to this run.
 		time.Sleep(2*s.trip + 50*ms)
@@ -207,8 +220,8 @@ func (b *bench) run(ctx context.Context, s *scenario, e *emulator, p peer, r *re
 			r.Wire, r.Reverse = ptr(float64(c[0].Sent)/float64(r.Came)), ptr(100*float64(c[1].Sent)/float64(r.Came))
 		}
 		r.Goodput = ptr(100 * float64(r.Came) * 8 / took.Seconds() / float64(s.rate))
-		if payload > 0 {
-			r.Redundant = ptr(100 * (float64(payload)*(1-loss)/float64(r.Size) - 1))
+		if done.Sent > 0 {
+			r.Redundant = ptr(100 * (float64(done.Sent)*(1-loss)/float64(r.Size) - 1))
 		}
 	}
 	server.end()
@@ -216,10 +229,10 @@ func (b *bench) run(ctx context.Context, s *scenario, e *emulator, p peer, r *re
 	r.Mbit = float64(r.Came) * 8 / took.Seconds() / 1e6
 	if r.Came > 0 {
 		gb := float64(r.Came) / 1e9
-		r.CPUSend, r.CPUReceive = client.cpu().Seconds()/gb, server.cpu().Seconds()/gb
+		r.CPUSend, r.CPUReceive = or(done.CPU, client.cpu().Seconds())/gb, server.cpu().Seconds()/gb
 		r.CPU = r.CPUSend + r.CPUReceive
 	}
-	if !r.Cut {
+	if !r.Cut && p.page.Way != "datagrams" { // those are counted only
 		sum, err := b.hash(filepath.Join(dir, "0"))
 		if err != nil {
 			return err
@@ -232,23 +245,17 @@ func (b *bench) run(ctx context.Context, s *scenario, e *emulator, p peer, r *re
 	return nil
 }
 
-// report reads what a sender that is done says of its run.
-func (p peer) report(ctx context.Context, client *process, took *time.Duration, payload *int64) error {
+// report reads what a sender that is done says of its run, which took so long as we saw it.
+func (p peer) report(ctx context.Context, client *process, took time.Duration) (done sent, err error) {
+	done.Seconds = took.Seconds()
 	switch p.kind {
-	case "scp":
-		return nil // says nothing: from start to end it is
+	case "scp": // says nothing: from start to end it is
 	case "curl":
-		var seconds float64
-		if err := client.read(ctx, &seconds); err != nil {
-			return err
-		}
-		*took = time.Duration(seconds * float64(time.Second))
-		return nil
+		err = client.read(ctx, &done.Seconds)
+	default:
+		err = client.read(ctx, &done)
 	}
-	var done sent
-	err := client.read(ctx, &done)
-	*took, *payload = time.Duration(done.Seconds*float64(time.Second)), done.Sent
-	return err
+	return done, err
 }
 
 func ptr[T any](v T) *T { return &v }

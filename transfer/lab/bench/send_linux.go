@@ -22,7 +22,7 @@ import (
 	"isthmus/transfer/rate"
 )
 
-// sendArgs are those of the role "send": the sending side of isthmus, tcp and quic.
+// sendArgs are those of the role "send": the sending side of isthmus, tcp, quic and the browser.
 type sendArgs struct {
 	Proto, Addr, Key string
 	File             string
@@ -31,12 +31,15 @@ type sendArgs struct {
 	Target           rate.BitRate // isthmus; 0: the default
 	Digest           bool         // isthmus: the SHA-256 too
 	Congestion       string       // tcp; "": the system's
+	Page             order        // browser
+	Profile          string       // browser: folder for what it keeps
 }
 
 // sent is what "send" prints when the receiver has confirmed the file.
 type sent struct {
-	Seconds        float64 // from before the handshake
-	Sent, Repeated int64   // isthmus: bytes of payload
+	Seconds float64 // from before the handshake
+	Sent    int64   // isthmus: bytes of payload
+	CPU     float64 // browser: seconds, without its start
 }
 
 func send(ctx context.Context, a sendArgs) error {
@@ -50,13 +53,17 @@ func send(ctx context.Context, a sendArgs) error {
 		err = sendTCP(ctx, a)
 	case "quic":
 		err = sendQUIC(ctx, a)
+	case "browser":
+		done, err = sendInBrowser(ctx, a)
 	default:
 		err = fmt.Errorf("protocol %q", a.Proto)
 	}
 	if err != nil {
 		return err
 	}
-	done.Seconds = time.Since(start).Seconds()
+	if done.Seconds == 0 {
+		done.Seconds = time.Since(start).Seconds()
+	}
 	return json.NewEncoder(os.Stdout).Encode(done)
 }
 
@@ -79,8 +86,7 @@ func sendFast(ctx context.Context, a sendArgs) (sent, error) {
 	for _, r := range results {
 		err = errors.Join(err, r.Err)
 	}
-	p := s.Progress()
-	return sent{Sent: p.Sent, Repeated: p.Repeated}, err
+	return sent{Sent: s.Progress().Sent}, err
 }
 
 // anyone accepts the receiver's key as it comes: it was made a moment ago on this machine.

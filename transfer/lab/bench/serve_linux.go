@@ -27,7 +27,7 @@ import (
 
 // serveArgs are those of the role "serve": the receiving side.
 type serveArgs struct {
-	Proto  string // isthmus, tcp (with TLS 1.3), quic (a stream), https
+	Proto  string // isthmus, tcp (with TLS 1.3), quic (a stream), https, tus, webtransport
 	Addr   string
 	Dir    string // where files go; "": what comes is counted and forgotten
 	Flows  int
@@ -38,7 +38,7 @@ type serveArgs struct {
 // ready is the first line that "serve" prints; the others are tallies.
 type ready struct {
 	Addr string
-	Key  string // isthmus: the key hash in hex
+	Key  string // isthmus: the key hash in hex; webtransport: the certificate's
 }
 
 const tallyEvery = 100 * ms
@@ -63,7 +63,9 @@ func serve(ctx context.Context, a serveArgs) error {
 		at, run, err = s.isthmus(ctx, cert)
 	case "quic":
 		at, run, err = s.quic(ctx, conf)
-	case "tcp", "https":
+	case "webtransport":
+		at, run, err = s.webTransport(ctx)
+	case "tcp", "https", "tus":
 		at, run, err = s.tcp(ctx, conf)
 	default:
 		return fmt.Errorf("protocol %q", a.Proto)
@@ -188,9 +190,9 @@ func (s *sink) tcp(ctx context.Context, conf *tls.Config) (ready, func() error, 
 	}
 	context.AfterFunc(ctx, func() { _ = l.Close() })
 	at := ready{Addr: l.Addr().String()}
-	if s.Proto == "https" {
-		conf.NextProtos = []string{"http/1.1"} // one stream, no second flow control
-		srv := &http.Server{Handler: s, TLSConfig: conf, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	if s.Proto != "tcp" {
+		conf.NextProtos = []string{"http/1.1"} // a connection for each stream, no second flow control
+		srv := &http.Server{Handler: map[string]http.HandlerFunc{"https": s.put, "tus": s.tus}[s.Proto], TLSConfig: conf, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 		return at, func() error { return srv.ServeTLS(l, "", "") }, nil
 	}
 	l = tls.NewListener(l, conf)
@@ -209,8 +211,8 @@ func (s *sink) tcp(ctx context.Context, conf *tls.Config) (ready, func() error, 
 	return at, run, nil
 }
 
-// ServeHTTP takes PUT /flow.
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// put takes PUT /flow.
+func (s *sink) put(w http.ResponseWriter, r *http.Request) {
 	flow, err := strconv.Atoi(r.URL.Path[1:])
 	if err != nil || flow < 0 || flow >= s.Flows || r.Method != http.MethodPut {
 		http.Error(w, "PUT /0", http.StatusBadRequest)
