@@ -168,7 +168,11 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	case errors.As(err, &f):
 		p.Errors = &f.fields
 	case e.Field != "":
-		p.Errors = &[]openapi.FieldError{{Pointer: e.Field, Detail: e.Message}}
+		fields := make([]openapi.FieldError, 0, 1+len(e.More))
+		for _, f := range append([]*gateway.Error{e}, e.More...) {
+			fields = append(fields, openapi.FieldError{Pointer: f.Field, Detail: f.Message})
+		}
+		p.Errors = &fields
 	}
 	h := w.Header()
 	if e.Retry > 0 {

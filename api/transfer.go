@@ -133,15 +133,19 @@ func (s *Server) RenewTransferTicket(ctx context.Context, r RenewTransferTicketR
 	return RenewTransferTicket200JSONResponse(ticketOf(t)), nil
 }
 
-func accountOf(t gateway.TransferAccount) TransferAccountJSONResponse {
+func accountOf(t gateway.TransferAccount, q gateway.Quota) TransferAccountJSONResponse {
 	tag := etag(t.Version)
+	var quota, free *int64
+	if q.Total > 0 {
+		quota, free = &q.Total, &q.Free
+	}
 	policies := func(in []gateway.TransferPolicy) []openapi.TransferPolicy {
 		return each(in, func(p gateway.TransferPolicy) openapi.TransferPolicy { return openapi.TransferPolicy(p) })
 	}
 	return TransferAccountJSONResponse{
 		Body: openapi.TransferAccount{
 			Etag: tag, CapBps: t.CapBPS, CapNowBps: t.CapAt(gateway.SystemClock()), MaxRateBps: some(t.MaxRateBPS),
-			DefaultPolicy: openapi.TransferPolicy(t.DefaultPolicy), Policies: policies(t.Policies), TimeZone: t.TimeZone,
+			QuotaBytes: quota, QuotaFreeBytes: free, DefaultPolicy: openapi.TransferPolicy(t.DefaultPolicy), Policies: policies(t.Policies), TimeZone: t.TimeZone,
 			Schedule: each(t.Schedule, func(h gateway.TransferHours) openapi.TransferHours {
 				return openapi.TransferHours{
 					Days: each(h.Days, func(d string) openapi.TransferHoursDays { return openapi.TransferHoursDays(d) }),
@@ -158,11 +162,16 @@ func accountOf(t gateway.TransferAccount) TransferAccountJSONResponse {
 
 // GetTransferAccount shows the hub's bandwidth.
 func (s *Server) GetTransferAccount(ctx context.Context, _ GetTransferAccountRequestObject) (GetTransferAccountResponseObject, error) {
-	t, err := s.transfers.Account(ctx, actorOf(ctx))
+	a := actorOf(ctx)
+	t, err := s.transfers.Account(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return GetTransferAccount200JSONResponse{accountOf(t)}, nil
+	q, err := s.uploads.Quota(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return GetTransferAccount200JSONResponse{accountOf(t, q)}, nil
 }
 
 // UpdateTransferAccount changes the hub's bandwidth.
@@ -185,9 +194,14 @@ func (s *Server) UpdateTransferAccount(ctx context.Context, r UpdateTransferAcco
 		})
 		c.Schedule = &hours
 	}
-	t, err := s.transfers.SetAccount(ctx, actorOf(ctx), version, c)
+	a := actorOf(ctx)
+	t, err := s.transfers.SetAccount(ctx, a, version, c)
 	if err != nil {
 		return nil, stale(err)
 	}
-	return UpdateTransferAccount200JSONResponse{accountOf(t)}, nil
+	q, err := s.uploads.Quota(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return UpdateTransferAccount200JSONResponse{accountOf(t, q)}, nil
 }

@@ -10,7 +10,7 @@ import (
 
 func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
 	return openapi.Upload{
-		ID: u.ID, Name: u.Name, Title: u.Title, Description: text(u.Description), Tags: list(u.Tags), ContentType: text(u.ContentType),
+		ID: u.ID, Name: u.Name, Title: u.Title, Description: text(u.Description), Tags: list(u.Tags), ContentType: text(u.ContentType), Device: text(u.Device),
 		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), Target: targetOf(u.Target), ItemID: text(u.ItemID), State: openapi.UploadState(u.State), Progress: u.Progress,
 		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
 		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,

@@ -114,6 +114,10 @@ type Staging interface {
 	// Create reserves an id. Conflict when it exists with another size; harmless when equal. Size -1
 	// means that nobody knows it yet (Kaltura's upload tokens): the file grows with what is written.
 	Create(ctx context.Context, id string, size int64) error
+	// Prepare is Create for an id that may be forgotten in a crash, until bytes of it are durable.
+	Prepare(ctx context.Context, id string, size int64) error
+	// Room refuses with Unavailable, reason "disk_full", when so many bytes do not fit on the disk now.
+	Room(ctx context.Context, size int64) error
 	// WriteAt stores what r gives at offset and returns how many bytes are durable, also when it
 	// fails. It makes bytes durable as it goes, so a long body advances Durable step by step.
 	// TooLarge beyond the size, Unavailable with reason "disk_full" when the disk is.

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"flag"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -204,7 +205,7 @@ func TestHiddenAndUnknownAnswerAlike(t *testing.T) {
 			for _, err := range []error{err, err2, err3, err4} {
 				e, u := *gateway.AsError(err), *gateway.AsError(unknown)
 				e.Err, u.Err = nil, nil
-				if e != u || e.Code != gateway.NotFound {
+				if !reflect.DeepEqual(e, u) || e.Code != gateway.NotFound {
 					t.Errorf("%q: %+v", id, e)
 				}
 			}

@@ -30,10 +30,11 @@ const (
 // person who reads them and never hold a secret; Err is the cause and only ever logged.
 type Error struct {
 	Code     Code
-	Reason   string // stable slug finer than Code, e.g. "plan_too_low"; empty = Code
-	Message  string // what happened, one sentence
-	NextStep string // what to do about it, one sentence
-	Field    string // JSON pointer of the offending input, if one is to blame
+	Reason   string   // stable slug finer than Code, e.g. "plan_too_low"; empty = Code
+	Message  string   // what happened, one sentence
+	NextStep string   // what to do about it, one sentence
+	Field    string   // JSON pointer of the offending input, if one is to blame
+	More     []*Error // about other inputs of the same request, each with its Field
 	Retry    time.Duration
 	Err      error
 }
@@ -51,6 +52,20 @@ func (e *Error) Next(format string, args ...any) *Error {
 
 // At names the offending input as a JSON pointer.
 func (e *Error) At(pointer string) *Error { e.Field = pointer; return e }
+
+// mostMore is how many inputs one error names.
+const mostMore = 1000
+
+// and adds what is wrong with another input of the same request; a nil e becomes that.
+func (e *Error) and(other Error) *Error {
+	if e == nil {
+		return &other
+	}
+	if len(e.More) < mostMore-1 {
+		e.More = append(e.More, &other)
+	}
+	return e
+}
 
 // After says when a repeat is worth while.
 func (e *Error) After(d time.Duration) *Error { e.Retry = d; return e }

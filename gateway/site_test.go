@@ -41,6 +41,7 @@ type site struct {
 	jobs    *gateway.Jobs
 	ins     *gateway.Integrations
 	in      gateway.Integration
+	told    func(uploadID string, why *gateway.Error) // of sessions of the fast path
 }
 
 type siteOptions struct {

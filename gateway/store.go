@@ -140,6 +140,8 @@ type HubTable interface {
 	// ReserveUpload locks the hub's row for the rest of the transaction and gives the bytes that
 	// its unfinished uploads have reserved, so that two creators cannot both take the last of the quota.
 	ReserveUpload(ctx context.Context, hubID string) (reserved int64, err error)
+	// Reserved gives the same without a lock.
+	Reserved(ctx context.Context, hubID string) (int64, error)
 }
 
 // ParticipantTable holds participants.

@@ -158,7 +158,7 @@ func (s *Transfers) SetAccount(ctx context.Context, a Actor, version int64, c Tr
 			return err
 		}
 		if acc.Version != version {
-			return E(Conflict, "changed_meanwhile", "Somebody else changed the account.").Next("Look at it again, then repeat your change.")
+			return accountChanged()
 		}
 		before := acc
 		c.apply(&acc)
@@ -167,7 +167,9 @@ func (s *Transfers) SetAccount(ctx context.Context, a Actor, version int64, c Tr
 		}
 		if acc.CreatedAt.IsZero() { // never saved: the first version is the standard one
 			row := standardAccount(a.HubID)
-			if err := tx.TransferAccounts().Insert(ctx, &row); err != nil {
+			if err := tx.TransferAccounts().Insert(ctx, &row); IsReason(err, "already_exists") {
+				return accountChanged()
+			} else if err != nil {
 				return err
 			}
 			acc.Row = row.Row
@@ -186,6 +188,10 @@ func (s *Transfers) SetAccount(ctx context.Context, a Actor, version int64, c Tr
 		return TransferAccount{}, err
 	}
 	return saved, nil
+}
+
+func accountChanged() *Error {
+	return E(Conflict, "changed_meanwhile", "Somebody else changed the account.").Next("Look at it again, then repeat your change.")
 }
 
 func (c TransferAccountChange) apply(t *TransferAccount) {

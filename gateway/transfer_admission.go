@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -12,7 +13,9 @@ const TicketTransfer = "transfer"
 // Admission is one session of the fast path that was let in. All methods are safe for concurrent use.
 type Admission struct {
 	TransferID string
+	HubID      string
 	Uploads    []Upload // those that take bytes, in the order in which they shall come
+	Ended      []Upload // those that ended before, of which the client may not have heard
 	Expires    time.Time
 
 	transfers *Transfers
@@ -29,12 +32,13 @@ type Reading struct {
 	Carried int64 // of packets that came, repeated ones too; 0 = not known
 	Missing int64 // bytes of payload to come
 	Paused  bool  // by the client
+	Storage bool  // the disk here holds it up
 	RTT     time.Duration
 	Loss    float64 // 0..1, of packets that were sent
 }
 
 // Open lets a session in by its ticket. Unauthenticated when the ticket is no good, NotFound when who has it is in
-// the hub no more, Conflict when there is nothing to send. Close must follow.
+// the hub no more, Conflict when there is nothing to send and nothing to hear. Close must follow.
 func (s *Transfers) Open(ctx context.Context, token string) (*Admission, error) {
 	id, err := s.Tickets.Check(TicketTransfer, token)
 	if err != nil {
@@ -51,33 +55,36 @@ func (s *Transfers) Open(ctx context.Context, token string) (*Admission, error) 
 	if err != nil {
 		return nil, err
 	}
-	if t.State != TransferOpen {
+	if t.State == TransferCancelled {
 		return nil, transferEnded()
 	}
 	acc, err := accountOf(ctx, s.Store, t.HubID)
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.Store.Uploads().OfTransfer(ctx, id, []UploadState{UploadReceiving}, "", 0)
+	all, err := s.Store.Uploads().OfTransfer(ctx, id, nil, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	ad := &Admission{TransferID: id, Expires: s.Clock().Add(ticketLife), transfers: s}
+	ad := &Admission{TransferID: id, HubID: t.HubID, Expires: s.Clock().Add(ticketLife), transfers: s}
 	var refused error
 	for _, u := range all {
-		if err := s.Uploads.writable(u); err != nil {
+		switch err := s.Uploads.writable(u); {
+		case err == nil:
+			ad.Uploads = append(ad.Uploads, u)
+		case u.State != UploadReceiving:
+			ad.Ended = append(ad.Ended, u)
+		default: // elsewhere, or expired just now
 			refused = err
-			continue
 		}
-		ad.Uploads = append(ad.Uploads, u)
 	}
+	if len(ad.Uploads) == 0 && (refused != nil || len(ad.Ended) == 0) {
+		return nil, cmp.Or(refused, error(transferEnded()))
+	}
+	ad.session = s.join(t, a.Role, acc)
 	if len(ad.Uploads) == 0 {
-		if refused == nil {
-			refused = transferEnded()
-		}
-		return nil, refused
+		ad.Observe(Reading{}) // it takes nothing of the cap
 	}
-	ad.session = s.join(t, a.Role, acc, PathQUIC)
 	return ad, nil
 }
 
@@ -86,20 +93,33 @@ func (s *Transfers) sender(ctx context.Context, t Transfer) (Actor, error) {
 	if t.ParticipantID != "" {
 		return s.Hubs.ActorFor(ctx, t.HubID, t.ParticipantID)
 	}
-	c, err := s.Store.Clients().Get(ctx, AnyHub, t.ClientID)
-	if CodeOf(err) == NotFound || err == nil && c.DisabledAt != nil {
+	active, err := activeClient(ctx, s.Store, t.ClientID)
+	if err == nil && !active {
 		return Actor{}, hubNotFound()
 	}
 	return Actor{HubID: t.HubID, ClientID: t.ClientID, Role: RoleParticipant}, err
 }
 
-// Start takes the uploads over from whoever else is sending them.
-func (a *Admission) Start(ctx context.Context) error {
+// activeClient tells whether there is such a machine client, and it is not switched off.
+func activeClient(ctx context.Context, t Tables, id string) (bool, error) {
+	c, err := t.Clients().Get(ctx, AnyHub, id)
+	if CodeOf(err) == NotFound {
+		return false, nil
+	}
+	return err == nil && c.DisabledAt == nil, err
+}
+
+// Start takes the uploads over from whoever else is sending them. told hears which of them the session has to end,
+// and why; it must not block.
+func (a *Admission) Start(ctx context.Context, told func(uploadID string, why *Error)) error {
+	if len(a.Uploads) == 0 {
+		return nil
+	}
 	ids := make([]string, len(a.Uploads))
 	for i, u := range a.Uploads {
 		ids[i] = u.ID
 	}
-	release, err := a.transfers.Uploads.Receive(ctx, ids)
+	release, err := a.transfers.Uploads.Receive(ctx, ids, told)
 	if err != nil {
 		return err
 	}

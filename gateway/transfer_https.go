@@ -6,29 +6,26 @@ import (
 	"time"
 )
 
-// Meter lets a write over HTTPS of a transfer's upload count as one of its sessions: it shows in the
-// transfer's figures and keeps to its share. end must follow.
+// Meter lets a write over HTTPS count as one of the hub's sessions: it keeps to its share of the cap, and shows in
+// the figures of its transfer, if it is part of one. end must follow.
 func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Reader, end func(), _ error) {
-	t, err := s.Store.Transfers().Get(ctx, AnyHub, u.TransferID)
+	acc, err := accountOf(ctx, s.Store, u.HubID)
 	if err != nil {
 		return r, func() {}, err
+	}
+	t := Transfer{Row: Row{HubID: u.HubID}, ParticipantID: u.ParticipantID, ClientID: u.ClientID, Policy: acc.DefaultPolicy}
+	if u.TransferID != "" {
+		if t, err = s.Store.Transfers().Get(ctx, AnyHub, u.TransferID); err != nil {
+			return r, func() {}, err
+		}
 	}
 	a, err := s.sender(ctx, t)
 	if err != nil {
 		return r, func() {}, err
 	}
-	acc, err := accountOf(ctx, s.Store, t.HubID)
-	if err != nil {
-		return r, func() {}, err
-	}
-	ss := s.overHTTPS(t)
-	if ss == nil {
-		ss = s.join(t, a.Role, acc, PathHTTPS)
-		s.mu.Lock()
-		ss.users++
-		s.mu.Unlock()
-	}
-	m := &metered{ctx: ctx, r: r, s: s, session: ss}
+	ss := s.overHTTPS(t, u, a.Role, acc)
+	m := &metered{ctx: ctx, r: r, s: s, session: ss, since: time.Now()}
+	m.asked = m.since
 	return m, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -37,19 +34,35 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 	}, nil
 }
 
-// overHTTPS joins the session that the transfer has already, if it has one: requests come and go.
-func (s *Transfers) overHTTPS(t Transfer) *session {
+// overHTTPS joins the session that the transfer, or the upload without one, has already: requests come and go.
+func (s *Transfers) overHTTPS(t Transfer, u Upload, role Role, acc TransferAccount) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ss := &session{transfer: t, upload: u.ID}
 	if h := s.hubs[t.HubID]; h != nil {
-		for _, ss := range h.sessions {
-			if ss.path == PathHTTPS && ss.transfer.ID == t.ID {
-				ss.users++
-				return ss
+		for _, other := range h.sessions {
+			if other.path == PathHTTPS && other.key() == ss.key() {
+				other.users++
+				return other
 			}
 		}
 	}
-	return nil
+	s.add(ss, role, acc, PathHTTPS)
+	ss.users++
+	return ss
+}
+
+// A client takes a connection for dead on which nothing moves for half a minute, and its socket moves only now and then
+// when next to nothing is read of it. So who is held that long gets an answer, and comes back.
+const (
+	heldMost  = 10 * time.Second
+	heldLeast = 128 << 10 // bytes in that time, which is something
+	heldAgain = 5 * time.Second
+)
+
+func held(wait time.Duration) *Error {
+	return E(RateLimited, "bandwidth_taken", "The hub's bandwidth leaves next to nothing for this upload at the moment; what arrived is kept.").
+		Next("Go on from the offset in a while.").After(min(max(wait, heldAgain), 3*heldAgain))
 }
 
 // metered is a request's body that is read no faster than its session may be.
@@ -58,30 +71,49 @@ type metered struct {
 	r       io.Reader
 	s       *Transfers
 	session *session
+
+	asked time.Time     // when the last read was over
+	since time.Time     // of the figures below
+	turns time.Duration // waited for the session's turn
+	got   int           // bytes
 }
 
 func (m *metered) Read(p []byte) (int, error) {
+	begun := time.Now()
 	n, err := m.session.turn(m.ctx, len(p))
 	if err != nil {
 		return 0, err
 	}
+	turn := time.Now()
+	m.turns += turn.Sub(begun)
+	if turn.Sub(m.since) >= heldMost {
+		if m.got < heldLeast && m.turns > heldMost/2 {
+			m.s.came(m.session, 0, n, 0, 0)
+			return 0, held(0)
+		}
+		m.since, m.turns, m.got = turn, 0, 0
+	}
 	got, err := m.r.Read(p[:n])
-	m.s.came(m.session, got, n)
+	now := time.Now()
+	m.s.came(m.session, got, n, now.Sub(begun), begun.Sub(m.asked))
+	m.asked = now
+	m.got += got
 	return got, err
 }
 
-// turn waits until some of so many bytes may come, and says how many.
+// turn waits until some of so many bytes may come, and says how many; RateLimited when that takes too long.
 func (ss *session) turn(ctx context.Context, want int) (int, error) {
+	begun := time.Now()
 	for {
 		rate := ss.rateNow.Load()
 		if rate < 0 {
 			return want, nil
 		}
 		wait := shareEvery / 2 // the rate may be another by then
+		now := time.Now()
 		if rate > 0 {
 			n := min(want, max(1<<10, int(rate/8/50)))
 			ss.pace.Lock()
-			now := time.Now()
 			if ss.due.Before(now) {
 				ss.due = now
 			}
@@ -95,6 +127,9 @@ func (ss *session) turn(ctx context.Context, want int) (int, error) {
 			}
 			ss.pace.Unlock()
 		}
+		if now.Sub(begun) >= heldMost {
+			return 0, held(heldMost)
+		}
 		if !sleep(ctx, wait) {
 			return 0, ctx.Err()
 		}
@@ -106,8 +141,8 @@ func cost(n int, rate int64) time.Duration {
 	return time.Duration(float64(n) * 8 * 1.05 / float64(rate) * float64(time.Second))
 }
 
-// came counts bytes that came in the place of those that might have.
-func (s *Transfers) came(ss *session, got, might int) {
+// came counts bytes that came in the place of those that might have, and what was waited for: them, and the disk.
+func (s *Transfers) came(ss *session, got, might int, waited, written time.Duration) {
 	if rate := ss.rateNow.Load(); rate > 0 && got < might {
 		ss.pace.Lock()
 		ss.due = ss.due.Add(-cost(might-got, rate))
@@ -116,8 +151,11 @@ func (s *Transfers) came(ss *session, got, might int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ss.taken += int64(got)
+	ss.waited += waited
+	ss.written += written
 	if now := s.Clock(); now.Sub(ss.looked) >= rowsEvery {
 		ss.looked = now
-		ss.observe(now, Reading{Bytes: ss.taken, Missing: 1})
+		ss.observe(now, Reading{Bytes: ss.taken, Missing: 1, Storage: ss.written > ss.waited})
+		ss.waited, ss.written = 0, 0
 	}
 }

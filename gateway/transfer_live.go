@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -30,13 +31,19 @@ type session struct {
 	over     atomic.Pointer[Error] // why it has to end
 
 	// Of one over HTTPS:
-	users  int       // requests that share it
-	freed  time.Time // since when there is none
-	taken  int64     // bytes
-	looked time.Time // when it was observed last
-	pace   sync.Mutex
-	due    time.Time // when the next byte may come; guarded by pace
+	upload  string        // of no transfer, then that of the session is empty
+	users   int           // requests that share it
+	freed   time.Time     // since when there is none
+	taken   int64         // bytes
+	looked  time.Time     // when it was observed last
+	waited  time.Duration // for bytes, or for their turn, since
+	written time.Duration // for the disk, since
+	pace    sync.Mutex
+	due     time.Time // when the next byte may come; guarded by pace
 }
+
+// key is what a session over HTTPS is found by.
+func (ss *session) key() string { return cmp.Or(ss.transfer.ID, ss.upload) }
 
 // hubLine is a hub with sessions in this process.
 type hubLine struct {
@@ -46,10 +53,18 @@ type hubLine struct {
 	sessions []*session
 }
 
-// join adds a session to its hub.
-func (s *Transfers) join(t Transfer, role Role, acc TransferAccount, path TransferPath) *session {
+// join adds a session of the fast path to its hub.
+func (s *Transfers) join(t Transfer, role Role, acc TransferAccount) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ss := &session{transfer: t}
+	s.add(ss, role, acc, PathQUIC)
+	return ss
+}
+
+// add is join for one that was made. Called with mu held.
+func (s *Transfers) add(ss *session, role Role, acc TransferAccount, path TransferPath) {
+	t := ss.transfer
 	if s.hubs == nil {
 		s.hubs = map[string]*hubLine{}
 	}
@@ -58,7 +73,7 @@ func (s *Transfers) join(t Transfer, role Role, acc TransferAccount, path Transf
 		h = &hubLine{id: t.HubID, account: acc}
 		s.hubs[t.HubID] = h
 	}
-	ss := &session{hub: h, transfer: t, path: path, role: role}
+	ss.hub, ss.path, ss.role = h, path, role
 	ss.ID, ss.Owner, ss.began = NewID("ses"), t.audience(), s.Clock()
 	h.sessions = append(h.sessions, ss)
 	h.ledger.own = append(h.ledger.own, &ss.sharer)
@@ -70,7 +85,6 @@ func (s *Transfers) join(t Transfer, role Role, acc TransferAccount, path Transf
 		ctx, s.loop.stop = context.WithCancel(context.Background())
 		go s.run(ctx, s.loop)
 	}
-	return ss
 }
 
 func (s *Transfers) leave(ss *session) {
@@ -264,7 +278,9 @@ func (s *Transfers) readRows(ctx context.Context) error {
 	}
 	var ids, people []string
 	for _, ss := range sessions {
-		ids = append(ids, ss.transfer.ID)
+		if ss.transfer.ID != "" {
+			ids = append(ids, ss.transfer.ID)
+		}
 		if p := ss.transfer.ParticipantID; p != "" {
 			people = append(people, p)
 		}
@@ -281,6 +297,20 @@ func (s *Transfers) readRows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	clients := map[string]bool{} // that may still send
+	for _, ss := range sessions {
+		if id := ss.transfer.ClientID; ss.transfer.ParticipantID == "" {
+			if _, known := clients[id]; !known {
+				if clients[id], err = activeClient(ctx, s.Store, id); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	asked := map[*session]bool{}
+	for _, ss := range sessions {
+		asked[ss] = true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Clock()
@@ -288,17 +318,27 @@ func (s *Transfers) readRows(ctx context.Context) error {
 		h := s.hubs[id]
 		h.account = acc
 		for _, ss := range h.sessions {
+			if !asked[ss] { // it came meanwhile, and nothing is known of it
+				h.settle(ss)
+				continue
+			}
 			t, there := transfers[ss.transfer.ID]
 			p, member := who[ss.transfer.ParticipantID]
-			if !there || t.State == TransferCancelled {
+			switch {
+			case ss.transfer.ID == "": // an upload by itself
+				ss.transfer.Policy = acc.DefaultPolicy
+			case !there || t.State == TransferCancelled:
 				ss.over.Store(transferEnded())
-			} else {
+			default:
 				ss.transfer = t
 			}
-			if ss.transfer.ParticipantID != "" {
-				if ss.role = p.Role; !member || p.SuspendedAt != nil {
-					ss.over.Store(hubNotFound())
-				}
+			if ss.transfer.ParticipantID == "" {
+				member = clients[ss.transfer.ClientID]
+			} else {
+				ss.role = p.Role
+			}
+			if !member || p.SuspendedAt != nil {
+				ss.over.Store(hubNotFound())
 			}
 			h.settle(ss)
 		}
@@ -396,7 +436,7 @@ func (s *Transfers) lives() map[string]TransferView {
 		s.mu.Lock()
 		t := ss.transfer
 		s.mu.Unlock()
-		if _, done := out[t.ID]; !done {
+		if _, done := out[t.ID]; !done && t.ID != "" {
 			out[t.ID] = TransferView{Transfer: t, Now: s.live(t)}
 		}
 	}

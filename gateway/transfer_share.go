@@ -173,6 +173,7 @@ type sharer struct {
 	enough  bool    // being short, it has what it was thought to need
 	idle    bool    // it is paused, or all is here
 	paused  bool
+	storage bool // the disk holds it up
 	rtt     time.Duration
 	loss    float64
 }
@@ -185,6 +186,7 @@ func (s *sharer) observe(now time.Time, r Reading) {
 	}
 	resumed := s.idle
 	s.paused, s.idle, s.rtt, s.loss = r.Paused, r.Paused || r.Missing == 0, r.RTT, min(max(r.Loss, 0), 0.9)
+	s.storage = r.Storage && !r.Paused
 	resumed = resumed && !s.idle
 	d := now.Sub(since).Seconds()
 	if d < 0.05 {
@@ -334,6 +336,8 @@ func (l *ledger) leave(parts []float64, wishes []TransferWish) []float64 {
 // limitedBy says what holds a session back.
 func (l *ledger) limitedBy(s *sharer) string {
 	switch {
+	case s.storage:
+		return LimitedByStorage
 	case s.idle:
 		return LimitedByNone
 	case s.ceiling > 0 && s.use >= usesAll*s.ceiling && s.ownWish:

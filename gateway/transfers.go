@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 )
 
 // Transfers lets people send batches of files by the fast path and divides a hub's cap among those
@@ -24,6 +23,8 @@ type Transfers struct {
 	Replica string
 	Alone   bool // no other process uses the database: there is nobody to share a cap with
 
+	TicketLife time.Duration // 0: 15 minutes
+
 	// Endpoint tells where the fast path is reached and the hash of its key (see TransferTicket); nil: there is none.
 	Endpoint func() (addresses []string, keyHash string)
 
@@ -34,13 +35,14 @@ type Transfers struct {
 }
 
 const (
-	ticketLife       = 15 * time.Minute
+	ticketLife       = 15 * time.Minute // unless configured
 	maxTransferFiles = 10_000
 	maxTransferSize  = 1 << 48 // bytes, of the protocol
 )
 
 // Create announces files and takes unfinished uploads of the actor's own, all or none, as one batch.
-// The field of an error names the first that cannot be taken.
+// The field of an error names the first that cannot be taken. TooLarge when they do not fit the hub's quota,
+// Unavailable when they do not fit on the disk.
 func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (StartedTransfer, error) {
 	acc, err := accountOf(ctx, s.Store, a.HubID)
 	if err != nil {
@@ -71,6 +73,9 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 			return StartedTransfer{}, E(TooLarge, "transfer_too_large", "The files are too large for one transfer.").
 				Next("Send them as several.").At(fmt.Sprintf("/files/%d/size", i))
 		}
+	}
+	if err := s.Uploads.Staging.Room(ctx, size); err != nil {
+		return StartedTransfer{}, err
 	}
 	var out StartedTransfer
 	err = s.Store.Tx(ctx, func(tx Tx) error {
@@ -141,14 +146,9 @@ func below(err error, place string, i int) error {
 
 // deviceName is what a client calls itself, fit for a page.
 func deviceName(name string) string {
-	name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(name, "")))
+	name = cleanText(name)
 	if r := []rune(name); len(r) > 200 {
-		name = string(r[:200])
+		name = strings.TrimSpace(string(r[:200]))
 	}
 	return name
 }
@@ -238,8 +238,9 @@ func (s *Transfers) move(ctx context.Context, tx Tx, moved []Upload, id string) 
 }
 
 func (s *Transfers) ticket(id string) (TransferTicket, error) {
-	expires := s.Clock().Add(ticketLife)
-	token, err := s.Tickets.Issue(TicketTransfer, id, ticketLife)
+	life := cmp.Or(s.TicketLife, ticketLife)
+	expires := s.Clock().Add(life)
+	token, err := s.Tickets.Issue(TicketTransfer, id, life)
 	t := TransferTicket{Token: Secret(token), ExpiresAt: expires}
 	if s.Endpoint != nil {
 		t.Addresses, t.KeyHash = s.Endpoint()

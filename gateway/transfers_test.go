@@ -2,15 +2,15 @@ package gateway_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/media"
 	"isthmus/secrets"
 	"isthmus/store"
 	"isthmus/store/storetest"
@@ -81,7 +81,7 @@ func TestTransfersFromBeginningToEnd(t *testing.T) {
 		if rate, priority := ad.Share(); rate != -1 || priority != 0 {
 			t.Error(rate, priority)
 		}
-		if err := ad.Start(ctx); err != nil {
+		if err := ad.Start(ctx, func(string, *gateway.Error) {}); err != nil {
 			t.Fatal(err)
 		}
 		for _, u := range ad.Uploads[:2] { // its place is made by the first byte
@@ -111,8 +111,6 @@ func TestTransfersFromBeginningToEnd(t *testing.T) {
 		if all := told(t, db, ada, "transfer.done"); len(all) != 1 || all[0]["files_done"] != 4.0 {
 			t.Errorf("%v", all)
 		}
-		_, err = x.Open(ctx, made.Ticket.Token.Reveal())
-		gatewaytest.Want(t, err, gateway.Conflict, "transfer_ended")
 		_, err = x.Renew(ctx, ada, made.View.ID)
 		gatewaytest.Want(t, err, gateway.Conflict, "transfer_ended")
 		_, err = x.Get(ctx, s.house.Bob, made.View.ID)
@@ -222,107 +220,279 @@ func TestTransfersHaveLimits(t *testing.T) {
 }
 
 func TestACapIsShared(t *testing.T) {
-	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
-		s := newSite(t, db, siteOptions{})
-		here, there := transfersOf(s, db.Replica()), transfersOf(s, "another")
-		ctx := t.Context()
-		_, err := here.SetAccount(ctx, s.house.Ada, 1, gateway.TransferAccountChange{})
-		gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
-		acc, err := here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: new(int64(100_000_000))})
-		if err != nil || acc.Version != 2 {
-			t.Fatal(acc, err)
-		}
-		_, err = here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{})
-		gatewaytest.Want(t, err, gateway.Conflict, "changed_meanwhile")
-		open := func(x *gateway.Transfers, a gateway.Actor) (*gateway.Admission, gateway.Transfer) {
-			t.Helper()
-			made, err := x.Create(ctx, a, gateway.NewTransfer{Files: files(1, 1000)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(ad.Close)
-			return ad, made.View.Transfer
-		}
-		about := func(ad *gateway.Admission, mbit int64) func() bool {
-			return func() bool {
-				rate, _ := ad.Share()
-				return rate > mbit*980_000 && rate < mbit*1_020_000
-			}
-		}
-		a, of := open(here, s.house.Ada)
-		until(t, "alone it has all", about(a, 100))
-		b, bobs := open(there, s.house.Bob)
-		until(t, "half for one", about(a, 50))
-		until(t, "half for the other, on another replica", about(b, 50))
-		if _, err := here.Update(ctx, s.house.Ada, of.ID, gateway.TransferChange{Policy: new(gateway.PolicyLow)}); err != nil {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		synctest.Test(t, func(t *testing.T) { aCapIsShared(t, storetest.Open(t, o)) })
+	})
+}
+
+func aCapIsShared(t *testing.T, db *store.DB) {
+	s := newSite(t, db, siteOptions{})
+	here, there := transfersOf(s, db.Replica()), transfersOf(s, "another")
+	ctx := t.Context()
+	_, err := here.SetAccount(ctx, s.house.Ada, 1, gateway.TransferAccountChange{})
+	gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
+	acc, err := here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: new(int64(100_000_000))})
+	if err != nil || acc.Version != 2 {
+		t.Fatal(acc, err)
+	}
+	_, err = here.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{})
+	gatewaytest.Want(t, err, gateway.Conflict, "changed_meanwhile")
+	open := func(x *gateway.Transfers, a gateway.Actor) (*gateway.Admission, gateway.Transfer) {
+		t.Helper()
+		made, err := x.Create(ctx, a, gateway.NewTransfer{Files: files(1, 1000)})
+		if err != nil {
 			t.Fatal(err)
 		}
-		until(t, "a third for the one that yields", about(a, 33))
-		// Put first by an admin, it comes before all of the hub, on both replicas; a page elsewhere sees how it goes.
-		if _, err := here.Update(ctx, s.house.Admin, bobs.ID, gateway.TransferChange{First: new(true)}); err != nil {
+		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
+		if err != nil {
 			t.Fatal(err)
 		}
-		until(t, "first", about(b, 99))
-		until(t, "the other keeps a little", about(a, 1))
-		if _, priority := b.Share(); priority != 2 {
-			t.Error(priority)
+		t.Cleanup(ad.Close)
+		return ad, made.View.Transfer
+	}
+	about := func(ad *gateway.Admission, mbit int64) func() bool {
+		return func() bool {
+			rate, _ := ad.Share()
+			return rate > mbit*980_000 && rate < mbit*1_020_000
 		}
-		until(t, "other replicas know", func() bool {
-			v, err := here.Get(ctx, s.house.Bob, bobs.ID)
-			return err == nil && v.Now.Path == gateway.PathQUIC && v.Now.ShareBPS > 90_000_000
+	}
+	a, of := open(here, s.house.Ada)
+	until(t, "alone it has all", about(a, 100))
+	b, bobs := open(there, s.house.Bob)
+	until(t, "half for one", about(a, 50))
+	until(t, "half for the other, on another replica", about(b, 50))
+	if _, err := here.Update(ctx, s.house.Ada, of.ID, gateway.TransferChange{Policy: new(gateway.PolicyLow)}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a third for the one that yields", about(a, 33))
+	// Put first by an admin, it comes before all of the hub, on both replicas; a page elsewhere sees how it goes.
+	if _, err := here.Update(ctx, s.house.Admin, bobs.ID, gateway.TransferChange{First: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "first", about(b, 99))
+	until(t, "the other keeps a little", about(a, 1))
+	if _, priority := b.Share(); priority != 2 {
+		t.Error(priority)
+	}
+	until(t, "other replicas know", func() bool {
+		v, err := here.Get(ctx, s.house.Bob, bobs.ID)
+		return err == nil && v.Now.Path == gateway.PathQUIC && v.Now.ShareBPS > 90_000_000
+	})
+	// Who is suspended is out.
+	people := &gateway.People{Store: db, Clock: s.uploads.Clock, Events: s.events, Uploads: s.uploads, Library: s.library}
+	if _, err := people.Suspend(ctx, s.house.Admin, s.house.Bob.ParticipantID); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the suspended one is told", func() bool { return gateway.CodeOf(b.Err()) == gateway.NotFound })
+	b.Close()
+	b.Close()
+	until(t, "it has all again", about(a, 100))
+	if a.Err() != nil {
+		t.Error(a.Err())
+	}
+}
+
+// What comes over HTTPS counts like a session: it shows, and it keeps to the cap, whether it is part of a transfer or not.
+func TestHTTPSKeepsToTheCap(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, x := metered(t, dir, 8_000_000)
+		ctx, ada := t.Context(), s.house.Ada
+		body := bytes.Repeat([]byte("x"), 1_200_000)
+		least := time.Duration(float64(len(body)) * 8 / 8_000_000 * float64(time.Second))
+		made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(1, int64(len(body)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		done := sendAll(s, ada, made.Uploads[0].ID, body)
+		until(t, "it shows", func() bool {
+			v, err := x.Get(ctx, ada, made.View.ID)
+			return err == nil && v.Now.Path == gateway.PathHTTPS && v.Now.RateBPS > 0
 		})
-		// Who is suspended is out.
-		people := &gateway.People{Store: db, Clock: s.uploads.Clock, Events: s.events, Uploads: s.uploads, Library: s.library}
-		if _, err := people.Suspend(ctx, s.house.Admin, s.house.Bob.ParticipantID); err != nil {
+		if n := <-done; n != int64(len(body)) || time.Since(began) < least {
+			t.Errorf("%d bytes in %s, at 8 Mbit/s", n, time.Since(began))
+		}
+		if _, err := s.uploads.Finish(ctx, ada, made.Uploads[0].ID, int64(len(body)), digest(body)); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the suspended one is told", func() bool { return gateway.CodeOf(b.Err()) == gateway.NotFound })
-		b.Close()
-		b.Close()
-		until(t, "it has all again", about(a, 100))
-		if a.Err() != nil {
-			t.Error(a.Err())
+
+		// Two by themselves, of two people, have half each.
+		began = time.Now()
+		one, two := sendAll(s, ada, s.create(ada, "one.mp4", body).ID, body), sendAll(s, s.house.Bob, s.create(s.house.Bob, "two.mp4", body).ID, body)
+		if a, b := <-one, <-two; a != int64(len(body)) || b != a || time.Since(began) < 2*least {
+			t.Errorf("%d and %d bytes in %s, at 8 Mbit/s", a, b, time.Since(began))
+		}
+		list, err := x.List(ctx, s.house.Admin, "", true, gateway.Slice{})
+		if err != nil || len(list) != 1 {
+			t.Errorf("%d transfers: %v", len(list), err)
 		}
 	})
 }
 
-// What comes over HTTPS counts like a session: it shows, and it keeps to the cap.
-func TestHTTPSKeepsToTheCap(t *testing.T) {
-	s := newSite(t, storetest.SQLite(t), siteOptions{})
+// A session of the fast path makes room for an upload that comes by itself.
+func TestOneMeterForAll(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, x := metered(t, dir, 8_000_000)
+		made, err := x.Create(t.Context(), s.house.Ada, gateway.NewTransfer{Files: files(1, 1000)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ad, err := x.Open(t.Context(), made.Ticket.Token.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ad.Close()
+		rate := func() int64 { r, _ := ad.Share(); return r }
+		until(t, "alone it has all", func() bool { return rate() > 7_900_000 })
+		body := bytes.Repeat([]byte("x"), 2_000_000)
+		done := sendAll(s, s.house.Bob, s.create(s.house.Bob, "plain.mp4", body).ID, body)
+		until(t, "half", func() bool { return rate() < 4_100_000 })
+		<-done
+		until(t, "it has all again", func() bool { return rate() > 7_900_000 })
+		if err := ad.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who is let have next to nothing hears it before the connection counts as dead, and comes on bit by bit.
+func TestHeldOverHTTPS(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := metered(t, dir, 16_000)
+		ctx, ada := t.Context(), s.house.Ada
+		body := noise(100_000)
+		u := s.create(ada, "slow.mp4", body)
+		at, answers := int64(0), 0
+		for at < int64(len(body)) {
+			began := time.Now()
+			n, err := s.uploads.Write(ctx, ada, u.ID, at, bytes.NewReader(body[at:]))
+			if took := time.Since(began); took > 25*time.Second {
+				t.Fatalf("no answer for %s", took)
+			}
+			if at += n; err == nil {
+				break
+			}
+			gatewaytest.Want(t, err, gateway.RateLimited, "bandwidth_taken")
+			gatewaytest.Explained(t, err)
+			if gateway.AsError(err).Retry == 0 {
+				t.Error("nobody says when to come back")
+			}
+			if _, there, err := s.uploads.Offset(ctx, ada, u.ID); err != nil || there != at {
+				t.Fatalf("%d bytes are there, %d were acknowledged: %v", there, at, err)
+			}
+			if answers++; answers > 50 {
+				t.Fatal("it does not come on")
+			}
+		}
+		if answers < 2 {
+			t.Errorf("%d answers", answers)
+		}
+		if _, err := s.uploads.Finish(ctx, ada, u.ID, u.Size, digest(body)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// metered is a site whose hub has a cap that HTTPS keeps to.
+func metered(t *testing.T, dir string, limit int64) (*site, *gateway.Transfers) {
+	t.Helper()
+	s := newSite(t, storetest.Open(t, store.Options{DataDir: dir}), siteOptions{})
 	x := transfersOf(s, s.db.Replica())
 	x.Alone, s.uploads.Meter = true, x.Meter
-	ctx, ada := t.Context(), s.house.Ada
-	if _, err := x.SetAccount(ctx, s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: new(int64(8_000_000))}); err != nil {
+	if _, err := x.SetAccount(t.Context(), s.house.Admin, 1, gateway.TransferAccountChange{CapBPS: &limit}); err != nil {
 		t.Fatal(err)
 	}
-	body := bytes.Repeat([]byte("x"), 1_200_000)
-	made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(1, int64(len(body)))})
+	return s, x
+}
+
+func sendAll(s *site, a gateway.Actor, id string, body []byte) <-chan int64 {
+	done := make(chan int64, 1)
+	go func() {
+		n, err := s.uploads.Write(s.t.Context(), a, id, 0, bytes.NewReader(body))
+		if err != nil {
+			s.t.Error(err)
+		}
+		done <- n
+	}()
+	return done
+}
+
+// Who was cut off before the receipts came gets them with the next session, also when nothing is left to send.
+func TestReceiptsAreToldAgain(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		x := transfersOf(s, db.Replica())
+		ctx, ada, body := t.Context(), s.house.Ada, noise(100)
+		made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(3, 100)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func() *gateway.Admission {
+			t.Helper()
+			ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
+			if err == nil {
+				err = ad.Start(ctx, func(string, *gateway.Error) {})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ad
+		}
+		ad := open()
+		for _, u := range ad.Uploads[:2] {
+			if err := s.fast(u, body, 0, 100); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.uploads.FastFinish(ctx, made.Uploads[0].ID, 100, digest(body)); err != nil {
+			t.Fatal(err)
+		}
+		ad.Close()
+		if ad = open(); len(ad.Uploads) != 2 || len(ad.Ended) != 1 || ad.Ended[0].ID != made.Uploads[0].ID || ad.Ended[0].SHA256 != digest(body) {
+			t.Errorf("%d to send, %d ended", len(ad.Uploads), len(ad.Ended))
+		}
+		if _, err := s.uploads.FastFinish(ctx, made.Uploads[1].ID, 100, digest(body)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.uploads.Cancel(ctx, ada, made.Uploads[2].ID); err != nil {
+			t.Fatal(err)
+		}
+		ad.Close()
+		ad = open()
+		defer ad.Close()
+		if len(ad.Uploads) != 0 || len(ad.Ended) != 3 || ad.Ended[2].Ended() == nil || ad.Ended[1].Ended() != nil {
+			t.Errorf("%d to send, %d ended", len(ad.Uploads), len(ad.Ended))
+		}
+	})
+}
+
+// What does not fit is refused when it is announced: files that are no good all at once, and what the disk has no room for.
+func TestAnnouncedInVain(t *testing.T) {
+	s := newSite(t, storetest.SQLite(t), siteOptions{})
+	x := transfersOf(s, s.db.Replica())
+	ctx, ada := t.Context(), s.house.Ada
+	bad := files(1500, 5)
+	for i := range bad[:1200] {
+		bad[i].Size = 0
+	}
+	_, err := x.Create(ctx, ada, gateway.NewTransfer{Files: bad})
+	gatewaytest.Want(t, err, gateway.Invalid, "empty_file")
+	if e := gateway.AsError(err); e.Field != "/files/0/size" || len(e.More) != 999 || e.More[998].Field != "/files/999/size" {
+		t.Errorf("%s and %d more", e.Field, len(e.More))
+	}
+	full, err := media.OpenDisk(t.TempDir(), 1<<60)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wctx, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan int64, 1)
-	began := time.Now()
-	go func() {
-		n, _ := s.uploads.Write(wctx, ada, made.Uploads[0].ID, 0, io.NopCloser(bytes.NewReader(body)))
-		done <- n
-	}()
-	until(t, "it shows", func() bool {
-		v, err := x.Get(ctx, ada, made.View.ID)
-		return err == nil && v.Now.Path == gateway.PathHTTPS && v.Now.RateBPS > 0
-	})
-	if n := <-done; n != int64(len(body)) {
-		t.Error(n)
-	}
-	if least := time.Duration(float64(len(body)) * 8 / 8_000_000 * float64(time.Second)); time.Since(began) < least {
-		t.Errorf("%d bytes in %s, at 8 Mbit/s", len(body), time.Since(began))
-	}
-	if _, err := s.uploads.Finish(ctx, ada, made.Uploads[0].ID, int64(len(body)), digest(body)); err != nil {
-		t.Fatal(err)
+	defer func() { _ = full.Close() }()
+	s.uploads.Staging = media.NewStaging(full)
+	_, err = x.Create(ctx, ada, gateway.NewTransfer{Files: files(2, 5)})
+	gatewaytest.Want(t, err, gateway.Unavailable, "disk_full")
+	gatewaytest.Explained(t, err)
+	if list, err := x.List(ctx, ada, "", false, gateway.Slice{}); err != nil || len(list) != 0 {
+		t.Error(list, err)
 	}
 }

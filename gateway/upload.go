@@ -46,6 +46,7 @@ type Upload struct {
 	Size          int64       `bun:"size"`
 	Target        string      `bun:"target"`
 	TransferID    string      `bun:"transfer_id"` // the batch that it is sent with, if any
+	Device        string      `bun:"-"`           // where that is sent from; set by Uploads.Get and List
 	ItemID        string      `bun:"item_id"`     // own library item that it became (TargetLibrary) or carries to Kaltura
 	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`

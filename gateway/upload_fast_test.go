@@ -23,7 +23,7 @@ type ending struct {
 
 func listenFast(s *site) <-chan ending {
 	heard := make(chan ending, 100)
-	s.uploads.Interrupt = func(id string, why *gateway.Error) { heard <- ending{id, why} }
+	s.told = func(id string, why *gateway.Error) { heard <- ending{id, why} }
 	return heard
 }
 
@@ -33,7 +33,7 @@ func (s *site) fast(u gateway.Upload, body []byte, start, end int) error {
 
 func (s *site) receive(ids ...string) (release func()) {
 	s.t.Helper()
-	release, err := s.uploads.Receive(s.t.Context(), ids)
+	release, err := s.uploads.Receive(s.t.Context(), ids, s.told)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -174,11 +174,88 @@ func TestNewerFastSessionWins(t *testing.T) {
 	if err := s.fast(u, body, 500, 1000); err != nil {
 		t.Error(err)
 	}
-	second()
-	gatewaytest.Want(t, s.fast(u, body, 0, 1), gateway.Conflict, "upload_taken_over")
 	if len(heard) != 0 { // the fast path's server has told the older one by itself
 		t.Error(<-heard)
 	}
+	// What ends an upload from now on is told to the newer one only.
+	s.told = func(id string, _ *gateway.Error) { t.Error("the oldest was told of", id) }
+	third := s.receive(v.ID)
+	third()
+	if _, err := s.uploads.Cancel(t.Context(), s.house.Ada, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	if h := <-heard; h.uploadID != u.ID || len(heard) != 0 {
+		t.Error(h, len(heard))
+	}
+	second()
+	gatewaytest.Want(t, s.fast(u, body, 0, 1), gateway.Conflict, "upload_cancelled")
+	gatewaytest.Want(t, s.fast(v, body, 0, 1), gateway.Conflict, "upload_taken_over")
+}
+
+// Many that are finished at the same time share transactions; each has its own end.
+func TestFinishedTogether(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, siteOptions{})
+		x := transfersOf(s, db.Replica())
+		ctx, ada, body := t.Context(), s.house.Ada, noise(1000)
+		const n = 150
+		made, err := x.Create(ctx, ada, gateway.NewTransfer{Files: files(n, int64(len(body)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ad.Close()
+		if err := ad.Start(ctx, func(string, *gateway.Error) {}); err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range made.Uploads {
+			if err := s.fast(u, body, 0, len(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.uploads.Cancel(ctx, ada, made.Uploads[7].ID); err != nil {
+			t.Fatal(err)
+		}
+		errs := make([]error, 2*n)
+		together(2*n, func(i int) { // each twice
+			u, sum := made.Uploads[i/2], digest(body)
+			if i/2 == 8 {
+				sum = digest(body[1:])
+			}
+			if i == 18 { // while it is finished, somebody changes its row
+				_, _ = s.uploads.Extend(ctx, ada, u.ID)
+			}
+			var got gateway.Upload
+			if got, errs[i] = s.uploads.FastFinish(ctx, u.ID, u.Size, sum); errs[i] == nil && (got.ID != u.ID || got.State != gateway.UploadIngesting || got.SHA256 != sum) {
+				t.Errorf("%d: %+v", i, got)
+			}
+		})
+		for i, err := range errs {
+			switch i / 2 {
+			case 7:
+				gatewaytest.Want(t, err, gateway.Conflict, "upload_cancelled")
+			case 8:
+				gatewaytest.Want(t, err, gateway.Invalid, "digest_mismatch")
+			default:
+				if err != nil {
+					t.Error(i, err)
+				}
+			}
+		}
+		if n := len(told(t, db, ada, "transfer.done")); n != 0 {
+			t.Error("done with one upload left")
+		}
+		u := made.Uploads[8]
+		if _, err := s.uploads.FastFinish(ctx, u.ID, u.Size, digest(body)); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := len(told(t, db, ada, "upload.finished")), len(told(t, db, ada, "transfer.done")); a != n-1 || b != 1 {
+			t.Errorf("%d uploads finished, the transfer %d times", a, b)
+		}
+	})
 }
 
 // Cancelling one upload of a session ends that one only.
@@ -216,9 +293,9 @@ func TestCancelWhileTheFastPathSends(t *testing.T) {
 		t.Error("the session's other upload:", err)
 	}
 	// Of uploads that all are over there is nothing to receive.
-	_, err := s.uploads.Receive(ctx, []string{u.ID, v.ID})
+	_, err := s.uploads.Receive(ctx, []string{u.ID, v.ID}, s.told)
 	gatewaytest.Want(t, err, gateway.Conflict, "upload_cancelled")
-	_, err = s.uploads.Receive(ctx, []string{"upl_none"})
+	_, err = s.uploads.Receive(ctx, []string{"upl_none"}, s.told)
 	gatewaytest.Want(t, err, gateway.NotFound, "")
 }
 

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -16,13 +14,26 @@ const (
 	outEvery      = time.Second // how long somebody who was suspended can go on sending
 )
 
+// Ended tells why the upload will never be finished, nil when it was or may be.
+func (u Upload) Ended() *Error {
+	switch u.State {
+	case UploadExpired:
+		return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again.")
+	case UploadCancelled:
+		return E(Conflict, "upload_cancelled", "The upload was cancelled; its bytes are gone.").Next("Start the upload again.")
+	}
+	return nil
+}
+
 // writable tells why an upload takes no more bytes.
 func (s *Uploads) writable(u Upload) error {
+	if u.State == UploadReceiving && !s.Clock().Before(u.ExpiresAt) { // not swept yet
+		u.State = UploadExpired
+	}
+	if end := u.Ended(); end != nil {
+		return end
+	}
 	switch {
-	case u.State == UploadExpired, u.State == UploadReceiving && !s.Clock().Before(u.ExpiresAt):
-		return E(Conflict, "upload_expired", "The upload has expired; its bytes are gone.").Next("Start the upload again.")
-	case u.State == UploadCancelled:
-		return E(Conflict, "upload_cancelled", "The upload was cancelled; its bytes are gone.").Next("Start the upload again.")
 	case u.State != UploadReceiving:
 		return E(Conflict, "upload_finished", "The upload is finished and takes no more bytes.").
 			Next("Look at its state; send another file as a new upload.")
@@ -63,7 +74,7 @@ func (s *Uploads) Write(ctx context.Context, a Actor, id string, offset int64, r
 		return 0, E(Conflict, "offset_mismatch", fmt.Sprintf("The next byte wanted is %d, not %d.", d.Prefix(), offset)).
 			Next("Ask for the offset and go on from there.")
 	}
-	if s.Meter != nil && u.TransferID != "" {
+	if s.Meter != nil {
 		metered, end, err := s.Meter(wctx, u, r)
 		if err != nil {
 			return 0, err
@@ -122,16 +133,23 @@ func (s *stoppable) Read(p []byte) (int, error) {
 
 // arrived passes on how far an upload is: to the relay always, to row and listeners seldom.
 func (s *Uploads) arrived(ctx context.Context, u Upload) {
+	if n, row := s.passOn(ctx, u); row {
+		_ = s.Store.Uploads().SetReceived(ctx, u.ID, n) // a hint: the disk is the truth
+	}
+}
+
+// passOn is arrived but for the row: it gives how many bytes there are, and whether the row is to be told.
+func (s *Uploads) passOn(ctx context.Context, u Upload) (received int64, row bool) {
 	d, err := s.Staging.Durable(ctx, u.ID)
 	if err != nil {
-		return
+		return 0, false
 	}
 	u.Received = d.Prefix()
 	s.mu.Lock()
 	f := s.flows[u.ID]
 	if f == nil || f.known == u.Received {
 		s.mu.Unlock()
-		return
+		return 0, false
 	}
 	now := time.Now()
 	tellRow := now.Sub(f.lastReceived) >= receivedEvery || u.Received == u.Size
@@ -145,99 +163,9 @@ func (s *Uploads) arrived(ctx context.Context, u Upload) {
 	f.known = u.Received
 	s.mu.Unlock()
 	s.Relay.Poke(u.ID)
-	if tellRow {
-		_ = s.Store.Uploads().SetReceived(ctx, u.ID, u.Received) // a hint: the disk is the truth
-	}
 	if tellListeners {
 		u.Progress = float64(u.Received) / float64(u.Size)
 		s.Events.Progress(u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.progress", u.ID, u.News())
 	}
-}
-
-// Finish says "this is the whole file": checks size and SHA-256 (lower-case hex; empty = the client
-// could not), then queues the ingest. Repeating it with the same values is harmless; other values: Conflict.
-func (s *Uploads) Finish(ctx context.Context, a Actor, id string, size int64, sha256 string) (Upload, error) {
-	u, err := s.owned(ctx, a, id)
-	if err != nil {
-		return Upload{}, err
-	}
-	return s.finish(ctx, a, u, size, sha256)
-}
-
-func (s *Uploads) finish(ctx context.Context, a Actor, u Upload, size int64, sha256 string) (Upload, error) {
-	id := u.ID
-	if sha256 = strings.ToLower(sha256); sha256 != "" {
-		if b, err := hex.DecodeString(sha256); err != nil || len(b) != 32 {
-			return Upload{}, E(Invalid, "digest_invalid", "The SHA-256 is not 64 hexadecimal digits.").Next("Send it as 64 digits 0-9a-f, or leave it out.").At("/sha256")
-		}
-	}
-	if size != u.Size {
-		return Upload{}, E(Conflict, "size_mismatch", fmt.Sprintf("The upload was announced with %d bytes, not %d.", u.Size, size)).
-			Next("Cancel it and upload the file again; it seems to have changed.").At("/size")
-	}
-	if u.FinishedAt != nil {
-		return s.finished(u, sha256)
-	}
-	if err := s.writable(u); err != nil {
-		return Upload{}, err
-	}
-	d, err := s.durable(ctx, u)
-	if err != nil {
-		return Upload{}, err
-	}
-	if missing := d.Missing(size); len(missing) > 0 {
-		return Upload{}, E(Conflict, "incomplete", fmt.Sprintf("%d of %d bytes are missing, the first at %d.", missing.Total(), size, missing[0].Start)).
-			Next("Send the missing bytes, then finish again.")
-	}
-	have, err := s.Staging.Sum(ctx, id, size)
-	if err != nil {
-		return Upload{}, err
-	}
-	if sha256 != "" && sha256 != have {
-		return Upload{}, E(Invalid, "digest_mismatch", "The file that arrived is not the file that was sent: its SHA-256 differs.").
-			Next("Check that the file did not change while it was sent; then finish with the right digest, or cancel and upload it again.").At("/sha256")
-	}
-	u, err = s.change(ctx, id, func(tx Tx, u *Upload) error {
-		if u.FinishedAt != nil { // somebody else finished it just now
-			_, err := s.finished(*u, sha256)
-			if err == nil {
-				err = errUnchanged
-			}
-			return err
-		}
-		if err := s.writable(*u); err != nil {
-			return err
-		}
-		now := s.Clock()
-		if u.Target == TargetLibrary { // that is all: it waits to be registered
-			u.State, u.SHA256, u.FinishedAt, u.Progress, u.ExpiresAt = UploadReady, have, &now, 1, now.Add(s.Life)
-			return s.tell(ctx, tx, *u, "upload.ready")
-		}
-		u.State, u.SHA256, u.FinishedAt, u.Progress = UploadIngesting, have, &now, 0
-		if err := tx.Enqueue(ctx, IngestUpload{UploadID: id}); err != nil {
-			return err
-		}
-		if err := audit(ctx, tx, a, "upload.finish", id, map[string]any{"size": u.Size, "sha256": have}); err != nil {
-			return err
-		}
-		return s.tell(ctx, tx, *u, "upload.finished")
-	})
-	if err != nil {
-		return Upload{}, err
-	}
-	s.forget(id).shut(AsError(s.writable(u))) // a session of the fast path may still ask for its receipt
-	s.Relay.Poke(id)
-	return u, nil
-}
-
-// finished answers a repeated finish.
-func (s *Uploads) finished(u Upload, sha256 string) (Upload, error) {
-	if sha256 != "" && sha256 != u.SHA256 {
-		return Upload{}, E(Conflict, "already_finished", "The upload was finished with another SHA-256.").
-			Next("Upload the changed file as a new one.")
-	}
-	if u.State == UploadCancelled || u.State == UploadExpired {
-		return Upload{}, s.writable(u)
-	}
-	return u, nil
+	return u.Received, tellRow
 }

@@ -26,16 +26,15 @@ type Uploads struct {
 	MaxSize      int64                         // bytes of one file
 	Accept       func(hubID string) Acceptance // which files a hub takes; nil = all that can be played
 
-	// Meter counts a write over HTTPS of a transfer's upload in; nil = nobody does. end must follow.
+	// Meter counts a write over HTTPS in; nil = nobody does. end must follow.
 	Meter func(ctx context.Context, u Upload, r io.Reader) (_ io.Reader, end func(), _ error)
-
-	// Interrupt tells the session of the fast path that receives an upload why it no longer does; nil = there
-	// is no fast path. It must not block.
-	Interrupt func(uploadID string, why *Error)
 
 	mu      sync.Mutex
 	flows   map[string]*flow // receiving uploads of this process, by id
 	ingests map[string]bool  // runs of RunIngest in this process, by id
+
+	ending   []*finishing // uploads that wait to be accepted
+	finishes bool         // somebody accepts them
 }
 
 // How many uploads may be under way at once, a transfer counting as one. A person who sends more by hand
@@ -89,7 +88,7 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 }
 
 // prepare makes the rows of files that the actor may send; their ids sort in the order of the files. at
-// says which of the files an error is about.
+// says which of the files an error is about; the first says it all, with others in More.
 func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at func(i int, err error) error) ([]Upload, error) {
 	if err := needScope(a, ScopeUploadsWrite); err != nil {
 		return nil, err
@@ -101,13 +100,15 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 	slices.Sort(ids)
 	rows := make([]Upload, len(files))
 	kaltura := false
+	var bad *Error
 	for i, n := range files {
 		tags, err := s.check(a, n)
 		if err == nil && n.Target == TargetLibrary {
 			err = registrar(a)
 		}
 		if err != nil {
-			return nil, at(i, err)
+			bad = bad.and(*AsError(at(i, err)))
+			continue
 		}
 		kaltura = kaltura || n.Target == TargetKaltura
 		rows[i] = Upload{
@@ -119,6 +120,9 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 		if a.Machine() {
 			rows[i].ClientID = a.ClientID
 		}
+	}
+	if bad != nil {
+		return nil, bad
 	}
 	if !kaltura {
 		return rows, nil
@@ -202,13 +206,30 @@ func (s *Uploads) quota(ctx context.Context, tx Tx, hubID string, size int64, at
 	if err != nil {
 		return err
 	}
-	if hub.QuotaBytes > 0 && size > hub.QuotaBytes-reserved {
+	if q := quotaOf(hub, reserved); q.Total > 0 && size > q.Free {
 		return E(TooLarge, "quota_exceeded", fmt.Sprintf(
-			"%d bytes were announced, but only %d of the hub's %d bytes for unfinished uploads are free.",
-			size, max(0, hub.QuotaBytes-reserved), hub.QuotaBytes)).
+			"%d bytes were announced, but only %d of the hub's %d bytes for unfinished uploads are free.", size, q.Free, q.Total)).
 			Next("Wait until other uploads are finished, cancel some, or ask a hub admin for more room.").At(at)
 	}
 	return nil
+}
+
+// Quota is what unfinished uploads of a hub may have together, in bytes.
+type Quota struct {
+	Total int64 // 0 = no limit
+	Free  int64 // of it, not reserved
+}
+
+func quotaOf(h Hub, reserved int64) Quota { return Quota{h.QuotaBytes, max(0, h.QuotaBytes-reserved)} }
+
+// Quota tells everybody in the hub how much of it is left.
+func (s *Uploads) Quota(ctx context.Context, a Actor) (Quota, error) {
+	hub, err := s.Store.Hubs().Get(ctx, Scope(a.HubID), a.HubID)
+	if err != nil || hub.QuotaBytes == 0 {
+		return Quota{}, err
+	}
+	reserved, err := s.Store.Hubs().Reserved(ctx, a.HubID)
+	return quotaOf(hub, reserved), err
 }
 
 // room refuses one more upload or transfer.
@@ -228,7 +249,7 @@ func (n Unfinished) room(participantID string) error {
 func (s *Uploads) owned(ctx context.Context, a Actor, id string) (Upload, error) {
 	u, err := s.Store.Uploads().Get(ctx, Scope(a.HubID), id)
 	if CodeOf(err) == NotFound || err == nil && !owns(a, u.ParticipantID, u.ClientID) { // one answer for both
-		return Upload{}, E(NotFound, "", "There is no such upload.").Next("Check the id, or start the upload again.")
+		return Upload{}, noSuchUpload()
 	}
 	return u, err
 }
@@ -240,7 +261,26 @@ func (s *Uploads) Get(ctx context.Context, a Actor, id string) (Upload, error) {
 		return Upload{}, err
 	}
 	s.freshen(ctx, &u)
-	return u, nil
+	return u, s.nameDevices(ctx, []*Upload{&u})
+}
+
+// nameDevices says where uploads are sent from.
+func (s *Uploads) nameDevices(ctx context.Context, uploads []*Upload) error {
+	var ids []string
+	for _, u := range uploads {
+		if u.TransferID != "" && !slices.Contains(ids, u.TransferID) {
+			ids = append(ids, u.TransferID)
+		}
+	}
+	rows, err := s.Store.Transfers().Named(ctx, ids)
+	for _, t := range rows {
+		for _, u := range uploads {
+			if u.TransferID == t.ID {
+				u.Device = t.Device
+			}
+		}
+	}
+	return err
 }
 
 // List gives the actor's uploads, newest first.
@@ -253,10 +293,15 @@ func (s *Uploads) List(ctx context.Context, a Actor, states []UploadState, w Sli
 		return []Upload{}, nil
 	}
 	list, err := s.Store.Uploads().List(ctx, Scope(a.HubID), a.ParticipantID, clientID, states, w)
-	for i := range list {
-		s.freshen(ctx, &list[i])
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	all := make([]*Upload, len(list))
+	for i := range list {
+		all[i] = &list[i]
+		s.freshen(ctx, all[i])
+	}
+	return list, s.nameDevices(ctx, all)
 }
 
 // freshen takes the received bytes from the disk, which knows better than the row.
@@ -285,7 +330,7 @@ func (s *Uploads) place(ctx context.Context, u Upload) error {
 	if u.TransferID == "" {
 		return nil
 	}
-	return s.Staging.Create(ctx, u.ID, u.Size)
+	return s.Staging.Prepare(ctx, u.ID, u.Size)
 }
 
 // Offset gives the contiguous durable prefix.
@@ -468,14 +513,19 @@ func (u Upload) News() UploadNews {
 	return n
 }
 
+// tell says what became of an upload, and ends its transfer when it was the last.
 func (s *Uploads) tell(ctx context.Context, tx Tx, u Upload, typ string) error {
-	if err := s.noteExport(ctx, tx, u); err != nil {
-		return err
-	}
 	if u.TransferID != "" && u.State != UploadReceiving {
 		if err := s.endTransfer(ctx, tx, u.TransferID, &u); err != nil {
 			return err
 		}
+	}
+	return s.say(ctx, tx, u, typ)
+}
+
+func (s *Uploads) say(ctx context.Context, tx Tx, u Upload, typ string) error {
+	if err := s.noteExport(ctx, tx, u); err != nil {
+		return err
 	}
 	return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), typ, u.ID, u.News())
 }

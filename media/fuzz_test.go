@@ -46,7 +46,7 @@ func FuzzReaders(f *testing.F) {
 	f.Add([]byte("\x1aE\xdf\xa3\x84webm\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff"))
 	f.Add([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x1biTXtXML:com.adobe.xmp\x00aaaaaaaaaa"))
 	f.Add([]byte("RIFF\x10\x00\x00\x00WEBPVP8 "))
-	f.Add(appendRecord(appendRecord(nil, 0, 10), 5, 20))
+	f.Add(appendRecord(appendRecord(nil, recordMagic, 0, 10), recordMagic, 5, 20))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, size := bytes.NewReader(b), int64(len(b))
 		if fm, err := sniff(r, size); err == nil {

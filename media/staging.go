@@ -3,21 +3,20 @@ package media
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"io/fs"
 	"math"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"isthmus/gateway"
 )
 
-// Staging keeps arriving files, each in a folder of its own: data (sparse), size and journal.
+// Staging keeps arriving files, each in a folder of its own: data (sparse) and journal.
 // It implements gateway.Staging.
 type Staging struct {
 	disk    *Disk
@@ -25,6 +24,8 @@ type Staging struct {
 	files   map[string]*staged
 	buffers sync.Pool
 	making  [64]sync.Mutex // by a hash of the id: of one file one is made at a time
+	names   rounds         // of the folder of all
+	pins    atomic.Int64   // files that are pinned
 }
 
 var makingSeed = maphash.MakeSeed()
@@ -48,7 +49,9 @@ type staged struct {
 	data, journal *os.File
 
 	syncing sync.Mutex // one sync at a time; guards the journal. Taken before mu, never with Staging.mu held
-	records int
+	records int        // of the journal, its head included
+	headed  bool       // the journal begins with the size; not in places of earlier versions
+	fresh   bool       // its names are perhaps not on disk yet
 
 	mu      sync.Mutex     // guards what follows; nobody holds it while the disk works
 	ranges  gateway.Ranges // durable; changes while syncing is held, too
@@ -62,72 +65,6 @@ type staged struct {
 	sum prefixSum
 }
 
-type stagedMeta struct {
-	Size int64 `json:"size"`
-}
-
-// Create reserves an id; size -1 means that nobody knows it yet.
-func (s *Staging) Create(_ context.Context, id string, size int64) error {
-	if err := checkID(id); err != nil {
-		return err
-	}
-	if size < -1 {
-		return gateway.E(gateway.Invalid, "bad_size", "A file cannot have a negative size.").Next("Send the size in bytes.")
-	}
-	// Not under mu: thousands of small files are made while others receive, and each waits for the disk.
-	making := &s.making[maphash.String(makingSeed, id)%uint64(len(s.making))]
-	making.Lock()
-	defer making.Unlock()
-	s.mu.Lock()
-	f, err := s.load(id)
-	s.mu.Unlock()
-	if err == nil {
-		if f.size != size {
-			return gateway.E(gateway.Conflict, "size_mismatch", "This upload was begun with another size.").
-				Next("Begin a new upload for this file.")
-		}
-		return nil
-	}
-	if gateway.CodeOf(err) != gateway.NotFound {
-		return err
-	}
-	if err := s.disk.room(size); err != nil {
-		return ioError(err)
-	}
-	return ioError(s.create(id, size))
-}
-
-func (s *Staging) create(id string, size int64) error {
-	dir := stagingDir + "/" + id
-	if err := s.disk.mkdirAll(dir); err != nil {
-		return err
-	}
-	// 0644 inside a 0700 folder: the sandbox reads it under another user id through a descriptor of
-	// its work folder, while nobody else can get here.
-	f, err := s.disk.root.OpenFile(dir+"/data", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	err = f.Truncate(max(size, 0)) // sparse; later syncs then need not touch the inode's size
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	// An empty journal now, so that its name becomes durable together with the meta file's.
-	j, err := s.disk.root.OpenFile(dir+"/journal", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err == nil {
-		err = j.Close()
-	}
-	if err != nil {
-		return err
-	}
-	// The meta file comes last: a folder without it was never acknowledged.
-	b, err := json.Marshal(stagedMeta{Size: size})
-	if err != nil {
-		return err
-	}
-	return s.disk.writeFile(dir+"/meta", b)
-}
-
 // load finds a file in memory or on disk. Called with s.mu held.
 func (s *Staging) load(id string) (*staged, error) {
 	if err := checkID(id); err != nil {
@@ -136,32 +73,9 @@ func (s *Staging) load(id string) (*staged, error) {
 	if f := s.files[id]; f != nil {
 		return f, nil
 	}
-	f := &staged{dir: stagingDir + "/" + id}
-	b, err := s.disk.root.ReadFile(f.dir + "/meta")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noSuchStaged()
-	} else if err != nil {
-		return nil, ioError(err)
-	}
-	var m stagedMeta
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("staging %s: %w", id, err)
-	}
-	f.size = m.Size
-	// Without data the file was published by Adopt just before a crash.
-	if _, err := s.disk.root.Stat(f.dir + "/data"); errors.Is(err, fs.ErrNotExist) {
-		return nil, noSuchStaged()
-	}
-	j, err := s.disk.root.Open(f.dir + "/journal")
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, ioError(err)
-	default:
-		f.ranges, f.records, err = readJournal(j, f.limit())
-		if err = errors.Join(err, j.Close()); err != nil {
-			return nil, ioError(err)
-		}
+	f, err := s.readPlace(id)
+	if err != nil {
+		return nil, err
 	}
 	s.files[id] = f
 	return f, nil
@@ -326,6 +240,7 @@ func (s *Staging) forget(f *staged) {
 	f.written = nil
 	if f.pinned {
 		f.pinned = false
+		s.pins.Add(-1)
 		s.unref(f)
 	}
 }

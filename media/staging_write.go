@@ -18,6 +18,8 @@ const (
 	syncEvery  = 8 << 20         // bytes between two syncs
 	syncAfter  = 2 * time.Second // and on a slow line at least this often
 	warmEvery  = 1 << 20         // bytes after which the disk is told to begin
+	mostPinned = 2048            // files that wait, open, for a Commit; beyond it nobody lets another one wait
+	smallFile  = 1 << 20         // bytes; its sum is made when it is asked for, in one go
 )
 
 // WriteAt stores r from offset on and returns how many bytes of it are durable.
@@ -43,7 +45,7 @@ func (s *Staging) WriteAt(ctx context.Context, id string, offset int64, r io.Rea
 }
 
 // Put stores p at offset, not yet durable. The file stays open until a Commit.
-func (s *Staging) Put(_ context.Context, id string, p []byte, offset int64) error {
+func (s *Staging) Put(ctx context.Context, id string, p []byte, offset int64) error {
 	f, err := s.acquire(id)
 	if err != nil {
 		return err
@@ -67,6 +69,8 @@ func (s *Staging) Put(_ context.Context, id string, p []byte, offset int64) erro
 	f.mu.Unlock()
 	if !keep {
 		s.release(f)
+	} else if s.pins.Add(1) > mostPinned && err == nil {
+		err = s.Commit(ctx, id)
 	}
 	return ioError(err)
 }
@@ -140,6 +144,9 @@ func (s *Staging) commit(f *staged, lost int) error {
 	}
 	err := fdatasync(f.data)
 	if err == nil {
+		err = s.harden(f)
+	}
+	if err == nil {
 		err = writeRecords(f.journal, f.records, fresh)
 	}
 	f.mu.Lock()
@@ -157,6 +164,7 @@ func (s *Staging) commit(f *staged, lost int) error {
 	f.pinned = f.pinned && !unpin
 	f.mu.Unlock()
 	if unpin {
+		s.pins.Add(-1)
 		s.release(f) // the caller has it open, too
 	}
 	if err != nil {
@@ -171,7 +179,7 @@ func (s *Staging) commit(f *staged, lost int) error {
 
 // compact writes the journal anew from the ranges. Called with f.syncing held.
 func (s *Staging) compact(f *staged) error {
-	err := s.disk.writeFile(f.dir+"/journal", recordsOf(f.ranges))
+	err := s.disk.writeFile(f.dir+"/journal", appendRecords(appendHead(nil, f.size), f.ranges))
 	var j *os.File
 	if err == nil {
 		j, err = s.disk.root.OpenFile(f.dir+"/journal", os.O_RDWR, 0o600)
@@ -186,7 +194,7 @@ func (s *Staging) compact(f *staged) error {
 		s.mu.Unlock()
 		return errors.Join(err, old.Close())
 	}
-	f.journal, f.records = j, len(f.ranges)
+	f.journal, f.headed, f.records = j, true, 1+len(f.ranges)
 	return old.Close()
 }
 
@@ -259,7 +267,7 @@ func (w *stagedWriter) commit() error {
 // digest lets the sum follow what is durable, beside whoever writes. It has the file open by itself:
 // nobody waits for it, and the file may be handed on or removed meanwhile.
 func (s *Staging) digest(f *staged) {
-	if !f.sum.begin() {
+	if f.size >= 0 && f.size <= smallFile || !f.sum.begin() {
 		return
 	}
 	data, err := s.disk.root.Open(f.dir + "/data")

@@ -3175,6 +3175,12 @@ type TransferAccount struct {
 	// Policies What people may choose
 	Policies []TransferPolicy `json:"policies"`
 
+	// QuotaBytes What unfinished uploads of the hub may have together; absent: no limit
+	QuotaBytes *int64 `json:"quota_bytes,omitempty"`
+
+	// QuotaFreeBytes Of it, what no unfinished upload has reserved: as much can be announced now
+	QuotaFreeBytes *int64 `json:"quota_free_bytes,omitempty"`
+
 	// Schedule The first that fits wins over cap_bps
 	Schedule []TransferHours `json:"schedule"`
 
@@ -3240,7 +3246,7 @@ type TransferInput struct {
 
 // TransferLive How it goes now, measured here over the last seconds
 type TransferLive struct {
-	// LimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+	// LimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the server's disk, which does not take bytes or finish files as fast as they come
 	LimitedBy *TransferLiveLimitedBy `json:"limited_by,omitempty"`
 
 	// Loss 0..1, of packets
@@ -3260,7 +3266,7 @@ type TransferLive struct {
 	ShareBps *int64 `json:"share_bps,omitempty"`
 }
 
-// TransferLiveLimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+// TransferLiveLimitedBy line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the server's disk, which does not take bytes or finish files as fast as they come
 type TransferLiveLimitedBy string
 
 // TransferLivePath How its bytes come; none while nobody sends
@@ -3456,7 +3462,10 @@ type Upload struct {
 	ContentType *string   `json:"content_type,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
 	Description *string   `json:"description,omitempty"`
-	EntryID     *string   `json:"entry_id,omitempty"`
+
+	// Device Where it is sent from, as its transfer's client called itself; in lists of uploads and single ones
+	Device  *string `json:"device,omitempty"`
+	EntryID *string `json:"entry_id,omitempty"`
 
 	// EntryLost What it means that the entry is gone in Kaltura; absent while it is there
 	EntryLost *SourceLost `json:"entry_lost,omitempty"`
@@ -5475,7 +5484,8 @@ type ClientInterface interface {
 
 	// CreateTransferWithBody Announce files to be sent by the fast path, as one batch with one ticket
 	//
-	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+	// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 	//
@@ -5486,7 +5496,8 @@ type ClientInterface interface {
 
 	// CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
 	//
-	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+	// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 	//
@@ -7880,7 +7891,8 @@ func (c *Client) ListTransfers(ctx context.Context, hub HubPath, params *ListTra
 
 // CreateTransferWithBody Announce files to be sent by the fast path, as one batch with one ticket
 //
-// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 // sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 // through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 //
@@ -7901,7 +7913,8 @@ func (c *Client) CreateTransferWithBody(ctx context.Context, hub HubPath, params
 
 // CreateTransfer Announce files to be sent by the fast path, as one batch with one ticket
 //
-// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 // sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 // through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 //
@@ -18405,7 +18418,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTransferWithBodyWithResponse Announce files to be sent by the fast path, as one batch with one ticket
 	//
-	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+	// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 	//
@@ -18416,7 +18430,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTransferWithResponse Announce files to be sent by the fast path, as one batch with one ticket
 	//
-	// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+	// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+	// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 	// sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 	// through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 	//
@@ -27793,7 +27808,8 @@ func (c *ClientWithResponses) ListTransfersWithResponse(ctx context.Context, hub
 
 // CreateTransferWithBodyWithResponse Announce files to be sent by the fast path, as one batch with one ticket
 //
-// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 // sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 // through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 //
@@ -27810,7 +27826,8 @@ func (c *ClientWithResponses) CreateTransferWithBodyWithResponse(ctx context.Con
 
 // CreateTransferWithResponse Announce files to be sent by the fast path, as one batch with one ticket
 //
-// All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+// All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+// (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
 // sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
 // through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
 //

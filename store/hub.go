@@ -55,6 +55,10 @@ func (h hubs) ReserveUpload(ctx context.Context, hubID string) (int64, error) {
 	}); err != nil {
 		return 0, err
 	}
+	return h.Reserved(ctx, hubID)
+}
+
+func (h hubs) Reserved(ctx context.Context, hubID string) (int64, error) {
 	var sum int64
 	err := h.r.NewSelect().Model((*gateway.Upload)(nil)).ColumnExpr("coalesce(sum(size), 0)").
 		Where("hub_id = ?", hubID).

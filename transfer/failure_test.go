@@ -168,12 +168,13 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestServerCancelsAnUpload(t *testing.T) {
+func TestServerEndsASession(t *testing.T) {
 	w := newWorld(t, 3_000_000)
+	sessions := w.sessions()
 	w.start()
 	p := newProxy(t, w.server.Addr(), faults{})
 	s := NewSender(w.through(p))
-	wait := during(s, 0.1, func() { w.server.CancelUpload(context.Background(), "upl_0") })
+	wait := during(s, 0.1, func() { (<-sessions).End(fail(CodeCancelled, "the upload was cancelled")) })
 	_, err := s.Send(context.Background())
 	wait()
 	if CodeOf(err) != CodeCancelled {

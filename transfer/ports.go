@@ -33,11 +33,22 @@ type Grant struct {
 
 	// Share is asked every few milliseconds while bytes come, from several goroutines; nil: no limit.
 	Share func() Share
+	// Ended tells of uploads that have ended before, by id: the client hears of them at once. That is for one whose
+	// connection broke before it had its receipts. Files is not asked about them.
+	Ended map[string]End
+
 	// Start is called when no other session has one of the uploads any more, before the first call of Files; an
-	// error ends the session. nil: nothing. It is the place to shut out other ways to the same files.
-	Start func(ctx context.Context) error
+	// error ends the session. nil: nothing. It is the place to shut out other ways to the same files. The session
+	// is good until Close.
+	Start func(ctx context.Context, s *Session) error
 	// Close is called once, started or not, when the session is over and its bytes are on disk; nil: nothing.
 	Close func()
+}
+
+// End is how an upload ended.
+type End struct {
+	SHA256 []byte // that was checked; nil: none
+	Err    *Error // nil: complete and accepted
 }
 
 // Tickets says what a ticket allows. An *Error tells the client why not; with any other error it
@@ -49,7 +60,7 @@ type Tickets interface {
 // Files keeps the bytes. A session calls WriteAt for one upload from one goroutine at a time, each byte of
 // an upload at most once; Durable and Sync run beside it, Finish and Cancel alone: after them no call for that
 // upload follows in the session, except Finish again. An *Error is told to the client, any other error is a failure
-// of the storage. Safe for concurrent use.
+// of the storage. With CodeTakenOver, CodeCancelled or CodeRefused WriteAt and Sync give up that upload alone, with other errors the session. Safe for concurrent use.
 type Files interface {
 	// Durable gives the ranges that survive a crash: ascending, not touching.
 	Durable(ctx context.Context, uploadID string) ([]Range, error)

@@ -1,20 +1,38 @@
 package transfer
 
-// Refuse ends one upload of the session that sends it, if there is one: its client learns why, the session's
-// other uploads go on. A session that is still naming its uploads is left alone: Files refuses what comes.
-func (s *Server) Refuse(uploadID string, why *Error) {
-	s.mu.Lock()
-	ss := s.writers[uploadID]
-	ready := ss != nil && ss.listed
-	s.mu.Unlock()
+// Session is one client that was let in, for the application that let it in: what is said here reaches this client
+// and no other, also when a newer one has taken its uploads over. After Grant.Close nothing happens any more. Safe
+// for concurrent use.
+type Session struct{ of *session }
+
+// Refuse ends one upload: the client learns why, its other uploads go on. It waits for a write that is under way. While the
+// client is still being told its uploads nothing happens: Files refuses what comes.
+func (s *Session) Refuse(uploadID string, why *Error) {
+	ss := s.of
+	ss.s.mu.Lock()
+	ready := ss.listed
+	ss.s.mu.Unlock()
 	if !ready {
 		return
 	}
 	for i, u := range ss.grant.Uploads {
-		if u.ID == uploadID && ss.store.refuse(i) {
-			ss.in.forgo(ss.tape.bounds(i))
-			ss.receipt(i, nil, why)
+		if u.ID == uploadID {
+			ss.refuse(i, why)
 		}
+	}
+}
+
+// End ends the session with all its uploads: the client learns why.
+func (s *Session) End(why *Error) { s.of.fail(why) }
+
+// Info tells how it goes.
+func (s *Session) Info() SessionInfo { return s.of.info() }
+
+// refuse gives up one upload, once.
+func (ss *session) refuse(upload int, why error) {
+	if ss.store.refuse(upload) {
+		ss.in.forgo(ss.tape.bounds(upload))
+		ss.receipt(upload, nil, why)
 	}
 }
 
@@ -29,6 +47,16 @@ func (s *store) refuse(upload int) bool {
 	s.alone(upload)
 	delete(s.dirty, upload)
 	return true
+}
+
+// lost takes what a write or sync of an upload answered: what concerns that upload alone ends it, and is no error.
+func (s *store) lost(upload int, err error) error {
+	switch CodeOf(err) {
+	case CodeTakenOver, CodeCancelled, CodeRefused:
+		s.refused(upload, err)
+		return nil
+	}
+	return err
 }
 
 // forgo waits no more for what is missing of a part of the tape; what comes of it is ignored.

@@ -150,6 +150,7 @@ func (s *Server) listen() error {
 		MaxStreamReceiveWindow:         4 << 20,
 		InitialConnectionReceiveWindow: 256 << 10,
 		MaxConnectionReceiveWindow:     6 << 20,
+		AllowConnectionWindowIncrease:  s.gate.grow,
 		Tracer:                         qlog.DefaultConnectionTracer, // writes where QLOGDIR says, if it does
 	})
 	return err
@@ -244,22 +245,6 @@ func (s *Server) Sessions() []SessionInfo {
 		all = append(all, ss.info())
 	}
 	return all
-}
-
-// CancelUpload ends the session that sends an upload, if there is one: its client learns that the
-// upload was cancelled. It returns when the session's bytes are written.
-func (s *Server) CancelUpload(ctx context.Context, uploadID string) {
-	s.mu.Lock()
-	ss := s.writers[uploadID]
-	s.mu.Unlock()
-	if ss == nil {
-		return
-	}
-	ss.fail(fail(CodeCancelled, "the upload was cancelled"))
-	select {
-	case <-ss.ended:
-	case <-ctx.Done():
-	}
 }
 
 // readHellos gets what is not QUIC from the listening socket: Hellos of sessions that have no socket yet, or whose

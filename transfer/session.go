@@ -55,7 +55,7 @@ func (ss *session) fail(err error) {
 		if err == nil {
 			code = CodeDone
 		}
-		_ = ss.conn.CloseWithError(quic.ApplicationErrorCode(code), e.Text)
+		_ = ss.conn.CloseWithError(quic.ApplicationErrorCode(code), wire.Clip(e.Text)) // it has to fit into a packet
 	})
 }
 
@@ -99,7 +99,7 @@ func (ss *session) run(ctx context.Context) error {
 		return err
 	}
 	if ss.grant.Start != nil {
-		if err := ss.grant.Start(ctx); err != nil {
+		if err := ss.grant.Start(ctx, &Session{ss}); err != nil {
 			return asError(err, CodeRefused, "the uploads cannot be sent now")
 		}
 	}
@@ -154,11 +154,11 @@ func readError(err error) error {
 // written and synced.
 func (ss *session) receive(ctx context.Context) error {
 	st := newStore(context.WithoutCancel(ctx), ss.s.cfg.Files, ss.grant.Uploads, &ss.tape, ss.s.cfg.Limits.Buffer)
-	st.steal, st.fail, st.receipt = ss.in.take, ss.fail, ss.receipt
+	st.steal, st.fail, st.receipt, st.refused = ss.in.take, ss.fail, ss.receipt, ss.refuse
 	ss.store, ss.in.store = st, st
 	var writing, finishing sync.WaitGroup
 	writing.Go(st.write)
-	for range min(finishers, len(ss.grant.Uploads)) {
+	for range min(atOnce, len(ss.grant.Uploads)) {
 		finishing.Go(st.finishes)
 	}
 	finishing.Go(func() { st.syncs(ss.in.done) })
@@ -269,6 +269,7 @@ func (ss *session) welcome(ctx context.Context) error {
 	ss.in.authorise()
 	const pageEntries, pageBytes = 500, 64 << 10
 	var page []byte
+	var ended []int
 	count := 0
 	flush := func() error {
 		if count == 0 {
@@ -276,18 +277,26 @@ func (ss *session) welcome(ctx context.Context) error {
 		}
 		body := append(binary.AppendUvarint(nil, uint64(count)), page...)
 		page, count = page[:0], 0
-		return ss.send(wire.MsgManifest, body)
+		if err := ss.send(wire.MsgManifest, body); err != nil {
+			return err
+		}
+		for _, i := range ended { // of a page that is known now
+			ss.receiptOf(i)
+		}
+		ended = ended[:0]
+		return nil
 	}
 	for i, u := range ss.grant.Uploads {
-		have, err := ss.s.cfg.Files.Durable(ctx, u.ID)
+		have, over, err := ss.had(ctx, u)
 		if err != nil {
-			return asError(err, CodeStorage, "the server could not read what it has")
-		}
-		if have = fit(have, u.Size); len(have) > 10_000 {
-			have = have[:10_000] // the rest comes again; a page stays small
+			return err
 		}
 		b := ss.tape.bounds(i)
 		ss.in.list(have, b.Start, b.End)
+		if over {
+			ss.store.over(i)
+			ended = append(ended, i)
+		}
 		ss.store.had(i, ranges(have).total())
 		page = wire.Entry{ID: u.ID, Name: u.Name, Size: u.Size, Have: have}.Append(page)
 		if count++; count == pageEntries || len(page) > pageBytes {
@@ -303,6 +312,29 @@ func (ss *session) welcome(ctx context.Context) error {
 	defer ss.s.mu.Unlock()
 	ss.listed = true
 	return nil
+}
+
+// had gives what the server has of an upload; over: it has ended, nothing of it is wanted.
+func (ss *session) had(ctx context.Context, u Upload) (have []Range, over bool, err error) {
+	if _, over := ss.grant.Ended[u.ID]; over {
+		return fit([]Range{{Start: 0, End: u.Size}}, u.Size), true, nil
+	}
+	if have, err = ss.s.cfg.Files.Durable(ctx, u.ID); err != nil {
+		return nil, false, asError(err, CodeStorage, "the server could not read what it has")
+	}
+	if have = fit(have, u.Size); len(have) > 10_000 {
+		have = have[:10_000] // the rest comes again; a page stays small
+	}
+	return have, false, nil
+}
+
+// receiptOf repeats how an upload ended.
+func (ss *session) receiptOf(upload int) {
+	if end := ss.grant.Ended[ss.grant.Uploads[upload].ID]; end.Err != nil {
+		ss.receipt(upload, nil, end.Err)
+	} else {
+		ss.receipt(upload, end.SHA256, nil)
+	}
 }
 
 // fit leaves out of a Files' answer what the protocol cannot say.
@@ -336,7 +368,7 @@ func (ss *session) watch(ctx context.Context) {
 	slow, fast := time.NewTicker(l.LeastOver), time.NewTicker(l.ExcessOver)
 	defer slow.Stop()
 	defer fast.Stop()
-	taken, _, carried := ss.in.progress()
+	taken, idle, carried := ss.in.progress()
 	_, mostBefore, freeBefore := ss.in.spend(time.Now())
 	for {
 		select {
@@ -348,6 +380,10 @@ func (ss *session) watch(ctx context.Context) {
 			now, complete, _ := ss.in.progress()
 			came := now - taken
 			taken = now
+			if complete && idle { // its digests may take long; that needs no socket and no buffer
+				ss.in.rest()
+			}
+			idle = complete
 			active := l.LeastOver - ss.rest(time.Now())
 			share := ss.share()
 			held := share >= 0 && share < int64(4*8*l.LeastRate) || ss.store.waiting() > 0 // slow on our own demand
@@ -395,6 +431,7 @@ type SessionInfo struct {
 	Sent    int64         // packets that the client sent, as far as the newest one that came tells
 	Came    int64         // of them that came
 	RTT     time.Duration // of the control connection
+	Storage bool          // the files hold it up: bytes or the ends of uploads wait for them
 }
 
 func (ss *session) info() SessionInfo {
@@ -405,6 +442,9 @@ func (ss *session) info() SessionInfo {
 	ss.in.mu.Lock()
 	defer ss.in.mu.Unlock()
 	i.Taken, i.Missing, i.Carried = ss.in.taken, ss.in.missing, ss.in.carried
+	if ss.in.listed > 0 { // since then it has a store
+		i.Storage = ss.in.behind || i.Missing == 0 && ss.in.store.finishing()
+	}
 	i.Forged, i.Late = ss.in.forged, int64(ss.in.late)
 	i.Sent, i.Came, i.RTT = int64(ss.in.opener.Seen.Next()), ss.in.came, ss.conn.ConnectionStats().SmoothedRTT
 	return i

@@ -2,10 +2,11 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"isthmus/transfer/wire"
 )
@@ -14,7 +15,7 @@ const (
 	chunkSize = 256 << 10
 	syncBytes = 8 << 20     // of an upload between two syncs
 	syncEvery = time.Second // and on a slow line at least this often
-	finishers = 8           // uploads being finished at a time: many small ones wait for the disk together
+	atOnce    = 64          // uploads being finished, or synced, at a time: many small ones wait for the disk together
 	chunkRuns = 1024        // of a chunk: bytes that come one by one shall not take more memory than others
 	paceEvery = 20 * time.Millisecond
 	stuckFor  = 250 * time.Millisecond // without a byte taken
@@ -72,6 +73,7 @@ type store struct {
 	steal   func() *chunk   // what the receiver has collected so far
 	fail    func(error)
 	receipt func(upload int, sha256 []byte, err error)
+	refused func(upload int, why error) // gives up one upload
 
 	limit   int // chunks that may wait
 	qmu     sync.Mutex
@@ -91,6 +93,7 @@ type store struct {
 	mu    sync.Mutex
 	state []uploadState
 	calls *sync.Cond    // an upload's users fell to 0
+	ends  int           // uploads that wait to be finished, or are being
 	dirty map[int]int64 // bytes written since the last sync began
 	quit  bool          // no upload is finished any more
 }
@@ -239,7 +242,22 @@ func (s *store) check(upload int) {
 		return
 	}
 	st.over = true
+	s.ends++
 	s.ready <- upload // holds all of them
+}
+
+// over notes that an upload ended before the session.
+func (s *store) over(upload int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state[upload].over = true
+}
+
+// finishing tells that ends of uploads wait for the files.
+func (s *store) finishing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ends > 0
 }
 
 // cancel throws an upload away. Bytes of it that are still coming are ignored.
@@ -312,17 +330,14 @@ func (s *store) writePart(upload int, p []byte, offset int64) error {
 	}
 	err := s.files.WriteAt(s.ctx, s.uploads[upload].ID, p, offset)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.leave(upload)
-	if err != nil {
-		return err
-	}
-	if !s.state[upload].over {
+	if err == nil && !s.state[upload].over {
 		s.dirty[upload] += int64(len(p))
 		s.state[upload].left -= int64(len(p))
 		s.check(upload)
 	}
-	return nil
+	s.mu.Unlock()
+	return s.lost(upload, err)
 }
 
 // syncs makes bytes durable now and then, until done.
@@ -340,13 +355,20 @@ func (s *store) syncs(done <-chan struct{}) {
 		if all {
 			last = time.Now()
 		}
-		for _, u := range s.takeDirty(all) {
-			if err := s.sync(u); err != nil {
-				s.fail(asError(err, CodeStorage, "the server could not write to disk"))
-				return
-			}
+		if err := s.syncAll(s.takeDirty(all)); err != nil {
+			s.fail(asError(err, CodeStorage, "the server could not write to disk"))
+			return
 		}
 	}
+}
+
+func (s *store) syncAll(uploads []int) error {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, u := range uploads {
+		g.Go(func() error { return s.sync(u) })
+	}
+	return g.Wait()
 }
 
 func (s *store) sync(upload int) error {
@@ -355,9 +377,9 @@ func (s *store) sync(upload int) error {
 	}
 	err := s.files.Sync(s.ctx, s.uploads[upload].ID)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.leave(upload)
-	return err
+	s.mu.Unlock()
+	return s.lost(upload, err)
 }
 
 // takeDirty names the uploads to sync now; they count as clean.
@@ -383,6 +405,9 @@ func (s *store) finishes() {
 		delete(s.dirty, upload)
 		s.mu.Unlock()
 		sum, err := s.files.Finish(s.ctx, s.uploads[upload].ID, s.uploads[upload].Size, m.SHA256)
+		s.mu.Lock()
+		s.ends--
+		s.mu.Unlock()
 		s.receipt(upload, sum, err)
 	}
 }
@@ -392,9 +417,5 @@ func (s *store) flush() error {
 	s.mu.Lock()
 	s.quit = true
 	s.mu.Unlock()
-	var all error
-	for _, u := range s.takeDirty(true) {
-		all = errors.Join(all, s.sync(u))
-	}
-	return all
+	return s.syncAll(s.takeDirty(true))
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -34,20 +36,22 @@ type fastPath struct {
 	looking sync.Mutex // one look at a time, so that figures only grow
 
 	mu        sync.Mutex
-	server    *transfer.Server     // nil: it does not listen
-	addresses []string             // for tickets
-	trouble   string               // why it does not listen
-	admitted  map[string]*admitted // by the session's first upload
+	server    *transfer.Server // nil: it does not listen
+	addresses []string         // for tickets
+	trouble   string           // why it does not listen
+	admitted  map[*admitted]bool
 }
 
 // admitted is a session that was let in.
 type admitted struct {
 	*gateway.Admission
-	hub  string
+	session *transfer.Session
+	hub     string
+
 	last transfer.SessionInfo // what was observed before
 	at   time.Time            // when
 	loss float64
-	over bool // its client was told to end
+	over bool // its client was told to end, upload by upload
 }
 
 const fastOff = "off"
@@ -61,10 +65,9 @@ func newFastPath(cfg serveCommand, m *metrics, u *gateway.Uploads, t *gateway.Tr
 	if err != nil {
 		return nil, err
 	}
-	f := &fastPath{uploads: u, transfers: t, log: log, key: key, admitted: map[string]*admitted{}}
+	f := &fastPath{uploads: u, transfers: t, log: log, key: key, admitted: map[*admitted]bool{}}
 	f.counts = newFastCounts(m.registry, f.sessions)
 	t.Endpoint = f.endpoint
-	u.Interrupt = func(id string, why *gateway.Error) { f.refuse(id, why) }
 	return f, nil
 }
 
@@ -176,46 +179,43 @@ func (f *fastPath) health() map[string]any {
 	return h
 }
 
-// refuse tells the client of a running session why an upload is over, without waiting for it.
-func (f *fastPath) refuse(uploadID string, why error) {
-	if server := f.running(); server != nil {
-		go server.Refuse(uploadID, asTransfer(why))
-	}
-}
-
-// observe hands on what the sessions have measured.
+// observe hands on what the sessions have measured, and ends those that may not go on.
 func (f *fastPath) observe() {
 	f.looking.Lock()
 	defer f.looking.Unlock()
-	for _, i := range f.sessions() {
-		if len(i.Uploads) == 0 {
-			continue
-		}
-		f.mu.Lock()
-		a := f.admitted[i.Uploads[0].ID]
-		if a == nil {
-			f.mu.Unlock()
-			continue
-		}
-		now := time.Now()
-		if sent := i.Sent - a.last.Sent; sent > 0 {
-			a.loss = min(1, max(0, 1-float64(i.Came-a.last.Came)/float64(sent)))
-		}
-		before, loss, told, took := a.last, a.loss, a.over, now.Sub(a.at)
-		a.last, a.at = i, now
-		err := a.Err()
-		a.over = err != nil
-		f.mu.Unlock()
+	f.mu.Lock()
+	all := slices.Collect(maps.Keys(f.admitted))
+	f.mu.Unlock()
+	for _, a := range all {
+		f.look(a, time.Now())
+	}
+}
 
-		f.counts.count(a.hub, before, i, took.Seconds())
-		a.Observe(gateway.Reading{Bytes: i.Taken, Carried: i.Carried, Missing: i.Missing, Paused: i.Paused, RTT: i.RTT, Loss: loss})
-		switch {
-		case err != nil && told: // a second ago, and it is still here
-			go f.running().CancelUpload(context.Background(), i.Uploads[0].ID)
-		case err != nil:
-			for _, u := range i.Uploads {
-				f.refuse(u.ID, err)
-			}
+// look is observe for one session. Called with looking held, as are the fields of a that it changes.
+func (f *fastPath) look(a *admitted, now time.Time) {
+	i := a.session.Info()
+	if sent := i.Sent - a.last.Sent; sent > 0 {
+		a.loss = min(1, max(0, 1-float64(i.Came-a.last.Came)/float64(sent)))
+	}
+	f.counts.count(a.hub, a.last, i, now.Sub(a.at).Seconds())
+	a.last, a.at = i, now
+	a.Observe(gateway.Reading{
+		Bytes: i.Taken, Carried: i.Carried, Missing: i.Missing, Paused: i.Paused, Storage: i.Storage, RTT: i.RTT, Loss: a.loss,
+	})
+	err := a.Err()
+	told := a.over
+	a.over = err != nil
+	switch {
+	case err != nil && told: // a second ago, and it is still here
+		a.session.End(asTransfer(err))
+	case err != nil:
+		for _, u := range i.Uploads {
+			a.refuse(u.ID, gateway.AsError(err))
 		}
 	}
+}
+
+// refuse tells the client why an upload is over, without waiting for it.
+func (a *admitted) refuse(uploadID string, why *gateway.Error) {
+	go a.session.Refuse(uploadID, asTransfer(why))
 }

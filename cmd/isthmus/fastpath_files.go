@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"isthmus/gateway"
@@ -20,39 +21,59 @@ func (f *fastPath) Open(ctx context.Context, token string) (transfer.Grant, erro
 	if err != nil {
 		return transfer.Grant{}, asTransfer(err)
 	}
-	g := transfer.Grant{Expires: adm.Expires, Close: adm.Close}
-	for _, u := range adm.Uploads {
+	g := transfer.Grant{Expires: adm.Expires, Ended: map[string]transfer.End{}}
+	for _, u := range adm.Ended {
+		if g.Ended[u.ID], err = endOf(u); err != nil {
+			adm.Close()
+			return transfer.Grant{}, asTransfer(err)
+		}
+	}
+	for _, u := range slices.Concat(adm.Ended, adm.Uploads) {
 		g.Uploads = append(g.Uploads, transfer.Upload{ID: u.ID, Name: u.Name, Size: u.Size})
 	}
 	g.Share = func() transfer.Share {
 		rate, priority := adm.Share()
 		return transfer.Share{Rate: rate, Priority: priority}
 	}
-	if len(adm.Uploads) == 0 {
-		return g, nil
-	}
-	first := adm.Uploads[0]
-	a := &admitted{Admission: adm, hub: first.HubID}
-	g.Start = func(ctx context.Context) error {
-		if err := adm.Start(ctx); err != nil {
+	a := &admitted{Admission: adm, hub: adm.HubID}
+	g.Start = func(ctx context.Context, s *transfer.Session) error {
+		a.session, a.at = s, time.Now()
+		if err := adm.Start(ctx, a.refuse); err != nil {
 			return asTransfer(err)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		a.at = time.Now()
-		f.admitted[first.ID] = a
+		f.admitted[a] = true
 		return nil
 	}
 	g.Close = func() {
-		f.observe() // what came since the last time, or at all
-		f.mu.Lock()
-		if f.admitted[first.ID] == a {
-			delete(f.admitted, first.ID)
-		}
-		f.mu.Unlock()
+		f.leave(a)
 		adm.Close()
 	}
 	return g, nil
+}
+
+// leave takes a session out of those that are looked at, with what came since the last time, or at all.
+func (f *fastPath) leave(a *admitted) {
+	f.looking.Lock()
+	defer f.looking.Unlock()
+	f.mu.Lock()
+	known := f.admitted[a]
+	delete(f.admitted, a)
+	f.mu.Unlock()
+	if known {
+		f.look(a, time.Now())
+	}
+}
+
+// endOf tells how an upload has ended.
+func endOf(u gateway.Upload) (e transfer.End, err error) {
+	if end := u.Ended(); end != nil {
+		e.Err = asTransfer(end)
+		return e, nil
+	}
+	e.SHA256, err = hex.DecodeString(u.SHA256)
+	return e, err
 }
 
 // Durable implements transfer.Files.
@@ -70,21 +91,18 @@ func (f *fastPath) Durable(ctx context.Context, id string) ([]transfer.Range, er
 
 // WriteAt implements transfer.Files.
 func (f *fastPath) WriteAt(ctx context.Context, id string, p []byte, offset int64) error {
-	return f.lost(id, f.uploads.FastWrite(ctx, id, p, offset))
+	return failed(f.uploads.FastWrite(ctx, id, p, offset))
 }
 
 // Sync implements transfer.Files.
 func (f *fastPath) Sync(ctx context.Context, id string) error {
-	return f.lost(id, f.uploads.FastSync(ctx, id))
+	return failed(f.uploads.FastSync(ctx, id))
 }
 
-// lost lets a session go on with its other uploads when one is cancelled or somebody else's.
-func (f *fastPath) lost(id string, err error) error {
-	switch gateway.CodeOf(err) {
-	case "":
-		return nil
-	case gateway.Conflict, gateway.NotFound, gateway.Forbidden:
-		f.refuse(id, err)
+// failed is what a session learns of a write or sync: with its codes it goes on with its other uploads when one is
+// cancelled or somebody else's.
+func failed(err error) error {
+	if err == nil {
 		return nil
 	}
 	return asTransfer(err)
@@ -101,10 +119,7 @@ func (f *fastPath) Finish(ctx context.Context, id string, size int64, sha256 []b
 
 // Cancel implements transfer.Files.
 func (f *fastPath) Cancel(ctx context.Context, id string) error {
-	if err := f.uploads.FastCancel(ctx, id); err != nil {
-		return asTransfer(err)
-	}
-	return nil
+	return failed(f.uploads.FastCancel(ctx, id))
 }
 
 // transferCodes says in the fast path's words what reasons mean; where none is given, the kind of error does.

@@ -1511,7 +1511,8 @@ export interface paths {
         put?: never;
         /**
          * Announce files to be sent by the fast path, as one batch with one ticket
-         * @description All files or none: the first that cannot be taken is named by `pointer`. What is unfinished by any path can be
+         * @description All files or none: `errors` names those that cannot be taken, a thousand at most. Files that do not fit the hub's quota are refused here
+         *     (413 `quota_exceeded`), not in the middle. What is unfinished by any path can be
          *     sent on by naming it in `upload_ids`. The same uploads can be sent by `tus_url` when the network lets no UDP
          *     through. An upload that comes by the fast path is finished when its receipt comes, without a call of `finish`.
          */
@@ -8945,6 +8946,8 @@ export interface components {
              */
             offset: number;
             fingerprint?: string;
+            /** @description Where it is sent from, as its transfer's client called itself; in lists of uploads and single ones */
+            device?: string;
             /** @enum {string} */
             target?: "kaltura" | "library";
             /** @description Library item that it became or carries to Kaltura */
@@ -9123,7 +9126,7 @@ export interface components {
             /** @description By its client */
             paused: boolean;
             /**
-             * @description line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the disk here
+             * @description line: what the client's line or its policy gives; cap: the hub's; priority: another is sent first; rate: its own wish; storage: the server's disk, which does not take bytes or finish files as fast as they come
              * @enum {string}
              */
             limited_by?: "none" | "line" | "cap" | "priority" | "rate" | "storage";
@@ -9211,6 +9214,16 @@ export interface components {
              * @description Of one transfer; absent: no limit
              */
             max_rate_bps?: number;
+            /**
+             * Format: int64
+             * @description What unfinished uploads of the hub may have together; absent: no limit
+             */
+            quota_bytes?: number;
+            /**
+             * Format: int64
+             * @description Of it, what no unfinished upload has reserved: as much can be announced now
+             */
+            quota_free_bytes?: number;
             default_policy: components["schemas"]["TransferPolicy"];
             /** @description What people may choose */
             policies: components["schemas"]["TransferPolicy"][];
