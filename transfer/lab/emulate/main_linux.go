@@ -20,6 +20,12 @@ func main() {
 	}
 }
 
+func realtime() {
+	if err := lab.Realtime(); err != nil {
+		fmt.Fprintln(os.Stderr, "emulate: without real-time priority packets may be late:", err)
+	}
+}
+
 func check(cfg lab.Config) error {
 	m, err := lab.Check(cfg, time.Second)
 	if err == nil {
@@ -39,7 +45,7 @@ func run() error {
 	ba := flag.String("ba", "", "from b to a, on top of -link")
 	length := flag.Duration("for", 0, "end by itself after this time; 0: when interrupted")
 	measure := flag.Bool("check", false, "measure the link instead: round trip, rate and loss from a to b, for two seconds")
-	attach := flag.Bool("attach", false, "with -check: the namespaces are there, joined by something else; -ab says what rate to offer")
+	attach := flag.Bool("attach", false, "measure what joins the namespaces already, such as another emulator; -ab says what rate to offer")
 	flag.Parse()
 	link, err := lab.ParseLink(*both, lab.Link{})
 	if err != nil {
@@ -52,15 +58,14 @@ func run() error {
 		return err
 	}
 	if *attach {
+		realtime()
 		return check(cfg)
 	}
 	n, err := lab.Open(cfg)
 	if err != nil {
 		return err
 	}
-	if err := lab.Realtime(); err != nil {
-		fmt.Fprintln(os.Stderr, "emulate: without real-time priority packets may be late:", err)
-	}
+	realtime()
 	if *measure {
 		err := check(cfg)
 		c := n.Counters()
