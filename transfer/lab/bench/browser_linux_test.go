@@ -76,6 +76,23 @@ func inParts(t *testing.T, s *sink, send func(part []byte, offset int64) error) 
 	}
 }
 
+func TestParsePeers(t *testing.T) {
+	chosen, err := parsePeers("quic,browser,tcp-bbr")
+	if err != nil || len(chosen) < 5 || chosen[0].name != "quic" || chosen[len(chosen)-1].name != "tcp-bbr" {
+		t.Fatalf("%+v, %v", chosen, err)
+	}
+	for _, p := range chosen[1 : len(chosen)-1] {
+		if !p.inBrowser() {
+			t.Errorf("%s is no browser", p.name)
+		}
+	}
+	for _, bad := range []string{"", "brows", "quic,,tcp"} {
+		if _, err := parsePeers(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
 func TestTus(t *testing.T) {
 	s, at := receiver(t, "tus", 300_000)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}

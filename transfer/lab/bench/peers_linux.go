@@ -59,18 +59,22 @@ func peerNames() string {
 	for _, p := range peers {
 		all = append(all, p.name)
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, ", ") + "; browser: all browser-…"
 }
 
-// parsePeers reads names, separated by commas.
+// parsePeers reads names, separated by commas; "browser" are all in a browser.
 func parsePeers(text string) ([]peer, error) {
 	var chosen []peer
 	for name := range strings.SplitSeq(text, ",") {
-		i := slices.IndexFunc(peers, func(p peer) bool { return p.name == name })
-		if i < 0 {
+		before := len(chosen)
+		for _, p := range peers {
+			if p.name == name || name == "browser" && p.inBrowser() {
+				chosen = append(chosen, p)
+			}
+		}
+		if len(chosen) == before {
 			return nil, fmt.Errorf("peer %q: there are %s", name, peerNames())
 		}
-		chosen = append(chosen, peers[i])
 	}
 	return chosen, nil
 }
