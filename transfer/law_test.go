@@ -178,3 +178,26 @@ func TestMapOfAnEarlierUpload(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFailedSyncIsNotRecorded: the map does not name bytes that the disk may not have, then or later.
+func TestFailedSyncIsNotRecorded(t *testing.T) {
+	ctx := context.Background()
+	d := OpenDir(t.TempDir(), true)
+	if err := d.WriteAt(ctx, "u", []byte("bytes"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.files["u"].data.Close(); err != nil { // no sync succeeds any more
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.Sync(ctx, "u"); err == nil {
+			t.Error("the failure is not told")
+		}
+	}
+	if have, err := d.Durable(ctx, "u"); err != nil || len(have) > 0 {
+		t.Errorf("%v, %v", have, err)
+	}
+	if _, err := os.Stat(filepath.Join(d.path, "u.map")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a map was written: %v", err)
+	}
+}
