@@ -23,11 +23,10 @@ func flow(l sim.Link, p rate.Policy, start time.Duration) sim.Flow {
 }
 
 // Two equal flows, the second at any moment of the first one's cycle: Jain ≥ 0.95 from the fifth second
-// on in nine of ten starts, and on A at most 12 ms of queue. On C, D and F five seconds are no more
-// than 17 to 33 round trips: there it is seven of ten, the others have 0.9 by then and need ten seconds.
+// on in nine of ten starts (of forty: 40 39 39 39 40 37 on A to F), and on A at most 12 ms of queue.
 func TestTwoEqualFlows(t *testing.T) {
 	quick(t)
-	for name, enough := range map[string]int{"A": 9, "B": 9, "C": 7, "D": 7, "E": 9, "F": 7} {
+	for _, name := range []string{"A", "B", "C", "D", "E", "F"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := links[name]
@@ -45,7 +44,7 @@ func TestTwoEqualFlows(t *testing.T) {
 				}
 				t.Logf("start %d: Jain %.3f, queue %v", seed, j, rep.MeanQueue(from, to))
 			}
-			if good < enough {
+			if good < 9 {
 				t.Errorf("%d of 10 starts are fair", good)
 			}
 		})
@@ -60,11 +59,11 @@ func TestOneFlowQueue(t *testing.T) {
 	}
 }
 
-// Ten flows that start 1.7 s after each other. The goal is 0.9, reached on A in most runs; on E their targets together are more
-// than the buffer (10 ms), so loss shares the link there, less evenly.
+// Ten flows that start 1.7 s after each other. On E their targets together are more than the buffer (10 ms): loss shares
+// the link there.
 func TestTenFlows(t *testing.T) {
 	quick(t)
-	for name, floor := range map[string]float64{"A": 0.9, "B": 0.9, "E": 0.9} {
+	for _, name := range []string{"A", "B", "E"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := links[name]
@@ -80,7 +79,7 @@ func TestTenFlows(t *testing.T) {
 				sum += x[i]
 			}
 			t.Logf("%.1f Jain %.3f dropped %d", x, jain(x...), rep.Drops)
-			if jain(x...) < floor || sum*1e6 < 0.93*float64(l.Rate) {
+			if jain(x...) < 0.9 || sum*1e6 < 0.93*float64(l.Rate) {
 				t.Errorf("Jain %.3f, sum %.1f Mbit/s", jain(x...), sum)
 			}
 		})
