@@ -3,6 +3,7 @@ package openapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ const retries = 3
 
 // Connect makes a client that sends tokens of the source. What is refused for being too fast (429) or
 // for a moment unavailable (503) is repeated up to three times, when Retry-After says, or else with
-// growing pauses; so is what nobody answered. Each POST carries an Idempotency-Key, so that a repeat
+// growing pauses; so is what nobody answered. No redirect is followed. Each POST carries an Idempotency-Key, so that a repeat
 // does nothing twice. A nil transport means http.DefaultTransport. Safe for concurrent use.
 func Connect(baseURL string, tokens oauth2.TokenSource, transport http.RoundTripper) (*ClientWithResponses, error) {
 	repeat := retrypolicy.NewBuilder[*http.Response]().
@@ -67,10 +68,22 @@ func Connect(baseURL string, tokens oauth2.TokenSource, transport http.RoundTrip
 			return err != nil || r.StatusCode == http.StatusTooManyRequests || r.StatusCode == http.StatusServiceUnavailable
 		}).
 		AbortOnErrors(context.Canceled, context.DeadlineExceeded).
+		AbortIf(func(_ *http.Response, err error) bool { return refused(err) }).
 		WithMaxRetries(retries).WithBackoff(500*time.Millisecond, 8*time.Second).WithJitterFactor(0.2).
 		WithDelayFunc(failsafehttp.DelayFunc).ReturnLastFailure().Build()
 	rt := failsafehttp.NewRoundTripper(&oauth2.Transport{Source: tokens, Base: transport}, repeat)
-	return NewClientWithResponses(baseURL, WithHTTPClient(&http.Client{Transport: once{rt}}))
+	return NewClientWithResponses(baseURL, WithHTTPClient(&http.Client{
+		Transport: once{rt},
+		// The API redirects nobody, and the token would go along to whatever address followed.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}))
+}
+
+// refused tells whether there is no token to be had, however often it is asked for.
+func refused(err error) bool {
+	var e *oauth2.RetrieveError
+	return errors.As(err, &e) && e.Response != nil && e.Response.StatusCode >= 400 && e.Response.StatusCode < 500 &&
+		e.Response.StatusCode != http.StatusTooManyRequests
 }
 
 // once marks what creates, before it is repeated, so that all repeats are one request to the server.

@@ -23,12 +23,15 @@ type tired struct {
 	keys    []string
 	bodies  []string
 	bearers []string
+	logins  int
+	moved   string // where everything is, from now on
 }
 
 func (s *tired) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.URL.Path == "/oauth2/token" {
+		s.logins++
 		id, secret, _ := r.BasicAuth()
 		w.Header().Set("Content-Type", "application/json")
 		if id != "cli_1" || secret != "secret" {
@@ -44,6 +47,10 @@ func (s *tired) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.keys = append(s.keys, r.Header.Get("Idempotency-Key"))
 	s.bodies = append(s.bodies, string(body))
 	s.bearers = append(s.bearers, r.Header.Get("Authorization"))
+	if s.moved != "" {
+		http.Redirect(w, r, s.moved, http.StatusTemporaryRedirect)
+		return
+	}
 	if len(s.keys) <= s.refuse {
 		w.Header().Set("Retry-After", "0")
 		w.WriteHeader(s.status)
@@ -106,6 +113,36 @@ func TestARepeatedPostIsTheSame(t *testing.T) {
 		if b != s.bodies[0] || b == "" {
 			t.Errorf("bodies differ: %q", s.bodies)
 		}
+	}
+}
+
+// A token goes to nobody but the server that it is for.
+func TestNoRedirect(t *testing.T) {
+	other := &tired{}
+	s := &tired{}
+	s.moved, _ = other.start(t)
+	url, credentials := s.start(t)
+	client, err := openapi.Connect(url, credentials.ClientCredentials(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := client.GetMeWithResponse(t.Context())
+	if err != nil || me.StatusCode() != http.StatusTemporaryRedirect || len(other.bearers) != 0 {
+		t.Errorf("%v %v, the other server got %q", me, err, other.bearers)
+	}
+}
+
+// Who gets no token is not asked again and again.
+func TestNoTokenNoRepeat(t *testing.T) {
+	s := &tired{}
+	url, credentials := s.start(t)
+	credentials.ClientSecret = "wrong"
+	client, err := openapi.Connect(url, credentials.ClientCredentials(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.GetMeWithResponse(t.Context()); err == nil || s.logins != 1 {
+		t.Errorf("%v after %d tries", err, s.logins)
 	}
 }
 

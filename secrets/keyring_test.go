@@ -58,7 +58,7 @@ func TestRotatedKeyringOpensOldValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, err := tickets(t, before).Issue("play", "x", 1e9)
+	ticket, err := tickets(t, before).Issue("play", "x", 1e11)
 	if err != nil {
 		t.Fatal(err)
 	}

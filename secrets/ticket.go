@@ -48,6 +48,9 @@ func (t *Tickets) Check(purpose, ticket string) (string, error) {
 	if err := t.tokens.Verify(ticket, purpose, &c); err != nil {
 		return "", err
 	}
+	if !t.clock().Before(c.ExpiresAt.Time) { // it is our own: what is told of its end holds, to the second
+		return "", gateway.E(gateway.Unauthenticated, "token_expired", "The ticket has expired.").Next("Load the page again.")
+	}
 	if len(c.Audience) != 1 || c.Subject == "" {
 		return "", gateway.E(gateway.Unauthenticated, "token_invalid", "The ticket is not valid here.").Next("Load the page again.")
 	}

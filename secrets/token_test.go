@@ -263,7 +263,7 @@ func TestTickets(t *testing.T) {
 	if _, err := tk.Check(gateway.TicketThumbnail, s); gateway.CodeOf(err) != gateway.Unauthenticated {
 		t.Fatal("used for another purpose:", err)
 	}
-	later, err := secrets.NewTickets(k, issuer, func() time.Time { return now.Add(2 * time.Minute) })
+	later, err := secrets.NewTickets(k, issuer, func() time.Time { return now.Add(time.Minute + time.Second) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,7 @@ type serveCommand struct {
 	MediaWorkers int           `help:"Media jobs at the same time." default:"1" name:"media-workers"`
 	Grace        time.Duration `help:"How long links stay readable after a hub's plan was downgraded." default:"720h"`
 	AuditKeep    time.Duration `help:"How long records of the audit log are kept. Default: for ever."`
+	TicketLife   time.Duration `help:"How long a ticket of the fast path opens sessions; tests give it less." default:"15m" hidden:"" name:"fast-ticket-life"`
 	UnsafeMedia  bool          `help:"Process media even where the kernel cannot sandbox ffmpeg. Shows in health." name:"unsafe-media"`
 	Patience     time.Duration `help:"How long a call to a Kaltura server may take with all its repeats; half of it without a byte ends it." default:"30s" name:"kaltura-patience"`
 	LogLevel     slog.Level    `help:"debug, info, warn or error." default:"info" name:"log-level"`

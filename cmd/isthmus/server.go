@@ -112,7 +112,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	library.Uploads, s.uploads.Blobs = s.uploads, blobs
 	s.transfers = &gateway.Transfers{
 		Store: s.db, Clock: clock, Uploads: s.uploads, Hubs: s.hubs, Events: events, Tickets: tickets, Replica: s.db.Replica(),
-		Alone: !s.db.Shared(),
+		Alone: !s.db.Shared(), TicketLife: cfg.TicketLife,
 	}
 	s.uploads.Meter = s.transfers.Meter
 	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {

@@ -69,7 +69,7 @@ func (c *agentRunCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	s := &agentServer{agent: ag, door: door, control: rand.Text(), streams: make(chan struct{}, mostStreams)}
-	run := agentRunning{Port: port, Token: s.control, PID: os.Getpid()}
+	run := agentRunning{Port: port, Key: s.control, PID: os.Getpid()}
 	if err := writePrivate(runFile(a.vault), run); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *agentStatusCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.print(st)
+		return a.printLine(st)
 	}
 	fmt.Fprintf(a.out, "The agent runs, on 127.0.0.1:%d.\n", st.Port)
 	if len(st.Origins) == 0 {

@@ -3,26 +3,79 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
-// How the commands of a person reach their agent: by the same port, with a token that the agent makes for
-// this run and leaves in a file that only they can read. It is worth nothing once the agent has ended, so
-// a program that takes the port afterwards gains nothing by hearing it.
+// How the commands of a person reach their agent: by the same port, with a key that the agent makes for this run
+// and leaves in a file that only they can read. Both sides prove that they have it, and it never leaves the file:
+// a program that took the port of an agent that was killed neither learns anything nor is believed.
 
 // agentRunning is that file.
 type agentRunning struct {
-	Port  int    `json:"port"`
-	Token string `json:"token"`
-	PID   int    `json:"pid"`
+	Port int    `json:"port"`
+	Key  string `json:"key"`
+	PID  int    `json:"pid"`
 }
+
+const (
+	controlScheme = "Isthmus-Agent "
+	controlNonce  = "Isthmus-Nonce"
+	controlProof  = "Isthmus-Proof"
+)
+
+// controlSum is what only who has the key can make of a request (who = "command") or of its answer ("agent").
+func controlSum(key, who, nonce, what string, body []byte) string {
+	h := hmac.New(sha256.New, []byte(key))
+	fmt.Fprintf(h, "isthmus agent control 1\n%s\n%s\n%s\n", who, nonce, what) // none of them has lines
+	_, _ = h.Write(body)                                                      // never fails
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func sameSum(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// asCommand lets a request in that proves the key, and proves it with the answer.
+func (s *agentServer) asCommand(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	body, err := io.ReadAll(r.Body)
+	nonce := r.Header.Get(controlNonce)
+	sum, ok := strings.CutPrefix(r.Header.Get("Authorization"), controlScheme)
+	if err != nil || !ok || !sameSum(sum, controlSum(s.control, "command", nonce, r.Method+" "+r.URL.Path, body)) {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answer := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
+	next.ServeHTTP(answer, r)
+	w.Header().Set(controlProof, controlSum(s.control, "agent", nonce, strconv.Itoa(answer.status), answer.body.Bytes()))
+	w.WriteHeader(answer.status)
+	_, _ = answer.body.WriteTo(w) // the reader is gone: nobody to tell
+}
+
+// heldAnswer keeps an answer until it is whole.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *heldAnswer) WriteHeader(status int) { a.status = status }
+
+// Write implements http.ResponseWriter.
+func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 func runFile(v vault) string { return filepath.Join(agentDir(v), "running.json") }
 
@@ -90,41 +143,40 @@ func (a *app) control(ctx context.Context, method, what string, in, out any) err
 	if err != nil {
 		return err
 	}
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
+		if body, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://127.0.0.1:"+strconv.Itoa(run.Port)+"/control/"+what, body)
+	path, nonce := "/control/"+what, rand.Text()
+	req, err := http.NewRequestWithContext(ctx, method, "http://127.0.0.1:"+strconv.Itoa(run.Port)+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+run.Token)
-	// Never by a proxy of the environment, which would learn the token.
+	req.Header.Set(controlNonce, nonce)
+	req.Header.Set("Authorization", controlScheme+controlSum(run.Key, "command", nonce, method+" "+path, body))
+	// Never by a proxy of the environment.
 	r, err := (&http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return errNoAgent
+	if err == nil {
+		defer func() { _ = r.Body.Close() }() // only read
+		text, err = io.ReadAll(io.LimitReader(r.Body, 64<<20))
 	}
-	defer func() { _ = r.Body.Close() }() // only read
 	switch {
-	case r.StatusCode == http.StatusForbidden || r.StatusCode == http.StatusMisdirectedRequest:
-		return errNoAgent // another one, or another program
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil, !sameSum(r.Header.Get(controlProof), controlSum(run.Key, "agent", nonce, strconv.Itoa(r.StatusCode), text)):
+		return errNoAgent // or another program has its port now
 	case r.StatusCode >= 400:
 		var p agentProblem
-		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+		if err := json.Unmarshal(text, &p); err != nil {
 			return err
 		}
 		return fail(exitFailed, p.Detail, p.NextStep)
 	case out == nil:
 		return nil
 	}
-	return json.NewDecoder(r.Body).Decode(out)
+	return json.Unmarshal(text, out)
 }
 
 var errNoAgent = fail(exitUnreachable, "The agent does not run.", `Start it with "isthmusctl agent run", or install it as a service with "isthmusctl agent install".`)

@@ -37,6 +37,9 @@ func (c *agentInstallCommand) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(a.out, "%s:\n\n%s\nThen:\n%s", s.path, s.text, commands(s.start))
 		return nil
 	}
+	if _, err := os.Stat(s.path); err == nil {
+		_ = stopAll(ctx, s.stop) // else launchd and Windows keep the one with the old folders; none may run
+	}
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return err
 	}
@@ -62,7 +65,7 @@ func (c *agentUninstallCommand) Run(ctx context.Context, a *app) error {
 	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
 		return fail(exitUsage, "The agent is not installed as a service.", "")
 	}
-	stopped := runAll(ctx, s.stop) // where it did not run that is no failure
+	stopped := stopAll(ctx, s.stop) // where it did not run that is no failure
 	if err := os.Remove(s.path); err != nil {
 		return err
 	}
@@ -223,6 +226,7 @@ func escapeXML(s string) string {
 	return b.String()
 }
 
+// runAll runs commands one after the other, until one fails.
 func runAll(ctx context.Context, all [][]string) error {
 	for _, words := range all {
 		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
@@ -231,6 +235,15 @@ func runAll(ctx context.Context, all [][]string) error {
 		}
 	}
 	return nil
+}
+
+// stopAll runs commands whatever becomes of those before: what does not run cannot be stopped, but removed.
+func stopAll(ctx context.Context, all [][]string) error {
+	var errs []error
+	for i := range all {
+		errs = append(errs, runAll(ctx, all[i:i+1]))
+	}
+	return errors.Join(errs...)
 }
 
 func commands(all [][]string) string {

@@ -61,6 +61,15 @@ func TestAgentService(t *testing.T) {
 	}
 }
 
+// What cannot be stopped, because it does not run, is removed all the same.
+func TestAgentStopAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made")
+	err := stopAll(t.Context(), [][]string{{"false"}, {"mkdir", dir}})
+	if _, serr := os.Stat(dir); err == nil || serr != nil {
+		t.Errorf("%v, and then %v", err, serr)
+	}
+}
+
 // plain gives the text of an XML document, and fails if it is none.
 func plain(t *testing.T, text string) string {
 	t.Helper()

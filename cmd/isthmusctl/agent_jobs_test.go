@@ -113,6 +113,15 @@ func TestAgentFolders(t *testing.T) {
 		t.Errorf("a pasted path: %+v", pasted)
 	}
 
+	many := filepath.Join(r.folder, "many")
+	for i := range mostFiles/3 + 1 {
+		write(t, filepath.Join(many, fmt.Sprint(i)), "x")
+	}
+	p.refused(409, "too_many_files", "POST", "/v1/folders/"+id, map[string]any{"paths": []string{"many", "many", "many", "many"}})
+	if err := os.RemoveAll(many); err != nil {
+		t.Fatal(err)
+	}
+
 	// Between choosing and sending somebody who may write there puts a link in the file's place.
 	j := p.enqueue(id, "b.mp4", nil)
 	run := <-r.work.runs
@@ -250,6 +259,9 @@ func TestAgentQueue(t *testing.T) {
 	if j := s.Jobs[1]; j.Error == nil || j.Error.Message != "The server cannot be reached." || j.RetryAt == nil {
 		t.Errorf("it does not say why it waits: %+v", j)
 	}
+	p.ask("POST", "/v1/jobs/"+a.ID+"/resume", nil)
+	(<-r.work.runs).end <- errTakenOver()
+	is("c paused, a paused, d done") // going on by itself would take it back
 	p.ask("POST", "/v1/jobs/"+a.ID+"/resume", nil)
 	(<-r.work.runs).end <- fail(exitSome, "1 of 1 files was not sent.", "")
 	is("c paused, a failed, d done")

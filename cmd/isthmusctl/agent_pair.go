@@ -217,9 +217,12 @@ func (d *agentDoor) unpair(key ed25519.PublicKey) error {
 	return nil
 }
 
-// unpairOrigin forgets every browser of an origin.
+// unpairOrigin forgets every browser of an origin, and the code that one more was to be paired by.
 func (d *agentDoor) unpairOrigin(origin string) error {
 	d.mu.Lock()
+	if d.code.origin == origin {
+		d.code = pairCode{}
+	}
 	var keys []ed25519.PublicKey
 	for _, p := range d.pairings {
 		if p.Origin == origin {

@@ -193,10 +193,14 @@ func (p *agentPicks) each(server string, paths []string, collect func(string) ([
 		return nil, badRequest("These are too many at once.")
 	}
 	var made []pick
+	all := 0
 	for _, path := range paths {
 		files, folder, err := collect(path)
 		if err != nil {
 			return nil, err
+		}
+		if all += len(files); all > mostFiles {
+			return nil, errTooMany
 		}
 		v := pickView{ID: rand.Text(), Name: textName(filepath.Base(path)), Folder: folder, Files: len(files)}
 		if len(files) > 0 {
@@ -234,7 +238,7 @@ func (p *agentPicks) take(server string, ids []string) (files []queueFile, name 
 		return nil, "", &agentProblem{http.StatusConflict, "nothing", "There is nothing to send in what was chosen: empty, hidden and special files stay where they are.", "Choose something else."}
 	}
 	if len(files) > mostFiles {
-		return nil, "", &agentProblem{http.StatusConflict, "too_many_files", "These are more than 10 000 files.", "Send them in several transfers."}
+		return nil, "", errTooMany
 	}
 	for _, id := range ids {
 		delete(p.picks, id)
@@ -275,9 +279,12 @@ func collectInside(f openFolder, rel string) ([]queueFile, bool, error) {
 	return files, st.IsDir(), nil
 }
 
-// collect finds the files of a path by the rules of the command send.
+var errTooMany = &agentProblem{http.StatusConflict, "too_many_files", "These are more than 10 000 files.", "Send them in several transfers."}
+
+// collect finds the files of a path by the rules of the command send, and a few more than one job takes if there
+// are so many: a page cannot keep the disk busy with a large tree.
 func collect(path string) ([]queueFile, error) {
-	found, _, err := search([]string{path}, searchRules{})
+	found, _, err := search([]string{path}, searchRules{most: mostFiles})
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +306,7 @@ func (f queueFile) local() localFile {
 			if err != nil {
 				return nil, err
 			}
-			file, err := root.Open(f.Path)
+			file, err := root.OpenFile(f.Path, readOnly, 0)
 			if cerr := root.Close(); err != nil || cerr != nil {
 				return nil, errors.Join(err, cerr)
 			}

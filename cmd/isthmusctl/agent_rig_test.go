@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +94,7 @@ func startAgent(t *testing.T, dir string, folders ...string) *agentRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &agentServer{agent: ag, door: door, control: "control-token", streams: make(chan struct{}, mostStreams)}
+	s := &agentServer{agent: ag, door: door, control: "control-key", streams: make(chan struct{}, mostStreams)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.serve(ctx, listeners) }()
@@ -200,6 +201,32 @@ func (p *page) send(method, path string, body any, h http.Header) *http.Response
 		p.t.Fatal(err)
 	}
 	return r
+}
+
+// command asks as a command of the person would, who has a key, with headers changed by h.
+func (p *page) command(key, method, path, body string, h http.Header) (int, string) {
+	p.t.Helper()
+	all := http.Header{
+		controlNonce:    {"n"},
+		"Authorization": {controlScheme + controlSum(key, "command", "n", method+" "+path, []byte(body))},
+	}
+	for k, v := range h {
+		all[k] = v
+	}
+	var in any
+	if body != "" {
+		in = json.RawMessage(body)
+	}
+	r := p.send(method, path, in, all)
+	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if r.StatusCode != http.StatusForbidden && r.Header.Get(controlProof) != controlSum(key, "agent", "n", strconv.Itoa(r.StatusCode), text) {
+		p.t.Errorf("%s %s: the answer does not prove who gave it", method, path)
+	}
+	return r.StatusCode, string(text)
 }
 
 func (p *page) ask(method, path string, body any) (int, string) {

@@ -213,7 +213,7 @@ func (a *agent) send(ctx context.Context, j *agentJob) {
 		j.State = queueQueued
 	case again(err):
 		a.later(j, err)
-	case exitCode(err) == exitPaused: // another client of the same person sends it now
+	case isTakenOver(err): // to go on would be to take it back
 		j.State, j.Error = queuePaused, asAgentProblem(err)
 	default:
 		slog.Warn("a transfer failed", "job", j.ID, "error", err)

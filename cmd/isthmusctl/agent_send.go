@@ -59,12 +59,7 @@ func (w *agentSender) connect(server, hub string) (*session, error) {
 	if k == nil {
 		return nil, errNoLogin
 	}
-	s, err := newSession(k.Server, &keptTokens{vault: w.vault, server: k.Server, hub: k.HubID})
-	if err != nil {
-		return nil, err
-	}
-	s.hub, s.hubName = k.HubID, k.HubName
-	return s, nil
+	return w.personal(k)
 }
 
 // login begins a sign-in, or shows the one that is under way: a page that asks again and again gets no
@@ -274,7 +269,9 @@ func (r *agentRun) reopen(ctx context.Context, id string, files []candidate) (*s
 
 // finish sends what is open of a transfer and tells how it goes.
 func (r *agentRun) finish(ctx context.Context, g *sending) error {
-	if err := watch(ctx, g, r.before, r.on.progress); err != nil {
+	before := r.before
+	err := g.follow(ctx, refresh, func(s snapshot) { r.on.progress(s.live(), before.files+s.Sent, before.bytes+s.Done) })
+	if err != nil {
 		return err
 	}
 	r.last = g.id
@@ -282,6 +279,9 @@ func (r *agentRun) finish(ctx context.Context, g *sending) error {
 	r.before.files += last.Sent
 	r.before.bytes += last.Done
 	for _, f := range g.files {
+		if isTakenOver(f.failed) {
+			return f.failed
+		}
 		if f.failed != nil {
 			r.out = append(r.out, left{f.path, f.failed.Error(), true})
 		}
@@ -289,38 +289,23 @@ func (r *agentRun) finish(ctx context.Context, g *sending) error {
 	return nil
 }
 
-// watch runs a sending and tells how it goes.
-func watch(ctx context.Context, g *sending, before tally, tell func(jobLive, int, int64)) error {
-	ended := make(chan error, 1)
-	go func() { ended <- g.Run(ctx) }()
-	tick := time.NewTicker(refresh)
-	defer tick.Stop()
-	for {
-		var err error
-		over := false
-		select {
-		case <-tick.C:
-		case err = <-ended:
-			over = true
-		}
-		s := g.Snapshot()
-		live := jobLive{Path: "none", Rate: s.Rate, LimitedBy: apiLimiters[s.Limiter]}
-		switch s.Path {
-		case pathFast:
-			live.Path, live.RTT, live.Loss = "quic", &s.RTT, &s.Loss
-		case pathHTTPS:
-			live.Path, live.Fallback = "https", s.Why
-		}
-		tell(live, before.files+s.Sent, before.bytes+s.Done)
-		if over {
-			return err
-		}
+// live is what a page sees of a sending.
+func (s snapshot) live() jobLive {
+	live := jobLive{Path: "none", Rate: s.Rate, LimitedBy: apiLimiters[s.Limiter]}
+	switch s.Path {
+	case pathFast:
+		live.Path, live.RTT, live.Loss = "quic", &s.RTT, &s.Loss
+	case pathHTTPS:
+		live.Path, live.Fallback = "https", s.Why
 	}
+	return live
 }
 
-// apiLimiters are the words of openapi.yaml's TransferLive, so that the page says the same of either.
+// apiLimiters are the words of openapi.yaml's TransferLive, so that the page says the same of either, and some
+// that only who sends can know.
 var apiLimiters = map[string]string{
 	rate.Path.String(): "line", rate.TargetRate.String(): "rate", rate.AccountCap.String(): "cap", rate.Receiver.String(): "storage",
+	rate.Sender.String(): "sender", rate.Disk.String(): "disk", rate.Application.String(): "source",
 }
 
 // notSent makes one error of what was left behind; a page is told names without folders.

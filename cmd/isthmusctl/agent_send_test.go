@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +65,7 @@ func TestAgentSends(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	w := &agentSender{app: &app{commandLine: &commandLine{}, vault: v, out: io.Discard, err: io.Discard}, logins: map[string]*pendingLogin{}}
+	w := &agentSender{app: &app{commandLine: &commandLine{}, vault: v, out: io.Discard, err: io.Discard, patience: hasty}, logins: map[string]*pendingLogin{}}
 	ses, err := w.connect(s.BaseURL, s.HubID)
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +144,13 @@ func TestAgentSends(t *testing.T) {
 	if len(goes.begun) != 0 || uploads() != 4 {
 		t.Errorf("it went on as another transfer: %v, %d uploads", goes.begun, uploads())
 	}
+	// Another agent of the same person sends the same file: the newer one goes on.
+	slow.Transfers = nil
+	newer, took := start(ctx, slow)
+	if err := <-ended; !isTakenOver(err) {
+		t.Errorf("taken over: %v", err)
+	}
+	slow.Transfers, ended = newer.begun, took
 	if err := w.cancel(ctx, slow); err != nil {
 		t.Fatal(err)
 	}
@@ -153,5 +162,61 @@ func TestAgentSends(t *testing.T) {
 	}
 	if _, err := w.connect(s.BaseURL, "hub_of_others"); err != errNoLogin {
 		t.Errorf("a hub without a sign-in: %v", err)
+	}
+	agentKilled(t, s, v)
+	if uploads() != 5 {
+		t.Errorf("%d uploads", uploads())
+	}
+}
+
+// An agent that is killed in mid-file goes on by itself when it is started again, as the same transfer.
+func agentKilled(t *testing.T, s *server, v vault) {
+	if err := os.MkdirAll(agentDir(v), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	q, err := openQueue(filepath.Join(agentDir(v), "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "killed.mp4")
+	text := make([]byte, 6_000_000)
+	_, _ = rand.Read(text)
+	write(t, path, string(text))
+	files, err := collect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := queueJob{
+		ID: "agj_killed", Server: s.BaseURL, Hub: s.HubID, Name: "killed.mp4", Files: 1, Size: 6_000_000, Policy: "fixed", Rate: 16_000_000,
+		State: queueQueued, Created: time.Now(),
+	}
+	if err := errors.Join(q.add(&j, files), q.close()); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{commandLine: &commandLine{}, vault: v, out: io.Discard, err: io.Discard}
+	run := func(until func(jobView) bool) jobView {
+		c := exec.Command("hasty", "agent", "run")
+		c.Env = append(os.Environ(), "ISTHMUS_CONFIG_DIR="+v.dir, "ISTHMUS_AGENT_PORTS=0")
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		}()
+		var st controlStatus
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			if err := a.control(t.Context(), "GET", "status", nil, &st); err == nil && len(st.Jobs) == 1 && until(st.Jobs[0]) {
+				return st.Jobs[0]
+			}
+		}
+		t.Fatalf("it waits in vain: %+v", st)
+		return jobView{}
+	}
+	before := run(func(j jobView) bool { return j.Sent > 0 })
+	after := run(func(j jobView) bool { return j.State == queueDone })
+	if before.Transfer == "" || after.Transfer != before.Transfer || before.State != queueSending || after.Sent != j.Size {
+		t.Errorf("killed at %+v, went on to %+v", before, after)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -30,7 +29,7 @@ const (
 type agentServer struct {
 	agent   *agent
 	door    *agentDoor
-	control string // token of the commands, for this run
+	control string // key of the commands, for this run
 	streams chan struct{}
 }
 
@@ -60,7 +59,7 @@ func listenAgent(ports []int) ([]net.Listener, int, error) {
 }
 
 // handler checks, in this order: the Host (a name that was bent to this computer is not ours), then who
-// asks. Commands of this computer carry a token from a file of the person and never an Origin; pages carry
+// asks. Commands of this computer prove a key from a file of the person and carry never an Origin; pages carry
 // an Origin that a person paired, and a token that proves the paired browser. Everything else is refused
 // without a word that a page could read.
 func (s *agentServer) handler() http.Handler {
@@ -84,12 +83,11 @@ func (s *agentServer) handler() http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, mostBody)
 		origin, named := r.Header["Origin"]
 		if strings.HasPrefix(r.URL.Path, "/control/") {
-			token := []byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-			if named || r.Header.Get("Sec-Fetch-Site") != "" || subtle.ConstantTimeCompare(token, []byte(s.control)) != 1 {
+			if named || r.Header.Get("Sec-Fetch-Site") != "" { // a browser
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
-			control.ServeHTTP(w, r)
+			s.asCommand(w, r, control)
 			return
 		}
 		if len(origin) != 1 || !s.door.allowed(origin[0]) {

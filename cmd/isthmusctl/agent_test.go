@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,9 +60,10 @@ func TestAgentStrangers(t *testing.T) {
 		p.host = host
 		tell(p, "a name that was bent to this computer: "+host)
 	}
-	withControl := r.page(ours)
-	withControl.token = r.control
-	withControl.refused(403, "", "GET", "/control/status", nil) // the token does not help a page
+	// The key of the commands does not help a page.
+	if status, text := r.page(ours).command(r.control, "GET", "/control/status", "", nil); status != 403 || text != "" {
+		t.Errorf("a page with the commands' key: %d %s", status, text)
+	}
 }
 
 // What browsers ask before they let a paired page ask, now and in the versions before.
@@ -180,26 +183,67 @@ func TestAgentOrigins(t *testing.T) {
 	}
 }
 
-// The commands of this computer need the token that lies in a file of the person.
+// The commands of this computer prove that they can read a file of the person; and so does the agent, so that no
+// program that has its port now is believed.
 func TestAgentControl(t *testing.T) {
 	r := startAgent(t, t.TempDir())
 	p := r.page("")
-	p.refused(403, "", "GET", "/control/status", nil)
-	p.token = "wrong"
-	p.refused(403, "", "GET", "/control/status", nil)
-	p.token = r.control
-	var code controlCode
-	p.get("POST", "/control/pair", controlOrigin{ours}, &code)
-	p.refused(400, "invalid", "POST", "/control/pair", controlOrigin{"http://media.example.org"})
-	var st controlStatus
-	p.get("GET", "/control/status", nil, &st)
-	if st.Port != r.door.port || len(code.Code) != 11 {
-		t.Errorf("%+v %q", st, code.Code)
+	is := func(want int, why, key, method, path, body string, h http.Header) string {
+		t.Helper()
+		status, text := p.command(key, method, path, body, h)
+		if status != want || status == 403 && text != "" {
+			t.Errorf("%s: %d %s", why, status, text)
+		}
+		return text
 	}
-	a := p.send("GET", "/control/status", nil, http.Header{"Sec-Fetch-Site": {"none"}}) // typed into a browser
-	_ = a.Body.Close()
-	if a.StatusCode != 403 {
-		t.Errorf("from a browser: %d", a.StatusCode)
+	var st controlStatus
+	if err := json.Unmarshal([]byte(is(200, "the right key", r.control, "GET", "/control/status", "", nil)), &st); err != nil || st.Port != r.door.port {
+		t.Errorf("%+v %v", st, err)
+	}
+	is(403, "another key", "wrong", "GET", "/control/status", "", nil)
+	is(403, "the key itself", r.control, "GET", "/control/status", "", http.Header{"Authorization": {"Bearer " + r.control}})
+	is(403, "another request's proof", r.control, "GET", "/control/status", "", http.Header{
+		"Authorization": {controlScheme + controlSum(r.control, "command", "n", "GET /control/pair", nil)},
+	})
+	is(403, "another nonce's proof", r.control, "GET", "/control/status", "", http.Header{controlNonce: {"m"}})
+	is(403, "another body's proof", r.control, "POST", "/control/pair", `{"origin":"https://evil.example"}`, http.Header{
+		"Authorization": {controlScheme + controlSum(r.control, "command", "n", "POST /control/pair", []byte(`{"origin":"`+ours+`"}`))},
+	})
+	is(403, "typed into a browser", r.control, "GET", "/control/status", "", http.Header{"Sec-Fetch-Site": {"none"}})
+	is(400, "an origin without encryption", r.control, "POST", "/control/pair", `{"origin":"http://media.example.org"}`, nil)
+	var code controlCode
+	if err := json.Unmarshal([]byte(is(200, "pair", r.control, "POST", "/control/pair", `{"origin":"`+ours+`"}`, nil)), &code); err != nil || len(code.Code) != 11 {
+		t.Errorf("%+v %v", code, err)
+	}
+	is(204, "unpair", r.control, "POST", "/control/unpair", `{"origin":"`+ours+`"}`, nil)
+	if r.door.codeState() != "over" || r.door.allowed(ours) {
+		t.Error("a code stays good when its page was unpaired")
+	}
+}
+
+// An agent that was killed left its file behind, and another user's program has its port.
+func TestAgentImpostor(t *testing.T) {
+	heard := ""
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		heard += fmt.Sprint(r.Header)
+		w.Header().Set(controlProof, controlSum("", "agent", r.Header.Get(controlNonce), "200", []byte(`{"code":"1-AAAA-AAAA"}`)))
+		_, _ = io.WriteString(w, `{"code":"1-AAAA-AAAA"}`)
+	}))
+	defer fake.Close()
+	a := &app{commandLine: &commandLine{}, vault: vault{t.TempDir()}, out: io.Discard, err: io.Discard}
+	if err := os.MkdirAll(agentDir(a.vault), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	port := fake.Listener.Addr().(*net.TCPAddr).Port
+	if err := writePrivate(runFile(a.vault), agentRunning{Port: port, Key: "the-old-key", PID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var made controlCode
+	if err := a.control(t.Context(), "POST", "pair", controlOrigin{ours}, &made); err != errNoAgent || made.Code != "" {
+		t.Errorf("it was believed: %v %q", err, made.Code)
+	}
+	if heard == "" || strings.Contains(heard, "the-old-key") {
+		t.Errorf("it was told %s", heard)
 	}
 }
 

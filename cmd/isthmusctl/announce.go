@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,11 +54,16 @@ func (s *session) batches(ctx context.Context, files []localFile, w wish) (all [
 			continue
 		}
 		g.Go(func() error {
-			marked[i].mark, errs[i] = f.fingerprint()
+			if ctx.Err() == nil {
+				marked[i].mark, errs[i] = f.fingerprint()
+			}
 			return nil
 		})
 	}
 	_ = g.Wait() // kept per file
+	if ctx.Err() != nil {
+		return nil, nil, nil, ctx.Err()
+	}
 	var known knownUploads
 	if w.resume {
 		var err error
@@ -107,8 +114,8 @@ func (c candidate) input(w wish) openapi.UploadInput {
 
 // knownUploads are the caller's uploads that files may go on with.
 type knownUploads struct {
-	open []openapi.Upload // unfinished
-	over map[string]openapi.Upload
+	open map[string][]openapi.Upload // unfinished, by what their fingerprints say of the bytes
+	over map[string]openapi.Upload   // by fingerprint
 }
 
 // resumeDays is how long unfinished uploads are kept by the server.
@@ -116,7 +123,7 @@ const resumeDays = 30
 
 // known lists the caller's unfinished uploads and those that arrived lately.
 func (s *session) known(ctx context.Context) (knownUploads, error) {
-	known := knownUploads{over: map[string]openapi.Upload{}}
+	known := knownUploads{open: map[string][]openapi.Upload{}, over: map[string]openapi.Upload{}}
 	states := []openapi.UploadState{ // failed: it arrived whole and is of no use, which another sending does not change
 		openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
 	}
@@ -134,7 +141,9 @@ func (s *session) known(ctx context.Context) (knownUploads, error) {
 			switch {
 			case !u.Mine:
 			case u.State == openapi.UploadStateReceiving:
-				known.open = append(known.open, u)
+				if bytes := bytesOf(deref(u.Fingerprint)); bytes != "" {
+					known.open[bytes] = append(known.open[bytes], u)
+				}
 			case time.Since(u.CreatedAt) > resumeDays*24*time.Hour:
 				return known, nil // newest first
 			case u.Fingerprint != nil:
@@ -151,17 +160,11 @@ func (s *session) known(ctx context.Context) (knownUploads, error) {
 // take gives the upload that a file goes on with, each once, or the one by which it was sent already: that
 // must be of the same name and time, too.
 func (k *knownUploads) take(mark string) (u *openapi.Upload, over bool) {
-	best := -1
-	for i, o := range k.open {
-		switch {
-		case o.Fingerprint == nil || !sameBytes(*o.Fingerprint, mark):
-		case best < 0 || *o.Fingerprint == mark:
-			best = i
-		}
-	}
-	if best >= 0 {
-		found := k.open[best]
-		k.open = append(k.open[:best:best], k.open[best+1:]...)
+	bytes := bytesOf(mark)
+	if same := k.open[bytes]; len(same) > 0 {
+		best := max(0, slices.IndexFunc(same, func(u openapi.Upload) bool { return *u.Fingerprint == mark }))
+		found := same[best]
+		k.open[bytes] = slices.Delete(same, best, best+1)
 		return &found, false
 	}
 	if found, ok := k.over[mark]; ok {
@@ -182,12 +185,21 @@ func (s *session) begin(ctx context.Context, batch []candidate, w wish) (*sendin
 		if !ok {
 			return nil, out, err
 		}
-		bad := batch[f.index]
+		kinds := map[string]bool{}
+		for i := range f.files {
+			// Its kind is what is wrong: the rest of the kind fares alike.
+			if f.slug == "type_not_accepted" {
+				kinds[strings.ToLower(path.Ext(batch[i].name))] = true
+			}
+		}
 		var rest []candidate
 		for i, c := range batch {
-			// Its kind is what is wrong: the rest of the kind fares alike.
-			if i == f.index || f.slug == "type_not_accepted" && strings.EqualFold(path.Ext(c.name), path.Ext(bad.name)) && c.resume == nil {
-				out = append(out, left{c.path, f.text, true})
+			why, bad := f.files[i]
+			if !bad && c.resume == nil && kinds[strings.ToLower(path.Ext(c.name))] {
+				why, bad = f.text, true
+			}
+			if bad {
+				out = append(out, left{c.path, why, true})
 				continue
 			}
 			rest = append(rest, c)
@@ -197,10 +209,10 @@ func (s *session) begin(ctx context.Context, batch []candidate, w wish) (*sendin
 	return nil, out, nil
 }
 
-// refusal is a failure that one file of a batch caused.
+// refusal is a failure that some files of a batch caused.
 type refusal struct {
 	*failure
-	index int
+	files map[int]string // why, by place in the batch
 }
 
 func (s *session) announce(ctx context.Context, batch []candidate, w wish) (*sending, error) {
@@ -264,18 +276,22 @@ func (s *session) announce(ctx context.Context, batch []candidate, w wish) (*sen
 	return g, nil
 }
 
-// blame finds the file that a problem is about, by its pointer: /files/N/….
+// blame finds the files that a problem is about, by its pointers: /files/N/….
 func blame(err error, p *openapi.Problem, from []int) error {
 	f, ok := err.(*failure)
 	if !ok || p == nil || p.Errors == nil || p.Status == http.StatusUnauthorized {
 		return err
 	}
+	bad := map[int]string{}
 	for _, e := range *p.Errors {
 		rest, found := strings.CutPrefix(e.Pointer, "/files/")
 		number, _, _ := strings.Cut(rest, "/")
-		if n, aerr := strconv.Atoi(number); found && aerr == nil && n >= 0 && n < len(from) {
-			return &refusal{f, from[n]}
+		if n, aerr := strconv.Atoi(number); found && aerr == nil && n >= 0 && n < len(from) && bad[from[n]] == "" {
+			bad[from[n]] = cmp.Or(e.Detail, f.text)
 		}
 	}
-	return err
+	if len(bad) == 0 {
+		return err
+	}
+	return &refusal{f, bad}
 }

@@ -28,9 +28,9 @@ func (a *app) display(files int) display {
 	case a.JSON:
 		return &jsonDisplay{app: a}
 	case a.Quiet:
-		return &lineDisplay{to: io.Discard, results: a.out, each: files <= fewFiles}
+		return &lineDisplay{to: io.Discard, results: a.out, errors: a.err, each: files <= fewFiles}
 	case a.Plain || os.Getenv("TERM") == "dumb" || !a.terminal():
-		return &lineDisplay{to: a.err, results: a.out, each: files <= fewFiles}
+		return &lineDisplay{to: a.err, results: a.out, errors: a.err, each: files <= fewFiles}
 	}
 	d := newBars(a.err, files)
 	if f, ok := a.out.(*os.File); !ok || !cwriter.IsTerminal(int(f.Fd())) {
@@ -78,7 +78,8 @@ func (d *jsonDisplay) close()        {}
 // lineDisplay writes whole lines: for pipes, logs and screen readers, which read every change aloud.
 type lineDisplay struct {
 	to      io.Writer // progress
-	results io.Writer // what was sent and what was not
+	results io.Writer // what was sent
+	errors  io.Writer // what was not
 	each    bool      // a line for each file that was sent
 
 	mu     sync.Mutex
@@ -104,8 +105,11 @@ func (d *lineDisplay) update(s snapshot) {
 func (d *lineDisplay) event(e event) {
 	if text := e.line(d.each); text != "" {
 		to := d.results
-		if e.Event == "path" {
+		switch e.Event {
+		case "path":
 			to = d.to
+		case "failed":
+			to = d.errors
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -162,21 +166,23 @@ func (s snapshot) how() []string {
 }
 
 // line is an event in words; empty: people need not know. each: also of every file that was sent.
-func (e event) line(each bool) string {
+func (e event) line(each bool) string { return tidy(e.words(each)) }
+
+func (e event) words(each bool) string {
 	switch e.Event {
 	case "sent":
 		if !each {
 			return ""
 		}
-		text := "Sent " + tidy(e.File) + " as " + e.Upload
+		text := "Sent " + e.File + " as " + e.Upload
 		if e.SHA256 != "" {
 			text += ", SHA-256 " + e.SHA256
 		}
 		return text
 	case "failed":
-		return "Not sent: " + tidy(e.File) + ": " + e.Text
+		return "Not sent: " + e.File + ": " + e.Text
 	case "ready":
-		return "Ready: " + tidy(e.Name) + ", entry " + e.Entry
+		return "Ready: " + e.Name + ", entry " + e.Entry
 	case "path":
 		switch e.Path {
 		case pathHTTPS:
@@ -186,7 +192,7 @@ func (e event) line(each bool) string {
 		case pathConnecting:
 			return "Connecting again."
 		case pathOffline:
-			return "The server cannot be reached; trying again until it can."
+			return sentence(e.Why, "The server cannot be reached.") + " Trying again until it works."
 		}
 	}
 	return ""
@@ -270,7 +276,7 @@ func (d *bars) event(e event) {
 	text := e.line(d.each)
 	switch {
 	case text == "":
-	case d.results != nil && e.Event != "path":
+	case d.results != nil && e.Event != "path" && e.Event != "failed":
 		fmt.Fprintln(d.results, text)
 	default:
 		_, _ = fmt.Fprintln(d.p, text) // above the bars

@@ -48,14 +48,7 @@ func (a *app) emit(e event) {
 	_, _ = a.out.Write(append(b, '\n')) // who reads it has gone; the work goes on
 }
 
-// print writes a list or an object as the server gave it.
-func (a *app) print(v any) error {
-	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// printLine writes an object of a list as one line.
+// printLine writes an object that is an answer, not an event, as one line.
 func (a *app) printLine(v any) error { return json.NewEncoder(a.out).Encode(v) }
 
 // Sizes and rates as people read them; decimal, as lines and disks are sold.

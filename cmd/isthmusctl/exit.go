@@ -98,7 +98,8 @@ func answer[T any](body *T, p *openapi.Problem, r *http.Response) (*T, error) {
 	return nil, fail(exitFailed, "The server gave no answer.", "Try again.")
 }
 
-// unreachable tells a broken connection from what else goes wrong on the way to an answer.
+// unreachable makes what went wrong on the way to a server's answer an error for people: who asked has ended it,
+// the sign-in has, or the connection broke.
 func unreachable(err error) error {
 	var f *failure
 	var re *oauth2.RetrieveError
@@ -121,8 +122,8 @@ func unreachable(err error) error {
 	case errors.As(err, &ne):
 		return fail(exitUnreachable, "The server cannot be reached: "+err.Error()+".", "Check the connection, then try again.").because(err)
 	}
-	return err
+	return fail(exitUnreachable, "The server's answer broke off: "+err.Error()+".", "Check the connection, then try again.").because(err)
 }
 
 // lost tells whether an error is the network's, so that trying again may help.
-func lost(err error) bool { return exitCode(unreachable(err)) == exitUnreachable }
+func lost(err error) bool { return exitCode(err) == exitUnreachable }

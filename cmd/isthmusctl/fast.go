@@ -27,7 +27,7 @@ func (g *sending) runFast(ctx context.Context) {
 		g.mu.Lock()
 		t := g.ticket
 		cfg := transfer.SenderConfig{
-			Ticket: t.at(try), Open: g.openUpload, Done: g.fastEnded, Tries: 2, Log: log,
+			Ticket: t.at(try), Open: g.openUpload, Done: g.fastEnded, Tries: 2, Silence: g.session.patience.silence, Log: log,
 			Renew: func(ctx context.Context) (transfer.Ticket, error) {
 				if err := g.renew(ctx); err != nil {
 					return transfer.Ticket{}, err
@@ -88,21 +88,30 @@ func (g *sending) runFast(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(fastAgain(bare)):
+		case <-time.After(fastAgain(bare, g.session.patience.again)):
 		}
 	}
 }
 
 // fastAgain is how long to wait until the fast path is tried again, after so many tries that brought nothing.
-func fastAgain(bare int) time.Duration {
+func fastAgain(bare int, first time.Duration) time.Duration {
 	if bare == 0 {
-		return time.Second
+		return min(first, time.Second)
 	}
-	return min(10*time.Second<<min(bare-1, 10), 5*time.Minute)
+	return min(first<<min(bare-1, 10), 5*time.Minute)
 }
 
 func errTakenOver() error {
-	return fail(exitRefused, "Another client is sending these files now, so this one stopped.", `"isthmusctl transfers" shows where.`)
+	f := fail(exitRefused, "Another client is sending these files now, so this one stopped.", `"isthmusctl transfers" shows where.`)
+	f.slug = takenOver
+	return f
+}
+
+const takenOver = "taken_over"
+
+func isTakenOver(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.slug == takenOver
 }
 
 // whyNotFast says in words why the fast path does not work.

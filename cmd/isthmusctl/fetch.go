@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"isthmus/openapi"
 )
 
@@ -102,12 +104,18 @@ type download struct {
 const fetchTries = 8 // in a row that bring nothing
 
 func (d *download) run(ctx context.Context, output string) error {
+	d.sum = sha256.New()
 	if output == "-" {
-		d.sum = sha256.New()
-		return d.all(ctx, d.out)
+		to, own := d.out, *d.app
+		own.out = d.err // the bytes have standard output for themselves, also with --json
+		d.app = &own
+		if err := d.all(ctx, to); err != nil {
+			return d.stopped(ctx, err, "")
+		}
+		return d.told(output)
 	}
 	if err := d.begin(ctx); err != nil {
-		return err
+		return d.stopped(ctx, err, "")
 	}
 	target := output
 	if st, err := os.Stat(output); output == "" || err == nil && st.IsDir() {
@@ -116,39 +124,72 @@ func (d *download) run(ctx context.Context, output string) error {
 	if _, err := os.Lstat(target); err == nil && !d.force {
 		return fail(exitUsage, target+" is there already.", "Choose another name with -o, or replace it with --force.")
 	}
+	return d.file(ctx, target)
+}
+
+// file fetches into a file, by way of one beside it.
+func (d *download) file(ctx context.Context, target string) error {
 	part := target + ".part"
+	lock := flock.New(part + ".lock")
+	if free, err := lock.TryLock(); err != nil {
+		return fail(exitUsage, "The file cannot be written: "+err.Error()+".", "Choose another place with -o.")
+	} else if !free {
+		return fail(exitFailed, target+" is being fetched already, by another program.", "Wait until it is done.")
+	}
+	defer func() { _ = errors.Join(lock.Close(), os.Remove(lock.Path())) }() // empty
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return fail(exitUsage, "The file cannot be written: "+err.Error()+".", "Choose another place with -o.")
 	}
 	defer func() { _ = f.Close() }() // closed below when all went well
-	d.sum = sha256.New()
 	if err := d.goOn(f, part); err != nil {
 		return err
 	}
-	if err := d.all(ctx, f); err != nil {
-		if ctx.Err() != nil {
-			return fail(exitPaused, "Stopped; "+bytesText(d.at)+" are kept in "+part+".", "The same command goes on.")
-		}
+	err = d.all(ctx, f)
+	if errors.Is(err, errSpoilt) { // it would be as wrong the next time
+		_ = errors.Join(f.Close(), os.Remove(part), os.Remove(part+".etag"))
 		return err
 	}
+	if err != nil {
+		return d.stopped(ctx, err, part)
+	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
+		return fail(exitFailed, "The file cannot be written: "+err.Error()+".", "Free some room; the same command goes on.").because(err)
 	}
 	_ = os.Remove(part + ".etag")
 	if err := os.Rename(part, target); err != nil {
-		return err
+		return fail(exitFailed, "The file cannot be put in place: "+err.Error()+".", "It is whole, in "+part+".").because(err)
 	}
-	if d.JSON {
-		d.emit(event{Event: "fetched", File: target, Size: d.at, SHA256: fmt.Sprintf("%x", d.sum.Sum(nil))})
-	} else {
-		fmt.Fprintf(d.out, "Fetched %s, %s, SHA-256 %x%s\n", target, bytesText(d.at), d.sum.Sum(nil), map[bool]string{true: ", as the server says", false: ""}[d.want != nil])
+	return d.told(target)
+}
+
+// stopped explains an end before the end; part: what is kept.
+func (d *download) stopped(ctx context.Context, err error, part string) error {
+	switch {
+	case ctx.Err() == nil:
+		return err
+	case part == "":
+		return fail(exitPaused, "Stopped.", "Nothing was kept.")
+	}
+	return fail(exitPaused, "Stopped; "+bytesText(d.at)+" are kept in "+part+".", "The same command goes on.")
+}
+
+func (d *download) told(target string) error {
+	sum := d.sum.Sum(nil)
+	checked := map[bool]string{true: ", as the server says", false: ""}[d.want != nil]
+	switch {
+	case d.JSON:
+		d.emit(event{Event: "fetched", File: target, Size: d.at, SHA256: fmt.Sprintf("%x", sum)})
+	case target != "-":
+		fmt.Fprintf(d.out, "Fetched %s, %s, SHA-256 %x%s\n", tidy(target), bytesText(d.at), sum, checked)
 	}
 	return nil
 }
 
 // begin asks what there is.
 func (d *download) begin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.patience.stall)
+	defer cancel()
 	r, err := d.ask(ctx, http.MethodHead, 0)
 	if err != nil {
 		return err
@@ -172,6 +213,12 @@ func (d *download) goOn(f *os.File, part string) error {
 		return os.WriteFile(part+".etag", []byte(d.etag), 0o600)
 	}
 	d.at, err = io.Copy(d.sum, f)
+	if err == nil && d.size >= 0 && d.at > d.size { // not what we left there
+		d.at = 0
+		d.sum.Reset()
+		_, err = f.Seek(0, io.SeekStart)
+		return errors.Join(err, f.Truncate(0))
+	}
 	if err == nil && d.at > 0 {
 		d.notice("Going on after %s.", bytesText(d.at))
 	}
@@ -216,15 +263,21 @@ func (d *download) part(ctx context.Context, to io.Writer, tell func()) error {
 	if d.size >= 0 && d.at == d.size && d.at > 0 {
 		return nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stall := time.AfterFunc(d.patience.stall, cancel)
+	defer stall.Stop()
 	r, err := d.ask(ctx, http.MethodGet, d.at)
 	if err != nil {
-		return err
+		return d.broke(err)
 	}
 	defer func() { _ = r.Body.Close() }() // only read
 	buf := make([]byte, 256<<10)
 	last := time.Time{}
 	for {
+		stall.Reset(d.patience.stall)
 		n, err := r.Body.Read(buf)
+		stall.Stop() // who reads what we write may take their time
 		if n > 0 {
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				return fail(exitFailed, "The file cannot be written: "+werr.Error()+".", "Free some room; the same command goes on.")
@@ -242,9 +295,17 @@ func (d *download) part(ctx context.Context, to io.Writer, tell func()) error {
 		case err == io.EOF:
 			return fail(exitUnreachable, "The connection ended too early.", "The same command goes on.")
 		case err != nil:
-			return fail(exitUnreachable, "The connection broke: "+err.Error()+".", "The same command goes on.").because(err)
+			return d.broke(err)
 		}
 	}
+}
+
+// broke is the end of a request that came from without, or because no byte came for long.
+func (d *download) broke(err error) error {
+	if f, told := errors.AsType[*failure](err); told {
+		return f
+	}
+	return fail(exitUnreachable, "The connection broke: "+err.Error()+".", "The same command goes on.").because(err)
 }
 
 // ask makes a request for what comes from start on and notes what the answer says of the file.
@@ -296,9 +357,12 @@ func (d *download) ask(ctx context.Context, method string, start int64) (*http.R
 	return r, nil
 }
 
+var errSpoilt = errors.New("another digest")
+
 func (d *download) check() error {
 	if have := d.sum.Sum(nil); d.want != nil && string(have) != string(d.want) {
-		return fail(exitFailed, fmt.Sprintf("What arrived is not what is there: its SHA-256 is %x instead of %x.", have, d.want), "Remove the .part file and fetch it again.")
+		return fail(exitFailed, fmt.Sprintf("What arrived is not what is there: its SHA-256 is %x instead of %x.", have, d.want),
+			"Nothing of it was kept. Fetch it again.").because(errSpoilt)
 	}
 	return nil
 }
@@ -312,8 +376,11 @@ func safeName(name string) string {
 		return r
 	}, filepath.Base(filepath.ToSlash(name)))
 	name = strings.TrimLeft(strings.TrimRight(name, ". "), ".")
-	if name == "" {
+	switch {
+	case name == "":
 		return "download"
+	case !filepath.IsLocal(name): // a device, to Windows
+		return "_" + name
 	}
 	return name
 }

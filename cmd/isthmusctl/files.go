@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -39,6 +40,7 @@ type left struct {
 type searchRules struct {
 	follow bool // symbolic links inside of trees
 	hidden bool // names that begin with a dot
+	most   int  // files, after which nobody looks any further; 0: no end
 }
 
 // search collects what the arguments name: files, whole folders, patterns where the shell left them. What
@@ -119,6 +121,9 @@ func (w *walk) dir(dir, name string, above []fs.FileInfo) {
 	}
 	above = append(above[:len(above):len(above)], st)
 	for _, e := range entries {
+		if w.rules.most > 0 && len(*w.files) > w.rules.most {
+			return
+		}
 		p, n := filepath.Join(dir, e.Name()), path.Join(name, e.Name())
 		if strings.HasPrefix(e.Name(), ".") && !w.rules.hidden {
 			w.leave(p, "hidden (--hidden sends it)", false)
@@ -155,7 +160,7 @@ func (w *walk) file(p, name string, st fs.FileInfo) {
 	case st.Size() == 0:
 		w.leave(p, "empty: there is nothing to play in it", true)
 	default:
-		f, err := os.Open(p)
+		f, err := openFile(p)
 		if err == nil {
 			err = f.Close()
 		}
@@ -225,23 +230,30 @@ func (f localFile) fingerprint() (string, error) {
 	return fmt.Sprintf("v1:%d:%d:%x:%s", f.size, f.changed.UnixMilli(), h.Sum(nil), string(name)), nil
 }
 
-// sameBytes tells whether two fingerprints are of the same bytes, as far as size and both ends tell. Names
-// and times differ between devices.
-func sameBytes(a, b string) bool {
-	x, y := strings.SplitN(a, ":", 5), strings.SplitN(b, ":", 5)
-	return len(x) == 5 && len(y) == 5 && x[0] == "v1" && y[0] == "v1" && x[1] == y[1] && x[3] == y[3] && x[3] != ""
+// bytesOf is what a fingerprint says of the bytes, their number and both ends; names and times differ between
+// devices. Empty: nothing.
+func bytesOf(mark string) string {
+	if x := strings.SplitN(mark, ":", 5); len(x) == 5 && x[0] == "v1" && x[3] != "" {
+		return x[1] + ":" + x[3]
+	}
+	return ""
 }
 
 func (f localFile) reader() (transfer.File, error) {
 	if f.open != nil {
 		return f.open()
 	}
-	file, err := os.Open(f.path)
+	file, err := openFile(f.path)
 	if err != nil {
 		return nil, err
 	}
 	return &steady{File: file, size: f.size, changed: f.changed}, nil
 }
+
+// readOnly opens what was a file when it was found. A pipe that took its place would let us wait for a writer.
+const readOnly = os.O_RDONLY | syscall.O_NONBLOCK
+
+func openFile(path string) (*os.File, error) { return os.OpenFile(path, readOnly, 0) }
 
 // steady is a file that must stay as it was when it was announced. What was changed while it was sent
 // would arrive as a mixture of both; the digest does not tell, for it is computed from the same mixture.
@@ -255,7 +267,7 @@ var errChanged = &transfer.Error{Code: transfer.CodeChanged, Text: "the file was
 
 func (s *steady) check() error {
 	st, err := s.File.Stat()
-	if err == nil && (st.Size() != s.size || !st.ModTime().Equal(s.changed)) {
+	if err == nil && (!st.Mode().IsRegular() || st.Size() != s.size || !st.ModTime().Equal(s.changed)) {
 		err = errChanged
 	}
 	return err

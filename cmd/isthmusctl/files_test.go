@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"isthmus/openapi"
 	"isthmus/transfer"
 )
 
@@ -39,15 +41,15 @@ func TestFingerprint(t *testing.T) {
 	big := make([]byte, 3*endSize)
 	one := mark(write("a.mp4", big))
 	big[endSize+7] = 1 // in neither end: the time is all that tells
-	if two := mark(write("b.mp4", big)); !sameBytes(one, two) || one == two {
+	if two := mark(write("b.mp4", big)); bytesOf(one) != bytesOf(two) || one == two {
 		t.Errorf("%q %q", one, two)
 	}
 	big[len(big)-1] = 1
-	if two := mark(write("a.mp4", big)); sameBytes(one, two) {
+	if two := mark(write("a.mp4", big)); bytesOf(one) == bytesOf(two) {
 		t.Error("the end does not count")
 	}
 	for _, other := range []string{"", "v1:3", strings.Replace(abc, "v1:", "v2:", 1), strings.Replace(abc, ":3:", ":4:", 1)} {
-		if sameBytes(abc, other) {
+		if bytesOf(abc) == bytesOf(other) {
 			t.Errorf("%q is taken for the same", other)
 		}
 	}
@@ -84,6 +86,57 @@ func TestSteady(t *testing.T) {
 	}
 	if _, err := f.Stat(); transfer.CodeOf(err) != transfer.CodeChanged {
 		t.Error("likewise:", err)
+	}
+}
+
+// A pipe that took a file's place lets nobody wait.
+func TestPipeInstead(t *testing.T) {
+	dir := t.TempDir()
+	p := filepath.Join(dir, "f")
+	if err := mkfifo(p); err != nil {
+		t.Skip("no pipes with names here")
+	}
+	for name, f := range map[string]localFile{
+		"file": {path: p, name: "f", size: 3}, "file of a folder": queueFile{Root: dir, Path: "f", Name: "f", Size: 3}.local(),
+	} {
+		if _, err := f.fingerprint(); transfer.CodeOf(err) != transfer.CodeChanged {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What a shell reads of the command that goes on is what was typed, and nothing is done by it.
+func TestGoOnWith(t *testing.T) {
+	for want, args := range map[string][]string{
+		"isthmusctl send a.mp4 --resume":            {"/usr/bin/isthmusctl", "send", "a.mp4"},
+		"isthmusctl send --resume send":             {"isthmusctl", "send", "--resume", "send"},
+		"isthmusctl --hub send send a --resume":     {"isthmusctl", "--hub", "send", "send", "a"},
+		"isthmusctl send --resume -- -a '#b'":       {"isthmusctl", "send", "--", "-a", "#b"},
+		"isthmusctl send 'a b' 'it'\\''s' --resume": {"isthmusctl", "send", "a b", "it's"},
+		"isthmusctl send 'a`reboot`.mp4' --resume":  {"isthmusctl", "send", "a`reboot`.mp4"},
+		`isthmusctl send $'\x1b\x5b2J' '' --resume`: {"isthmusctl", "send", "\x1b[2J", ""},
+		`isthmusctl send $'\xff.mp4' --resume`:      {"isthmusctl", "send", "\xff.mp4"},
+	} {
+		if have := goOnWith(args, slices.Contains(args, "--resume")); have != want {
+			t.Errorf("%s, not %s", have, want)
+		}
+	}
+}
+
+// Files find the uploads that they go on with, each once, and the right one of two alike.
+func TestTake(t *testing.T) {
+	up := func(id, mark string) openapi.Upload { return openapi.Upload{ID: id, Fingerprint: &mark} }
+	k := knownUploads{
+		open: map[string][]openapi.Upload{"3:aa": {up("other name", "v1:3:1:aa:x"), up("this one", "v1:3:1:aa:y")}},
+		over: map[string]openapi.Upload{"v1:3:1:aa:y": up("sent", "v1:3:1:aa:y")},
+	}
+	for _, want := range []string{"this one", "other name", "sent"} {
+		if u, over := k.take("v1:3:1:aa:y"); u == nil || u.ID != want || over != (want == "sent") {
+			t.Errorf("%v %v, not %s", u, over, want)
+		}
+	}
+	if u, _ := k.take("v1:3:2:aa:y"); u != nil {
+		t.Error("taken twice:", u.ID)
 	}
 }
 
@@ -176,10 +229,10 @@ func TestSlowdown(t *testing.T) {
 		"slow line":           {true, 300e3, 310e3, []verdict{tryHTTPS, backToFast}},
 		"held by the cap":     {false, 300e3, 0, []verdict{goOn}},
 	} {
-		var s slowdown
+		s := slowdown{span: 15 * time.Second}
 		now, done := time.Unix(1000, 0), int64(0)
 		span := func(path string, bps int64) verdict {
-			for range int(slowSpan/time.Second) + 1 {
+			for range int(s.span/time.Second) + 1 {
 				if v := s.look(now, path, row.line, done); v != goOn {
 					return v
 				}
@@ -196,10 +249,14 @@ func TestSlowdown(t *testing.T) {
 		if v := span(pathHTTPS, row.https); v != row.want[1] {
 			t.Errorf("%s: %d after the trial", name, v)
 		}
-		if v := span(pathFast, row.fast); v != goOn {
-			t.Errorf("%s: another trial at once", name)
+		if row.want[1] == stayHTTPS {
+			now = now.Add(slowHold) // nobody waits once more for what was slow before
+		} else {
+			if v := span(pathFast, row.fast); v != goOn {
+				t.Errorf("%s: another trial at once", name)
+			}
+			now = now.Add(slowRest)
 		}
-		now = now.Add(slowRest)
 		if v := span(pathFast, row.fast); v != tryHTTPS {
 			t.Errorf("%s: no other trial, ever", name)
 		}

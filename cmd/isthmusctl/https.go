@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,6 @@ const (
 	httpsAtOnce = 4
 	httpsPart   = 64 << 20
 	httpsChunk  = 256 << 10
-	httpsStall  = time.Minute // without a byte taken, until a request is given up
 	httpsWait   = time.Second
 	httpsLong   = 30 * time.Second
 )
@@ -57,12 +57,13 @@ func (g *sending) put(ctx context.Context, f *outgoing) {
 		before := g.lastOffset(f)
 		err := g.step(ctx, f)
 		if err == nil {
-			g.online(true)
+			g.online(true, "")
 		}
 		if g.lastOffset(f) > before {
 			wait = httpsWait
 		}
 		var refusal *failure
+		var own unreadable
 		switch {
 		case err == nil:
 			continue
@@ -70,21 +71,27 @@ func (g *sending) put(ctx context.Context, f *outgoing) {
 			return
 		case errors.Is(err, errOffset):
 			wait = httpsWait
+		case errors.As(err, &own) && transfer.CodeOf(err) == transfer.CodeChanged:
+			te, _ := errors.AsType[*transfer.Error](err)
+			g.spoilt(f.id, te.Text)
+		case errors.As(err, &own):
+			g.end(f.id, fail(exitSome, "It cannot be read: "+reason(own.error)+".", ""), "")
 		case lost(err):
-			g.online(false)
+			g.online(false, "the server cannot be reached")
 		case errors.As(err, &refusal) && refusal.code == exitSignIn:
 			g.stop(refusal)
 			return
-		case errors.As(err, &refusal) && busyReasons[refusal.slug]:
+		case isBusy(err):
 			if refusal.slug == "upload_taken_over" && !g.byOurselves(ctx) {
 				g.end(f.id, errTakenOver(), "") // to try again would be to take it back
 			}
-		case errors.As(err, &refusal):
+			if refusal.slug == retryLater && wait > httpsWait { // not the first time
+				g.online(false, refusal.text)
+			}
+		case refusal != nil:
 			g.end(f.id, fail(exitSome, refusal.text, refusal.next), "")
-		case transfer.CodeOf(err) == transfer.CodeChanged:
-			g.spoilt(f.id, "the file was changed while it was sent")
-		default: // our own file
-			g.end(f.id, fail(exitSome, "It cannot be read: "+reason(err)+".", ""), "")
+		default:
+			g.online(false, err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -117,11 +124,7 @@ func (g *sending) settle(ctx context.Context) {
 			continue
 		}
 		all.Go(func() error {
-			r, err := g.session.api.GetUploadWithResponse(ctx, g.session.hub, f.id, nil)
-			if err != nil {
-				return err
-			}
-			u, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
+			u, err := g.session.upload(ctx, f.id, nil)
 			if err != nil {
 				return err
 			}
@@ -139,11 +142,32 @@ func (g *sending) settle(ctx context.Context) {
 	_ = all.Wait() // what could not be asked stays open, and is asked again
 }
 
+// upload asks for one of the caller's uploads; wait: as a Prefer header says it.
+func (s *session) upload(ctx context.Context, id string, wait *string) (*openapi.Upload, error) {
+	r, err := s.api.GetUploadWithResponse(ctx, s.hub, id, &openapi.GetUploadParams{Prefer: wait})
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
+}
+
 // busyReasons are refusals that pass.
 var busyReasons = map[string]bool{
 	"upload_taken_over": true, "upload_locked": true, "upload_busy": true, "stopping": true, "too_slow": true, "body_cut": true,
-	"offset_mismatch": true, "incomplete": true, "retry_later": true,
+	"offset_mismatch": true, "incomplete": true, retryLater: true,
 }
+
+const retryLater = "retry_later"
+
+func isBusy(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return ok && (f.retry || busyReasons[f.slug])
+}
+
+// unreadable is a failure of our own file, which has nothing to do with the way to the server.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }
 
 var errOffset = errors.New("the offset is another one")
 
@@ -165,17 +189,18 @@ func (g *sending) setOffset(f *outgoing, offset int64) {
 	f.done = offset
 }
 
-// online notes whether the server can be reached at all.
-func (g *sending) online(yes bool) {
+// online notes whether the server can be reached at all and takes bytes.
+func (g *sending) online(yes bool, trouble string) {
 	g.mu.Lock()
 	before := g.path
+	why := strings.TrimSuffix(trouble, ".")
 	switch {
 	case !yes && g.path == pathHTTPS:
 		g.path = pathOffline
 	case yes && g.path == pathOffline:
-		g.path = pathHTTPS
+		g.path, why = pathHTTPS, g.why
 	}
-	now, why := g.path, g.why
+	now := g.path
 	g.mu.Unlock()
 	if now != before {
 		g.tell(event{Event: "path", Transfer: g.id, Path: now, Why: why})
@@ -208,7 +233,7 @@ func (g *sending) step(ctx context.Context, f *outgoing) error {
 	}
 	sum, err := f.digest()
 	if err != nil {
-		return err
+		return unreadable{err}
 	}
 	r, err := g.session.api.FinishUploadWithResponse(ctx, g.session.hub, f.id, nil, openapi.FinishInput{Size: f.size, Sha256: &sum})
 	if err != nil {
@@ -250,7 +275,7 @@ func problemOf(r *http.Response) *failure {
 		p = openapi.Problem{Status: r.StatusCode, Title: "The server answered " + r.Status + ".", Code: statusSlugs[r.StatusCode]}
 	}
 	if r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 {
-		p.Code = "retry_later"
+		p.Code = retryLater
 	}
 	return refused(&p)
 }
@@ -260,7 +285,7 @@ var statusSlugs = map[int]string{http.StatusLocked: "upload_locked", http.Status
 
 // head asks how many bytes are there without a gap.
 func (g *sending) head(ctx context.Context, f *outgoing) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpsStall)
+	ctx, cancel := context.WithTimeout(ctx, g.session.patience.stall)
 	defer cancel()
 	r, err := g.tus(ctx, http.MethodHead, f, nil)
 	if err != nil {
@@ -276,11 +301,7 @@ func (g *sending) head(ctx context.Context, f *outgoing) (int64, error) {
 
 // explain asks why an upload takes no bytes: HEAD has no words.
 func (g *sending) explain(ctx context.Context, f *outgoing, instead error) error {
-	r, err := g.session.api.GetUploadWithResponse(ctx, g.session.hub, f.id, nil)
-	if err != nil {
-		return unreachable(err)
-	}
-	u, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
+	u, err := g.session.upload(ctx, f.id, nil)
 	if err != nil {
 		return err
 	}
@@ -289,8 +310,11 @@ func (g *sending) explain(ctx context.Context, f *outgoing, instead error) error
 		return fail(exitRefused, "It was cancelled elsewhere.", "Send it again.")
 	case openapi.UploadStateExpired:
 		return fail(exitRefused, "It has expired; its bytes are gone.", "Send it again.")
+	case openapi.UploadStateReceiving:
+		return instead
 	}
-	return instead
+	g.end(f.id, nil, deref(u.Sha256)) // it is complete: the answer to our finish was lost
+	return errOffset
 }
 
 func offsetOf(r *http.Response) (int64, error) {
@@ -305,14 +329,14 @@ func offsetOf(r *http.Response) (int64, error) {
 func (g *sending) patch(ctx context.Context, f *outgoing, offset int64) (int64, error) {
 	file, err := f.reader()
 	if err != nil {
-		return 0, err
+		return 0, unreadable{err}
 	}
 	defer func() { _ = file.Close() }() // only read
 	size := min(f.size-offset, httpsPart)
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	body := &paced{ctx: ctx, g: g, f: f, at: offset, from: io.NewSectionReader(file, offset, size), stall: time.AfterFunc(httpsStall, cancel)}
+	body := &paced{ctx: ctx, g: g, f: f, at: offset, from: io.NewSectionReader(file, offset, size), stall: time.AfterFunc(g.session.patience.stall, cancel)}
 	defer body.stall.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, f.tusURL, body)
 	if err != nil {
@@ -326,7 +350,7 @@ func (g *sending) patch(ctx context.Context, f *outgoing, offset int64) (int64, 
 	var refusal *failure
 	switch {
 	case body.failure() != nil:
-		return 0, body.failure()
+		return 0, unreadable{body.failure()}
 	case errors.As(err, &refusal) && refusal.slug == "offset_mismatch":
 		return 0, errOffset
 	case err != nil && ctx.Err() != nil && outer.Err() == nil:
@@ -357,7 +381,7 @@ func (p *paced) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := p.from.Read(b)
-	p.stall.Reset(httpsStall)
+	p.stall.Reset(p.g.session.patience.stall)
 	p.at += int64(n)
 	p.g.mu.Lock()
 	p.f.done = p.at

@@ -94,7 +94,7 @@ func (a *app) signIn(ctx context.Context, server, client string, ask func(*oauth
 	case err != nil:
 		return none, unreachable(err)
 	}
-	s, err := newSession(server, oauth2.StaticTokenSource(token))
+	s, err := a.newSession(server, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return none, err
 	}
@@ -260,7 +260,7 @@ func (c *whoamiCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.print(map[string]any{"server": s.server, "hub": s.hub, "me": me})
+		return a.printLine(map[string]any{"server": s.server, "hub": s.hub, "me": me})
 	}
 	who := login{Name: deref(me.Name), Email: deref(me.Email)}.who()
 	if who == "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"isthmus/openapi"
 )
@@ -124,10 +125,11 @@ func clean(r row) row {
 	return r
 }
 
-// tidy takes out what would break a line or move a terminal's cursor: names are other people's text.
+// tidy takes out what would break a line, move a terminal's cursor or turn the order of letters around: names
+// are other people's text.
 func tidy(text string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
+		if unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return ' '
 		}
 		return c

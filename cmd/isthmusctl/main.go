@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], usual)) }
 
 // commandLine of the program.
 type commandLine struct {
 	Server  string `help:"Address of the server, such as https://isthmus.example.org. Default: where you signed in last." env:"ISTHMUS_URL" placeholder:"URL"`
 	Hub     string `help:"Hub, by id or name, when you are signed in to several. Default: the one you signed in to last." env:"ISTHMUS_HUB"`
-	KeyFile string `help:"JSON file with client_id and client_secret of an app, for machines. ISTHMUS_CLIENT_ID and ISTHMUS_CLIENT_SECRET do the same." env:"ISTHMUS_KEY_FILE" name:"key-file" type:"path" placeholder:"FILE"`
+	KeyFile string `help:"JSON file with client_id and client_secret of an app, for machines. ISTHMUS_CLIENT_ID and ISTHMUS_CLIENT_SECRET do the same." env:"ISTHMUS_KEY_FILE" name:"key-file" placeholder:"FILE"`
 	JSON    bool   `help:"Write JSON: one object per line for what happens, lists as they come from the server." name:"json"`
 	Plain   bool   `help:"Write plain lines instead of moving bars, also on a terminal; for screen readers and logs." env:"ISTHMUS_PLAIN"`
 	Quiet   bool   `help:"Write results and errors only." short:"q"`
@@ -37,6 +38,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	vault    vault
+	patience patience
 }
 
 const description = `Sends files to a hub and fetches them, by the fast path or over HTTPS, whichever the network lets through.
@@ -45,8 +47,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line or no such file, 3 not signed
 5 paused (--resume goes on), 6 server not reachable, 7 refused by the server, 130 stopped at once.`
 
 // run is main with the arguments after the program's name; it returns the exit code.
-func run(args []string) int {
-	a := &app{commandLine: &commandLine{}, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+func run(args []string, p patience) int {
+	a := &app{commandLine: &commandLine{}, in: os.Stdin, out: os.Stdout, err: os.Stderr, patience: p}
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	ended := -1
@@ -68,7 +70,9 @@ func run(args []string) int {
 	if a.vault, err = openVault(); err != nil {
 		return a.report(err)
 	}
-	return a.report(command.Run())
+	err = command.Run()
+	renewing.Lock() // nobody may be using a token any more
+	return a.report(err)
 }
 
 // report says what went wrong and gives the exit code.
@@ -86,7 +90,9 @@ func (a *app) report(err error) int {
 		a.emit(e)
 		return code
 	}
-	fmt.Fprintln(a.err, "isthmusctl: "+err.Error())
+	for line := range strings.Lines("isthmusctl: " + err.Error()) { // names and servers' words may be in it
+		fmt.Fprintln(a.err, tidy(strings.TrimSuffix(line, "\n")))
+	}
 	return code
 }
 
@@ -95,7 +101,7 @@ var errTold = errors.New("told")
 
 // notice tells what is worth knowing and no result.
 func (a *app) notice(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := tidy(fmt.Sprintf(format, args...))
 	switch {
 	case a.JSON:
 		a.emit(event{Event: "notice", Text: text})

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,8 +31,11 @@ import (
 
 // The test binary is the program, too, so that scripts run it as people do.
 func TestMain(m *testing.M) {
-	testscript.Main(cleaning{m}, map[string]func(){"isthmusctl": main})
+	testscript.Main(cleaning{m}, map[string]func(){"isthmusctl": main, "hasty": func() { os.Exit(run(os.Args[1:], hasty)) }})
 }
+
+// hasty is for lines that are a machine long.
+var hasty = patience{grace: 200 * time.Millisecond, again: 300 * time.Millisecond, silence: time.Second, slow: 2 * time.Second, stall: 3 * time.Second}
 
 type cleaning struct{ *testing.M }
 
@@ -50,9 +56,12 @@ type server struct {
 		Email, Password, Role string
 	} `json:"people"`
 
-	dir   string
-	clip  string // a file that can be played
-	relay *relay
+	dir     string
+	clip    string // a file that can be played
+	relay   *relay
+	addr    string
+	process *exec.Cmd
+	start   func() error // and waits until it answers
 }
 
 var tools string // folder of what was built
@@ -75,60 +84,70 @@ var built = sync.OnceValues(func() (dir string, err error) {
 	return dir, nil
 })
 
-// startServer starts a demo server without media.
-func startServer(t *testing.T) *server {
+// startServer starts a demo server without media, with further flags.
+func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
 	dir, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &server{dir: t.TempDir(), clip: filepath.Join(dir, "clip.mp4")}
-	binary := filepath.Join(dir, "isthmus")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
+	s.addr = l.Addr().String()
 	_ = l.Close()
-	s.relay = newRelay(t, addr)
+	s.relay = newRelay(t, s.addr)
 	log, err := os.Create(filepath.Join(s.dir, "server.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "serve", "--demo", "--no-demo-media", "--data", filepath.Join(s.dir, "data"), "--addr", addr, "--admin-addr", "",
-		"--fast-public", s.relay.addr())
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	s.start = func() error {
+		s.process = exec.Command(filepath.Join(dir, "isthmus"), append([]string{
+			"serve", "--demo", "--no-demo-media", "--data", filepath.Join(s.dir, "data"), "--addr", s.addr, "--admin-addr", "", "--fast-public", s.relay.addr(),
+		}, flags...)...)
+		s.process.Stdout, s.process.Stderr = log, log
+		s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := s.process.Start(); err != nil {
+			return err
+		}
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			if r, err := http.Get("http://" + s.addr + "/readyz"); err == nil {
+				_ = r.Body.Close()
+				if r.StatusCode == http.StatusOK {
+					return nil
+				}
+			}
+			if time.Now().After(deadline) {
+				return errors.New("the server does not start")
+			}
+		}
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		s.kill()
 		if t.Failed() {
 			b, _ := os.ReadFile(log.Name())
 			t.Logf("server log (end):\n%s", b[max(0, len(b)-8000):])
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if r, err := http.Get("http://" + addr + "/readyz"); err == nil {
-			_ = r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the server does not start")
-		}
-	}
-	b, err := os.ReadFile(filepath.Join(s.dir, "data", "demo.json"))
+	err = s.start()
 	if err == nil {
-		err = json.Unmarshal(b, s)
+		var b []byte
+		if b, err = os.ReadFile(filepath.Join(s.dir, "data", "demo.json")); err == nil {
+			err = json.Unmarshal(b, s)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// kill ends the server as a crash does.
+func (s *server) kill() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
 }
 
 // Everything that the program does, against one server.
@@ -141,6 +160,12 @@ func TestScripts(t *testing.T) {
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	startServer(t).scripts(t, "testdata/fallback")
+}
+
+// The server dies under a transfer, and tickets end soon.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	startServer(t, "--fast-ticket-life", "1s").scripts(t, "testdata/restart")
 }
 
 func (s *server) scripts(t *testing.T, dir string) {
@@ -161,6 +186,10 @@ func (s *server) scripts(t *testing.T, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"approve": s.approve,
 			"udp":     s.udp,
+			"server":  s.control,
+			"mute":    mute,
+			"cut":     s.cut,
+			"stall":   stall,
 			"bytes":   makeBytes,
 			"code":    wantCode,
 			"waitfor": waitFor,
@@ -267,8 +296,71 @@ func (s *server) half(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]+".part.etag"), []byte(body.Header.Get("ETag")), 0o600))
 }
 
-// udp on|off: lets the fast path's packets through or not.
-func (s *server) udp(_ *testscript.TestScript, _ bool, args []string) { s.relay.cut(args[0] == "off") }
+// udp on|off|slow: lets the fast path's packets through, or not, or few of them.
+func (s *server) udp(ts *testscript.TestScript, _ bool, args []string) {
+	rate, ok := map[string]int{"on": -1, "off": 0, "slow": 25_000}[args[0]]
+	if !ok {
+		ts.Fatalf("udp on, off or slow")
+	}
+	s.relay.limit(rate)
+}
+
+// server kill|start: as a crash does it, and again.
+func (s *server) control(ts *testscript.TestScript, _ bool, args []string) {
+	if args[0] == "kill" {
+		s.kill()
+		return
+	}
+	ts.Check(s.start())
+}
+
+// cut: the server at another address, $CUT, where the first answer to a finish breaks off.
+func (s *server) cut(ts *testscript.TestScript, _ bool, _ []string) {
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.addr})
+	var first atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/finish") || !first.CompareAndSwap(false, true) {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		whole := httptest.NewRecorder()
+		proxy.ServeHTTP(whole, r)
+		w.Header().Set("Content-Type", whole.Header().Get("Content-Type"))
+		w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
+		w.WriteHeader(whole.Code)
+		_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+		panic(http.ErrAbortHandler)
+	}))
+	ts.Defer(front.Close)
+	ts.Setenv("CUT", front.URL)
+}
+
+// stall FILE: a file at an address, $STALL, of which the first answer gives a half and then nothing more.
+func stall(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	var first atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"one"`)
+		if r.Method == http.MethodHead || !first.CompareAndSwap(false, true) {
+			http.ServeContent(w, r, "f.mp4", time.Time{}, strings.NewReader(text))
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = io.WriteString(w, text[:len(text)/2])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	ts.Defer(front.Close)
+	ts.Setenv("STALL", front.URL+"/download/x")
+}
+
+// mute: a server that takes connections and never answers, at $MUTE.
+func mute(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv("MUTE", l.Addr().String())
+}
 
 // bytes FILE N [SEED]: a file of N bytes that differ.
 func makeBytes(ts *testscript.TestScript, _ bool, args []string) {
@@ -350,19 +442,21 @@ func until(ts *testscript.TestScript, what string, ok func() bool) {
 	}
 }
 
-// relay passes UDP packets on, each client by a socket of its own, until it is cut.
+// relay passes UDP packets on, each client by a socket of its own, as many as it is allowed to.
 type relay struct {
 	front *net.UDPConn
 	to    *net.UDPAddr
 
-	mu     sync.Mutex
-	closed bool
-	backs  map[string]*net.UDPConn
+	mu    sync.Mutex
+	rate  int // bytes/s; negative: all
+	room  float64
+	at    time.Time
+	backs map[string]*net.UDPConn
 }
 
 func newRelay(t *testing.T, to string) *relay {
 	t.Helper()
-	r := &relay{backs: map[string]*net.UDPConn{}}
+	r := &relay{backs: map[string]*net.UDPConn{}, rate: -1}
 	var err error
 	if r.to, err = net.ResolveUDPAddr("udp", to); err != nil {
 		t.Fatal(err)
@@ -384,16 +478,26 @@ func newRelay(t *testing.T, to string) *relay {
 
 func (r *relay) addr() string { return r.front.LocalAddr().String() }
 
-func (r *relay) cut(yes bool) {
+func (r *relay) limit(rate int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = yes
+	r.rate, r.room, r.at = rate, 0, time.Now()
 }
 
-func (r *relay) isCut() bool {
+// passes tells whether n bytes go through now; what does not is lost, as a policer has it.
+func (r *relay) passes(n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.closed
+	if r.rate <= 0 {
+		return r.rate < 0
+	}
+	now := time.Now()
+	r.room, r.at = min(r.room+now.Sub(r.at).Seconds()*float64(r.rate), 8_000), now
+	if r.room < float64(n) {
+		return false
+	}
+	r.room -= float64(n)
+	return true
 }
 
 func (r *relay) run() {
@@ -414,7 +518,7 @@ func (r *relay) run() {
 			go r.answers(back, from)
 		}
 		r.mu.Unlock()
-		if !r.isCut() {
+		if r.passes(n) {
 			_, _ = back.Write(buf[:n])
 		}
 	}
@@ -427,7 +531,7 @@ func (r *relay) answers(back *net.UDPConn, to *net.UDPAddr) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil && !r.isCut() {
+		if err == nil && r.passes(0) {
 			_, _ = r.front.WriteToUDP(buf[:n], to)
 		}
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -25,23 +27,45 @@ type spool struct {
 
 var errPipeSize = &transfer.Error{Code: transfer.CodeChanged, Text: "the pipe did not carry as many bytes as --size says"}
 
-// newSpool begins to take in. size 0: all is taken in before it returns.
-func newSpool(in io.Reader, size int64) (*spool, error) {
+// errPipeStopped says nothing of the upload: who stopped knows why.
+var errPipeStopped = &transfer.Error{Code: transfer.CodeRetry, Text: "stopped"}
+
+// newSpool begins to take in. size 0: all is taken in before it returns. Nobody waits for bytes any more when
+// ctx has ended.
+func newSpool(ctx context.Context, in io.Reader, size int64) (*spool, error) {
 	f, err := os.CreateTemp("", "isthmusctl-*")
 	if err != nil {
 		return nil, err
 	}
+	if runtime.GOOS != "windows" {
+		_ = os.Remove(f.Name()) // it stays as long as it is open, and nothing is left behind whatever ends the program
+	}
 	s := &spool{file: f, size: size}
 	s.more = sync.NewCond(&s.mu)
-	if size == 0 {
-		if s.size, err = io.Copy(f, in); err != nil {
-			s.remove()
-			return nil, err
-		}
-		s.have, s.end = s.size, io.EOF
+	if size > 0 {
+		context.AfterFunc(ctx, s.stop)
+		go s.take(in)
 		return s, nil
 	}
-	go s.take(in)
+	type taken struct {
+		n   int64
+		err error
+	}
+	all := make(chan taken, 1)
+	go func() {
+		n, err := io.Copy(f, in)
+		all <- taken{n, err}
+	}()
+	select {
+	case t := <-all:
+		s.size, s.have, s.end, err = t.n, t.n, io.EOF, t.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		s.remove()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -76,7 +100,7 @@ func (s *spool) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end == nil {
-		s.end = os.ErrClosed
+		s.end = errPipeStopped
 	}
 	s.more.Broadcast()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +63,10 @@ func (c *sendCommand) Run(ctx context.Context, a *app) error {
 	if c.Policy == rate.Fixed.String() && c.Rate == 0 {
 		return fail(exitUsage, "The policy fixed needs a rate.", "Add one, such as --rate 200M.")
 	}
-	files, out, end, err := c.collect(a)
+	if c.Size < 0 {
+		return fail(exitUsage, "Nothing has fewer than 0 bytes.", "Say with --size how many standard input will carry, or leave it out.")
+	}
+	files, out, end, err := c.collect(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func (c *sendCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	w := wish{policy: c.Policy, target: rate.BitRate(c.Rate), tags: c.Tags, noFast: c.NoFast, resume: c.Resume}
-	j := &job{app: a, session: s, wish: w, wait: c.Wait, again: c.again()}
+	j := &job{app: a, session: s, wish: w, wait: c.Wait, again: goOnWith(os.Args, c.Resume)}
 	if slices.ContainsFunc(files, func(f localFile) bool { return f.open != nil }) {
 		j.again = "" // a pipe cannot be read again
 	}
@@ -89,7 +93,7 @@ func (c *sendCommand) Run(ctx context.Context, a *app) error {
 }
 
 // collect finds the files; end frees what was kept for it.
-func (c *sendCommand) collect(a *app) (files []localFile, out []left, end func(), _ error) {
+func (c *sendCommand) collect(ctx context.Context, a *app) (files []localFile, out []left, end func(), _ error) {
 	end = func() {}
 	named := slices.DeleteFunc(slices.Clone(c.Files), func(f string) bool { return f == "-" })
 	if len(named) < len(c.Files) {
@@ -99,7 +103,10 @@ func (c *sendCommand) collect(a *app) (files []localFile, out []left, end func()
 		if c.Size == 0 {
 			a.notice("Reading standard input into a temporary file first; with --size sending could begin at once.")
 		}
-		pipe, err := newSpool(a.in, c.Size)
+		pipe, err := newSpool(ctx, a.in, c.Size)
+		if ctx.Err() != nil {
+			return nil, nil, nil, fail(exitPaused, "Stopped before standard input ended. Nothing was sent.", "")
+		}
 		if err != nil {
 			return nil, nil, nil, fail(exitFailed, "Standard input cannot be kept in a temporary file: "+err.Error()+".", "Free some room in "+os.TempDir()+", or set TMPDIR.")
 		}
@@ -118,21 +125,47 @@ func (c *sendCommand) collect(a *app) (files []localFile, out []left, end func()
 	return append(files, found...), append(out, more...), end, nil
 }
 
-// again is the command that goes on after a pause.
-func (c *sendCommand) again() string {
-	args := []string{filepath.Base(os.Args[0])}
-	for _, arg := range os.Args[1:] {
-		if strings.ContainsFunc(arg, func(r rune) bool {
-			return !strings.ContainsRune("-_./=:,+@%", r) && (r < '0' || r > 'z' || r > '9' && r < 'A')
-		}) {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		args = append(args, arg)
-		if arg == "send" && !c.Resume {
-			args = append(args, "--resume")
+// goOnWith is the command that goes on after a pause.
+func goOnWith(args []string, resumes bool) string {
+	end := slices.Index(args, "--") // behind it there are no options
+	if end < 0 {
+		end = len(args)
+	}
+	words := []string{filepath.Base(args[0])}
+	for _, arg := range args[1:end] {
+		words = append(words, shellWord(arg))
+	}
+	if !resumes {
+		words = append(words, "--resume")
+	}
+	for _, arg := range args[end:] {
+		words = append(words, shellWord(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord writes a word so that a shell reads the same and does nothing with it.
+func shellWord(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=:,+@", r)
+	}
+	switch {
+	case word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }):
+		return word
+	case runtime.GOOS == "windows":
+		return `"` + word + `"` // which is in no name there
+	case tidy(word) == word:
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	var b strings.Builder // as bash, ksh and zsh take what no terminal may see
+	for _, c := range []byte(word) {
+		if plain(rune(c)) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, c)
 		}
 	}
-	return strings.Join(args, " ")
+	return "$'" + b.String() + "'"
 }
 
 // job is one run of send: files in one or several transfers, one after the other.
@@ -146,6 +179,7 @@ type job struct {
 	show    display
 	before  snapshot // of the transfers that are over; in Total also those to come
 	skipped int      // files that were wanted and not sent, before any transfer
+	begun   bool     // the server may have bytes to go on from
 	sent    []string // uploads, for wait
 }
 
@@ -238,24 +272,12 @@ func (j *job) batch(ctx context.Context, b []candidate) error {
 		j.emit(event{Event: "transfer", Transfer: g.id, Server: j.session.server, Hub: j.session.hub, Files: len(g.files)})
 	}
 	g.tell = func(e event) { j.show.event(e) }
-	ended := make(chan error, 1)
-	go func() { ended <- g.Run(ctx) }()
 	own := g.Snapshot()
 	j.before.Files -= own.Files
 	j.before.Total -= own.Total
-	tick := time.NewTicker(barsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			j.show.update(j.with(g.Snapshot()))
-			continue
-		case err = <-ended:
-		}
-		break
-	}
+	err = g.follow(ctx, barsEvery, func(s snapshot) { j.show.update(j.with(s)) })
 	last := j.with(g.Snapshot())
-	j.show.update(last)
+	j.begun = true
 	j.before.Files, j.before.Sent, j.before.Failed, j.before.Done, j.before.Total = last.Files, last.Sent, last.Failed, last.Done, last.Total
 	for _, f := range g.files {
 		if g.isOver(f) && f.failed == nil {
@@ -281,6 +303,9 @@ func (j *job) with(s snapshot) snapshot {
 // stopped explains an end before the end.
 func (j *job) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
+		if j.begun && j.again != "" && !isTakenOver(err) {
+			j.notice("What arrived stays at the server for %d days. Go on with: %s", resumeDays, j.again)
+		}
 		return err
 	}
 	text := fmt.Sprintf("Paused: %s of %s are at the server and stay there for %d days.", bytesText(j.before.Done), bytesText(j.before.Total), resumeDays)
@@ -305,12 +330,17 @@ func (j *job) ready(ctx context.Context) error {
 	j.notice("Waiting until everything can be played. Ctrl-C ends the waiting only.")
 	for _, id := range j.sent {
 		for over := false; !over; {
-			r, err := j.session.api.GetUploadWithResponse(ctx, j.session.hub, id, &openapi.GetUploadParams{Prefer: ptr("wait=50")})
-			if err != nil {
-				return unreachable(err)
-			}
-			u, err := answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse)
-			if err != nil {
+			u, err := j.session.upload(ctx, id, ptr("wait=50"))
+			switch {
+			case ctx.Err() != nil:
+				return fail(exitPaused, "Stopped waiting. Everything is at the server.", "")
+			case lost(err) || isBusy(err): // it restarts, perhaps; nothing can be lost any more
+				select {
+				case <-ctx.Done():
+				case <-time.After(httpsWait):
+				}
+				continue
+			case err != nil:
 				return err
 			}
 			switch u.State {
@@ -324,9 +354,12 @@ func (j *job) ready(ctx context.Context) error {
 				j.before.Failed++
 				j.before.Sent--
 			}
-			if j.JSON {
+			switch {
+			case j.JSON:
 				j.emit(e)
-			} else {
+			case e.Event == "failed":
+				fmt.Fprintln(j.err, e.line(true))
+			default:
 				fmt.Fprintln(j.out, e.line(true))
 			}
 		}

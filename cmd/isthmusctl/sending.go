@@ -57,6 +57,7 @@ type sending struct {
 	sender  *transfer.Sender
 	path    string
 	why     string    // why it is not the fast path
+	whyTold string    // when the path was told last
 	wrote   time.Time // when bytes last left over HTTPS
 	held    time.Time // until then the fast path is left alone
 	cutFast func()    // ends the connection of the fast path
@@ -87,7 +88,6 @@ func newSending(s *session, id string, files []*outgoing, t ticket, policy rate.
 }
 
 const (
-	fastGrace  = 2500 * time.Millisecond // without the fast path, for a handshake over the longest line, before HTTPS takes its place
 	lookEvery  = 100 * time.Millisecond
 	weighEvery = time.Second
 )
@@ -112,7 +112,7 @@ func (g *sending) Run(ctx context.Context) error {
 		}
 	}()
 	away, weighed := time.Now(), time.Now()
-	var slow slowdown
+	slow := slowdown{span: g.session.patience.slow}
 	for {
 		up, paused, over, fatal := g.state()
 		switch {
@@ -126,7 +126,7 @@ func (g *sending) Run(ctx context.Context) error {
 		if up {
 			away = time.Now()
 		}
-		want := !paused && !up && (!g.useFast() || g.isHeld() || time.Since(away) > fastGrace)
+		want := !paused && !up && (!g.useFast() || g.isHeld() || time.Since(away) > g.session.patience.grace)
 		switch {
 		case want && stopHTTPS == nil:
 			stopHTTPS = g.startHTTPS(ctx)
@@ -178,7 +178,7 @@ func (g *sending) weigh(slow *slowdown) {
 	slow.sent = s.Sent
 	switch slow.look(time.Now(), s.Path, line, s.Done) {
 	case tryHTTPS:
-		g.hold(slowRest, "there is little room for UDP on this network; HTTPS is tried")
+		g.hold(4*slow.span, "there is little room for UDP on this network; HTTPS is tried")
 	case stayHTTPS:
 		g.hold(slowHold, fmt.Sprintf("this network slows UDP down, to %s; over HTTPS it carries %s", rateText(int64(slow.fast)), rateText(int64(slow.https))))
 	case backToFast:
@@ -220,8 +220,10 @@ func (g *sending) onPath(up, paused, https bool) {
 		g.why = g.whyHTTPS()
 	}
 	now, why := g.path, g.why
+	news := now != before || now == pathHTTPS && why != g.whyTold
+	g.whyTold = why
 	g.mu.Unlock()
-	if now != before {
+	if news {
 		g.tell(event{Event: "path", Transfer: g.id, Path: now, Why: why})
 	}
 }
@@ -274,6 +276,23 @@ func (g *sending) SetRate(policy rate.Policy, target rate.BitRate) {
 			g.sender.SetRate(policy, target, 0)
 		}
 	})
+}
+
+// follow runs the sending and shows how it goes, also at its end.
+func (g *sending) follow(ctx context.Context, every time.Duration, show func(snapshot)) error {
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			show(g.Snapshot())
+		case err := <-ended:
+			show(g.Snapshot())
+			return err
+		}
+	}
 }
 
 // limit sets the rate of HTTPS, which knows no policies. Called with mu held, or before Run.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/oauth2"
 
 	"isthmus/openapi"
@@ -21,8 +22,10 @@ type session struct {
 	hub     string // id
 	hubName string
 	api     *openapi.ClientWithResponses
-	http    *http.Client // adds the token and repeats nothing
+	http    *http.Client // adds the token, repeats nothing and follows nowhere
 	paths   pathMemory
+
+	patience patience
 }
 
 // young is how much longer a token has to work to be used for a request.
@@ -43,11 +46,10 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 			return nil, fail(exitUsage, "No server is named.", "Name it with --server or ISTHMUS_URL.")
 		}
 		source := openapi.Credentials{BaseURL: server, ClientID: key.ClientID, ClientSecret: key.ClientSecret}
-		s, err := newSession(server, source.ClientCredentials(context.WithoutCancel(ctx)))
+		s, err := a.newSession(server, source.ClientCredentials(context.WithoutCancel(ctx)))
 		if err != nil {
 			return nil, err
 		}
-		s.paths = pathMemory{a.vault}
 		return s, s.find(ctx, a.Hub)
 	}
 	all, err := a.vault.read()
@@ -61,16 +63,26 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 		}
 		return nil, fail(exitSignIn, "You are not signed in to that hub.", `Sign in to it with "isthmusctl login", or see "isthmusctl whoami".`)
 	}
-	s, err := newSession(k.Server, &keptTokens{vault: a.vault, server: k.Server, hub: k.HubID})
+	return a.personal(k)
+}
+
+// personal opens the session of a kept sign-in.
+func (a *app) personal(k *login) (*session, error) {
+	s, err := a.newSession(k.Server, &keptTokens{vault: a.vault, server: k.Server, hub: k.HubID})
 	if err != nil {
 		return nil, err
 	}
-	s.hub, s.hubName, s.paths = k.HubID, k.HubName, pathMemory{a.vault}
+	s.hub, s.hubName = k.HubID, k.HubName
 	return s, nil
 }
 
-func newSession(server string, tokens oauth2.TokenSource) (*session, error) {
-	s := &session{server: server, http: &http.Client{Transport: &oauth2.Transport{Source: tokens}}}
+func (a *app) newSession(server string, tokens oauth2.TokenSource) (*session, error) {
+	s := &session{server: server, paths: pathMemory{a.vault}, patience: a.patience}
+	s.http = &http.Client{
+		Transport: &oauth2.Transport{Source: tokens},
+		// The transport would add the token to whatever address follows.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	var err error
 	s.api, err = openapi.Connect(server, tokens, nil)
 	return s, err
@@ -115,7 +127,7 @@ func (a *app) machine() (*keyFile, error) {
 		return nil, nil
 	}
 	var k keyFile
-	b, err := os.ReadFile(a.KeyFile)
+	b, err := os.ReadFile(kong.ExpandPath(a.KeyFile))
 	if err == nil {
 		err = json.Unmarshal(b, &k)
 	}
@@ -138,8 +150,13 @@ type keptTokens struct {
 	now oauth2.Token
 }
 
+// renewing is held while a token is exchanged: before that is over, the program must not end by itself.
+var renewing sync.RWMutex
+
 // Token implements oauth2.TokenSource.
 func (t *keptTokens) Token() (*oauth2.Token, error) {
+	renewing.RLock()
+	defer renewing.RUnlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if usable(t.now) {
@@ -161,13 +178,16 @@ func (t *keptTokens) Token() (*oauth2.Token, error) {
 		conf := oauth2.Config{ClientID: k.ClientID, Endpoint: oauth2.Endpoint{TokenURL: k.TokenURL, AuthStyle: oauth2.AuthStyleInParams}}
 		fresh, err := conf.TokenSource(ctx, &oauth2.Token{RefreshToken: k.Token.RefreshToken}).Token()
 		if err != nil {
-			return false, err
+			return false, unreachable(err)
 		}
 		k.Token, t.now = *fresh, *fresh
 		return true, nil
 	})
+	if _, told := errors.AsType[*failure](err); err != nil && !told {
+		err = fail(exitFailed, "The renewed sign-in cannot be kept: "+err.Error()+".", "Look after the folder "+t.vault.dir+".").because(err)
+	}
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, err
 	}
 	tok := t.now
 	return &tok, nil

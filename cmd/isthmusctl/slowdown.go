@@ -5,6 +5,7 @@ import "time"
 // slowdown notices a network that lets UDP through but slows it down: where the line gives the fast path next
 // to nothing, HTTPS gets a trial, and the quicker of the two goes on. It has no clock of its own.
 type slowdown struct {
+	span  time.Duration // to measure over
 	path  string
 	since time.Time
 	done  int64
@@ -17,7 +18,6 @@ type slowdown struct {
 
 const (
 	slowRate = 1_000_000 // bit/s, above which nobody asks whether HTTPS would do better
-	slowSpan = 15 * time.Second
 	slowLeft = 2_000_000 // bytes to come, below which it is not worth it
 	slowRest = 30 * time.Minute
 	slowHold = 10 * time.Minute // without the fast path where it is slowed down
@@ -40,7 +40,7 @@ func (s *slowdown) look(now time.Time, path string, line bool, done int64) verdi
 		return goOn
 	}
 	d := now.Sub(s.since)
-	if d < slowSpan {
+	if d < s.span {
 		return goOn
 	}
 	rate := float64(done-s.done) * 8 / d.Seconds()
@@ -52,6 +52,7 @@ func (s *slowdown) look(now time.Time, path string, line bool, done int64) verdi
 	case path == pathHTTPS && s.trial:
 		s.trial, s.https = false, rate
 		if rate > 2*s.fast {
+			s.rest = now // when the fast path is back, it has to show that it does better now
 			return stayHTTPS
 		}
 		return backToFast
