@@ -45,9 +45,11 @@ var peers = []peer{
 	{name: "tcp-bbr", kind: "tcp", congestion: "bbr"},
 	{name: "browser-tus", kind: "tus", congestion: "cubic", page: order{Way: "tus", Parts: uploads}},
 	{name: "browser-tus-bbr", kind: "tus", congestion: "bbr", page: order{Way: "tus", Parts: uploads}},
+	{name: "browser-tus-most", kind: "tus", congestion: "cubic", page: order{Way: "tus", Parts: 6}}, // browsers open no more to one host
 	{name: "browser-webtransport", kind: "webtransport", page: order{Way: "streams", Parts: 1, Sessions: 1}},
 	{name: "browser-webtransport-streams", kind: "webtransport", page: order{Way: "streams", Parts: uploads, Sessions: 1}},
 	{name: "browser-webtransport-sessions", kind: "webtransport", page: order{Way: "streams", Parts: uploads, Sessions: uploads}},
+	{name: "browser-webtransport-many", kind: "webtransport", page: order{Way: "streams", Parts: 16, Sessions: 16}},
 	{name: "browser-webtransport-datagrams", kind: "webtransport", page: order{Way: "datagrams"}},
 }
 
