@@ -243,7 +243,8 @@ func (d dialect) secondsAgo(s int) bun.Safe {
 // at. On Postgres its row stays locked, so that no worker starts it before this transaction, whose
 // change it is to see, has committed.
 func (d dialect) waiting(ctx context.Context, tx bun.IDB, kind, queue string, args []byte, at time.Time) (bool, error) {
-	q := "SELECT id FROM river_job WHERE state = 'available' AND queue = ? AND kind = ? AND CAST(args AS text) = ? AND scheduled_at <= ? LIMIT 1"
+	// The plus signs keep SQLite from going through all that is available instead (see twins).
+	q := "SELECT id FROM river_job WHERE +state = 'available' AND +queue = ? AND kind = ? AND CAST(args AS text) = ? AND scheduled_at <= ? LIMIT 1"
 	at = at.Add(time.Second)                                // River has its own clock and rounding; a second sooner or later is the same
 	when := any(at.UTC().Format("2006-01-02 15:04:05.999")) // as River writes times on SQLite
 	if d == postgres {
@@ -253,6 +254,15 @@ func (d dialect) waiting(ctx context.Context, tx bun.IDB, kind, queue string, ar
 	var ids []int64
 	err := tx.NewRaw(q, queue, kind, string(args), when).Scan(ctx, &ids)
 	return len(ids) > 0, err
+}
+
+// twins makes the index by which tasks of the same arguments are found: ten thousand files that are finished are as many tasks
+// that wait, and each looks for its twin among them.
+func (d dialect) twins() string {
+	if d == postgres {
+		return "CREATE INDEX IF NOT EXISTS river_job_twins ON river_job USING hash (args)"
+	}
+	return "CREATE INDEX IF NOT EXISTS river_job_twins ON river_job (kind, CAST(args AS text))"
 }
 
 // pull has a queued task run no later than at, and tells whether there is one. One that runs now does

@@ -53,7 +53,11 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return translate(err)
 	}
-	return db.migrateRiver(ctx)
+	if err := db.migrateRiver(ctx); err != nil {
+		return err
+	}
+	_, err = db.write.ExecContext(ctx, db.dialect.twins())
+	return translate(err)
 }
 
 // sameSchema refuses a database that is not at this program's schema, which a running server may still
