@@ -172,6 +172,18 @@ func (g *gate) grow(conn *quic.Conn, delta uint64) bool {
 	return true
 }
 
+// talks tells that a control connection comes from there.
+func (g *gate) talks(peer netip.AddrPort) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for conn := range g.grown {
+		if a, ok := conn.RemoteAddr().(*net.UDPAddr); ok && a.Port == int(peer.Port()) && a.AddrPort().Addr().Unmap() == peer.Addr() {
+			return true
+		}
+	}
+	return false
+}
+
 // sourceOf is what counts as one address: whoever has an IPv6 address has its whole /64.
 func sourceOf(a net.Addr) netip.Prefix {
 	u, ok := a.(*net.UDPAddr)

@@ -196,3 +196,44 @@ func TestSourceOf(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyTakesAControlConnection: a client with a ticket forges the address of another one's control connection. A socket
+// for that address would take its packets.
+func TestNobodyTakesAControlConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1000, 1000)
+	w.tickets.grants["good"] = Grant{Uploads: w.uploads[:1]}
+	w.tickets.grants["other"] = Grant{Uploads: w.uploads[1:]}
+	w.start()
+	victim, thief := w.raw(t), w.raw(t)
+	port, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), false)
+	w.must(err)
+	transport := &quic.Transport{Conn: port}
+	_ = victim.conn.CloseWithError(0, "")
+	victim.conn, err = transport.Dial(context.Background(), net.UDPAddrFromAddrPort(victim.to), clientTLS(w.key), nil)
+	w.must(err)
+	t.Cleanup(func() {
+		_ = transport.Close()
+		_ = port.Close()
+	})
+	victim.open()
+	thief.say(wire.MsgOpen, wire.Open{Ticket: "other"}.Append(nil))
+	_, err = wire.ReadMessage(thief.stream, wire.MaxServerBody)
+	w.must(err)
+	in := w.sessionOf(thief).in
+	_, err = port.WriteToUDPAddrPort(thief.helloPacket(wire.BaseSize), victim.to)
+	w.must(err)
+	until(t, "the Hello is there", func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		return !in.moved.IsZero()
+	})
+	w.must(victim.stream.SetReadDeadline(time.Now().Add(5 * time.Second)))
+	victim.say(wire.MsgCancel, wire.AppendCancel(nil, 0))
+	if m, err := wire.ReadMessage(victim.stream, wire.MaxServerBody); err != nil || m.Type != wire.MsgRefused {
+		t.Errorf("message %#x, %v", m.Type, err)
+	}
+	time.Sleep(2 * moveEvery)
+	thief.hello(wire.BaseSize) // from its own port
+	thief.answer()
+}

@@ -103,8 +103,9 @@ func (r *receiver) authorise() {
 	r.ready = true
 	// Pausing by turns opens no sockets in a row: the next Hello comes soon.
 	if now := time.Now(); r.waiting.IsValid() && now.Sub(r.moved) >= moveEvery {
-		r.move(r.waiting, now)
-		r.report(now)
+		if r.move(r.waiting, now) {
+			r.report(now)
+		}
 		r.waiting = netip.AddrPort{}
 	}
 }
@@ -203,10 +204,9 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	}
 	if from != r.peer {
 		// An old Hello may have been held back by somebody on the path to send us elsewhere.
-		if !newest || now.Sub(r.moved) < moveEvery {
+		if !newest || now.Sub(r.moved) < moveEvery || !r.move(from, now) {
 			return
 		}
-		r.move(from, now)
 	}
 	larger := len(b) > r.datagram
 	r.datagram = max(r.datagram, len(b))
@@ -218,22 +218,22 @@ func (r *receiver) hello(b []byte, from netip.AddrPort, now time.Time) {
 	r.arrived(now) // several at a time are answered together
 }
 
-// move makes from, where a Hello came from, the peer's address.
-func (r *receiver) move(from netip.AddrPort, now time.Time) {
+// move makes from, where a Hello came from, the peer's address. false: that is not possible now; the next Hello tries again.
+func (r *receiver) move(from netip.AddrPort, now time.Time) bool {
+	r.moved = now
+	p, err := r.connect(from)
+	if err != nil {
+		return false
+	}
 	if r.path != nil {
 		r.path.close()
 	}
-	r.peer, r.moved, r.datagram, r.last = from, now, wire.MinHello, time.Time{}
+	r.path, r.peer, r.datagram, r.last = p, from, wire.MinHello, time.Time{}
 	r.credit = answerShare * wire.MinHello
-	p, err := r.connect(from)
-	if err != nil {
-		r.path, r.peer = nil, netip.AddrPort{} // the next Hello tries again
-		return
-	}
-	r.path = p
 	if r.fill == nil { // not before: a connection without a ticket costs little
 		r.fill = newChunk()
 	}
+	return true
 }
 
 // rest frees what a paused session does not need, until authorise.

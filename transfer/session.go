@@ -455,6 +455,9 @@ func (ss *session) connect(peer netip.AddrPort) (path, error) {
 	if d := ss.s.demux; d != nil {
 		return &commonPath{d.conn.UDPConn, peer}, nil
 	}
+	if ss.s.gate.talks(peer) { // whose packets the socket would take
+		return nil, errors.New("a control connection comes from there")
+	}
 	local := ss.s.Addr()
 	// The control connection knows which of our addresses the client sees, where the socket has all of them.
 	if a, ok := ss.conn.LocalAddr().(*net.UDPAddr); ok && !a.IP.IsUnspecified() {
