@@ -58,6 +58,10 @@ export default function TransfersPage({ params }: PageProps) {
     );
   }, [id]);
 
+  useEffect(() => {
+    batch.free.value = account.data?.quota_free_bytes;
+  }, [account.data]);
+
   const all = queue.total.value;
   useTab(`Transfers · ${h.name}`, all.left > 0 && all.size > 0 ? all.sent / all.size : undefined);
 

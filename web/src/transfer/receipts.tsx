@@ -99,7 +99,7 @@ function One({ hub, u }: { hub: string; u: Upload }) {
       data={{ "data-receipt": u.id }}
       name={u.name}
       badges={<span class={`badge ${tone}`}>{word}</span>}
-      state={`${bytes(u.size)} (${count(u.size, "byte")}) · arrived ${when(u.finished_at!)}, ${took} after its start`}
+      state={`${bytes(u.size)} (${count(u.size, "byte")}) · arrived ${when(u.finished_at!)}, ${took} after its start${u.device ? `, from ${u.device}` : ""}`}
       more={
         <>
           {u.error && (

@@ -14,6 +14,7 @@ export function receiptOf(u: Upload, hub: string, sender: string) {
     entry_id: u.entry_id ?? "",
     hub,
     sender,
+    device: u.device ?? "",
     begun_at: u.created_at,
     finished_at: end,
     seconds: end ? Math.max(0, Math.round((Date.parse(end) - Date.parse(u.created_at)) / 1000)) : 0,

@@ -56,6 +56,11 @@ describe("an upload", () => {
   it("goes from queued to ready", () => {
     let it_ = sending();
     expect(it_).toMatchObject({ phase: "sending", id: "upl_1", sent: 20 });
+    expect(run(it_, broken({ afterMs: 5000 })), "others have the line").toMatchObject({
+      phase: "retrying",
+      attempts: 0,
+      retryAt: 6000,
+    });
     it_ = run(it_, { kind: "progress", sent: 60 }, { kind: "hashed", bytes: 50 }, { kind: "sent" });
     expect(it_).toMatchObject({ phase: "finishing", sent: 100, hashed: 50, digest: "" });
     it_ = run(it_, { kind: "digest", digest: "ab" }, { kind: "server", upload: upload("ingesting") });

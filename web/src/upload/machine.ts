@@ -45,7 +45,15 @@ export type Happening =
   | { kind: "hashed"; bytes: number }
   | { kind: "digest"; digest: string }
   | { kind: "sent" }
-  | { kind: "broken"; retryable: boolean; failure: Failure; now: number; jitter: number; offline: boolean }
+  | {
+      kind: "broken";
+      retryable: boolean;
+      failure: Failure;
+      now: number;
+      jitter: number;
+      offline: boolean;
+      afterMs?: number; // the server said when: others have the line, which is no failure
+    }
   | { kind: "due" } // the countdown ended, or the line is back
   | { kind: "hold" } // another file is sent first
   | { kind: "pause" }
@@ -148,8 +156,8 @@ export function next(it: Item, h: Happening): Item {
     case "broken": {
       if (!ours.includes(it.phase)) return it;
       if (!h.retryable) return { ...it, phase: "failed", failure: h.failure };
-      const attempts = it.attempts + 1;
-      const retryAt = h.offline ? 0 : h.now + retryDelay(attempts, h.jitter);
+      const attempts = it.attempts + (h.afterMs === undefined ? 1 : 0);
+      const retryAt = h.offline ? 0 : h.now + (h.afterMs ?? retryDelay(attempts, h.jitter));
       return { ...it, phase: "retrying", attempts, retryAt, failure: h.failure };
     }
     case "due":

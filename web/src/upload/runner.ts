@@ -157,7 +157,7 @@ export class Runner {
           this.board.happen(key, { kind: "progress", sent });
         },
         done: () => this.board.happen(key, { kind: "sent" }),
-        broken: ({ status, body }) => {
+        broken: ({ status, body, afterMs }) => {
           let p = new Problem({
             status,
             code: "offline",
@@ -171,7 +171,7 @@ export class Runner {
             if (status) p = new Problem({ status, detail: `The server answered ${status}.`, next_step: "Try again." });
           }
           // Whoever began later has it now; taking it back is for the person to decide.
-          this.broken(key, p, retryable(status) && p.code !== "upload_taken_over");
+          this.broken(key, p, retryable(status) && p.code !== "upload_taken_over", afterMs);
         },
       });
     } catch (e) {
@@ -179,7 +179,7 @@ export class Runner {
     }
   }
 
-  private broken(key: string, p: Problem, retryable = p.retryable || p.status === 0): void {
+  private broken(key: string, p: Problem, retryable = p.retryable || p.status === 0, afterMs?: number): void {
     const failure: Failure = { code: p.code, message: p.message, nextStep: p.nextStep, traceId: p.traceId };
     this.board.happen(key, {
       kind: "broken",
@@ -188,6 +188,7 @@ export class Runner {
       now: Date.now(),
       jitter: Math.random(),
       offline: !navigator.onLine,
+      afterMs,
     });
   }
 

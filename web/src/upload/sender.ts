@@ -13,6 +13,7 @@ const STALL_MS = 30_000;
 export interface Broken {
   status: number; // 0 = nobody answered
   body: string;
+  afterMs?: number; // when to come again, as the server says it with 429
 }
 
 export interface Sending {
@@ -58,7 +59,15 @@ export function send(
     onSuccess: () => end(on.done),
     onError: (e) => {
       const r = e instanceof DetailedError ? e.originalResponse : null;
-      end(() => on.broken({ status: r?.getStatus() ?? 0, body: r?.getBody() ?? "" }));
+      const status = r?.getStatus() ?? 0;
+      const after = Number(r?.getHeader("Retry-After") ?? Number.NaN);
+      end(() =>
+        on.broken({
+          status,
+          body: r?.getBody() ?? "",
+          afterMs: status === 429 && after >= 0 ? after * 1000 : undefined,
+        }),
+      );
     },
   });
   const watch = setInterval(() => {

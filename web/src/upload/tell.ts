@@ -29,7 +29,8 @@ export class Teller {
     if (before.phase === after.phase) return;
     if (after.phase === "failed")
       this.speak(`${after.name} failed. ${after.failure?.message ?? ""} ${after.failure?.nextStep ?? ""}`);
-    if (after.phase === "retrying") this.speak(`${after.name}: connection lost, trying again by itself.`);
+    if (after.phase === "retrying")
+      this.speak(`${after.name}: ${after.failure?.message ?? "connection lost."} Trying again by itself.`);
     if (alone) {
       if (after.phase === "server") this.speak(`${after.name} is uploaded and being processed.`);
       if (after.phase === "ready") this.speak(`${after.name} is ready.`);
