@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -88,6 +89,33 @@ func TestCheckBuffers(t *testing.T) {
 	for asked, enoughFor := range map[int]bool{212992: false, BufferSize / 2: false, BufferSize: true, 2 * BufferSize: true} {
 		if err := enough("rmem_max", 2*min(asked, BufferSize)); (err == nil) != enoughFor {
 			t.Errorf("a limit of %d: %v", asked, err)
+		}
+	}
+}
+
+// TestKernelThatWillNotCut: without checksums the kernel refuses to cut; the datagrams leave one by one.
+func TestKernelThatWillNotCut(t *testing.T) {
+	a, b, to := pair(t, "127.0.0.1")
+	raw, err := a.SyscallConn()
+	if err == nil {
+		err = errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1) }), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 20_000)
+	for i := range data {
+		data[i] = byte(i / 1200)
+	}
+	for range 2 {
+		if err := a.Write(data, 1200, to); err != nil {
+			t.Fatal(err)
+		}
+		all, _, _ := receive(t, b, len(data))
+		for i, d := range all {
+			if !bytes.Equal(d, data[i*1200:min((i+1)*1200, len(data))]) {
+				t.Fatalf("datagram %d has %d bytes", i, len(d))
+			}
 		}
 	}
 }
