@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // hasty is for lines that are a machine long.
-var hasty = patience{grace: 200 * time.Millisecond, again: 300 * time.Millisecond, silence: time.Second, slow: 2 * time.Second, stall: 3 * time.Second}
+var hasty = patience{grace: 200 * time.Millisecond, again: 300 * time.Millisecond, silence: time.Second, slow: time.Second, stall: 3 * time.Second}
 
 type cleaning struct{ *testing.M }
 
