@@ -158,9 +158,7 @@ func (ss *session) receive(ctx context.Context) error {
 	ss.store, ss.in.store = st, st
 	var writing, finishing sync.WaitGroup
 	writing.Go(st.write)
-	for range min(atOnce, len(ss.grant.Uploads)) {
-		finishing.Go(st.finishes)
-	}
+	finishing.Go(st.finishes)
 	finishing.Go(func() { st.syncs(ss.in.done) })
 	finishing.Go(ss.in.reports)
 	finishing.Go(func() { ss.watch(ctx) })

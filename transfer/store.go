@@ -396,20 +396,27 @@ func (s *store) takeDirty(all bool) []int {
 	return due
 }
 
-// finishes is one of the goroutines that end uploads, until ready is closed.
+// finishes ends uploads, several at a time, until ready is closed and all are ended.
 func (s *store) finishes() {
+	var g errgroup.Group // its goroutines last no longer than their uploads: thousands of sessions may wait
+	g.SetLimit(atOnce)
 	for upload := range s.ready {
-		s.mu.Lock()
-		s.alone(upload)
-		m := s.state[upload].finish
-		delete(s.dirty, upload)
-		s.mu.Unlock()
-		sum, err := s.files.Finish(s.ctx, s.uploads[upload].ID, s.uploads[upload].Size, m.SHA256)
-		s.mu.Lock()
-		s.ends--
-		s.mu.Unlock()
-		s.receipt(upload, sum, err)
+		g.Go(func() error { s.finishOne(upload); return nil })
 	}
+	_ = g.Wait()
+}
+
+func (s *store) finishOne(upload int) {
+	s.mu.Lock()
+	s.alone(upload)
+	m := s.state[upload].finish
+	delete(s.dirty, upload)
+	s.mu.Unlock()
+	sum, err := s.files.Finish(s.ctx, s.uploads[upload].ID, s.uploads[upload].Size, m.SHA256)
+	s.mu.Lock()
+	s.ends--
+	s.mu.Unlock()
+	s.receipt(upload, sum, err)
 }
 
 // flush syncs what is left when a session has ended.
