@@ -17,7 +17,8 @@ type sent struct {
 type flight struct {
 	ring        []sent
 	base, next  uint64
-	outstanding int // bytes of IP packets that are not over
+	known       uint64 // what is below was left behind when the ring grew
+	outstanding int    // bytes of IP packets that are not over
 }
 
 func (f *flight) at(number uint64) *sent { return &f.ring[number&uint64(len(f.ring)-1)] }
@@ -30,6 +31,7 @@ func (f *flight) add(number uint64, p sent) {
 		for n := f.base; n < f.next; n++ {
 			*f.at(n) = *old.at(n)
 		}
+		f.known = f.base
 	}
 	*f.at(number) = p
 	f.next = number + 1
@@ -76,7 +78,7 @@ func (f *flight) open(end uint64, g func(number uint64, p *sent) bool) {
 }
 
 // oldest is the lowest number that is still known.
-func (f *flight) oldest() uint64 { return f.next - min(f.next, uint64(len(f.ring))) }
+func (f *flight) oldest() uint64 { return max(f.known, f.next-min(f.next, uint64(len(f.ring)))) }
 
 // block is a run of the tape that fits into one packet.
 type block struct {

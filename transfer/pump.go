@@ -72,6 +72,8 @@ type pump struct {
 	sentAt    time.Duration // last packet
 	quiet     time.Duration // first data packet since heard; 0: none
 	interval  time.Duration
+	asked     uint64 // number of the Hello that asked for it
+	unheard   bool   // that was lost
 	rtt       time.Duration
 	clock     time.Duration // server's, at the newest packet reported
 	limit     uint64        // the server's rate
@@ -402,10 +404,10 @@ func (p *pump) adjust(now time.Duration) error {
 	} else if !p.finishing() {
 		want = min(max(leastInterval, st.BaseRTT/8), time.Second)
 	}
-	if !p.answered || want <= 2*p.interval && 2*want >= p.interval {
+	if !p.answered || !p.unheard && want <= 2*p.interval && 2*want >= p.interval {
 		return nil
 	}
-	p.interval = want
+	p.interval, p.asked, p.unheard = want, p.flight.next, false
 	return p.hello(wire.BaseSize, now)
 }
 

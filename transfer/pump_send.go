@@ -228,7 +228,7 @@ func (p *pump) seal(b block, text []byte, now time.Duration) error {
 // timeouts declares lost what nothing was heard of for long.
 func (p *pump) timeouts(now time.Duration) {
 	delay := p.ctl.LossDelay()*p.patience/patienceFirst + p.held
-	if now < p.heard+delay/4 || now < p.away {
+	if now < p.heard+delay/2 || now < p.away {
 		return // while reports come in, a packet without one stands in a queue
 	}
 	p.flight.open(p.flight.next, func(n uint64, s *sent) bool {
@@ -251,6 +251,7 @@ func (p *pump) lose(number uint64) (size int) {
 		return 0
 	}
 	p.flight.at(number).lost = true
+	p.unheard = p.unheard || number == p.asked
 	if s.n > 0 && (p.tail == nil || !p.tail.lost(s)) {
 		p.repairs = append(p.repairs, repair{block{s.pos, s.n}, number})
 	}
@@ -292,7 +293,7 @@ func (p *pump) feedback(r *report) {
 	}
 	top, any := p.confirm(r, &s)
 	if any {
-		p.missing(top, &s)
+		p.missing(r.Start, top, &s)
 	}
 	p.flight.advance()
 	if len(r.Echoes) > 0 {
@@ -331,13 +332,14 @@ func (p *pump) askTail(now time.Duration) {
 	p.tail.refresh(now, max(1, room), p.ctl.State())
 }
 
-// confirm settles what arrived; top is the highest of it.
+// confirm settles what arrived; top is the highest of it, new or not.
 func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 	at, seen := r.Start, true
 	for _, n := range r.Runs {
 		if seen {
 			for i := max(at, p.flight.oldest()); i < min(at+n, p.flight.next); i++ {
 				f := p.flight.at(i)
+				top, any = i, true
 				if f.over && !f.lost {
 					continue
 				}
@@ -346,7 +348,6 @@ func (p *pump) confirm(r *report, s *rate.Sample) (top uint64, any bool) {
 					p.unlost++
 				} else {
 					p.flight.settle(i)
-					top, any = i, true
 				}
 				if f.n > 0 {
 					p.hollow = 0
@@ -378,11 +379,15 @@ func (p *pump) note(r Range) {
 	p.fresh = append(p.fresh, r)
 }
 
-// missing declares lost what was overtaken by far.
-func (p *pump) missing(top uint64, s *rate.Sample) {
+// missing declares lost what was overtaken by far. Of what lies before the report's start nothing is said: where
+// much is lost not all fits into one, and the one before may itself be lost.
+func (p *pump) missing(start, top uint64, s *rate.Sample) {
 	newest := p.flight.at(top).at
 	patience := min(max(p.rtt/8, time.Millisecond)*time.Duration(p.reorder/reorderFirst), p.rtt+20*time.Millisecond)
 	p.flight.open(top, func(n uint64, f *sent) bool {
+		if n < start && top-n < wire.WindowSize {
+			return true
+		}
 		if top-n < p.reorder && newest-f.at < patience {
 			return false
 		}

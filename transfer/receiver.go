@@ -13,6 +13,7 @@ const (
 	firstInterval = 5 * time.Millisecond // between feedbacks until a Hello asked for another
 	moveEvery     = 100 * time.Millisecond
 	echoes        = 8       // of a feedback, at most
+	mostFeedback  = 4       // at a time
 	mostGaps      = 1 << 16 // in what a session brought: more than honest clients leave, and memory in the end
 	answerShare   = 3       // bytes to an address for each that came from it: a client may have forged it
 )
@@ -410,7 +411,20 @@ func (r *receiver) report(now time.Time) {
 	for i := len(r.echoes) - 1; i >= 0; i-- {
 		f.Echoes = append(f.Echoes, wire.Echo{Number: r.echoes[i].number, Held: now.Sub(r.echoes[i].at)})
 	}
-	r.echoes = r.echoes[:0]
+	r.echoes, r.last = r.echoes[:0], now
+	// Where much is lost on a long way the runs are many: told in small parts, of which some are lost too, the sender
+	// would learn of each packet much too late.
+	for n := 0; n < mostFeedback && r.path != nil && r.credit >= wire.MaxFeedback; n++ {
+		r.say(f)
+		if r.cursor == 0 {
+			return
+		}
+		f.Echoes = f.Echoes[:0]
+	}
+}
+
+// say sends a feedback with the next runs; cursor is 0 afterwards when those were the last.
+func (r *receiver) say(f *wire.Feedback) {
 	f.Start = max(r.cursor, r.settled, r.opener.Seen.Floor())
 	f.Runs, r.cursor = r.opener.Seen.AppendRuns(f.Runs[:0], f.Start, wire.FeedbackRoom(len(f.Echoes)))
 	if r.cursor == r.opener.Seen.Next() {
@@ -430,7 +444,6 @@ func (r *receiver) report(now time.Time) {
 	r.packetB = r.sealer.Seal(p, number, r.bodyB, p)
 	r.path.send(r.packetB)
 	r.credit -= len(r.packetB)
-	r.last = now
 }
 
 // progress tells what came so far; carried counts authentic datagrams whole, repeated ones too.
