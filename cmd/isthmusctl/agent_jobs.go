@@ -136,7 +136,11 @@ func (j *agentJob) view() jobView {
 }
 
 func (a *agent) login(ctx context.Context, server string) (loginView, error) {
-	return a.work.login(ctx, server)
+	return a.work.login(ctx, server, func() { // who watches sees the new hub
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.tell()
+	})
 }
 
 // add puts a new job into the queue.

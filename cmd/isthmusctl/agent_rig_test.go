@@ -33,6 +33,7 @@ type heldWork struct {
 	runs      chan *heldRun
 	cancelled []string
 	offline   bool
+	signedIn  func()
 }
 
 type heldRun struct {
@@ -46,7 +47,10 @@ type heldRun struct {
 func (h *heldWork) work() agentWork {
 	return agentWork{
 		hubs:  func(string) ([]string, error) { return []string{"hub_1"}, nil },
-		login: func(context.Context, string) (loginView, error) { return loginView{ours + "/device", "ABCD-EFGH"}, nil },
+		login: func(_ context.Context, _ string, ended func()) (loginView, error) {
+			h.signedIn = ended
+			return loginView{ours + "/device", "ABCD-EFGH"}, nil
+		},
 		send: func(ctx context.Context, j queueJob, files []localFile, on agentEvents) error {
 			r := &heldRun{j, files, on, ctx, make(chan error, 1)}
 			h.runs <- r

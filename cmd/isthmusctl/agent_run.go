@@ -36,8 +36,8 @@ type agent struct {
 type agentWork struct {
 	// hubs gives the ids of a server's hubs that there is a sign-in for. No network.
 	hubs func(server string) ([]string, error)
-	// login begins a sign-in by code; it goes on by itself until the code is over.
-	login func(ctx context.Context, server string) (loginView, error)
+	// login begins a sign-in by code; it goes on by itself until the code is over, and then calls ended.
+	login func(ctx context.Context, server string, ended func()) (loginView, error)
 	// send announces the files, or goes on where an earlier run of the job stopped, until each file has ended
 	// or ctx has.
 	send func(ctx context.Context, j queueJob, files []localFile, on agentEvents) error

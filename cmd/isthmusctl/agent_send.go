@@ -64,7 +64,7 @@ func (w *agentSender) connect(server, hub string) (*session, error) {
 
 // login begins a sign-in, or shows the one that is under way: a page that asks again and again gets no
 // heap of codes.
-func (w *agentSender) login(ctx context.Context, server string) (loginView, error) {
+func (w *agentSender) login(ctx context.Context, server string, ended func()) (loginView, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p := w.logins[server]; p != nil && time.Until(p.until) > time.Minute {
@@ -79,8 +79,9 @@ func (w *agentSender) login(ctx context.Context, server string) (loginView, erro
 		}
 		failed <- err
 		w.mu.Lock() // not before login has noted it
-		defer w.mu.Unlock()
 		delete(w.logins, server)
+		w.mu.Unlock()
+		ended()
 	}()
 	select {
 	case ask := <-shown:

@@ -165,6 +165,20 @@ func TestAgentCode(t *testing.T) {
 	}
 }
 
+// Who watches hears of the end of a sign-in when it comes.
+func TestAgentLogin(t *testing.T) {
+	r := startAgent(t, t.TempDir())
+	var v loginView
+	r.paired(ours).get("POST", "/v1/login", map[string]any{}, &v)
+	changed := r.agent.changed()
+	r.work.signedIn()
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody was told")
+	}
+}
+
 // Codes are for the server's own page, which comes by https or from this computer.
 func TestAgentOrigins(t *testing.T) {
 	good := map[string]string{
