@@ -46,7 +46,7 @@ type heldRun struct {
 
 func (h *heldWork) work() agentWork {
 	return agentWork{
-		hubs:  func(string) ([]string, error) { return []string{"hub_1"}, nil },
+		hubs: func(string) ([]string, error) { return []string{"hub_1"}, nil },
 		login: func(_ context.Context, _ string, ended func()) (loginView, error) {
 			h.signedIn = ended
 			return loginView{ours + "/device", "ABCD-EFGH"}, nil
