@@ -157,6 +157,12 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		Store: db, Clock: clock, Staging: r.staging, Pipeline: pipeline, Integrations: connections, Mappings: mappings,
 		Events: r.events, Relay: relay, Replica: db.Replica(), Life: time.Hour, MaxSize: 1 << 30, Blobs: r.blobs,
 	}
+	transfers := &gateway.Transfers{
+		Store: db, Clock: clock, Uploads: uploads, Hubs: r.hubs, Events: r.events, Tickets: r.tickets, Replica: db.Replica(), Alone: true,
+		Patience: 100 * time.Millisecond,
+	}
+	uploads.Meter = transfers.Meter
+	t.Cleanup(transfers.Close)
 	r.library.Uploads = uploads
 	r.people.Uploads, r.people.Library = uploads, r.library
 	r.api, err = api.New(api.Config{
@@ -165,7 +171,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 		Services: api.Services{
 			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,
 			Library: r.library, Uploads: uploads,
-			Transfers: &gateway.Transfers{Store: db, Clock: clock, Uploads: uploads, Hubs: r.hubs, Events: r.events, Tickets: r.tickets, Replica: db.Replica(), Alone: true},
+			Transfers: transfers,
 			Jobs:      &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
 			Spherical: r.sphere, Webhooks: r.hooks,
 			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,6 +127,65 @@ func TestTransfersOverTheAPI(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	})
+}
+
+// Whom the hub's cap leaves next to nothing hears when to come back, and comes on by that; nothing that was acknowledged is sent twice.
+func TestTusUnderASmallCap(t *testing.T) {
+	r := newRig(t)
+	ada, hub := connected(t, r, "shared")
+	var acc openapi.TransferAccount
+	ada.want(200, "GET", hub+"/transfer-account", nil).into(t, &acc)
+	ada.want(200, "PATCH", hub+"/transfer-account", map[string]any{"cap_bps": 80_000}, "If-Match", acc.Etag)
+	content := strings.Repeat("0123456789", 500)
+	var u openapi.Upload
+	ada.want(201, "POST", hub+"/uploads", map[string]any{"name": "a.mp4", "size": len(content)}).into(t, &u)
+	held := 0
+	for at := 0; at < len(content); {
+		a := ada.do("PATCH", u.TusURL, content[at:], "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", strconv.Itoa(at))
+		if a.StatusCode != 204 {
+			if p := a.problem(t); a.StatusCode != 429 || p.Code != "bandwidth_taken" || !p.Retryable || a.Header.Get("Retry-After") == "" || p.NextStep == nil {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+			held++
+		}
+		now, err := strconv.Atoi(ada.do("HEAD", u.TusURL, nil, "Tus-Resumable", "1.0.0").Header.Get("Upload-Offset"))
+		if err != nil || now < at {
+			t.Fatalf("%d bytes were there, now %d: %v", at, now, err)
+		}
+		at = now
+	}
+	if held == 0 {
+		t.Error("5000 bytes in a tenth of a second, at 10 kB/s")
+	}
+	ada.want(202, "POST", hub+"/uploads/"+u.ID+"/finish", map[string]any{"size": len(content)})
+
+	// What may be announced is told before, and refused there.
+	ada.want(200, "PATCH", hub+"/transfer-account", map[string]any{"cap_bps": 0}, "If-Match", ada.want(200, "GET", hub+"/transfer-account", nil).Header.Get("ETag"))
+	row, err := r.db.Hubs().Get(t.Context(), gateway.AnyHub, r.hub["bio"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.QuotaBytes = 10_000
+	if err := r.db.Hubs().Update(t.Context(), &row); err != nil {
+		t.Fatal(err)
+	}
+	if ada.want(200, "GET", hub+"/transfer-account", nil).into(t, &acc); deref(acc.QuotaBytes) != 10_000 || deref(acc.QuotaFreeBytes) != 5000 {
+		t.Errorf("%v %v", deref(acc.QuotaBytes), deref(acc.QuotaFreeBytes))
+	}
+	file := func(size int) map[string]any { return map[string]any{"name": "b.mp4", "size": size} }
+	p := ada.want(413, "POST", hub+"/transfers", map[string]any{"files": []any{file(3000), file(2001)}}).problem(t)
+	if p.Code != "quota_exceeded" || !strings.Contains(*p.Detail, " 5000 ") || p.NextStep == nil {
+		t.Errorf("%+v", p)
+	}
+	var made openapi.TransferStart
+	ada.want(201, "POST", hub+"/transfers", map[string]any{"files": []any{file(3000), file(2000)}, "device": "lab"}).into(t, &made)
+	if ada.want(200, "GET", hub+"/uploads/"+made.Uploads[0].ID, nil).into(t, &u); deref(u.Device) != "lab" {
+		t.Errorf("%+v", u)
+	}
+	p = ada.want(400, "POST", hub+"/transfers", map[string]any{"files": []any{file(0), file(1), file(0)}}).problem(t)
+	if p.Errors == nil || len(*p.Errors) != 2 || (*p.Errors)[1].Pointer != "/files/2/size" {
+		t.Errorf("%+v", p)
+	}
 }
 
 func TestTransferAccountOverTheAPI(t *testing.T) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -24,7 +25,7 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 		return r, func() {}, err
 	}
 	ss := s.overHTTPS(t, u, a.Role, acc)
-	m := &metered{ctx: ctx, r: r, s: s, session: ss, since: time.Now()}
+	m := &metered{ctx: ctx, r: r, s: s, session: ss, since: time.Now(), patience: cmp.Or(s.Patience, heldMost)}
 	m.asked = m.since
 	return m, func() {
 		s.mu.Lock()
@@ -72,6 +73,8 @@ type metered struct {
 	s       *Transfers
 	session *session
 
+	patience time.Duration
+
 	asked time.Time     // when the last read was over
 	since time.Time     // of the figures below
 	turns time.Duration // waited for the session's turn
@@ -80,14 +83,14 @@ type metered struct {
 
 func (m *metered) Read(p []byte) (int, error) {
 	begun := time.Now()
-	n, err := m.session.turn(m.ctx, len(p))
+	n, err := m.session.turn(m.ctx, len(p), m.patience)
 	if err != nil {
 		return 0, err
 	}
 	turn := time.Now()
 	m.turns += turn.Sub(begun)
-	if turn.Sub(m.since) >= heldMost {
-		if m.got < heldLeast && m.turns > heldMost/2 {
+	if turn.Sub(m.since) >= m.patience {
+		if m.got < heldLeast && m.turns > m.patience/2 {
 			m.s.came(m.session, 0, n, 0, 0)
 			return 0, held(0)
 		}
@@ -102,7 +105,7 @@ func (m *metered) Read(p []byte) (int, error) {
 }
 
 // turn waits until some of so many bytes may come, and says how many; RateLimited when that takes too long.
-func (ss *session) turn(ctx context.Context, want int) (int, error) {
+func (ss *session) turn(ctx context.Context, want int, patience time.Duration) (int, error) {
 	begun := time.Now()
 	for {
 		rate := ss.rateNow.Load()
@@ -127,8 +130,8 @@ func (ss *session) turn(ctx context.Context, want int) (int, error) {
 			}
 			ss.pace.Unlock()
 		}
-		if now.Sub(begun) >= heldMost {
-			return 0, held(heldMost)
+		if now.Sub(begun) >= patience {
+			return 0, held(patience)
 		}
 		if !sleep(ctx, wait) {
 			return 0, ctx.Err()

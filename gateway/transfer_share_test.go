@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -297,6 +298,34 @@ func TestCapByTheClock(t *testing.T) {
 		}
 		if got := acc.CapAt(when); got != want {
 			t.Errorf("%s: %d, want %d", at, got, want)
+		}
+	}
+}
+
+func TestWhatHoldsASessionBack(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for want, c := range map[string]struct {
+		reading Reading
+		change  func(l *ledger, s *sharer)
+	}{
+		LimitedByLine:         {Reading{Bytes: 1e6, Missing: 1}, func(l *ledger, _ *sharer) { l.total = 0 }},
+		LimitedByCap:          {Reading{Bytes: 1e6, Missing: 1}, nil},
+		LimitedByRate:         {Reading{Bytes: 1e6, Missing: 1}, func(_ *ledger, s *sharer) { s.ceiling, s.ownWish = 8e6, true }},
+		LimitedByPriority:     {Reading{Bytes: 1e6, Missing: 1}, func(l *ledger, _ *sharer) { l.others = []TransferWish{{Weight: 1, First: FirstHub}} }},
+		LimitedByStorage:      {Reading{Bytes: 1e6, Missing: 1, Storage: true}, func(_ *ledger, s *sharer) { s.ceiling, s.ownWish = 8e6, true }},
+		"storage, at the end": {Reading{Bytes: 1e6, Storage: true}, nil},
+		LimitedByNone:         {Reading{Bytes: 1e6}, nil},
+		"none, paused":        {Reading{Bytes: 1e6, Missing: 1, Paused: true, Storage: true}, nil},
+	} {
+		s := &sharer{TransferWish: TransferWish{Weight: 1}, began: now}
+		l := &ledger{total: 8e6, own: []*sharer{s}}
+		if c.change != nil {
+			c.change(l, s)
+		}
+		l.step(now)
+		s.observe(now.Add(time.Second), c.reading)
+		if word, _, _ := strings.Cut(want, ","); l.limitedBy(s) != word {
+			t.Errorf("%s, want %s", l.limitedBy(s), want)
 		}
 	}
 }

@@ -25,6 +25,9 @@ type Transfers struct {
 
 	TicketLife time.Duration // 0: 15 minutes
 
+	// Patience is how long an upload over HTTPS that may not come is held before it is told to come back; 0 = 10 s.
+	Patience time.Duration
+
 	// Endpoint tells where the fast path is reached and the hash of its key (see TransferTicket); nil: there is none.
 	Endpoint func() (addresses []string, keyHash string)
 

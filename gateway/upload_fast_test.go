@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"isthmus/gateway"
@@ -301,7 +302,12 @@ func TestCancelWhileTheFastPathSends(t *testing.T) {
 
 // Who is suspended stops within a second or two; what arrived waits for them.
 func TestSuspendedWhileTheFastPathSends(t *testing.T) {
-	s := newSite(t, storetest.SQLite(t), siteOptions{})
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) { suspendedWhileSending(t, storetest.Open(t, store.Options{DataDir: dir})) })
+}
+
+func suspendedWhileSending(t *testing.T, db *store.DB) {
+	s := newSite(t, db, siteOptions{})
 	ctx, body := t.Context(), noise(1000)
 	heard := listenFast(s)
 	u := s.create(s.house.Ada, "a.mp4", body)

@@ -144,7 +144,7 @@ func TestFastPath(t *testing.T) {
 	s := newServer(t, "", func(s *process) { s.args = append(s.args, "--no-demo-media") })
 	hub := "/v1/hubs/" + s.demo.HubID
 	f := &fastClient{t: t, c: s.signIn("participant"), hub: hub, path: filepath.Join(t.TempDir(), "clip.mp4")}
-	const size, slow = 24 << 20, 40 * rate.Mbit // slow enough to be stopped before the end
+	const size, slow = 12 << 20, 40 * rate.Mbit // slow enough to be stopped before the end
 	digest := heavy(t, f.path, size)
 	content, err := os.ReadFile(f.path)
 	must(t, err)
@@ -262,4 +262,6 @@ func TestFastPath(t *testing.T) {
 	if at, err := f.c.tryOffset(up.TusURL); err != nil || at < came {
 		t.Errorf("%d bytes were acknowledged before the stop, %d are there: %v", came, at, err)
 	}
+
+	everyReceipt(t, s, f.c, hub)
 }
