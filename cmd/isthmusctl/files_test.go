@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,6 +90,30 @@ func TestSteady(t *testing.T) {
 	if _, err := f.Stat(); transfer.CodeOf(err) != transfer.CodeChanged {
 		t.Error("likewise:", err)
 	}
+}
+
+// zeros is a file that takes hours to read.
+type zeros struct{ spoolInfo }
+
+func (z zeros) ReadAt(p []byte, _ int64) (int, error) { clear(p); return len(p), nil }
+func (z zeros) Stat() (fs.FileInfo, error)            { return z.spoolInfo, nil }
+func (z zeros) Close() error                          { return nil }
+
+// Nobody has to wait until a large file was read, and nobody reads on when all is over.
+func TestDigestStops(t *testing.T) {
+	const size = 1 << 50
+	f := &outgoing{localFile: localFile{size: size, open: func() (transfer.File, error) { return zeros{spoolInfo{size}}, nil }}, hashed: make(chan struct{})}
+	life, over := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := f.digest(ctx, life); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	over()
+	if _, err := f.digest(t.Context(), life); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-f.hashed
 }
 
 // A pipe that took a file's place lets nobody wait.

@@ -216,7 +216,7 @@ func (g *sending) step(ctx context.Context, f *outgoing) error {
 	}
 	g.setOffset(f, offset)
 	if f.size > httpsPart {
-		go func() { _, _ = f.digest() }() // beside the sending; asked for again below
+		f.hash(g.life) // beside the sending; asked for below
 	}
 	for offset < f.size {
 		next, err := g.patch(ctx, f, offset)
@@ -231,7 +231,7 @@ func (g *sending) step(ctx context.Context, f *outgoing) error {
 		}
 		offset = next
 	}
-	sum, err := f.digest()
+	sum, err := f.digest(ctx, g.life)
 	if err != nil {
 		return unreadable{err}
 	}
@@ -404,10 +404,18 @@ func (p *paced) failure() error {
 	return p.err
 }
 
-func sha256Of(r io.Reader) (string, error) {
+func sha256Of(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, r, make([]byte, 1<<20)); err != nil {
-		return "", err
+	buf := make([]byte, 1<<20)
+	for ctx.Err() == nil {
+		n, err := r.Read(buf)
+		_, _ = h.Write(buf[:n]) // never fails
+		switch {
+		case err == io.EOF:
+			return hex.EncodeToString(h.Sum(nil)), nil
+		case err != nil:
+			return "", err
+		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return "", ctx.Err()
 }

@@ -35,7 +35,10 @@ type outgoing struct {
 	failed  error
 	sha256  string // that the server checked; empty: none
 
-	digest func() (string, error) // computed once
+	hashing sync.Once
+	hashed  chan struct{} // closed when the digest below is known, or why not
+	sum     string
+	sumErr  error
 }
 
 // sending moves the files of one transfer by the fast path or over HTTPS, whichever the network lets
@@ -46,7 +49,8 @@ type sending struct {
 	files   []*outgoing
 	byID    map[string]*outgoing
 	noFast  bool
-	tell    func(event) // of what happens; not while a method of sending is called
+	life    context.Context // of Run
+	tell    func(event)     // of what happens; not while a method of sending is called
 
 	mu      sync.Mutex
 	ticket  ticket
@@ -81,7 +85,7 @@ func newSending(s *session, id string, files []*outgoing, t ticket, policy rate.
 	}
 	g.limit()
 	for _, f := range files {
-		f.digest = sync.OnceValues(f.sum)
+		f.hashed = make(chan struct{})
 		g.byID[f.id] = f
 	}
 	return g
@@ -97,6 +101,7 @@ const (
 func (g *sending) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	g.life = ctx
 	var legs sync.WaitGroup
 	defer legs.Wait()
 	defer cancel()
@@ -362,12 +367,29 @@ func (g *sending) end(id string, err error, sum string) {
 	}
 }
 
-// sum reads the whole file for its SHA-256, in hex.
-func (f *outgoing) sum() (string, error) {
-	file, err := f.reader()
-	if err != nil {
-		return "", err
+// hash begins to read the whole file for its SHA-256, once; life ends that.
+func (f *outgoing) hash(life context.Context) {
+	f.hashing.Do(func() {
+		go func() {
+			defer close(f.hashed)
+			file, err := f.reader()
+			if err != nil {
+				f.sumErr = err
+				return
+			}
+			defer func() { _ = file.Close() }() // only read
+			f.sum, f.sumErr = sha256Of(life, io.NewSectionReader(file, 0, f.size))
+		}()
+	})
+}
+
+// digest is the whole file's SHA-256, in hex. Who waits for it may stop waiting; it is not begun anew then.
+func (f *outgoing) digest(ctx, life context.Context) (string, error) {
+	f.hash(life)
+	select {
+	case <-f.hashed:
+		return f.sum, f.sumErr
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
-	defer func() { _ = file.Close() }() // only read
-	return sha256Of(io.NewSectionReader(file, 0, f.size))
 }
