@@ -25,7 +25,6 @@ func flow(l sim.Link, p rate.Policy, start time.Duration) sim.Flow {
 // Two equal flows, the second at any moment of the first one's cycle: Jain ≥ 0.95 from the fifth second
 // on in nine of ten starts (of forty: 40 39 39 39 40 37 on A to F), and on A at most 12 ms of queue.
 func TestTwoEqualFlows(t *testing.T) {
-	quick(t)
 	for _, name := range []string{"A", "B", "C", "D", "E", "F"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +61,6 @@ func TestOneFlowQueue(t *testing.T) {
 // Ten flows that start 1.7 s after each other. On E their targets together are more than the buffer (10 ms): loss shares
 // the link there.
 func TestTenFlows(t *testing.T) {
-	quick(t)
 	for _, name := range []string{"A", "B", "E"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +87,6 @@ func TestTenFlows(t *testing.T) {
 // high takes two shares where fair takes one, within 25 %; low less than fair. On longer paths it takes
 // longer to get there: half a minute on C and D, forty seconds on F.
 func TestShares(t *testing.T) {
-	quick(t)
 	for _, name := range []string{"A", "B", "E"} {
 		for seed := range uint64(2) {
 			l := links[name]

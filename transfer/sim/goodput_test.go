@@ -31,7 +31,6 @@ var links = map[string]sim.Link{
 // TestGoodput: file bits per second, two round trips of setup (in which the data plane guesses the rate) and the
 // confirmation included, in percent of the link's rate. goal is the goal, floor what is held; they differ where the goal is missed.
 func TestGoodput(t *testing.T) {
-	quick(t)
 	for _, c := range []struct {
 		link        string
 		size        int64
@@ -80,7 +79,6 @@ func TestGoodput(t *testing.T) {
 // A shallow buffer shows no delay of the usual target before it overflows: then loss limits the rate,
 // with little waste.
 func TestShallowBuffer(t *testing.T) {
-	quick(t)
 	for _, c := range []struct {
 		link   string
 		buffer float64
@@ -108,13 +106,5 @@ func TestShallowBuffer(t *testing.T) {
 				t.Errorf("goodput %.1f %%, dropped %.2f %%: want %.0f and %.2f", 100*res[0].Goodput, 100*waste, c.floor, 100*c.waste)
 			}
 		})
-	}
-}
-
-// quick leaves out, under the race detector, the long computations: each has one goroutine and nothing to share.
-func quick(t *testing.T) {
-	t.Helper()
-	if slow {
-		t.Skip("no goroutines, and ten times as long")
 	}
 }

@@ -12,7 +12,6 @@ import (
 // One flow on every link of the grid: 85 % of what loss leaves and mostly 97 (four fifths at 1 ms and a
 // gigabit, where a millisecond of noise is the whole round trip; three quarters at 1 s and 30 %), no stall, never below the minimum.
 func TestGridOneFlow(t *testing.T) {
-	quick(t)
 	for _, r := range []rate.BitRate{rate.Mbit, 10 * rate.Mbit, 100 * rate.Mbit, rate.Gbit, 10 * rate.Gbit} {
 		t.Run(r.String(), func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +52,6 @@ func TestGridOneFlow(t *testing.T) {
 // in the grid, because not reached: ten flows on 10 Mbit/s, where the buffer holds fewer packets than
 // there are flows and overload goes on for half a minute.
 func TestGridManyFlows(t *testing.T) {
-	quick(t)
 	for _, c := range []struct {
 		n    int
 		rate rate.BitRate

@@ -1,6 +1,0 @@
-//go:build race
-
-package sim_test
-
-// slow: under the race detector.
-const slow = true
