@@ -201,8 +201,11 @@ function One({ r, check, picked }: { r: Row; check: Check; picked: boolean }) {
               autocomplete="off"
               onInput={(e) => edit({ tags: e.currentTarget.value })}
             />
-            <details class="small" open={r.description !== ""}>
-              <summary aria-label={`Description of ${name}`}>Description</summary>
+            <details class="small">
+              <summary class="one-line">
+                <span class="visually-hidden">{name}: </span>
+                {r.description.trim() ? `Description: ${r.description}` : "Description"}
+              </summary>
               <textarea
                 class="input"
                 aria-label={`Description of ${name}`}

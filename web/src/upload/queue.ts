@@ -35,6 +35,8 @@ export class Queue {
   /** The key of the file that has the line for itself. */
   readonly first = signal("");
   private readonly runner: Runner;
+  /** Ids of what was cancelled here: a list that was asked for before still has them. */
+  private readonly gone = new Set<string>();
   private looking?: ReturnType<typeof setTimeout>;
   private readonly teller = new Teller();
 
@@ -162,6 +164,7 @@ export class Queue {
         // What is gone or over needs no cancelling.
         if (![404, 409, 410].includes(p.status)) throw p;
       }
+      this.gone.add(it.id);
     }
     this.happen(key, { kind: "cancel" });
     this.forget(key);
@@ -199,7 +202,7 @@ export class Queue {
       this.loadProblem.value = null;
       const day = Date.now() - 86_400_000;
       for (const u of listed) {
-        if (!u.mine) continue;
+        if (!u.mine || this.gone.has(u.id)) continue;
         const known = this.byId(u.id);
         if (known) this.happen(known.key, { kind: "server", upload: u });
         else if (u.state !== "failed" || Date.parse(u.updated_at) > day)
