@@ -24,7 +24,7 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 	if err != nil {
 		return r, func() {}, err
 	}
-	ss := s.overHTTPS(t, u, a.Role, acc)
+	ss := s.overHTTPS(t, a.Role, acc)
 	m := &metered{ctx: ctx, r: r, s: s, session: ss, since: time.Now(), patience: cmp.Or(s.Patience, heldMost)}
 	m.asked = m.since
 	return m, func() {
@@ -35,19 +35,20 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 	}, nil
 }
 
-// overHTTPS joins the session that the transfer, or the upload without one, has already: requests come and go.
-func (s *Transfers) overHTTPS(t Transfer, u Upload, role Role, acc TransferAccount) *session {
+// overHTTPS joins the session that the transfer has already: requests come and go. Uploads of no transfer share one of
+// their sender's, who has no larger part of the cap for sending them side by side.
+func (s *Transfers) overHTTPS(t Transfer, role Role, acc TransferAccount) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ss := &session{transfer: t, upload: u.ID}
 	if h := s.hubs[t.HubID]; h != nil {
 		for _, other := range h.sessions {
-			if other.path == PathHTTPS && other.key() == ss.key() {
+			if other.path == PathHTTPS && other.transfer.ID == t.ID && (t.ID != "" || other.Owner == t.audience()) {
 				other.users++
 				return other
 			}
 		}
 	}
+	ss := &session{transfer: t}
 	s.add(ss, role, acc, PathHTTPS)
 	ss.users++
 	return ss

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -22,7 +21,7 @@ const (
 type session struct {
 	sharer
 	hub      *hubLine
-	transfer Transfer
+	transfer Transfer // without an id: somebody's uploads that are part of none
 	path     TransferPath
 	role     Role
 
@@ -31,7 +30,6 @@ type session struct {
 	over     atomic.Pointer[Error] // why it has to end
 
 	// Of one over HTTPS:
-	upload  string        // of no transfer, then that of the session is empty
 	users   int           // requests that share it
 	freed   time.Time     // since when there is none
 	taken   int64         // bytes
@@ -41,9 +39,6 @@ type session struct {
 	pace    sync.Mutex
 	due     time.Time // when the next byte may come; guarded by pace
 }
-
-// key is what a session over HTTPS is found by.
-func (ss *session) key() string { return cmp.Or(ss.transfer.ID, ss.upload) }
 
 // hubLine is a hub with sessions in this process.
 type hubLine struct {
@@ -325,7 +320,7 @@ func (s *Transfers) readRows(ctx context.Context) error {
 			t, there := transfers[ss.transfer.ID]
 			p, member := who[ss.transfer.ParticipantID]
 			switch {
-			case ss.transfer.ID == "": // an upload by itself
+			case ss.transfer.ID == "": // uploads of no transfer
 				ss.transfer.Policy = acc.DefaultPolicy
 			case !there || t.State == TransferCancelled:
 				ss.over.Store(transferEnded())
