@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,8 +28,12 @@ var hasty = patience{grace: 200 * time.Millisecond, again: 300 * time.Millisecon
 
 type cleaning struct{ *testing.M }
 
-// Run removes what was built when all is over.
+// Run removes what was built when all is over. Most of the time is spent in waiting for servers and lines, so more
+// goes on at once than there are processors, unless somebody says otherwise.
 func (m cleaning) Run() int {
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.M.Run()
 	_ = os.RemoveAll(tools)
 	return code

@@ -91,10 +91,7 @@ func newSending(s *session, id string, files []*outgoing, t ticket, policy rate.
 	return g
 }
 
-const (
-	lookEvery  = 100 * time.Millisecond
-	weighEvery = time.Second
-)
+const lookEvery = 100 * time.Millisecond
 
 // Run sends until each upload has ended. The uploads' own ends are told and kept; the error says why it
 // stopped before. When ctx ends, what the server has is kept there, to go on from.
@@ -140,7 +137,7 @@ func (g *sending) Run(ctx context.Context) error {
 			stopHTTPS = nil
 		}
 		g.onPath(up, paused, stopHTTPS != nil)
-		if time.Since(weighed) >= weighEvery {
+		if time.Since(weighed) >= slow.span/15 { // a second
 			weighed = time.Now()
 			g.weigh(&slow)
 		}
