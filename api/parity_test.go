@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,4 +89,19 @@ func TestSpecRoutesAndPolicies(t *testing.T) {
 // forAdmins tells which scopes are for what only admins may do.
 func forAdmins(scope string) bool {
 	return strings.HasSuffix(scope, ":admin") || scope == gateway.ScopeAuditRead
+}
+
+// The words for what holds a transfer back are the same in the API and behind it.
+func TestLimitersAreTheSame(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, w := range doc.Components.Schemas["TransferLive"].Value.Properties["limited_by"].Value.Enum {
+		words = append(words, w.(string))
+	}
+	if !slices.Equal(words, gateway.Limiters) {
+		t.Errorf("%v in the API, %v behind it", words, gateway.Limiters)
+	}
 }

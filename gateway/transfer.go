@@ -75,6 +75,9 @@ const (
 	LimitedByStorage  = "storage"
 )
 
+// Limiters are all words for what holds a transfer back.
+var Limiters = []string{LimitedByNone, LimitedByLine, LimitedByCap, LimitedByPriority, LimitedByRate, LimitedByStorage}
+
 // TransferLive is how a transfer goes now.
 type TransferLive struct {
 	Path      TransferPath  `json:"path"`
