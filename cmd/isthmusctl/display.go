@@ -150,7 +150,7 @@ func (s snapshot) how() []string {
 	case pathConnecting:
 		return []string{"connecting"}
 	case pathOffline:
-		return []string{"no connection to the server, trying again"}
+		return []string{"waiting for the server, trying again"}
 	}
 	parts := []string{rateText(s.Rate)}
 	if s.Path == pathFast {
