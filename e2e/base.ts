@@ -80,6 +80,8 @@ export async function everywhere(page: Page, what: string, name: string): Promis
   await accessible(page, what);
   await page.screenshot({ path: test.info().outputPath(`${name}.png`), fullPage: true });
   await page.emulateMedia({ colorScheme: "dark" });
+  await page.setViewportSize({ width: 640, height: 430 }); // a zoom of 200 %
+  await fits(page, `${what}, twice as large`);
   await page.setViewportSize({ width: 320, height: 640 });
   await fits(page, what);
   await accessible(page, `${what}, dark, at 320 px`);

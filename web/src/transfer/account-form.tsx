@@ -54,7 +54,16 @@ export function AccountForm({
   const [problem, setProblem] = useState<Problem>();
   // What this person changed and somebody else's account, when that one was saved meanwhile.
   const [clash, setClash] = useState<{ mine: TransferAccountPatch }>();
-  const zoneList = useMemo(() => zones(account.time_zone), [account.time_zone]);
+  // Hundreds of them, which need not be compared at each key that is pressed.
+  const zoneOptions = useMemo(
+    () =>
+      zones(account.time_zone).map((z) => (
+        <option key={z} value={z}>
+          {z}
+        </option>
+      )),
+    [account.time_zone],
+  );
   const set = (change: Partial<typeof d>) => {
     setDraft({ ...d, ...change });
     setProblems({});
@@ -148,11 +157,7 @@ export function AccountForm({
             aria-invalid={problems.zone ? "true" : undefined}
             onChange={(e) => set({ zone: e.currentTarget.value })}
           >
-            {zoneList.map((z) => (
-              <option key={z} value={z}>
-                {z}
-              </option>
-            ))}
+            {zoneOptions}
           </select>
           {problems.zone && <span class="problem">{problems.zone}</span>}
         </div>

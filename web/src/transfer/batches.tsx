@@ -12,8 +12,8 @@ import { type Speed, speedBody, speedProblem } from "./speed";
 import { SpeedFields } from "./speed-fields";
 import { pathNames, speedWords, transferWords } from "./words";
 
-/** How often running transfers are looked at; what changes their number is told at once. */
-const LOOK_MS = 2000;
+/** How often running transfers are looked at; what happens to them is told at once, but not that nothing does. */
+const LOOK_MS = 5000;
 
 /** Transfers of the caller, or of the whole hub for its admins, kept fresh while some are open. */
 export function useTransfers(hub: string, all: boolean) {
@@ -35,7 +35,11 @@ export function useTransfers(hub: string, all: boolean) {
     loaded: !!load.data,
     again: load.again,
     hear: (e: LiveEvent) => {
-      if (e.type.startsWith("transfer.")) again.current();
+      if (!e.type.startsWith("transfer.")) return;
+      const { data } = load;
+      if (e.type === "transfer.progress" && data?.items.some((t) => t.id === e.subject))
+        load.set({ ...data, items: data.items.map((t) => (t.id === e.subject ? { ...t, ...e.data } : t)) });
+      else again.current();
     },
   };
 }
