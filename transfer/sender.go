@@ -142,8 +142,13 @@ func (s *Sender) Send(ctx context.Context) ([]Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Result
+	whole := err == nil
 	for _, r := range s.results {
 		all = append(all, r)
+		whole = whole && r.Err == nil
+	}
+	if whole {
+		s.progress.Done = s.progress.Total // the last receipt may have come before the last report
 	}
 	return all, err
 }
