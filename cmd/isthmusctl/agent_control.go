@@ -101,7 +101,7 @@ type controlStatus struct {
 
 func (s *agentServer) controlRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /control/status", func(w http.ResponseWriter, r *http.Request) {
-		st := controlStatus{Port: s.door.port, PID: os.Getpid(), Origins: unique(s.door.origins()), Jobs: s.agent.all()}
+		st := controlStatus{Port: s.door.port, PID: os.Getpid(), Origins: unique(s.door.origins()), Jobs: s.agent.all(), Folders: []string{}}
 		for _, f := range s.agent.picks.folders {
 			st.Folders = append(st.Folders, f.path)
 		}

@@ -194,7 +194,7 @@ func (a *agent) add(server string, in jobInput) (jobView, error) {
 func (a *agent) all() []jobView {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var views []jobView
+	views := []jobView{}
 	for _, j := range a.order() {
 		views = append(views, j.view())
 	}

@@ -242,7 +242,7 @@ func (d *agentDoor) unpairOrigin(origin string) error {
 func (d *agentDoor) origins() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var all []string
+	all := []string{}
 	for _, p := range d.pairings {
 		all = append(all, p.Origin)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +148,23 @@ func TestGoOnWith(t *testing.T) {
 	} {
 		if have := goOnWith(args, slices.Contains(args, "--resume")); have != want {
 			t.Errorf("%s, not %s", have, want)
+		}
+	}
+}
+
+// A real shell reads every byte as it was.
+func TestShellWord(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such shell")
+	}
+	var all []byte
+	for c := range 255 {
+		all = append(all, byte(c+1), 'b') // a digit of the escape before it, if it were read so
+	}
+	for _, word := range []string{"", "a b", "it's", "`id`", "$(id)", "${HOME}", "~", "*", "[a]", "#", "!!", "a\\b", "-rf", "é🎬", "\u202e", "a\nb", "\xff", string(all)} {
+		out, err := exec.Command("bash", "-c", "printf %s "+shellWord(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q is read as %q by %s: %v", word, out, shellWord(word), err)
 		}
 	}
 }
