@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,6 +27,9 @@ func (s *server) udp(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	s.relay.limit(rate)
 }
+
+// tcp on|off: lets HTTP's bytes through, or keeps them.
+func (s *server) tcp(_ *testscript.TestScript, _ bool, args []string) { s.line.hold(args[0] == "off") }
 
 // server kill|start: as a crash does it, and again.
 func (s *server) control(ts *testscript.TestScript, _ bool, args []string) {
@@ -177,4 +181,72 @@ func (r *relay) answers(back *net.UDPConn, to *net.UDPAddr) {
 			_, _ = r.front.WriteToUDP(buf[:n], to)
 		}
 	}
+}
+
+// line passes TCP connections on. While it is held they stay, and nothing moves on them.
+type line struct {
+	front net.Listener
+	to    string
+
+	mu   sync.Mutex
+	free chan struct{} // closed while bytes may pass
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{front: front, to: to, free: make(chan struct{})}
+	close(l.free)
+	t.Cleanup(func() { _ = front.Close() })
+	go func() {
+		for {
+			c, err := front.Accept()
+			if err != nil {
+				return
+			}
+			go l.pass(c)
+		}
+	}()
+	return l
+}
+
+func (l *line) url() string {
+	return fmt.Sprintf("http://localhost:%d", l.front.Addr().(*net.TCPAddr).Port)
+}
+
+func (l *line) hold(yes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if yes {
+		l.free = make(chan struct{})
+	} else {
+		close(l.free)
+	}
+}
+
+func (l *line) pass(c net.Conn) {
+	back, err := net.Dial("tcp", l.to)
+	if err != nil {
+		_ = c.Close()
+		return
+	}
+	one := func(to, from net.Conn) {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			l.mu.Lock()
+			free := l.free
+			l.mu.Unlock()
+			<-free
+			if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+				_ = errors.Join(c.Close(), back.Close())
+				return
+			}
+		}
+	}
+	go one(back, c)
+	one(c, back)
 }

@@ -39,7 +39,7 @@ func (m cleaning) Run() int {
 	return code
 }
 
-// server is a demo server in a process of its own, behind a UDP relay that can be cut.
+// server is a demo server in a process of its own, behind relays of UDP and of TCP that can be cut.
 type server struct {
 	BaseURL      string `json:"base_url"`
 	HubID        string `json:"hub_id"`
@@ -52,6 +52,7 @@ type server struct {
 	dir     string
 	clip    string // a file that can be played
 	relay   *relay
+	line    *line
 	addr    string
 	process *exec.Cmd
 	start   func() error // and waits until it answers
@@ -91,14 +92,14 @@ func startServer(t *testing.T, flags ...string) *server {
 	}
 	s.addr = l.Addr().String()
 	_ = l.Close()
-	s.relay = newRelay(t, s.addr)
+	s.relay, s.line = newRelay(t, s.addr), newLine(t, s.addr)
 	log, err := os.Create(filepath.Join(s.dir, "server.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.start = func() error {
 		s.process = exec.Command(filepath.Join(dir, "isthmus"), append([]string{
-			"serve", "--demo", "--no-demo-media", "--data", filepath.Join(s.dir, "data"), "--addr", s.addr, "--admin-addr", "", "--fast-public", s.relay.addr(),
+			"serve", "--demo", "--no-demo-media", "--data", filepath.Join(s.dir, "data"), "--addr", s.addr, "--admin-addr", "", "--fast-public", s.relay.addr(), "--base-url", s.line.url(),
 		}, flags...)...)
 		s.process.Stdout, s.process.Stderr = log, log
 		s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -179,6 +180,7 @@ func (s *server) scripts(t *testing.T, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"approve": s.approve,
 			"udp":     s.udp,
+			"tcp":     s.tcp,
 			"server":  s.control,
 			"mute":    mute,
 			"cut":     s.cut,
