@@ -235,6 +235,7 @@ func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
 		attacker, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), false)
 		w.must(err)
 		var mu sync.Mutex
+		var attacks sync.WaitGroup
 		count := 0
 		var seen [][]byte
 		attack := func(b []byte) {
@@ -251,7 +252,7 @@ func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
 				_, _ = attacker.WriteToUDPAddrPort(c, w.server.Addr())
 			}
 		}
-		answered := false
+		answered, over := false, false
 		tap := func(b []byte, up bool) {
 			if !ours(b) {
 				return
@@ -262,20 +263,30 @@ func TestForgedAndReplayedPacketsAreNotAnswered(t *testing.T) {
 				answered = true
 			}
 			// A Hello that came before the server knew the session was never accepted: its copy is no replay.
-			if !up || !answered {
+			if !up || !answered || over {
 				return
 			}
 			if count++; count < 20 || count%50 == 0 {
 				c := append([]byte(nil), b...)
 				seen = append(seen, c)
-				// Later than the original: who can overtake it is on the way, and may move the session for a moment.
-				time.AfterFunc(20*time.Millisecond, func() { attack(c) })
+				h, err := wire.ParseHeader(c)
+				w.must(err)
+				attacks.Go(func() {
+					// Later than the original: who can overtake it is on the way, and may move the session for a moment.
+					eventually(func() bool {
+						all := w.server.Sessions()
+						return len(all) == 0 || uint64(all[0].Sent) > h.Number
+					})
+					attack(c)
+				})
 			}
 		}
 		p.tap.Store(&tap)
 		got := w.send(NewSender(w.through(p)))
 		mu.Lock()
-		defer mu.Unlock()
+		over = true
+		mu.Unlock()
+		attacks.Wait()
 		if got.Tries != 1 || len(seen) == 0 {
 			t.Errorf("%d connections, %d packets seen", got.Tries, len(seen))
 		}

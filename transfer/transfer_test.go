@@ -234,11 +234,18 @@ func TestListensOnEveryAddress(t *testing.T) {
 // until waits for what comes soon.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	if !eventually(ok) {
+		t.Fatal(what)
+	}
+}
+
+// eventually tells whether it came. Any goroutine.
+func eventually(ok func() bool) bool {
 	for range 10_000 {
 		if ok() {
-			return
+			return true
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatal(what)
+	return false
 }
