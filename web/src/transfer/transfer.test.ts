@@ -60,6 +60,7 @@ describe("words", () => {
     expect(hoursWords({ days: ["sat"], from: "22:00", to: "06:00", cap_bps: 0 })).toBe(
       "Sat 22:00–06:00 (next day): no cap",
     );
+    expect(hoursWords({ days: ["sun"], from: "00:00", to: "00:00", cap_bps: 0 })).toBe("Sun all day: no cap");
   });
   it("how a transfer goes", () => {
     const t = (live: Partial<Transfer["live"]>, more: Partial<Transfer> = {}): Transfer => ({

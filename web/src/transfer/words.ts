@@ -42,9 +42,11 @@ const capOf = (bps: number) => (bps > 0 ? `at most ${bits(bps)}` : "no cap");
 /** One line of a schedule in words. */
 export function hoursWords(h: TransferHours): string {
   const span =
-    h.from === h.to
-      ? `from ${h.from} to ${h.to} the next day`
-      : `${h.from}–${h.to}${h.to < h.from ? " (next day)" : ""}`;
+    h.from === h.to && h.from === "00:00"
+      ? "all day"
+      : h.from === h.to
+        ? `from ${h.from} to ${h.to} the next day`
+        : `${h.from}–${h.to}${h.to < h.from ? " (next day)" : ""}`;
   return `${dayWords(h.days)} ${span}: ${capOf(h.cap_bps)}`;
 }
 
