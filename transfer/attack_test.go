@@ -351,6 +351,10 @@ func TestReplayedDataIsDropped(t *testing.T) {
 		t.Fatalf("message %#x", m.Type)
 	}
 	w.arrived()
+	until(t, "the Hello, a hundred packets and their rivals count, and no replay", func() bool {
+		i := w.server.Sessions()[0]
+		return i.Came == 201 && i.Forged == 100
+	})
 }
 
 // onceDisk complains when a byte is written twice in a session.
