@@ -49,3 +49,6 @@ func (s *Staging) OpenFiles(id string) int {
 	defer s.mu.Unlock()
 	return s.files[id].refs
 }
+
+// PinAtMost changes how many files wait open for a Commit.
+func (s *Staging) PinAtMost(n int64) { s.most = n }

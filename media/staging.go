@@ -26,6 +26,7 @@ type Staging struct {
 	making  [64]sync.Mutex // by a hash of the id: of one file one is made at a time
 	names   rounds         // of the folder of all
 	pins    atomic.Int64   // files that are pinned
+	most    int64          // of them
 }
 
 var makingSeed = maphash.MakeSeed()
@@ -34,7 +35,7 @@ var _ gateway.Staging = (*Staging)(nil)
 
 // NewStaging opens the staging area of a data folder. One process at a time.
 func NewStaging(d *Disk) *Staging {
-	return &Staging{disk: d, files: map[string]*staged{}, buffers: sync.Pool{New: func() any {
+	return &Staging{disk: d, files: map[string]*staged{}, most: mostPinned, buffers: sync.Pool{New: func() any {
 		b := make([]byte, bufferSize)
 		return &b
 	}}}

@@ -69,7 +69,7 @@ func (s *Staging) Put(ctx context.Context, id string, p []byte, offset int64) er
 	f.mu.Unlock()
 	if !keep {
 		s.release(f)
-	} else if s.pins.Add(1) > mostPinned && err == nil {
+	} else if s.pins.Add(1) > s.most && err == nil {
 		err = s.Commit(ctx, id)
 	}
 	return ioError(err)
