@@ -67,7 +67,7 @@ check: ## generate and lint; fails when anything generated was out of date
 	git diff --exit-code
 
 .PHONY: test
-test: ## install what tests need, then test everything: Go with -race on both databases, then the browser
+test: ## install what tests need, then test everything on both databases: packages with -race, whole servers, the browser
 	@scripts/setup test
 	@$(MAKE) --no-print-directory web
 	@mkdir -p bin/reports # kept: go test does not repeat what passed already
@@ -77,7 +77,7 @@ test: ## install what tests need, then test everything: Go with -race on both da
 go_test := ISTHMUS_REPORTS=$(CURDIR)/bin/reports ISTHMUS_REQUIRE_POSTGRES=1 scripts/with-postgres scripts/test-go
 
 .PHONY: servers
-servers: web/dist/index.html ## test whole servers: faults, kills, bad input
+servers: web/dist/index.html ## test whole servers (faults, kills, bad input), recorded platforms, media
 	@mkdir -p bin/reports
 	$(go_test) servers
 	@for report in bin/reports/*.txt; do echo; cat "$$report"; done

@@ -22,8 +22,8 @@ export default defineConfig<object, { database: string }>({
   use: {
     viewport: { width: 1280, height: 860 },
     actionTimeout: 20_000,
-    // Without a film of the whole run, which costs a software-drawn browser more than the tests themselves.
-    trace: { mode: "retain-on-failure", screenshots: false },
+    // Without a film and a copy of each page, which cost a software-drawn browser more than the tests themselves.
+    trace: { mode: "retain-on-failure", screenshots: false, snapshots: false },
     screenshot: "only-on-failure",
     launchOptions: {
       // The system's Chromium: the browser that Playwright would fetch is not needed.

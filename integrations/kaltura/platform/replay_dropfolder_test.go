@@ -134,7 +134,7 @@ func (r *replayer) dropLecture() {
 	}
 	const size = 6599494
 	clip := filepath.Join(r.t.TempDir(), "lecture3.mp4")
-	must(r.t, mediatest.Clip{Seconds: 12, Width: 1280, Height: 720, Rate: 25, Extra: []string{"-an", "-movflags", "+faststart"}}.Make(r.t.Context(), clip))
+	must(r.t, mediatest.Clip{Seconds: 12, Width: 1280, Height: 720, Rate: 25, Source: "color", Extra: []string{"-an", "-movflags", "+faststart"}}.Make(r.t.Context(), clip))
 	data, err := os.ReadFile(clip)
 	must(r.t, err)
 	r.put("lecture3.mp4", pad(r.t, data, size))

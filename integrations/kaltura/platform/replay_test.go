@@ -375,7 +375,7 @@ func (r *replayer) after(name string) {
 func (r *replayer) ready() {
 	r.t.Helper()
 	clip := filepath.Join(r.t.TempDir(), "a.mp4")
-	must(r.t, mediatest.Clip{Seconds: 12, Width: 1280, Height: 720, Rate: 25, Extra: []string{"-movflags", "+faststart"}}.Make(r.t.Context(), clip))
+	must(r.t, mediatest.Clip{Seconds: 12, Width: 1280, Height: 720, Rate: 25, Source: "color", Extra: []string{"-movflags", "+faststart"}}.Make(r.t.Context(), clip))
 	data, err := os.ReadFile(clip)
 	must(r.t, err)
 	must(r.t, os.WriteFile(clip, pad(r.t, data, 6599494), 0o600))
