@@ -58,14 +58,8 @@ func TestNamesOfATransfer(t *testing.T) {
 		if err != nil || made.View.Device != "lab 1" {
 			t.Fatalf("%q %v", made.View.Device, err)
 		}
-		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
-		if err != nil {
-			t.Fatal(err)
-		}
+		ad := begun(t, x, made)
 		defer ad.Close()
-		if err := ad.Start(ctx, func(string, *gateway.Error) {}); err != nil {
-			t.Fatal(err)
-		}
 		for i, u := range ad.Uploads {
 			if u.Name != names[i] {
 				t.Errorf("%q, announced as %q", u.Name, names[i])
@@ -159,14 +153,8 @@ func TestSwitchedOffAppIsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
-		if err != nil {
-			t.Fatal(err)
-		}
+		ad := begun(t, x, made)
 		defer ad.Close()
-		if err := ad.Start(ctx, func(string, *gateway.Error) {}); err != nil {
-			t.Fatal(err)
-		}
 		if err := s.fast(made.Uploads[0], []byte("12345"), 0, 5); err != nil {
 			t.Fatal(err)
 		}
@@ -234,4 +222,17 @@ func TestComesWhileRowsAreRead(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// begun is a session of the fast path that was let in and has taken its uploads over.
+func begun(t *testing.T, x *gateway.Transfers, made gateway.StartedTransfer) *gateway.Admission {
+	t.Helper()
+	ad, err := x.Open(t.Context(), made.Ticket.Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ad.Start(t.Context(), func(string, *gateway.Error) {}); err != nil {
+		t.Fatal(err)
+	}
+	return ad
 }

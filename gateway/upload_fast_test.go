@@ -204,14 +204,8 @@ func TestFinishedTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ad, err := x.Open(ctx, made.Ticket.Token.Reveal())
-		if err != nil {
-			t.Fatal(err)
-		}
+		ad := begun(t, x, made)
 		defer ad.Close()
-		if err := ad.Start(ctx, func(string, *gateway.Error) {}); err != nil {
-			t.Fatal(err)
-		}
 		for _, u := range made.Uploads {
 			if err := s.fast(u, body, 0, len(body)); err != nil {
 				t.Fatal(err)
