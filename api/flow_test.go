@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 	"isthmus/openapi"
@@ -243,6 +244,53 @@ func breakOff(t *testing.T, c *caller, url string, at int, part []byte, promised
 	if resp, err := c.http.Do(req); err == nil {
 		_ = resp.Body.Close()
 		t.Fatalf("a broken body was answered with %d", resp.StatusCode)
+	}
+}
+
+// TestTusNewerRequest: a request whose client went silent gives the upload up to a newer one.
+func TestTusNewerRequest(t *testing.T) {
+	r := newRig(t)
+	_, hub := connected(t, r, "shared")
+	pat := r.signIn("pat@example.org")
+	content := mp4(t, 1<<20)
+	var u openapi.Upload
+	pat.want(201, "POST", hub+"/uploads", map[string]any{"name": "a.mp4", "size": len(content)}).into(t, &u)
+	body, silent := io.Pipe()
+	defer func() { _ = silent.Close() }()
+	req, err := http.NewRequestWithContext(t.Context(), "PATCH", u.TusURL, io.MultiReader(bytes.NewReader(content[:1000]), body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = int64(len(content))
+	req.Header = http.Header{"Tus-Resumable": {"1.0.0"}, "Content-Type": {"application/offset+octet-stream"}, "Upload-Offset": {"0"}}
+	older := make(chan string, 1)
+	go func() {
+		resp, err := pat.http.Do(req)
+		if err != nil {
+			older <- err.Error()
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+		text, _ := io.ReadAll(resp.Body)
+		older <- string(text)
+	}()
+	for {
+		pat.want(200, "HEAD", u.TusURL, nil, "Tus-Resumable", "1.0.0")
+		select {
+		case got := <-older:
+			if !strings.Contains(got, "upload_taken_over") {
+				t.Errorf("the silent request: %s", got)
+			}
+			a := pat.want(200, "HEAD", u.TusURL, nil, "Tus-Resumable", "1.0.0")
+			at, err := strconv.Atoi(a.Header.Get("Upload-Offset"))
+			if err != nil || at > 1000 {
+				t.Fatalf("offset %q", a.Header.Get("Upload-Offset"))
+			}
+			pat.want(204, "PATCH", u.TusURL, string(content[at:]), "Tus-Resumable", "1.0.0",
+				"Content-Type", "application/offset+octet-stream", "Upload-Offset", strconv.Itoa(at))
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

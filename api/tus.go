@@ -27,7 +27,7 @@ func (s *Server) routeTus() error {
 	store := tusStore{s.uploads}
 	composer.UseCore(store)
 	composer.UseTerminater(store)
-	composer.UseLocker(memorylocker.New())
+	composer.UseLocker(tusLocker{memorylocker.New()})
 	h, err := handler.NewUnroutedHandler(handler.Config{
 		StoreComposer: composer, BasePath: tusBase, DisableDownload: true,
 		Cors:   &handler.CorsConfig{Disable: true},
@@ -43,11 +43,12 @@ func (s *Server) routeTus() error {
 			w := &tusWriter{ResponseWriter: c.Response()}
 			r := c.Request().Clone(context.WithValue(c.Request().Context(), tusFailureKey, &own))
 			if r.Method == http.MethodPatch {
-				// A graceful stop ends the body where it is; what arrived is kept and the client goes on later.
-				// Not by cancelling the context with tusd's cause: tusd then looks at the body from another
-				// goroutine while it may just be making it.
+				// A graceful stop, or a newer request, ends the body where it is; what arrived is kept and the
+				// client goes on later. Not by cancelling the context with tusd's cause: tusd then looks at the
+				// body from another goroutine while it may just be making it.
 				r.Body = stoppableBody{r.Body, w}
-				defer context.AfterFunc(s.closing, w.stopReading)()
+				own.interrupt = func() { w.stopReading(handler.ErrUploadInterrupted) }
+				defer context.AfterFunc(s.closing, func() { w.stopReading(handler.ErrServerShutdown) })()
 			}
 			r.URL.Path = "/" + c.Param("id")
 			r.Header.Del("X-HTTP-Method-Override") // policies are per method
@@ -172,8 +173,33 @@ func (u tusUpload) Terminate(ctx context.Context) error {
 	return tusError(ctx, err)
 }
 
-// tusFailure holds our own error while tusd answers in its way, which knows a status and a text only.
-type tusFailure struct{ err error }
+// tusLocker lets one request at a time have an upload. A newer one interrupts the one that writes.
+type tusLocker struct{ handler.Locker }
+
+func (l tusLocker) NewLock(id string) (handler.Lock, error) {
+	lock, err := l.Locker.NewLock(id)
+	return tusLock{lock}, err
+}
+
+type tusLock struct{ lock handler.Lock }
+
+// Lock has tusd's way to interrupt replaced by ours, which stops the reading only.
+func (l tusLock) Lock(ctx context.Context, _ func()) error {
+	interrupt := func() {}
+	if f, ok := ctx.Value(tusFailureKey).(*tusFailure); ok && f.interrupt != nil {
+		interrupt = f.interrupt
+	}
+	return l.lock.Lock(ctx, interrupt)
+}
+
+func (l tusLock) Unlock() error { return l.lock.Unlock() }
+
+// tusFailure holds our own error while tusd answers in its way, which knows a status and a text only,
+// and what ends the body of a request that writes.
+type tusFailure struct {
+	err       error
+	interrupt func()
+}
 
 func tusError(ctx context.Context, err error) error {
 	if err == nil {
@@ -197,13 +223,12 @@ type tusWriter struct {
 	body   []byte
 
 	mu       sync.Mutex
-	stopped  bool // reading is to stop
-	cut      bool // reading was cut off, which ends the connection
+	stopped  error // why reading is to stop
+	cut      bool  // reading was cut off, which ends the connection
 	answered bool
 }
 
-// SetReadDeadline is tusd's, until reading is to stop. tusd cuts a request off that another one took
-// over, and does so from a goroutine that may come when the request has been answered. By then the
+// SetReadDeadline is tusd's, until reading is to stop or the request has been answered. By then the
 // connection serves another request, which net/http would cancel, and all that follow on it.
 func (w *tusWriter) SetReadDeadline(t time.Time) error {
 	w.mu.Lock()
@@ -211,7 +236,7 @@ func (w *tusWriter) SetReadDeadline(t time.Time) error {
 	if w.answered {
 		return nil
 	}
-	if w.stopped {
+	if w.stopped != nil {
 		t = time.Now()
 	}
 	w.cut = w.cut || !t.After(time.Now())
@@ -229,13 +254,13 @@ func (w *tusWriter) SetWriteDeadline(t time.Time) error {
 }
 
 // stopReading wakes a read that waits for a silent client, and lets none follow.
-func (w *tusWriter) stopReading() {
+func (w *tusWriter) stopReading(why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.answered {
+	if w.answered || w.stopped != nil {
 		return
 	}
-	w.stopped, w.cut = true, true
+	w.stopped, w.cut = why, true
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now())
 }
 
@@ -252,8 +277,8 @@ func (b stoppableBody) Read(p []byte) (int, error) {
 	}
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
-	if b.w.stopped {
-		err = handler.ErrServerShutdown
+	if b.w.stopped != nil {
+		err = b.w.stopped
 	}
 	return n, err
 }

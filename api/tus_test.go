@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/tus/tusd/v2/pkg/handler"
 )
 
 // deadlines is a connection that remembers what was asked of it.
@@ -39,7 +41,7 @@ func TestTusCutsNoLaterRequest(t *testing.T) {
 	}
 	_ = w.SetReadDeadline(time.Now())
 	_ = w.SetWriteDeadline(time.Now())
-	w.stopReading()
+	w.stopReading(handler.ErrServerShutdown)
 	if len(conn.read) != 1 || len(conn.write) != 0 {
 		t.Errorf("deadlines after the answer: %v %v", conn.read, conn.write)
 	}

@@ -249,7 +249,7 @@ func (w *world) upload(ks string, file string, entry map[string]any) string {
 func (w *world) wait(ks, id string, status float64, more func(map[string]any) bool) map[string]any {
 	w.t.Helper()
 	var e map[string]any
-	for range 600 {
+	for range 3000 { // five minutes: a slow machine encodes several rungs of several clips
 		e = w.object(ks, "media.get", map[string]any{"entryId": id})
 		if e["status"] == status && (more == nil || more(e)) {
 			return e
