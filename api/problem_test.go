@@ -187,7 +187,7 @@ func TestSlowBodiesEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // only ends a test that would hang
+	if err := conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil { // only ends a test that would hang
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -100,7 +100,7 @@ func (l *live) work() (stop func()) {
 		if err := <-relayed; err != nil {
 			l.t.Error(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := runner.Stop(ctx); err != nil {
 			l.t.Error(err)

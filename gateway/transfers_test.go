@@ -39,10 +39,10 @@ func files(n int, size int64) []gateway.NewUpload {
 	return out
 }
 
-// until asks again and again; what it waits for comes within a second or two.
+// until asks again and again; what it waits for comes within a second or two, the bound only ends a test that would hang.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

@@ -71,7 +71,7 @@ func newEmbedded(t testing.TB, db *store.DB) *embedded {
 	must(t, err)
 	must(t, runner.Start(t.Context()))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		_ = runner.Stop(ctx)
 	})

@@ -64,7 +64,7 @@ func send(t *testing.T, p gateway.Platform, m gateway.NewMedia, data []byte) gat
 // wait waits until an entry plays.
 func wait(t *testing.T, p gateway.Platform, id string) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		m, err := p.Get(t.Context(), alice, id)
 		must(t, err)
 		if m.Status == gateway.MediaReady {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ func names(p gateway.Package) string {
 }
 
 func TestSphereKeepsItsShape(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	file := filepath.Join(t.TempDir(), "sphere.mp4")
 	must(t, mediatest.Sphere(t.Context(), file, 2, 1280))
@@ -106,12 +108,13 @@ func bright(i image.Image, x, y int) float64 {
 func abs(v float64) float64 { return max(v, -v) }
 
 func TestOddForms(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	dir := t.TempDir()
 	ctx := t.Context()
 	name := func(s string) string { return filepath.Join(dir, s) }
 	clip := name("clip.mp4")
-	must(t, mediatest.Clip{Seconds: 4, Width: 640, Height: 480}.Make(ctx, clip))
+	must(t, mediatest.Clip{Seconds: 4, Width: 640, Height: 480, Rate: 15}.Make(ctx, clip))
 	variable := "select='not(mod(n\\,7))+not(mod(n\\,3))'" // an uneven third of the frames
 	for i, c := range []struct {
 		name    string
@@ -121,20 +124,20 @@ func TestOddForms(t *testing.T) {
 		frames  int
 		encoded bool
 	}{
-		{"copied", []string{"-i", clip, "-c", "copy"}, "640x480", "source 640x480, 360p 480x360", 120, false},
-		{"silent", []string{"-i", clip, "-an", "-c:v", "copy"}, "640x480", "source 640x480, 360p 480x360", 120, false},
-		{"rotated", []string{"-i", clip, "-c", "copy", "-metadata:s:v", "rotate=90"}, "480x640", "480p 480x640, 360p 360x480", 120, true},
-		{"odd", []string{"-i", clip, "-vf", "format=yuv444p,crop=501:375", "-c:v", "libx264", "-c:a", "copy"}, "501x375", "375p 502x374, 360p 484x360", 120, true},
-		{"odd, copied", []string{"-i", clip, "-vf", "scale=502:402,setsar=1", "-pix_fmt", "yuv420p", "-c:a", "copy"}, "502x402", "source 502x402, 360p 450x360", 120, false},
-		{"uneven frames", []string{"-i", clip, "-vf", variable, "-vsync", "vfr", "-c:a", "copy"}, "640x480", "source 640x480, 360p 480x360", 52, false},
-		{"uneven frames, encoded", []string{"-i", clip, "-vf", variable, "-vsync", "vfr", "-c:v", "libx265", "-preset", "ultrafast", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 52, true},
-		{"wide pixels", []string{"-i", clip, "-vf", "setsar=4/3", "-c:a", "copy"}, "853x480", "source 853x480, 360p 640x360", 120, false},
-		{"interlaced", []string{"-i", clip, "-vf", "interlace", "-flags", "+ilme+ildct", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 60, true},
-		{"ten bits", []string{"-i", clip, "-pix_fmt", "yuv420p10le", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 120, true},
-		{"late sound", []string{"-i", clip, "-itsoffset", "1.5", "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy"}, "640x480", "source 640x480, 360p 480x360", 120, false},
-		{"one keyframe", []string{"-i", clip, "-c:v", "libx264", "-g", "9999", "-sc_threshold", "0", "-c:a", "copy"}, "640x480", "source 640x480, 360p 480x360", 120, false},
-		{"small", []string{"-i", clip, "-vf", "scale=160:120", "-c:a", "copy"}, "160x120", "source 160x120", 120, false},
-		{"sound of another kind", []string{"-i", clip, "-c:v", "copy", "-c:a", "libmp3lame"}, "640x480", "source 640x480, 360p 480x360", 120, false},
+		{"copied", []string{"-i", clip, "-c", "copy"}, "640x480", "source 640x480, 360p 480x360", 60, false},
+		{"silent", []string{"-i", clip, "-an", "-c:v", "copy"}, "640x480", "source 640x480, 360p 480x360", 60, false},
+		{"rotated", []string{"-i", clip, "-c", "copy", "-metadata:s:v", "rotate=90"}, "480x640", "480p 480x640, 360p 360x480", 60, true},
+		{"odd", []string{"-i", clip, "-vf", "format=yuv444p,crop=501:375", "-c:v", "libx264", "-c:a", "copy"}, "501x375", "375p 502x374, 360p 484x360", 60, true},
+		{"odd, copied", []string{"-i", clip, "-vf", "scale=502:402,setsar=1", "-pix_fmt", "yuv420p", "-c:a", "copy"}, "502x402", "source 502x402, 360p 450x360", 60, false},
+		{"uneven frames", []string{"-i", clip, "-vf", variable, "-vsync", "vfr", "-c:a", "copy"}, "640x480", "source 640x480, 360p 480x360", 26, false},
+		{"uneven frames, encoded", []string{"-i", clip, "-vf", variable, "-vsync", "vfr", "-c:v", "libx265", "-preset", "ultrafast", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 26, true},
+		{"wide pixels", []string{"-i", clip, "-vf", "setsar=4/3", "-c:a", "copy"}, "853x480", "source 853x480, 360p 640x360", 60, false},
+		{"interlaced", []string{"-i", clip, "-vf", "interlace", "-flags", "+ilme+ildct", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 30, true},
+		{"ten bits", []string{"-i", clip, "-pix_fmt", "yuv420p10le", "-c:a", "copy"}, "640x480", "480p 640x480, 360p 480x360", 60, true},
+		{"late sound", []string{"-i", clip, "-itsoffset", "1.5", "-i", clip, "-map", "0:v", "-map", "1:a", "-c", "copy"}, "640x480", "source 640x480, 360p 480x360", 60, false},
+		{"one keyframe", []string{"-i", clip, "-c:v", "libx264", "-g", "9999", "-sc_threshold", "0", "-c:a", "copy"}, "640x480", "source 640x480, 360p 480x360", 60, false},
+		{"small", []string{"-i", clip, "-vf", "scale=160:120", "-c:a", "copy"}, "160x120", "source 160x120", 60, false},
+		{"sound of another kind", []string{"-i", clip, "-c:v", "copy", "-c:a", "libmp3lame"}, "640x480", "source 640x480, 360p 480x360", 60, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := name(fmt.Sprintf("%d.mp4", i))
@@ -162,19 +165,21 @@ func TestOddForms(t *testing.T) {
 func drift(t *testing.T, made, source string) {
 	t.Helper()
 	gap := func(file string) (float64, bool) {
-		var at [2]float64
-		for i, kind := range []string{"v:0", "a:0"} {
-			out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", kind, "-show_entries", "stream=start_time", "-of", "csv=p=0", file).Output()
-			must(t, err)
-			line := strings.TrimSpace(strings.SplitN(strings.TrimSpace(string(out)), "\n", 2)[0])
-			if line == "" {
-				return 0, false
+		out, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "stream=codec_type,start_time", "-of", "csv=p=0", file).Output()
+		must(t, err)
+		at := map[string]float64{} // of the first stream of each kind
+		for line := range strings.Lines(string(out)) {
+			kind, start, ok := strings.Cut(strings.TrimSpace(line), ",")
+			if _, known := at[kind]; known || !ok {
+				continue
 			}
-			if _, err := fmt.Sscan(strings.TrimSuffix(line, ","), &at[i]); err != nil {
+			if at[kind], err = strconv.ParseFloat(strings.TrimSuffix(start, ","), 64); err != nil {
 				t.Fatal(line, err)
 			}
 		}
-		return at[0] - at[1], true
+		v, picture := at["video"]
+		a, sound := at["audio"]
+		return v - a, picture && sound
 	}
 	want, sound := gap(source)
 	if got, _ := gap(made); sound && abs(got-want) > 0.04 {
@@ -183,6 +188,7 @@ func drift(t *testing.T, made, source string) {
 }
 
 func TestPictures(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	dir := t.TempDir()
 	ctx := t.Context()
@@ -241,6 +247,7 @@ func withOrientation(jpeg []byte, o uint16) []byte {
 }
 
 func TestTheSameAtOnce(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	file := filepath.Join(t.TempDir(), "c.mp4")
 	must(t, mediatest.Clip{Seconds: 2, Width: 320, Height: 180}.Make(t.Context(), file))
@@ -269,6 +276,7 @@ func TestTheSameAtOnce(t *testing.T) {
 }
 
 func TestCancelAndTroubleLeaveNothing(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	file := filepath.Join(t.TempDir(), "c.mp4")
 	must(t, mediatest.Clip{Seconds: 20, Width: 1280, Height: 720}.Make(t.Context(), file))
@@ -301,7 +309,7 @@ func TestCancelAndTroubleLeaveNothing(t *testing.T) {
 		t.Run(c.script, func(t *testing.T) {
 			exe := hostile(t)
 			if c.script == "sleep" {
-				media.SetStall(h.pipeline, 300*time.Millisecond)
+				media.SetStall(h.pipeline, 5*time.Second) // long enough for the probe before it
 			} else {
 				media.SetStall(h.pipeline, time.Minute)
 			}

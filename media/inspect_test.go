@@ -24,6 +24,7 @@ func must(t testing.TB, err error) {
 }
 
 func TestSphericalMetadata(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	dir := t.TempDir()
 	flat := filepath.Join(dir, "flat.mp4")
@@ -82,6 +83,7 @@ func TestSphericalMetadata(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	dir := t.TempDir()
 	name := func(s string) string { return filepath.Join(dir, s) }
@@ -204,6 +206,7 @@ func TestPlaylistsInsideMediaAreNotFollowed(t *testing.T) {
 }
 
 func TestKindsOfMedia(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	dir := t.TempDir()
 	ctx := t.Context()

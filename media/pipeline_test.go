@@ -17,9 +17,10 @@ import (
 )
 
 func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
+	t.Parallel()
 	h := pipe(t)
 	file := filepath.Join(t.TempDir(), "clip.mp4")
-	if err := (mediatest.Clip{Seconds: 10}).Make(t.Context(), file); err != nil {
+	if err := (mediatest.Clip{Seconds: 10, Rate: 10}).Make(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
 	src := h.storeFile("assets/ast_1/original", file)
@@ -28,7 +29,7 @@ func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if in.Type != gateway.Video || !in.CopyVideo || !in.CopyAudio || in.Width != 1280 || in.Height != 720 || in.Is360() || in.Suggest360 ||
-		in.Container != "mp4" || in.FrameRate != 30 || in.DurationMS < 9900 || in.DurationMS > 10100 {
+		in.Container != "mp4" || in.FrameRate != 10 || in.DurationMS < 9900 || in.DurationMS > 10100 {
 		t.Fatalf("%+v", in)
 	}
 	var seen []float64
@@ -39,8 +40,8 @@ func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
 	if len(first.Renditions) != 1 || first.Renditions[0].Key != src.Blob || first.Renditions[0].Codecs != "avc1.64001f,mp4a.40.2" {
 		t.Fatalf("%+v", first)
 	}
-	h.plays(first.DASH, 1, 300)
-	h.plays(first.HLS, 1, 300)
+	h.plays(first.DASH, 1, 100)
+	h.plays(first.HLS, 1, 100)
 	h.pictureOf(first.Thumbnails[0].Key, 1280, 720)
 	full, err := h.pipeline.Ladder(t.Context(), src, in, first, "assets/ast_1/a1", func(v float64) { seen = append(seen, v) })
 	if err != nil {
@@ -49,10 +50,10 @@ func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
 	if len(full.Renditions) != 3 || full.Renditions[1].Name != "480p" || full.Renditions[2].Name != "360p" || full.Dir == first.Dir {
 		t.Fatalf("%+v", full)
 	}
-	h.plays(full.DASH, 3, 300)
-	h.plays(full.HLS, 3, 300)
+	h.plays(full.DASH, 3, 100)
+	h.plays(full.HLS, 3, 100)
 	for _, r := range full.Renditions {
-		h.plays(r.Key, 1, 300)
+		h.plays(r.Key, 1, 100)
 	}
 	h.aligned(full.DASH)
 	for _, key := range []string{full.Thumbnails[0].Key, full.Thumbnails[1].Key} {
@@ -77,11 +78,16 @@ func TestFlatVideoIsRepackagedThenGetsALadder(t *testing.T) {
 }
 
 // plays decodes what is at key with plain ffmpeg, which is not in the sandbox, and counts. One stream
-// at a time: ffprobe's DASH reader stops all of them with the first that ends.
+// at a time: ffprobe's DASH reader stops all of them with the first that ends. The last look, for a stream
+// too many, decodes nothing; where only one is due, it is the first.
 func (h *house) plays(key string, videos, frames int) {
 	h.t.Helper()
 	for i := range videos + 1 {
-		out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:"+strconv.Itoa(i), "-show_entries",
+		which := "v:" + strconv.Itoa(i)
+		if videos == 1 {
+			which = "v"
+		}
+		out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-select_streams", which, "-show_entries",
 			"stream=nb_read_frames,codec_name,pix_fmt", "-print_format", "json", h.path(key)).CombinedOutput()
 		var pr struct {
 			Streams []struct {
@@ -100,11 +106,14 @@ func (h *house) plays(key string, videos, frames int) {
 			return
 		}
 		if len(pr.Streams) != 1 {
-			h.t.Fatalf("%s: no video stream %d: %s", key, i, out)
+			h.t.Fatalf("%s: not just one video stream %s: %s", key, which, out)
 		}
 		s := pr.Streams[0]
 		if read, err := strconv.Atoi(s.Frames); err != nil || read < frames-1 || read > frames+1 || s.Codec != "h264" || s.PixFmt != "yuv420p" {
 			h.t.Errorf("%s: stream %d: %+v, want %d frames", key, i, s, frames)
+		}
+		if videos == 1 {
+			return
 		}
 	}
 }

@@ -199,6 +199,7 @@ func TestStagingAgainstAModel(t *testing.T) {
 
 // TestKilledWriterLosesNothingAcknowledged kills a process while it writes and looks at what it said.
 func TestKilledWriterLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	const size = 64 << 20
 	rounds := 12
 	if testing.Short() {

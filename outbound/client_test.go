@@ -60,7 +60,7 @@ func TestSpecialAddressesAreNeverDialled(t *testing.T) {
 		n, _ := net.LookupPort("tcp", port)
 		g := newGuard(Options{}, uint16(n))
 		var reached atomic.Bool
-		d := net.Dialer{Timeout: time.Second, Control: func(network, addr string, c syscall.RawConn) error {
+		d := net.Dialer{Timeout: time.Minute, Control: func(network, addr string, c syscall.RawConn) error {
 			err := g.control(network, addr, c)
 			if err == nil {
 				reached.Store(true)
@@ -175,7 +175,7 @@ func TestRebinding(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", pc.LocalAddr().String())
 	}}
 	for range 20 {
-		d := net.Dialer{Timeout: time.Second, Control: g.control, Resolver: resolver}
+		d := net.Dialer{Timeout: time.Minute, Control: g.control, Resolver: resolver}
 		c, err := d.Dial("tcp", "kaltura.example.org:"+port)
 		if err == nil {
 			_ = c.Close()

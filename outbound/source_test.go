@@ -22,7 +22,7 @@ func TestSilentSource(t *testing.T) {
 	}))
 	defer s.Close()
 	defer close(release)
-	source := NewSource(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Silence: 50 * time.Millisecond})
+	source := NewSource(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Silence: time.Second})
 	f, err := source.Fetch(t.Context(), s.URL+"/film.mp4", 0, "")
 	if err != nil {
 		t.Fatal(err)

@@ -49,11 +49,34 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil { // whatever way a session or a sender ended
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if code == 0 { // whatever way a session or a sender ended
+		if err := leaked(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
+}
+
+// noLeak gives what fails the test when goroutines of its own are left.
+func noLeak(t *testing.T) func() {
+	before := goleak.IgnoreCurrent()
+	return func() {
+		t.Helper()
+		if err := leaked(before); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// leaked names the goroutines that do not end. The library waits for half a second only, in which a busy machine may
+// end nothing.
+func leaked(but ...goleak.Option) (err error) {
+	eventually(func() bool {
+		err = goleak.Find(but...)
+		return err == nil
+	})
+	return err
 }
 
 func (plan) serve(p plan) error {

@@ -46,7 +46,7 @@ func TestAnswersAreNoMoreThanThreefold(t *testing.T) {
 		w.must(err)
 		in, out := len(hello), 0
 		b := make([]byte, 2048)
-		w.must(victim.SetReadDeadline(time.Now().Add(5 * time.Second)))
+		w.must(victim.SetReadDeadline(time.Now().Add(time.Minute)))
 		n, err := victim.Read(b)
 		w.must(err)
 		out += n
@@ -228,7 +228,7 @@ func TestNobodyTakesAControlConnection(t *testing.T) {
 		defer in.mu.Unlock()
 		return !in.moved.IsZero()
 	})
-	w.must(victim.stream.SetReadDeadline(time.Now().Add(5 * time.Second)))
+	w.must(victim.stream.SetReadDeadline(time.Now().Add(time.Minute)))
 	victim.say(wire.MsgCancel, wire.AppendCancel(nil, 0))
 	if m, err := wire.ReadMessage(victim.stream, wire.MaxServerBody); err != nil || m.Type != wire.MsgRefused {
 		t.Errorf("message %#x, %v", m.Type, err)

@@ -65,7 +65,7 @@ func (b *badInput) ask(t *testing.T, c *caller, method, path string, body io.Rea
 	if strings.HasPrefix(path, "/") {
 		path = b.demo.BaseURL + path
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, path, body)
 	must(t, err)
@@ -279,7 +279,7 @@ func (b *badInput) foreignIDs(t *testing.T) {
 	// Pia is in both hubs; what she has in the other one is not to be reached through this one.
 	var page mediaPage
 	b.pia.get(b.other+"/media", &page)
-	for deadline := time.Now().Add(time.Minute); len(page.Items) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); len(page.Items) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		b.pia.get(b.other+"/media", &page) // the demo's clips arrive after the start
 	}
 	if len(page.Items) == 0 {

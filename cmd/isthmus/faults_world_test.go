@@ -258,7 +258,7 @@ func (h *faultHub) begin(t testing.TB, content []byte, part int) upload {
 
 func (h *faultHub) send(t testing.TB, up upload, offset int64, b []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	address := up.TusURL
 	if strings.HasPrefix(address, "/") {
@@ -304,7 +304,7 @@ func (h *faultHub) upload(t testing.TB, id string) upload {
 func await(t testing.TB, what string, ok func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if err = ok(); err == nil {
 			return
 		}

@@ -37,7 +37,7 @@ func (c *caller) tryPatch(tusURL string, offset int64, b []byte) error {
 }
 
 func (c *caller) tryTus(method, tusURL string, body io.Reader, header ...string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if tusURL[0] == '/' {
 		tusURL = c.s.demo.BaseURL + tusURL
@@ -62,7 +62,7 @@ func (c *caller) tryTus(method, tusURL string, body io.Reader, header ...string)
 // kaltura calls the embedded platform as the account's administrator.
 func (s *process) kaltura(service, action string, params map[string]any, out any) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var ks string
 	if err := callKaltura(ctx, http.DefaultClient, s.demo.Kaltura.ServiceURL, "session", "start", map[string]any{

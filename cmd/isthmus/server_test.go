@@ -271,7 +271,7 @@ func (c *caller) try(method, path string, in, out any, header ...string) (int, [
 		}
 		body = bytes.NewReader(b)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, c.s.demo.BaseURL+path, body)
 	if err != nil {

@@ -128,7 +128,7 @@ func TestAgentSends(t *testing.T) {
 		case <-run.moved:
 		case err := <-ended:
 			t.Fatal(err)
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("nothing moves")
 		}
 		return run, ended
@@ -206,7 +206,7 @@ func agentKilled(t *testing.T, s *server, v vault) {
 			_ = c.Wait()
 		}()
 		var st controlStatus
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			if err := a.control(t.Context(), "GET", "status", nil, &st); err == nil && len(st.Jobs) == 1 && until(st.Jobs[0]) {
 				return st.Jobs[0]
 			}

@@ -106,7 +106,7 @@ func startServer(t *testing.T, flags ...string) *server {
 		if err := s.process.Start(); err != nil {
 			return err
 		}
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			if r, err := http.Get("http://" + s.addr + "/readyz"); err == nil {
 				_ = r.Body.Close()
 				if r.StatusCode == http.StatusOK {

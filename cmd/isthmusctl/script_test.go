@@ -190,7 +190,7 @@ func maybe(ts *testscript.TestScript, name string) string {
 }
 
 func until(ts *testscript.TestScript, what string, ok func() bool) {
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("waited in vain for %s", what)
 		}

@@ -92,7 +92,7 @@ func dropFolders(t *testing.T, db *store.DB) {
 	}
 	w.work() // the pipeline refuses the text, which settles the entries
 	var job map[string]any
-	for range 300 {
+	for range 3000 {
 		look()
 		if job = w.object(admin, "bulkupload_bulk.list", nil)["objects"].([]any)[0].(map[string]any); job["status"] == 12.0 {
 			break

@@ -109,7 +109,7 @@ func (r *replayer) put(name string, data []byte) {
 func (r *replayer) jobs(n int) {
 	r.t.Helper()
 	var last any
-	for range 600 {
+	for range 3000 {
 		found := r.object(r.admin(), "bulkupload_bulk.list", nil)
 		over := 0
 		for _, j := range found["objects"].([]any) {
@@ -153,7 +153,7 @@ func (r *replayer) dropBadXML() {
 	r.put("missing-file.xml", []byte(missing+strings.Repeat(" ", 823-len(missing))))
 	r.put("not-xml.xml", []byte("not xml at all\n"))
 	r.jobs(3)
-	for range 600 { // the rows of files that were taken go at the next look
+	for range 3000 { // the rows of files that were taken go at the next look
 		found := r.object(r.admin(), "dropfolder_dropfolderfile.list", map[string]any{"filter": map[string]any{
 			"dropFolderIdEqual": r.number("KalturaDropFolder", 1.0), "statusNotIn": "3,4",
 		}})

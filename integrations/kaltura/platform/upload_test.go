@@ -29,7 +29,7 @@ func (w *world) token(ks string, fields map[string]any) string {
 func TestParallelChunks(t *testing.T) {
 	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
-		w.cfg.FinalWait = 20 * time.Second
+		w.cfg.FinalWait = 2 * time.Minute
 		w.restart()
 		const size, n = 300_000, 8
 		data := make([]byte, size*n)

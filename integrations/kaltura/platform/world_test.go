@@ -113,7 +113,7 @@ func (w *world) work() {
 	must(w.t, err)
 	must(w.t, runner.Start(w.t.Context()))
 	w.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := runner.Stop(ctx); err != nil {
 			w.t.Log(err)
