@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,7 @@ type DropFolder struct {
 	ClientID      string     `bun:"client_id"`      // or the app that made it
 	IntegrationID string     `bun:"integration_id"`
 	Name          string     `bun:"name"`
+	NameKey       string     `bun:"name_key"` // of Name, whatever its case; unique among a hub's live folders
 	Description   string     `bun:"description"`
 	PausedAt      *time.Time `bun:"paused_at"`
 	DeletedAt     *time.Time `bun:"deleted_at"` // soft: its files are settled first
@@ -101,8 +103,9 @@ type DropFolder struct {
 	AppID   string         `bun:"app_id"`   // machine client made by Activate, which may only send into it
 
 	Health DropHealth `bun:"health"`  // stored as JSON. Own setter: health, scan_at, scan_by, wake
-	ScanAt *time.Time `bun:"scan_at"` // when it is looked at next
-	ScanBy string     `bun:"scan_by"` // replica that looks
+	ScanAt *time.Time `bun:"scan_at"` // when it is looked at next; while it is, until when ScanBy has it
+	ScanBy string     `bun:"scan_by"` // replica that looks; "" = none
+	Wake   bool       `bun:"wake"`    // something happened while it was looked at: look again at once
 }
 
 // Place is where the bucket's key is sealed.
@@ -170,6 +173,7 @@ type DropFile struct {
 	Identity    string     `bun:"identity"` // what the source knows the content by: inode and times, ETag, upload id
 	Manifest    bool       `bun:"manifest"` // describes others
 	State       DropState  `bun:"state"`
+	FormerState DropState  `bun:"former_state"` // before it was to be deleted by hand; what an undo brings back
 	Superseded  bool       `bun:"superseded"`   // a newer file has its name; unique key: folder, name_key, live rows
 	SizeSetAt   *time.Time `bun:"size_set_at"`  // when size and time last changed
 	WholeAt     *time.Time `bun:"whole_at"`     // when it was known to be whole
@@ -186,7 +190,8 @@ type DropFile struct {
 	Reason      string     `bun:"reason"`  // stable slug
 	Text        string     `bun:"text"`
 	NextStep    string     `bun:"next_step"`
-	Kept        bool       `bun:"kept"` // never deleted by itself
+	Kept        bool       `bun:"kept"`         // never deleted by itself
+	DeleteEntry bool       `bun:"delete_entry"` // when it is deleted by hand: its entry goes, too
 	ReadyAt     *time.Time `bun:"ready_at"`
 	DeleteAt    *time.Time `bun:"delete_at"`
 	TryAt       *time.Time `bun:"try_at"` // looked at again then
@@ -244,7 +249,8 @@ const (
 // concurrent use. Unavailable when the place itself is not there or does not answer, which says nothing of the files.
 type DropSource interface {
 	// Scan calls each with every regular file, in no order, until it gives an error. Entries that are no regular files,
-	// links included, are never given.
+	// links included, are never given. After an error of its own what was given is right but not everything: nothing
+	// that is missing may be taken for removed.
 	Scan(ctx context.Context, each func(DropEntry) error) error
 	// Stat gives one file. NotFound when it is not there or is no regular file.
 	Stat(ctx context.Context, name string) (DropEntry, error)
@@ -255,6 +261,7 @@ type DropSource interface {
 	Remove(ctx context.Context, name, identity string) error
 	// Watch calls changed soon after something under a name changed (best effort, the scan finds the rest) until ctx
 	// ends. A source that cannot watch returns at once with nil. renamedFrom is the name a file had before, if known.
+	// Name "" asks for a scan: more changed than can be told one by one.
 	Watch(ctx context.Context, changed func(name, renamedFrom string)) error
 	// Close lets go of what is held.
 	Close() error
@@ -265,9 +272,28 @@ type DropEntry struct {
 	Name       string
 	Size       int64
 	ModifiedAt time.Time
-	Identity   string // differs when the content was replaced or changed
+	Identity   string // differs when the content was replaced or changed; of a directory also when only mode or name did
 	Whole      bool   // the source knows that it is complete (objects of a bucket)
-	Odd        string // slug, why it is never taken ("name_not_utf8", "name_too_long"); "" = it may be
+	Odd        string // slug of DropOdd…, why it is never taken; "" = it may be. Name is then for people only
+}
+
+// Why a file is never taken as long as it lies where it lies.
+const (
+	DropOddNotUTF8 = "name_not_utf8" // the name has bytes that are no text
+	DropOddLong    = "name_too_long" // more than MaxDropName bytes
+	DropOddDeep    = "too_deep"      // a directory below too many others: nothing in it is looked at
+	DropOddPath    = "name_no_path"  // an object whose key is no path: "a//b", "../a", "/a"
+)
+
+// MaxDropName is how long a name may be, in bytes, folders included.
+const MaxDropName = 1000
+
+// SameDropFile tells whether two identities are of one file, whatever became of its name, size and times: how a
+// rename is seen between scans. Only directories know; false for everything else.
+func SameDropFile(a, b string) bool {
+	ka, _, oka := strings.Cut(a, "/")
+	kb, _, okb := strings.Cut(b, "/")
+	return oka && okb && ka == kb && ka != ""
 }
 
 // DropReader is an open file: the entry it was when it was opened, and its bytes.
