@@ -125,6 +125,20 @@ type (
 	DeliverWebhook struct {
 		DeliveryID string `json:"delivery_id"`
 	}
+	// ScanDropFolder looks at what lies in a drop folder.
+	ScanDropFolder struct {
+		FolderID string `json:"folder_id"`
+	}
+	// HandleDropFile takes a file of a drop folder as far as it gets.
+	HandleDropFile struct {
+		FileID string `json:"file_id"`
+	}
+	// RunDropItem does what one item of a manifest says.
+	RunDropItem struct {
+		ItemID string `json:"item_id"`
+	}
+	// TendDropFolders queues what is due of drop folders: looks, waits that are over, deletions.
+	TendDropFolders struct{}
 	// ResumeWaiting takes up what waits for a connection that works again.
 	ResumeWaiting struct {
 		IntegrationID string `json:"integration_id"`
@@ -154,6 +168,10 @@ func (ProbeIntegration) Kind() string    { return "probe_integration" }
 func (ErasePerson) Kind() string         { return "erase_person" }
 func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
+func (ScanDropFolder) Kind() string      { return "scan_drop_folder" }
+func (HandleDropFile) Kind() string      { return "handle_drop_file" }
+func (RunDropItem) Kind() string         { return "run_drop_item" }
+func (TendDropFolders) Kind() string     { return "tend_drop_folders" }
 
 // Queues keep short work from waiting behind long work.
 const (
@@ -164,6 +182,7 @@ const (
 	// QueuePlatform has work that waits for a platform's answers most of the time: many at a time, so
 	// that those which wait for a dead one (see Lanes) leave room for the others.
 	QueuePlatform = "platform"
+	QueueDrop     = "drop"    // looking at directories and buckets, of which some hang
 	QueueWebhook  = "webhook" // waiting for receivers, of which some are always dead
 )
 
@@ -180,8 +199,11 @@ func QueueOf(kind string) string {
 		return QueueWatch
 	case DeliverWebhook{}.Kind():
 		return QueueWebhook
+	case ScanDropFolder{}.Kind():
+		return QueueDrop
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
-		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind():
+		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind(),
+		HandleDropFile{}.Kind(), RunDropItem{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

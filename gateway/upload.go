@@ -45,10 +45,12 @@ type Upload struct {
 	ContentType   string      `bun:"content_type"`
 	Size          int64       `bun:"size"`
 	Target        string      `bun:"target"`
-	TransferID    string      `bun:"transfer_id"` // the batch that it is sent with, if any
-	Device        string      `bun:"-"`           // where that is sent from; set by Uploads.Get and List
-	ItemID        string      `bun:"item_id"`     // own library item that it became (TargetLibrary) or carries to Kaltura
-	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
+	TransferID    string      `bun:"transfer_id"`  // the batch that it is sent with, if any
+	Device        string      `bun:"-"`            // where that is sent from; set by Uploads.Get and List
+	FolderID      string      `bun:"folder_id"`    // the drop folder that it is for, if any
+	DropFileID    string      `bun:"drop_file_id"` // the file of that folder whose bytes it carries
+	ItemID        string      `bun:"item_id"`      // own library item that it became (TargetLibrary) or carries to Kaltura
+	Fingerprint   string      `bun:"fingerprint"`  // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`
 	Received      int64       `bun:"received"` // contiguous durable bytes when last looked at; Staging is the truth
 	SHA256        string      `bun:"sha256"`   // set at finish

@@ -41,6 +41,7 @@ var personal = []personalColumn{
 	{kind: "library_changes", table: "library_changes", column: "participant_id"}, // numbers and ids for the sync, trimmed
 	{kind: "jobs", table: "jobs", column: "participant_id", forget: true},
 	{kind: "events", table: "events", column: "participant_id", forget: true},
+	{kind: "drop_folders", table: "drop_folders", column: "participant_id"}, // the hub's; they stop until somebody takes them over
 	{kind: "erasures", table: "erasures", column: "participant_id"},
 	{kind: "mapping_runs", table: "mapping_runs", column: "mapping_id", of: "mappings", forget: true}, // name the person's platform users; and their items
 	{kind: "mapping_run_items", table: "mapping_run_items", column: "subject", forget: true},

@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// DropFolders keeps drop folders: places whose finished files become entries by themselves. Use by pointer; safe
+// for concurrent use.
+type DropFolders struct {
+	Store        Store
+	Clock        Clock
+	Sources      DropSources // nil: this server looks at no directories and buckets
+	Manifests    Manifests
+	Uploads      *Uploads
+	Integrations *Integrations
+	Mappings     *Mappings
+	Events       *Events
+	Lanes        *Lanes // one for all services; nil = no limits
+	Sealer       Sealer
+	Replica      string
+}
+
+// DropFolderView is a folder with what is known of its files.
+type DropFolderView struct {
+	DropFolder
+	Counts map[DropState]DropCount // of live files
+	Stop   *Problem                // why nothing goes on: paused, its maker is gone, not connected; nil = it does
+}
+
+// DropFolderDraft is what is said of a folder. Nil stays as it is; of a new one it is the default.
+type DropFolderDraft struct {
+	Name, Description *string
+	Source            *DropSourceKind // only of a new one
+	Path              *string
+	Bucket            *DropBucketAddress
+	Secret            *Secret // of the bucket's key; write-only
+	Complete          *DropComplete
+	Handler           *DropHandler
+	Patterns, Ignore  *[]string
+	Match             *DropMatch
+	Slug              *string
+	Origin            *DropOrigin
+	WaitHours         *int64
+	Delete            *DropDelete
+	DeleteDays        *int64
+	MaxFiles          *int64
+	MaxBytes          *int64
+	Policy            *TransferPolicy
+	RateBPS           *int64
+}
+
+// DropTest is what came of trying a folder's settings.
+type DropTest struct {
+	OK       bool
+	Checks   []DropCheck
+	Examples []DropExample // what some of the files there would become
+}
+
+// DropCheck is one thing that was tried.
+type DropCheck struct {
+	Name, Text, Fix string
+	OK              bool
+}
+
+// DropExample is what would become of a file by its name.
+type DropExample struct {
+	Name    string
+	Size    int64
+	Taken   bool
+	Why     string // not taken: a slug
+	Reading DropReading
+}
+
+// DropActivation is a folder that is ready to be sent to.
+type DropActivation struct {
+	Folder  DropFolder
+	Client  Client // may only send into the folder
+	Secret  Secret // shown this once; "" when the client was there already
+	Created bool   // the folder is new
+}
+
+// DropFilesPage is a window of a listing.
+type DropFilesPage struct {
+	Files []DropFile
+	Next  string // cursor; "" = the end
+}
+
+// DropResult is what came of an action on one file.
+type DropResult struct {
+	FileID string
+	File   DropFile // when Error is nil
+	Error  *Error
+}
+
+// DropDeletePlan says what deleting a file would do.
+type DropDeletePlan struct {
+	File       DropFile
+	Source     bool     // the file goes from its directory or bucket
+	Entry      string   // id of the entry that can go, too; "" = none
+	EntryTitle string   // as the platform has it; "" = not asked or not there
+	Others     int64    // other files of drop folders that are the same entry
+	Items      int64    // items of the library that link to the entry and would no longer play
+	Copies     int64    // items of the library that have their own bytes and stay
+	Blocked    *Problem // why it cannot be deleted now
+	Until      time.Time
+}
+
+// DropBulk names the files of an action: ids, or all that a filter gives.
+type DropBulk struct {
+	Action    DropAction
+	IDs       []string
+	Filter    *DropFileFilter
+	EntryID   string // MatchTo
+	ProfileID int64  // Reprocess
+	Entries   bool   // Delete: the entries, too
+}
+
+// DropAction is what is done with files.
+type DropAction string
+
+// The actions.
+const (
+	ActRetry     DropAction = "retry"
+	ActReprocess DropAction = "reprocess"
+	ActMatch     DropAction = "match"
+	ActTake      DropAction = "take"
+	ActKeep      DropAction = "keep"
+	ActIgnore    DropAction = "ignore"
+	ActDelete    DropAction = "delete"
+	ActUndo      DropAction = "undo"
+)
+
+// Signatures of what follows in other files:
+//
+//	Create(ctx, Actor, DropFolderDraft) (DropFolder, error)
+//	Update(ctx, Actor, id, version, DropFolderDraft) (DropFolder, error)
+//	Get(ctx, Actor, id) (DropFolderView, error)
+//	List(ctx, Actor, text, Slice) ([]DropFolderView, error)
+//	Pause, Resume(ctx, Actor, id) (DropFolder, error)
+//	Delete(ctx, Actor, id) error
+//	Test(ctx, Actor, id, DropFolderDraft) (DropTest, error)     id "" = of a new one
+//	Activate(ctx, Actor, DropFolderDraft) (DropActivation, error)
+//	Files(ctx, Actor, DropFileFilter, Slice) (DropFilesPage, error)
+//	File(ctx, Actor, id) (DropFile, error)
+//	Timeline(ctx, Actor, fileID, Slice) ([]DropChange, error)
+//	Items(ctx, Actor, fileID, []DropItemState, after int64, n int) ([]DropItem, error)
+//	Counts(ctx, Actor, DropFileFilter) (map[DropState]DropCount, error)
+//	Retry, Take, Keep(keep bool), Ignore(ctx, Actor, fileID) (DropFile, error)
+//	Reprocess(ctx, Actor, fileID, profileID int64) (DropFile, error)
+//	MatchTo(ctx, Actor, fileID, entryID) (DropFile, error)
+//	DeletePlan(ctx, Actor, fileID) (DropDeletePlan, error)
+//	DeleteFile(ctx, Actor, fileID, entry bool) (DropFile, error)
+//	Undo(ctx, Actor, fileID) (DropFile, error)
+//	Bulk(ctx, Actor, DropBulk) ([]DropResult, error)
+var _ = context.Background

@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// DropFolderTable holds drop folders. Own setter: health, scan_at, scan_by, wake. Insert and Update answer
+// Conflict when a live folder of the hub has the name.
+type DropFolderTable interface {
+	Rows[DropFolder]
+	// List gives those that are not deleted, newest first; text searches name, description and path.
+	List(ctx context.Context, s Scope, text string, w Slice) ([]DropFolder, error)
+	// Lock gives a row, deleted or not, and keeps others from locking it until the transaction ends.
+	Lock(ctx context.Context, id string) (DropFolder, error)
+	// Places gives the live folders of all hubs that look at places of a kind. In a transaction nobody else asks
+	// until it ends.
+	Places(ctx context.Context, kind DropSourceKind) ([]DropFolder, error)
+	// ByApp gives the folder, deleted or not, that is all a machine client may send to. NotFound when it is not limited so.
+	ByApp(ctx context.Context, clientID string) (DropFolder, error)
+
+	// Claim has a replica look at a folder until a time. False when another one does, or it is deleted or paused, or
+	// its time has not come.
+	Claim(ctx context.Context, id, replica string, now, until time.Time) (bool, error)
+	// Scanned ends a look: the health, and when to look next (at once when it was woken meanwhile). False when the
+	// replica no longer had the folder; nothing is written then.
+	Scanned(ctx context.Context, id, replica string, h DropHealth, next, now time.Time) (bool, error)
+	// SetWake has a folder looked at no later than at; one that is being looked at is looked at again.
+	SetWake(ctx context.Context, id string, at time.Time) error
+	// DueScans gives the live directories and buckets of all hubs whose time has come, longest due first.
+	DueScans(ctx context.Context, now time.Time, n int) ([]DropFolder, error)
+	// Deleted gives the deleted folders of all hubs that still have files that are not over.
+	Deleted(ctx context.Context, n int) ([]DropFolder, error)
+}
+
+// DropKnown is what a scan compares: a file that is live.
+type DropKnown struct {
+	ID         string     `bun:"id"`
+	Name       string     `bun:"name"`
+	NameKey    string     `bun:"name_key"`
+	Size       int64      `bun:"size"`
+	ModifiedAt *time.Time `bun:"modified_at"`
+	Identity   string     `bun:"identity"`
+	State      DropState  `bun:"state"`
+	SizeSetAt  *time.Time `bun:"size_set_at"`
+	WholeAt    *time.Time `bun:"whole_at"`
+	UploadID   string     `bun:"upload_id"`
+}
+
+// DropOrder is how a listing of files is ordered.
+type DropOrder string
+
+// The orders; each has the id as its second key.
+const (
+	DropNewest   DropOrder = ""         // first seen last
+	DropOldest   DropOrder = "oldest"   // first seen first
+	DropByName   DropOrder = "name"     // by code points
+	DropLargest  DropOrder = "largest"  // by size
+	DropSmallest DropOrder = "smallest" // by size
+	DropLatest   DropOrder = "latest"   // changed last
+)
+
+// DropFileFilter limits a listing of files; empty fields do not.
+type DropFileFilter struct {
+	FolderID   string
+	Text       string // part of name, reference id, entry id or reason
+	States     []DropState
+	Reason     string
+	Ending     string    // file name ending without dot, lower case
+	Manifests  *bool     // only manifests, or only others
+	From, To   time.Time // first seen: from this on, before that
+	LeadID     string
+	EntryID    string
+	Superseded bool // those, too, whose name a newer file has
+	IDs        []string
+	Order      DropOrder
+}
+
+// DropCount is how many files are in a state, and their bytes.
+type DropCount struct{ Files, Bytes int64 }
+
+// DropFileTable holds the files of drop folders. A live file is one that is not superseded.
+type DropFileTable interface {
+	Rows[DropFile]
+	// InsertAll is Insert for many rows. Those whose name a live file has are left out: the ones that went in are given.
+	InsertAll(ctx context.Context, rows []DropFile) ([]DropFile, error)
+	// Known gives all live files of a folder, in no order.
+	Known(ctx context.Context, folderID string) ([]DropKnown, error)
+	// ByKey gives the live file with a name; NotFound when there is none.
+	ByKey(ctx context.Context, folderID, nameKey string) (DropFile, error)
+	// ByUpload gives the file that an upload carries; NotFound when there is none.
+	ByUpload(ctx context.Context, uploadID string) (DropFile, error)
+	// Named gives those of the ids that are in the scope.
+	Named(ctx context.Context, s Scope, ids []string) ([]DropFile, error)
+	// OfNames gives the live files of a folder with one of the name keys.
+	OfNames(ctx context.Context, folderID string, keys []string) ([]DropFile, error)
+	// List gives a listing; Slice.After is a DropFile.Cursor of the filter's order.
+	List(ctx context.Context, s Scope, f DropFileFilter, w Slice) ([]DropFile, error)
+	// Counts counts a listing by state.
+	Counts(ctx context.Context, s Scope, f DropFileFilter) (map[DropState]DropCount, error)
+	// OfFolder gives the live files of a folder in any of the states after an id, oldest first.
+	OfFolder(ctx context.Context, folderID string, states []DropState, after string, n int) ([]DropFile, error)
+	// Due gives files of all hubs whose TryAt or DeleteAt has come, longest due first.
+	Due(ctx context.Context, now time.Time, n int) ([]DropFile, error)
+	// Pending gives the folders of all hubs that have pending files, and how many files of each are importing.
+	Pending(ctx context.Context) ([]DropBacklog, error)
+	// Reasons counts a listing by reason, those with one.
+	Reasons(ctx context.Context, s Scope, f DropFileFilter) (map[string]int64, error)
+	// OthersWithEntry counts the live files, other than one, that are the same entry.
+	OthersWithEntry(ctx context.Context, s Scope, entryID, butID string) (int64, error)
+}
+
+// DropBacklog is the work of a folder that waits.
+type DropBacklog struct {
+	HubID     string `bun:"hub_id"`
+	FolderID  string `bun:"folder_id"`
+	Pending   int64  `bun:"pending"`
+	Importing int64  `bun:"importing"`
+}
+
+// DropChangeTable holds the timelines of files.
+type DropChangeTable interface {
+	Rows[DropChange]
+	// InsertAll is Insert for many rows.
+	InsertAll(ctx context.Context, rows []DropChange) error
+	// OfFile gives a file's timeline, oldest first, after an id.
+	OfFile(ctx context.Context, fileID string, w Slice) ([]DropChange, error)
+	// Trim deletes the changes from before a time of files that are superseded or deleted, n at most, and tells how many.
+	Trim(ctx context.Context, before time.Time, n int) (int64, error)
+}
+
+// DropItemTable holds the items of manifests.
+type DropItemTable interface {
+	Rows[DropItem]
+	// InsertAll is Insert for many rows. An item whose number its manifest has already is left out.
+	InsertAll(ctx context.Context, rows []DropItem) error
+	// OfFile gives a manifest's items in any of the states (all when none given) by number, those after a number.
+	OfFile(ctx context.Context, fileID string, states []DropItemState, after int64, n int) ([]DropItem, error)
+	// Counts counts a manifest's items by state.
+	Counts(ctx context.Context, fileID string) (map[DropItemState]int64, error)
+	// Due gives items of all hubs whose TryAt has come, longest due first.
+	Due(ctx context.Context, now time.Time, n int) ([]DropItem, error)
+	// DeleteOf deletes a manifest's items.
+	DeleteOf(ctx context.Context, fileID string) error
+}
