@@ -296,6 +296,16 @@ func SameDropFile(a, b string) bool {
 	return oka && okb && ka == kb && ka != ""
 }
 
+// SameDropContent tells whether two identities are of the same content as far as the source can tell. They may
+// differ when only owner, mode, links or name changed, which is no reason to take a file again.
+func SameDropContent(a, b string) bool {
+	if a == b {
+		return true
+	}
+	i, j := strings.LastIndexByte(a, '/'), strings.LastIndexByte(b, '/')
+	return SameDropFile(a, b) && a[:i] == b[:j]
+}
+
 // DropReader is an open file: the entry it was when it was opened, and its bytes.
 type DropReader interface {
 	io.Reader
@@ -304,10 +314,17 @@ type DropReader interface {
 	Entry() DropEntry
 }
 
-// DropSources opens the places of folders. Invalid with a Field when an address cannot be right, Unavailable when
-// it does not answer. secret is the bucket's key in clear.
+// DropSources opens the places of folders. A hub's directories all lie below one of its own, so that no hub can
+// name another's.
 type DropSources interface {
+	// Open gives a folder's place. Invalid with a Field when its address cannot be right, Unavailable when a directory
+	// is not there. A bucket is not asked before its first use. secret is the bucket's key in clear.
 	Open(ctx context.Context, f DropFolder, secret Secret) (DropSource, error)
+	// Make makes the directory of a new folder, harmless when it is there; a bucket must be there already. Only when
+	// somebody makes or changes a folder: a directory that vanished later is a disk that is not mounted.
+	Make(ctx context.Context, f DropFolder) error
+	// Place says to people who may run the folder where files are to be put.
+	Place(f DropFolder) string
 }
 
 // RemoteDropFolder is a drop folder that the platform keeps itself.
