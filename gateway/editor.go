@@ -23,8 +23,13 @@ type EntryChange struct {
 
 // Editor is a platform whose entries can be changed in all that manifests say. What does not resolve (a profile, a
 // category id, an access control) is Invalid with a reason, before anything was changed. All is idempotent.
+//
+// What a connection is limited to holds here as well: with a category, entries outside are NotFound, categories
+// outside are Invalid, an entry never leaves the hub's own category, and its other categories outside stay as they
+// are. A conversion profile counts for entries without content only; what was converted stays.
 type Editor interface {
-	// Make makes an entry without content, found again by the reference id.
+	// Make makes an entry without content, found again by the reference id: c.ReferenceID is not looked at, Edit sets
+	// it once the id was written down.
 	Make(ctx context.Context, actor Actor, referenceID string, t MediaType, c EntryChange) (Media, error)
 	Edit(ctx context.Context, actor Actor, id string, c EntryChange) (Media, error)
 	// Check says what of a change would not resolve, without changing anything.
@@ -38,6 +43,7 @@ type Editor interface {
 // Replacer is an Ingest whose bytes can become the content of an entry that exists.
 type Replacer interface {
 	// Replace gives the entry the bytes as its new content. With a flavour only that rendition is made or replaced.
-	// Repeating it after a lost answer is harmless.
+	// Repeating it after a lost answer is harmless. The old content may play until the new one is converted: Get says
+	// in Media.Replacing how far that is. Unavailable with reason "replacing" while the entry is given other content.
 	Replace(ctx context.Context, entryID string, flavor ManifestRef) (Media, error)
 }

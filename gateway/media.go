@@ -48,6 +48,10 @@ type Media struct {
 
 	// CategoryID is Account.CategoryID when the platform says that the entry lies in it or below.
 	CategoryID int64
+
+	// Replacing is how far other content is that is to take the place of the one that plays:
+	// MediaProcessing or MediaFailed; "" = there is none.
+	Replacing MediaStatus
 }
 
 // Is360 tells whether the media is marked as spherical: the tag itself, not a tag that contains it.

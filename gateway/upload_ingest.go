@@ -292,10 +292,10 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 			Next("Upload the file again if you still want it.")
 	case err != nil:
 		return err
-	case m.Status == MediaFailed:
+	case m.Status == MediaFailed || m.Replacing == MediaFailed:
 		return E(Invalid, "conversion_failed", "The media platform could not convert the file.").
 			Next("Check that the file plays on your computer; then upload it again, perhaps in another format.")
-	case m.Status != MediaReady:
+	case m.Status != MediaReady || m.Replacing != "": // what plays may still be what was there before
 		// Often at first (the embedded platform is done in a moment), seldom later.
 		return &Snooze{grown(s.Clock().Sub(u.UpdatedAt), 250*time.Millisecond, 30*time.Second)}
 	}
