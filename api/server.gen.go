@@ -67,6 +67,105 @@ type ServerInterface interface {
 	// RotateOAuthClientSecret Another secret; the one before goes on working for a while
 	// (POST /v1/hubs/{hub}/clients/{id}/secret)
 	RotateOAuthClientSecret(ctx echo.Context, hub HubPath, id IDPath, params RotateOAuthClientSecretParams) error
+	// ListDropFolders The hub's drop folders with their health, newest first (content admins)
+	// (GET /v1/hubs/{hub}/drop-folders)
+	ListDropFolders(ctx echo.Context, hub HubPath, params ListDropFoldersParams) error
+	// CreateDropFolder Make a drop folder
+	// (POST /v1/hubs/{hub}/drop-folders)
+	CreateDropFolder(ctx echo.Context, hub HubPath, params CreateDropFolderParams) error
+	// ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	// (POST /v1/hubs/{hub}/drop-folders/activate)
+	ActivateDropFolder(ctx echo.Context, hub HubPath, params ActivateDropFolderParams) error
+	// CountDropFiles How many files of a listing are in which state, and have which reason
+	// (GET /v1/hubs/{hub}/drop-folders/counts)
+	CountDropFiles(ctx echo.Context, hub HubPath, params CountDropFilesParams) error
+	// ListDropFiles The files of all folders, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/files)
+	ListDropFiles(ctx echo.Context, hub HubPath, params ListDropFilesParams) error
+	// ChangeDropFiles The same for many files
+	// (POST /v1/hubs/{hub}/drop-folders/files/bulk)
+	ChangeDropFiles(ctx echo.Context, hub HubPath, params ChangeDropFilesParams) error
+	// ExportDropFiles The files of all folders as CSV
+	// (GET /v1/hubs/{hub}/drop-folders/files/export)
+	ExportDropFiles(ctx echo.Context, hub HubPath, params ExportDropFilesParams) error
+	// GetDropFile One file
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id})
+	GetDropFile(ctx echo.Context, hub HubPath, id IDPath, params GetDropFileParams) error
+	// DeleteDropFile Delete a file, after looking at the plan
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/delete)
+	DeleteDropFile(ctx echo.Context, hub HubPath, id IDPath, params DeleteDropFileParams) error
+	// PreviewDropDeletion What deleting a file would take with it; changes nothing
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion)
+	PreviewDropDeletion(ctx echo.Context, hub HubPath, id IDPath) error
+	// IgnoreDropFile Leave a file alone; retry takes it up again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore)
+	IgnoreDropFile(ctx echo.Context, hub HubPath, id IDPath, params IgnoreDropFileParams) error
+	// ListDropItems The items of a manifest with their results, in its order
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/items)
+	ListDropItems(ctx echo.Context, hub HubPath, id IDPath, params ListDropItemsParams) error
+	// KeepDropFile Keep a file that would be deleted, or leave it to the folder again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/keep)
+	KeepDropFile(ctx echo.Context, hub HubPath, id IDPath, params KeepDropFileParams) error
+	// GetDropManifest A manifest as it was sent, as long as its bytes are here
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest)
+	GetDropManifest(ctx echo.Context, hub HubPath, id IDPath) error
+	// MatchDropFile Give a waiting file to an entry by hand
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/match)
+	MatchDropFile(ctx echo.Context, hub HubPath, id IDPath, params MatchDropFileParams) error
+	// ReprocessDropFile Import a file once more, with another conversion profile
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess)
+	ReprocessDropFile(ctx echo.Context, hub HubPath, id IDPath, params ReprocessDropFileParams) error
+	// RetryDropFile Try a quarantined or waiting file again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/retry)
+	RetryDropFile(ctx echo.Context, hub HubPath, id IDPath, params RetryDropFileParams) error
+	// TakeDropFile Take a file as whole, or one that waits for others by itself
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/take)
+	TakeDropFile(ctx echo.Context, hub HubPath, id IDPath, params TakeDropFileParams) error
+	// ListDropChanges What happened to a file, when and why, oldest first
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline)
+	ListDropChanges(ctx echo.Context, hub HubPath, id IDPath, params ListDropChangesParams) error
+	// UndoDropDeletion Take a deletion back as long as it can be
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/undo)
+	UndoDropDeletion(ctx echo.Context, hub HubPath, id IDPath, params UndoDropDeletionParams) error
+	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
+	// (GET /v1/hubs/{hub}/drop-folders/options)
+	GetDropFolderOptions(ctx echo.Context, hub HubPath) error
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	// (GET /v1/hubs/{hub}/drop-folders/remote)
+	ListRemoteDropFolders(ctx echo.Context, hub HubPath, params ListRemoteDropFoldersParams) error
+	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
+	ListRemoteDropFiles(ctx echo.Context, hub HubPath, id IDPath, params ListRemoteDropFilesParams) error
+	// TryDropFolder What a folder with these settings would do; makes none
+	// (POST /v1/hubs/{hub}/drop-folders/test)
+	TryDropFolder(ctx echo.Context, hub HubPath, params TryDropFolderParams) error
+	// ValidateDropManifest What a manifest would do; changes nothing
+	// (POST /v1/hubs/{hub}/drop-folders/validate)
+	ValidateDropManifest(ctx echo.Context, hub HubPath, params ValidateDropManifestParams) error
+	// DeleteDropFolder Remove a drop folder; its files stay where they are, its entries, too
+	// (DELETE /v1/hubs/{hub}/drop-folders/{id})
+	DeleteDropFolder(ctx echo.Context, hub HubPath, id IDPath, params DeleteDropFolderParams) error
+	// GetDropFolder One drop folder
+	// (GET /v1/hubs/{hub}/drop-folders/{id})
+	GetDropFolder(ctx echo.Context, hub HubPath, id IDPath) error
+	// UpdateDropFolder Change a drop folder; what is at work goes on as it began
+	// (PATCH /v1/hubs/{hub}/drop-folders/{id})
+	UpdateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params UpdateDropFolderParams) error
+	// DeactivateDropFolder Take the folder's credential away and pause it
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/deactivate)
+	DeactivateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params DeactivateDropFolderParams) error
+	// PauseDropFolder Take no more files; what is at work is finished
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/pause)
+	PauseDropFolder(ctx echo.Context, hub HubPath, id IDPath, params PauseDropFolderParams) error
+	// ResumeDropFolder Take files again
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/resume)
+	ResumeDropFolder(ctx echo.Context, hub HubPath, id IDPath, params ResumeDropFolderParams) error
+	// ScanDropFolder Look at the folder now
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/scan)
+	ScanDropFolder(ctx echo.Context, hub HubPath, id IDPath, params ScanDropFolderParams) error
+	// TestDropFolder Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/test)
+	TestDropFolder(ctx echo.Context, hub HubPath, id IDPath, params TestDropFolderParams) error
 	// GetErasure How far an erasure is
 	// (GET /v1/hubs/{hub}/erasures/{id})
 	GetErasure(ctx echo.Context, hub HubPath, id IDPath) error
@@ -1024,6 +1123,1481 @@ func (w *ServerInterfaceWrapper) RotateOAuthClientSecret(ctx echo.Context) error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RotateOAuthClientSecret(ctx, hub, id, params)
+	return err
+}
+
+// ListDropFolders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDropFolders(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDropFoldersParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDropFolders(ctx, hub, params)
+	return err
+}
+
+// CreateDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateDropFolder(ctx, hub, params)
+	return err
+}
+
+// ActivateDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateDropFolder(ctx, hub, params)
+	return err
+}
+
+// CountDropFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) CountDropFiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CountDropFilesParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "folder" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "folder", ctx.QueryParams(), &params.Folder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter folder: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// ------------- Optional query parameter "manifest" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "manifest", ctx.QueryParams(), &params.Manifest, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter manifest: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "ending" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ending", ctx.QueryParams(), &params.Ending, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ending: %s", err))
+	}
+
+	// ------------- Optional query parameter "entry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entry", ctx.QueryParams(), &params.Entry, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
+	// ------------- Optional query parameter "superseded" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "superseded", ctx.QueryParams(), &params.Superseded, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter superseded: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CountDropFiles(ctx, hub, params)
+	return err
+}
+
+// ListDropFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDropFiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDropFilesParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "folder" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "folder", ctx.QueryParams(), &params.Folder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter folder: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// ------------- Optional query parameter "manifest" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "manifest", ctx.QueryParams(), &params.Manifest, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter manifest: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "ending" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ending", ctx.QueryParams(), &params.Ending, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ending: %s", err))
+	}
+
+	// ------------- Optional query parameter "entry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entry", ctx.QueryParams(), &params.Entry, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
+	// ------------- Optional query parameter "superseded" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "superseded", ctx.QueryParams(), &params.Superseded, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter superseded: %s", err))
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", ctx.QueryParams(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter order: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDropFiles(ctx, hub, params)
+	return err
+}
+
+// ChangeDropFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeDropFiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeDropFilesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeDropFiles(ctx, hub, params)
+	return err
+}
+
+// ExportDropFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportDropFiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportDropFilesParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "folder" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "folder", ctx.QueryParams(), &params.Folder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter folder: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// ------------- Optional query parameter "manifest" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "manifest", ctx.QueryParams(), &params.Manifest, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter manifest: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "ending" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ending", ctx.QueryParams(), &params.Ending, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ending: %s", err))
+	}
+
+	// ------------- Optional query parameter "entry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entry", ctx.QueryParams(), &params.Entry, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
+	// ------------- Optional query parameter "superseded" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "superseded", ctx.QueryParams(), &params.Superseded, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter superseded: %s", err))
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", ctx.QueryParams(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter order: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportDropFiles(ctx, hub, params)
+	return err
+}
+
+// GetDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDropFile(ctx, hub, id, params)
+	return err
+}
+
+// DeleteDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteDropFile(ctx, hub, id, params)
+	return err
+}
+
+// PreviewDropDeletion converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewDropDeletion(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewDropDeletion(ctx, hub, id)
+	return err
+}
+
+// IgnoreDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) IgnoreDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params IgnoreDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IgnoreDropFile(ctx, hub, id, params)
+	return err
+}
+
+// ListDropItems converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDropItems(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDropItemsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDropItems(ctx, hub, id, params)
+	return err
+}
+
+// KeepDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) KeepDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params KeepDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.KeepDropFile(ctx, hub, id, params)
+	return err
+}
+
+// GetDropManifest converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDropManifest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDropManifest(ctx, hub, id)
+	return err
+}
+
+// MatchDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) MatchDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MatchDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MatchDropFile(ctx, hub, id, params)
+	return err
+}
+
+// ReprocessDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) ReprocessDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReprocessDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReprocessDropFile(ctx, hub, id, params)
+	return err
+}
+
+// RetryDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryDropFile(ctx, hub, id, params)
+	return err
+}
+
+// TakeDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) TakeDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TakeDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TakeDropFile(ctx, hub, id, params)
+	return err
+}
+
+// ListDropChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDropChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDropChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDropChanges(ctx, hub, id, params)
+	return err
+}
+
+// UndoDropDeletion converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoDropDeletion(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoDropDeletionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoDropDeletion(ctx, hub, id, params)
+	return err
+}
+
+// GetDropFolderOptions converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDropFolderOptions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDropFolderOptions(ctx, hub)
+	return err
+}
+
+// ListRemoteDropFolders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRemoteDropFolders(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRemoteDropFoldersParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRemoteDropFolders(ctx, hub, params)
+	return err
+}
+
+// ListRemoteDropFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRemoteDropFiles(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRemoteDropFilesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRemoteDropFiles(ctx, hub, id, params)
+	return err
+}
+
+// TryDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) TryDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TryDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TryDropFolder(ctx, hub, params)
+	return err
+}
+
+// ValidateDropManifest converts echo context to params.
+func (w *ServerInterfaceWrapper) ValidateDropManifest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ValidateDropManifestParams
+	// ------------- Optional query parameter "folder" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "folder", ctx.QueryParams(), &params.Folder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter folder: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ValidateDropManifest(ctx, hub, params)
+	return err
+}
+
+// DeleteDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// GetDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDropFolder(ctx, hub, id)
+	return err
+}
+
+// UpdateDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// DeactivateDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) DeactivateDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeactivateDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeactivateDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// PauseDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) PauseDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PauseDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PauseDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// ResumeDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// ScanDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) ScanDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ScanDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ScanDropFolder(ctx, hub, id, params)
+	return err
+}
+
+// TestDropFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) TestDropFolder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestDropFolderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestDropFolder(ctx, hub, id, params)
 	return err
 }
 
@@ -5241,7 +6815,6 @@ func RegisterHandlersWithBaseURL(router EchoRouter, si ServerInterface, baseURL 
 // RegisterHandlersWithOptions registers handlers using the supplied options,
 // including any per-operation middleware.
 func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options RegisterHandlersOptions) {
-
 	wrapper := ServerInterfaceWrapper{
 		Handler: si,
 	}
@@ -5262,6 +6835,39 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.GetOAuthClient, options.OperationMiddlewares["getOAuthClient"]...)
 	router.PATCH(options.BaseURL+"/v1/hubs/:hub/clients/:id", wrapper.UpdateOAuthClient, options.OperationMiddlewares["updateOAuthClient"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/clients/:id/secret", wrapper.RotateOAuthClientSecret, options.OperationMiddlewares["rotateOAuthClientSecret"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders", wrapper.ListDropFolders, options.OperationMiddlewares["listDropFolders"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders", wrapper.CreateDropFolder, options.OperationMiddlewares["createDropFolder"]...)
+	router.DELETE(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id", wrapper.DeleteDropFolder, options.OperationMiddlewares["deleteDropFolder"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id", wrapper.GetDropFolder, options.OperationMiddlewares["getDropFolder"]...)
+	router.PATCH(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id", wrapper.UpdateDropFolder, options.OperationMiddlewares["updateDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id/deactivate", wrapper.DeactivateDropFolder, options.OperationMiddlewares["deactivateDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id/pause", wrapper.PauseDropFolder, options.OperationMiddlewares["pauseDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id/resume", wrapper.ResumeDropFolder, options.OperationMiddlewares["resumeDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id/scan", wrapper.ScanDropFolder, options.OperationMiddlewares["scanDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/:id/test", wrapper.TestDropFolder, options.OperationMiddlewares["testDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/activate", wrapper.ActivateDropFolder, options.OperationMiddlewares["activateDropFolder"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/counts", wrapper.CountDropFiles, options.OperationMiddlewares["countDropFiles"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files", wrapper.ListDropFiles, options.OperationMiddlewares["listDropFiles"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id", wrapper.GetDropFile, options.OperationMiddlewares["getDropFile"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/delete", wrapper.DeleteDropFile, options.OperationMiddlewares["deleteDropFile"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/deletion", wrapper.PreviewDropDeletion, options.OperationMiddlewares["previewDropDeletion"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/ignore", wrapper.IgnoreDropFile, options.OperationMiddlewares["ignoreDropFile"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/items", wrapper.ListDropItems, options.OperationMiddlewares["listDropItems"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/keep", wrapper.KeepDropFile, options.OperationMiddlewares["keepDropFile"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/manifest", wrapper.GetDropManifest, options.OperationMiddlewares["getDropManifest"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/match", wrapper.MatchDropFile, options.OperationMiddlewares["matchDropFile"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/reprocess", wrapper.ReprocessDropFile, options.OperationMiddlewares["reprocessDropFile"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/retry", wrapper.RetryDropFile, options.OperationMiddlewares["retryDropFile"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/take", wrapper.TakeDropFile, options.OperationMiddlewares["takeDropFile"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/timeline", wrapper.ListDropChanges, options.OperationMiddlewares["listDropChanges"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/undo", wrapper.UndoDropDeletion, options.OperationMiddlewares["undoDropDeletion"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/bulk", wrapper.ChangeDropFiles, options.OperationMiddlewares["changeDropFiles"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/export", wrapper.ExportDropFiles, options.OperationMiddlewares["exportDropFiles"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/options", wrapper.GetDropFolderOptions, options.OperationMiddlewares["getDropFolderOptions"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote", wrapper.ListRemoteDropFolders, options.OperationMiddlewares["listRemoteDropFolders"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files", wrapper.ListRemoteDropFiles, options.OperationMiddlewares["listRemoteDropFiles"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/test", wrapper.TryDropFolder, options.OperationMiddlewares["tryDropFolder"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/validate", wrapper.ValidateDropManifest, options.OperationMiddlewares["validateDropManifest"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.DELETE(options.BaseURL+"/v1/hubs/:hub/integrations/kaltura", wrapper.DisconnectKaltura, options.OperationMiddlewares["disconnectKaltura"]...)
@@ -5389,10 +6995,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/operator/operators/:id", wrapper.RemoveOperator, options.OperationMiddlewares["removeOperator"]...)
 	router.POST(options.BaseURL+"/v1/operator/setup", wrapper.BeginSetup, options.OperationMiddlewares["beginSetup"]...)
 	router.GET(options.BaseURL+"/v1/sign-in", wrapper.ListSignIns, options.OperationMiddlewares["listSignIns"]...)
-
 }
 
 type ConsentAskJSONResponse ConsentAsk
+
+type DropFileJSONResponse DropFile
+
+type DropFolderResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+type DropFolderJSONResponse struct {
+	Body DropFolder
+
+	Headers DropFolderResponseHeaders
+}
 
 type IdentityProviderResponseHeaders struct {
 	ETag *string
@@ -5534,7 +7151,6 @@ type GetInviteResponseObject interface {
 type GetInvite200JSONResponse InviteInfo
 
 func (response GetInvite200JSONResponse) VisitGetInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -5551,7 +7167,6 @@ type GetInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetInvitedefaultApplicationProblemPlusJSONResponse) VisitGetInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5574,7 +7189,6 @@ type AcceptInviteResponseObject interface {
 type AcceptInvite200JSONResponse InviteAccepted
 
 func (response AcceptInvite200JSONResponse) VisitAcceptInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -5591,7 +7205,6 @@ type AcceptInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AcceptInvitedefaultApplicationProblemPlusJSONResponse) VisitAcceptInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5602,8 +7215,7 @@ func (response AcceptInvitedefaultApplicationProblemPlusJSONResponse) VisitAccep
 	return err
 }
 
-type ListEventTypesRequestObject struct {
-}
+type ListEventTypesRequestObject struct{}
 
 type ListEventTypesResponseObject interface {
 	VisitListEventTypesResponse(w http.ResponseWriter) error
@@ -5612,7 +7224,6 @@ type ListEventTypesResponseObject interface {
 type ListEventTypes200JSONResponse EventTypeList
 
 func (response ListEventTypes200JSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -5629,7 +7240,6 @@ type ListEventTypesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEventTypesdefaultApplicationProblemPlusJSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5654,7 +7264,6 @@ type StreamEvents200TextEventStreamResponse struct {
 }
 
 func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
-
 	w.Header().Set("Content-Type", "text/event-stream")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -5697,7 +7306,6 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5719,8 +7327,7 @@ type ReceiveIdentityWebhookResponseObject interface {
 	VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error
 }
 
-type ReceiveIdentityWebhook204Response struct {
-}
+type ReceiveIdentityWebhook204Response struct{}
 
 func (response ReceiveIdentityWebhook204Response) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -5733,7 +7340,6 @@ type ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5755,8 +7361,7 @@ type ReceiveKalturaNotificationResponseObject interface {
 	VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error
 }
 
-type ReceiveKalturaNotification204Response struct {
-}
+type ReceiveKalturaNotification204Response struct{}
 
 func (response ReceiveKalturaNotification204Response) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -5769,7 +7374,6 @@ type ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse struct 
 }
 
 func (response ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5791,7 +7395,6 @@ type GetHubResponseObject interface {
 type GetHub200JSONResponse Hub
 
 func (response GetHub200JSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -5808,7 +7411,6 @@ type GetHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHubdefaultApplicationProblemPlusJSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5838,7 +7440,6 @@ type ListAudit200JSONResponse struct {
 }
 
 func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5858,7 +7459,6 @@ type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5889,7 +7489,6 @@ type ExportAudit200ApplicationJsonlResponse struct {
 }
 
 func (response ExportAudit200ApplicationJsonlResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
-
 	w.Header().Set("Content-Type", "application/jsonl")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -5936,7 +7535,6 @@ type ExportAudit200TextCsvResponse struct {
 }
 
 func (response ExportAudit200TextCsvResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
-
 	w.Header().Set("Content-Type", "text/csv")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -5959,7 +7557,6 @@ type ExportAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportAuditdefaultApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -5982,7 +7579,6 @@ type VerifyAuditResponseObject interface {
 type VerifyAudit200JSONResponse AuditCheck
 
 func (response VerifyAudit200JSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -5999,7 +7595,6 @@ type VerifyAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyAuditdefaultApplicationProblemPlusJSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6029,7 +7624,6 @@ type ListOAuthClients200JSONResponse struct {
 }
 
 func (response ListOAuthClients200JSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6049,7 +7643,6 @@ type ListOAuthClientsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOAuthClientsdefaultApplicationProblemPlusJSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6073,7 +7666,6 @@ type CreateOAuthClientResponseObject interface {
 type CreateOAuthClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response CreateOAuthClient201JSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6093,7 +7685,6 @@ type CreateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6113,8 +7704,7 @@ type DeleteOAuthClientResponseObject interface {
 	VisitDeleteOAuthClientResponse(w http.ResponseWriter) error
 }
 
-type DeleteOAuthClient204Response struct {
-}
+type DeleteOAuthClient204Response struct{}
 
 func (response DeleteOAuthClient204Response) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -6127,7 +7717,6 @@ type DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6150,7 +7739,6 @@ type GetOAuthClientResponseObject interface {
 type GetOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response GetOAuthClient200JSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6170,7 +7758,6 @@ type GetOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6195,7 +7782,6 @@ type UpdateOAuthClientResponseObject interface {
 type UpdateOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response UpdateOAuthClient200JSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6215,7 +7801,6 @@ type UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6240,7 +7825,6 @@ type RotateOAuthClientSecretResponseObject interface {
 type RotateOAuthClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response RotateOAuthClientSecret200JSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6260,7 +7844,1413 @@ type RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
+type ListDropFoldersRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListDropFoldersParams
+}
+
+type ListDropFoldersResponseObject interface {
+	VisitListDropFoldersResponse(w http.ResponseWriter) error
+}
+
+type ListDropFolders200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDropFolders200JSONResponse struct {
+	Body    DropFolderPage
+	Headers ListDropFolders200ResponseHeaders
+}
+
+func (response ListDropFolders200JSONResponse) VisitListDropFoldersResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropFoldersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDropFoldersdefaultApplicationProblemPlusJSONResponse) VisitListDropFoldersResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params CreateDropFolderParams
+	Body   *CreateDropFolderJSONRequestBody
+}
+
+type CreateDropFolderResponseObject interface {
+	VisitCreateDropFolderResponse(w http.ResponseWriter) error
+}
+
+type CreateDropFolder201JSONResponse struct{ DropFolderJSONResponse }
+
+func (response CreateDropFolder201JSONResponse) VisitCreateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitCreateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ActivateDropFolderParams
+	Body   *ActivateDropFolderJSONRequestBody
+}
+
+type ActivateDropFolderResponseObject interface {
+	VisitActivateDropFolderResponse(w http.ResponseWriter) error
+}
+
+type ActivateDropFolder200JSONResponse DropActivation
+
+func (response ActivateDropFolder200JSONResponse) VisitActivateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ActivateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitActivateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountDropFilesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params CountDropFilesParams
+}
+
+type CountDropFilesResponseObject interface {
+	VisitCountDropFilesResponse(w http.ResponseWriter) error
+}
+
+type CountDropFiles200JSONResponse DropCounts
+
+func (response CountDropFiles200JSONResponse) VisitCountDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountDropFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CountDropFilesdefaultApplicationProblemPlusJSONResponse) VisitCountDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropFilesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListDropFilesParams
+}
+
+type ListDropFilesResponseObject interface {
+	VisitListDropFilesResponse(w http.ResponseWriter) error
+}
+
+type ListDropFiles200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDropFiles200JSONResponse struct {
+	Body    DropFilePage
+	Headers ListDropFiles200ResponseHeaders
+}
+
+func (response ListDropFiles200JSONResponse) VisitListDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDropFilesdefaultApplicationProblemPlusJSONResponse) VisitListDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeDropFilesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ChangeDropFilesParams
+	Body   *ChangeDropFilesJSONRequestBody
+}
+
+type ChangeDropFilesResponseObject interface {
+	VisitChangeDropFilesResponse(w http.ResponseWriter) error
+}
+
+type ChangeDropFiles200JSONResponse DropBulkResult
+
+func (response ChangeDropFiles200JSONResponse) VisitChangeDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeDropFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeDropFilesdefaultApplicationProblemPlusJSONResponse) VisitChangeDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDropFilesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ExportDropFilesParams
+}
+
+type ExportDropFilesResponseObject interface {
+	VisitExportDropFilesResponse(w http.ResponseWriter) error
+}
+
+type ExportDropFiles200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportDropFiles200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       ExportDropFiles200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportDropFiles200TextCsvResponse) VisitExportDropFilesResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportDropFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportDropFilesdefaultApplicationProblemPlusJSONResponse) VisitExportDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params GetDropFileParams
+}
+
+type GetDropFileResponseObject interface {
+	VisitGetDropFileResponse(w http.ResponseWriter) error
+}
+
+type GetDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response GetDropFile200JSONResponse) VisitGetDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDropFiledefaultApplicationProblemPlusJSONResponse) VisitGetDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params DeleteDropFileParams
+	Body   *DeleteDropFileJSONRequestBody
+}
+
+type DeleteDropFileResponseObject interface {
+	VisitDeleteDropFileResponse(w http.ResponseWriter) error
+}
+
+type DeleteDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response DeleteDropFile200JSONResponse) VisitDeleteDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteDropFiledefaultApplicationProblemPlusJSONResponse) VisitDeleteDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewDropDeletionRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type PreviewDropDeletionResponseObject interface {
+	VisitPreviewDropDeletionResponse(w http.ResponseWriter) error
+}
+
+type PreviewDropDeletion200JSONResponse DropDeletion
+
+func (response PreviewDropDeletion200JSONResponse) VisitPreviewDropDeletionResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewDropDeletiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewDropDeletiondefaultApplicationProblemPlusJSONResponse) VisitPreviewDropDeletionResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IgnoreDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params IgnoreDropFileParams
+}
+
+type IgnoreDropFileResponseObject interface {
+	VisitIgnoreDropFileResponse(w http.ResponseWriter) error
+}
+
+type IgnoreDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response IgnoreDropFile200JSONResponse) VisitIgnoreDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IgnoreDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response IgnoreDropFiledefaultApplicationProblemPlusJSONResponse) VisitIgnoreDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropItemsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListDropItemsParams
+}
+
+type ListDropItemsResponseObject interface {
+	VisitListDropItemsResponse(w http.ResponseWriter) error
+}
+
+type ListDropItems200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDropItems200JSONResponse struct {
+	Body    DropItemPage
+	Headers ListDropItems200ResponseHeaders
+}
+
+func (response ListDropItems200JSONResponse) VisitListDropItemsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropItemsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDropItemsdefaultApplicationProblemPlusJSONResponse) VisitListDropItemsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params KeepDropFileParams
+	Body   *KeepDropFileJSONRequestBody
+}
+
+type KeepDropFileResponseObject interface {
+	VisitKeepDropFileResponse(w http.ResponseWriter) error
+}
+
+type KeepDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response KeepDropFile200JSONResponse) VisitKeepDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response KeepDropFiledefaultApplicationProblemPlusJSONResponse) VisitKeepDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropManifestRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetDropManifestResponseObject interface {
+	VisitGetDropManifestResponse(w http.ResponseWriter) error
+}
+
+type GetDropManifest200JSONResponse DropManifest
+
+func (response GetDropManifest200JSONResponse) VisitGetDropManifestResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropManifestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDropManifestdefaultApplicationProblemPlusJSONResponse) VisitGetDropManifestResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MatchDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params MatchDropFileParams
+	Body   *MatchDropFileJSONRequestBody
+}
+
+type MatchDropFileResponseObject interface {
+	VisitMatchDropFileResponse(w http.ResponseWriter) error
+}
+
+type MatchDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response MatchDropFile200JSONResponse) VisitMatchDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MatchDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MatchDropFiledefaultApplicationProblemPlusJSONResponse) VisitMatchDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReprocessDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ReprocessDropFileParams
+	Body   *ReprocessDropFileJSONRequestBody
+}
+
+type ReprocessDropFileResponseObject interface {
+	VisitReprocessDropFileResponse(w http.ResponseWriter) error
+}
+
+type ReprocessDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response ReprocessDropFile200JSONResponse) VisitReprocessDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReprocessDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReprocessDropFiledefaultApplicationProblemPlusJSONResponse) VisitReprocessDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params RetryDropFileParams
+}
+
+type RetryDropFileResponseObject interface {
+	VisitRetryDropFileResponse(w http.ResponseWriter) error
+}
+
+type RetryDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response RetryDropFile200JSONResponse) VisitRetryDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RetryDropFiledefaultApplicationProblemPlusJSONResponse) VisitRetryDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeDropFileRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params TakeDropFileParams
+}
+
+type TakeDropFileResponseObject interface {
+	VisitTakeDropFileResponse(w http.ResponseWriter) error
+}
+
+type TakeDropFile200JSONResponse struct{ DropFileJSONResponse }
+
+func (response TakeDropFile200JSONResponse) VisitTakeDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeDropFiledefaultApplicationProblemPlusJSONResponse) VisitTakeDropFileResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropChangesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListDropChangesParams
+}
+
+type ListDropChangesResponseObject interface {
+	VisitListDropChangesResponse(w http.ResponseWriter) error
+}
+
+type ListDropChanges200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDropChanges200JSONResponse struct {
+	Body    DropChangePage
+	Headers ListDropChanges200ResponseHeaders
+}
+
+func (response ListDropChanges200JSONResponse) VisitListDropChangesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDropChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDropChangesdefaultApplicationProblemPlusJSONResponse) VisitListDropChangesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoDropDeletionRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UndoDropDeletionParams
+}
+
+type UndoDropDeletionResponseObject interface {
+	VisitUndoDropDeletionResponse(w http.ResponseWriter) error
+}
+
+type UndoDropDeletion200JSONResponse struct{ DropFileJSONResponse }
+
+func (response UndoDropDeletion200JSONResponse) VisitUndoDropDeletionResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoDropDeletiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UndoDropDeletiondefaultApplicationProblemPlusJSONResponse) VisitUndoDropDeletionResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFolderOptionsRequestObject struct {
+	Hub HubPath `json:"hub"`
+}
+
+type GetDropFolderOptionsResponseObject interface {
+	VisitGetDropFolderOptionsResponse(w http.ResponseWriter) error
+}
+
+type GetDropFolderOptions200JSONResponse DropFolderOptions
+
+func (response GetDropFolderOptions200JSONResponse) VisitGetDropFolderOptionsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFolderOptionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDropFolderOptionsdefaultApplicationProblemPlusJSONResponse) VisitGetDropFolderOptionsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropFoldersRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListRemoteDropFoldersParams
+}
+
+type ListRemoteDropFoldersResponseObject interface {
+	VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error
+}
+
+type ListRemoteDropFolders200ResponseHeaders struct {
+	Link *string
+}
+
+type ListRemoteDropFolders200JSONResponse struct {
+	Body    RemoteDropFolderPage
+	Headers ListRemoteDropFolders200ResponseHeaders
+}
+
+func (response ListRemoteDropFolders200JSONResponse) VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropFilesRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ListRemoteDropFilesParams
+}
+
+type ListRemoteDropFilesResponseObject interface {
+	VisitListRemoteDropFilesResponse(w http.ResponseWriter) error
+}
+
+type ListRemoteDropFiles200ResponseHeaders struct {
+	Link *string
+}
+
+type ListRemoteDropFiles200JSONResponse struct {
+	Body    RemoteDropFilePage
+	Headers ListRemoteDropFiles200ResponseHeaders
+}
+
+func (response ListRemoteDropFiles200JSONResponse) VisitListRemoteDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFilesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params TryDropFolderParams
+	Body   *TryDropFolderJSONRequestBody
+}
+
+type TryDropFolderResponseObject interface {
+	VisitTryDropFolderResponse(w http.ResponseWriter) error
+}
+
+type TryDropFolder200JSONResponse DropFolderTest
+
+func (response TryDropFolder200JSONResponse) VisitTryDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TryDropFolderdefaultApplicationProblemPlusJSONResponse) VisitTryDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidateDropManifestRequestObject struct {
+	Hub         HubPath `json:"hub"`
+	Params      ValidateDropManifestParams
+	ContentType string
+	Body        io.Reader
+}
+
+type ValidateDropManifestResponseObject interface {
+	VisitValidateDropManifestResponse(w http.ResponseWriter) error
+}
+
+type ValidateDropManifest200JSONResponse DropPreview
+
+func (response ValidateDropManifest200JSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidateDropManifest422ApplicationProblemPlusJSONResponse ManifestProblem
+
+func (response ValidateDropManifest422ApplicationProblemPlusJSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidateDropManifestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ValidateDropManifestdefaultApplicationProblemPlusJSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params DeleteDropFolderParams
+}
+
+type DeleteDropFolderResponseObject interface {
+	VisitDeleteDropFolderResponse(w http.ResponseWriter) error
+}
+
+type DeleteDropFolder204Response struct{}
+
+func (response DeleteDropFolder204Response) VisitDeleteDropFolderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteDropFolderdefaultApplicationProblemPlusJSONResponse) VisitDeleteDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFolderRequestObject struct {
+	Hub HubPath `json:"hub"`
+	ID  IDPath  `json:"id"`
+}
+
+type GetDropFolderResponseObject interface {
+	VisitGetDropFolderResponse(w http.ResponseWriter) error
+}
+
+type GetDropFolder200JSONResponse struct{ DropFolderJSONResponse }
+
+func (response GetDropFolder200JSONResponse) VisitGetDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDropFolderdefaultApplicationProblemPlusJSONResponse) VisitGetDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UpdateDropFolderParams
+	Body   *UpdateDropFolderApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateDropFolderResponseObject interface {
+	VisitUpdateDropFolderResponse(w http.ResponseWriter) error
+}
+
+type UpdateDropFolder200JSONResponse struct{ DropFolderJSONResponse }
+
+func (response UpdateDropFolder200JSONResponse) VisitUpdateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitUpdateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeactivateDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params DeactivateDropFolderParams
+}
+
+type DeactivateDropFolderResponseObject interface {
+	VisitDeactivateDropFolderResponse(w http.ResponseWriter) error
+}
+
+type DeactivateDropFolder200JSONResponse struct{ DropFolderJSONResponse }
+
+func (response DeactivateDropFolder200JSONResponse) VisitDeactivateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeactivateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeactivateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitDeactivateDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params PauseDropFolderParams
+}
+
+type PauseDropFolderResponseObject interface {
+	VisitPauseDropFolderResponse(w http.ResponseWriter) error
+}
+
+type PauseDropFolder200JSONResponse struct{ DropFolderJSONResponse }
+
+func (response PauseDropFolder200JSONResponse) VisitPauseDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PauseDropFolderdefaultApplicationProblemPlusJSONResponse) VisitPauseDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ResumeDropFolderParams
+}
+
+type ResumeDropFolderResponseObject interface {
+	VisitResumeDropFolderResponse(w http.ResponseWriter) error
+}
+
+type ResumeDropFolder200JSONResponse struct{ DropFolderJSONResponse }
+
+func (response ResumeDropFolder200JSONResponse) VisitResumeDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeDropFolderdefaultApplicationProblemPlusJSONResponse) VisitResumeDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params ScanDropFolderParams
+}
+
+type ScanDropFolderResponseObject interface {
+	VisitScanDropFolderResponse(w http.ResponseWriter) error
+}
+
+type ScanDropFolder202JSONResponse struct{ DropFolderJSONResponse }
+
+func (response ScanDropFolder202JSONResponse) VisitScanDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ScanDropFolderdefaultApplicationProblemPlusJSONResponse) VisitScanDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestDropFolderRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params TestDropFolderParams
+	Body   *TestDropFolderJSONRequestBody
+}
+
+type TestDropFolderResponseObject interface {
+	VisitTestDropFolderResponse(w http.ResponseWriter) error
+}
+
+type TestDropFolder200JSONResponse DropFolderTest
+
+func (response TestDropFolder200JSONResponse) VisitTestDropFolderResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestDropFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestDropFolderdefaultApplicationProblemPlusJSONResponse) VisitTestDropFolderResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6283,7 +9273,6 @@ type GetErasureResponseObject interface {
 type GetErasure200JSONResponse Erasure
 
 func (response GetErasure200JSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6300,7 +9289,6 @@ type GetErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetErasuredefaultApplicationProblemPlusJSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6330,7 +9318,6 @@ type ListEvents200JSONResponse struct {
 }
 
 func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6350,7 +9337,6 @@ type ListEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEventsdefaultApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6370,8 +9356,7 @@ type DisconnectKalturaResponseObject interface {
 	VisitDisconnectKalturaResponse(w http.ResponseWriter) error
 }
 
-type DisconnectKaltura204Response struct {
-}
+type DisconnectKaltura204Response struct{}
 
 func (response DisconnectKaltura204Response) VisitDisconnectKalturaResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -6384,7 +9369,6 @@ type DisconnectKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DisconnectKalturadefaultApplicationProblemPlusJSONResponse) VisitDisconnectKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6406,7 +9390,6 @@ type GetKalturaResponseObject interface {
 type GetKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response GetKaltura200JSONResponse) VisitGetKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6426,7 +9409,6 @@ type GetKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturadefaultApplicationProblemPlusJSONResponse) VisitGetKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6450,7 +9432,6 @@ type UpdateKalturaResponseObject interface {
 type UpdateKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response UpdateKaltura200JSONResponse) VisitUpdateKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6470,7 +9451,6 @@ type UpdateKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateKalturadefaultApplicationProblemPlusJSONResponse) VisitUpdateKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6494,7 +9474,6 @@ type ConnectKalturaResponseObject interface {
 type ConnectKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response ConnectKaltura200JSONResponse) VisitConnectKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6514,7 +9493,6 @@ type ConnectKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ConnectKalturadefaultApplicationProblemPlusJSONResponse) VisitConnectKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6536,7 +9514,6 @@ type ListConversionProfilesResponseObject interface {
 type ListConversionProfiles200JSONResponse []ConversionProfile
 
 func (response ListConversionProfiles200JSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6553,7 +9530,6 @@ type ListConversionProfilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListConversionProfilesdefaultApplicationProblemPlusJSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6583,7 +9559,6 @@ type GetKalturaHealth200JSONResponse struct {
 }
 
 func (response GetKalturaHealth200JSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6603,7 +9578,6 @@ type GetKalturaHealthdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturaHealthdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6625,7 +9599,6 @@ type GetDisconnectImpactResponseObject interface {
 type GetDisconnectImpact200JSONResponse Impact
 
 func (response GetDisconnectImpact200JSONResponse) VisitGetDisconnectImpactResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6642,7 +9615,6 @@ type GetDisconnectImpactdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDisconnectImpactdefaultApplicationProblemPlusJSONResponse) VisitGetDisconnectImpactResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6666,7 +9638,6 @@ type CreateInviteResponseObject interface {
 type CreateInvite201JSONResponse Invite
 
 func (response CreateInvite201JSONResponse) VisitCreateInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6683,7 +9654,6 @@ type CreateInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateInvitedefaultApplicationProblemPlusJSONResponse) VisitCreateInviteResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6703,8 +9673,7 @@ type RemoveKalturaNotificationSecretResponseObject interface {
 	VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error
 }
 
-type RemoveKalturaNotificationSecret204Response struct {
-}
+type RemoveKalturaNotificationSecret204Response struct{}
 
 func (response RemoveKalturaNotificationSecret204Response) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -6717,7 +9686,6 @@ type RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse st
 }
 
 func (response RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6746,7 +9714,6 @@ type GetKalturaNotifications200JSONResponse struct {
 }
 
 func (response GetKalturaNotifications200JSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6766,7 +9733,6 @@ type GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6796,7 +9762,6 @@ type MakeKalturaNotificationSecret201JSONResponse struct {
 }
 
 func (response MakeKalturaNotificationSecret201JSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6816,7 +9781,6 @@ type MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse stru
 }
 
 func (response MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6839,7 +9803,6 @@ type ProbeKalturaResponseObject interface {
 type ProbeKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response ProbeKaltura200JSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6859,7 +9822,6 @@ type ProbeKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ProbeKalturadefaultApplicationProblemPlusJSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6881,7 +9843,6 @@ type GetReconciliationResponseObject interface {
 type GetReconciliation200JSONResponse struct{ ReconciliationJSONResponse }
 
 func (response GetReconciliation200JSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6898,7 +9859,6 @@ type GetReconciliationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReconciliationdefaultApplicationProblemPlusJSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6921,7 +9881,6 @@ type StartReconciliationResponseObject interface {
 type StartReconciliation202JSONResponse struct{ ReconciliationJSONResponse }
 
 func (response StartReconciliation202JSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6938,7 +9897,6 @@ type StartReconciliationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StartReconciliationdefaultApplicationProblemPlusJSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -6961,7 +9919,6 @@ type GetTokenRequestResponseObject interface {
 type GetTokenRequest200JSONResponse TokenRequest
 
 func (response GetTokenRequest200JSONResponse) VisitGetTokenRequestResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -6978,7 +9935,6 @@ type GetTokenRequestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTokenRequestdefaultApplicationProblemPlusJSONResponse) VisitGetTokenRequestResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7000,7 +9956,6 @@ type GetUntagged360ResponseObject interface {
 type GetUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 
 func (response GetUntagged360200JSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7020,7 +9975,6 @@ type GetUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetUntagged360defaultApplicationProblemPlusJSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7044,7 +9998,6 @@ type UpdateUntagged360ResponseObject interface {
 type UpdateUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 
 func (response UpdateUntagged360200JSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7064,7 +10017,6 @@ type UpdateUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateUntagged360defaultApplicationProblemPlusJSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7088,7 +10040,6 @@ type DismissUntagged360ResponseObject interface {
 type DismissUntagged360200JSONResponse Untagged360Dismissed
 
 func (response DismissUntagged360200JSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7105,7 +10056,6 @@ type DismissUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DismissUntagged360defaultApplicationProblemPlusJSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7135,7 +10085,6 @@ type ListUntagged360200JSONResponse struct {
 }
 
 func (response ListUntagged360200JSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7155,7 +10104,6 @@ type ListUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListUntagged360defaultApplicationProblemPlusJSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7179,7 +10127,6 @@ type MarkUntagged360ResponseObject interface {
 type MarkUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
 
 func (response MarkUntagged360202JSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7199,7 +10146,6 @@ type MarkUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MarkUntagged360defaultApplicationProblemPlusJSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7222,7 +10168,6 @@ type SearchUntagged360ResponseObject interface {
 type SearchUntagged360202JSONResponse struct{ Untagged360JSONResponse }
 
 func (response SearchUntagged360202JSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7242,7 +10187,6 @@ type SearchUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SearchUntagged360defaultApplicationProblemPlusJSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7266,7 +10210,6 @@ type UndoUntagged360ResponseObject interface {
 type UndoUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
 
 func (response UndoUntagged360202JSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7286,7 +10229,6 @@ type UndoUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndoUntagged360defaultApplicationProblemPlusJSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7310,7 +10252,6 @@ type VerifyKalturaResponseObject interface {
 type VerifyKaltura200JSONResponse Diagnosis
 
 func (response VerifyKaltura200JSONResponse) VisitVerifyKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7327,7 +10268,6 @@ type VerifyKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyKalturadefaultApplicationProblemPlusJSONResponse) VisitVerifyKalturaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7357,7 +10297,6 @@ type ListJobs200JSONResponse struct {
 }
 
 func (response ListJobs200JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7377,7 +10316,6 @@ type ListJobsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListJobsdefaultApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7400,7 +10338,6 @@ type CancelJobResponseObject interface {
 type CancelJob202JSONResponse struct{ JobJSONResponse }
 
 func (response CancelJob202JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7417,7 +10354,6 @@ type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7441,7 +10377,6 @@ type GetJobResponseObject interface {
 type GetJob200JSONResponse struct{ JobJSONResponse }
 
 func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7458,7 +10393,6 @@ type GetJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7488,7 +10422,6 @@ type ListLibrary200JSONResponse struct {
 }
 
 func (response ListLibrary200JSONResponse) VisitListLibraryResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7508,7 +10441,6 @@ type ListLibrarydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLibrarydefaultApplicationProblemPlusJSONResponse) VisitListLibraryResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7532,7 +10464,6 @@ type ImportMediaResponseObject interface {
 type ImportMedia200JSONResponse Import
 
 func (response ImportMedia200JSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7553,7 +10484,6 @@ type ImportMedia202JSONResponse struct {
 }
 
 func (response ImportMedia202JSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7573,7 +10503,6 @@ type ImportMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ImportMediadefaultApplicationProblemPlusJSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7596,7 +10525,6 @@ type ListLibraryChangesResponseObject interface {
 type ListLibraryChanges200JSONResponse LibraryChangePage
 
 func (response ListLibraryChanges200JSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7613,7 +10541,6 @@ type ListLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7636,7 +10563,6 @@ type PushLibraryChangesResponseObject interface {
 type PushLibraryChanges200JSONResponse LibraryPushResult
 
 func (response PushLibraryChanges200JSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7653,7 +10579,6 @@ type PushLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PushLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7677,7 +10602,6 @@ type RegisterMediaResponseObject interface {
 type RegisterMedia200JSONResponse Import
 
 func (response RegisterMedia200JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7698,7 +10622,6 @@ type RegisterMedia202JSONResponse struct {
 }
 
 func (response RegisterMedia202JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7718,7 +10641,6 @@ type RegisterMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RegisterMediadefaultApplicationProblemPlusJSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7739,8 +10661,7 @@ type RemoveLibraryItemResponseObject interface {
 	VisitRemoveLibraryItemResponse(w http.ResponseWriter) error
 }
 
-type RemoveLibraryItem204Response struct {
-}
+type RemoveLibraryItem204Response struct{}
 
 func (response RemoveLibraryItem204Response) VisitRemoveLibraryItemResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -7753,7 +10674,6 @@ type RemoveLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitRemoveLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7777,7 +10697,6 @@ type GetLibraryItemResponseObject interface {
 type GetLibraryItem200JSONResponse struct{ LibraryItemJSONResponse }
 
 func (response GetLibraryItem200JSONResponse) VisitGetLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7797,7 +10716,6 @@ type GetLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7822,7 +10740,6 @@ type ShareLibraryItemResponseObject interface {
 type ShareLibraryItem200JSONResponse struct{ LibraryItemJSONResponse }
 
 func (response ShareLibraryItem200JSONResponse) VisitShareLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7842,7 +10759,6 @@ type ShareLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ShareLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitShareLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7863,8 +10779,7 @@ type AcknowledgeLibraryItemResponseObject interface {
 	VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error
 }
 
-type AcknowledgeLibraryItem204Response struct {
-}
+type AcknowledgeLibraryItem204Response struct{}
 
 func (response AcknowledgeLibraryItem204Response) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -7877,7 +10792,6 @@ type AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7900,7 +10814,6 @@ type GetLibraryAddressResponseObject interface {
 type GetLibraryAddress200JSONResponse LibraryAddress
 
 func (response GetLibraryAddress200JSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7917,7 +10830,6 @@ type GetLibraryAddressdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryAddressdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7941,7 +10853,6 @@ type ExportLibraryItemResponseObject interface {
 type ExportLibraryItem200JSONResponse LibraryExportResult
 
 func (response ExportLibraryItem200JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7962,7 +10873,6 @@ type ExportLibraryItem202JSONResponse struct {
 }
 
 func (response ExportLibraryItem202JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7982,7 +10892,6 @@ type ExportLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8005,7 +10914,6 @@ type GetLibraryPlaybackResponseObject interface {
 type GetLibraryPlayback200JSONResponse struct{ PlaybackJSONResponse }
 
 func (response GetLibraryPlayback200JSONResponse) VisitGetLibraryPlaybackResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8022,7 +10930,6 @@ type GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryPlaybackResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8052,7 +10959,6 @@ type ListMappingRuns200JSONResponse struct {
 }
 
 func (response ListMappingRuns200JSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8072,7 +10978,6 @@ type ListMappingRunsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingRunsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8095,7 +11000,6 @@ type GetMappingRunResponseObject interface {
 type GetMappingRun200JSONResponse struct{ MappingRunJSONResponse }
 
 func (response GetMappingRun200JSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8115,7 +11019,6 @@ type GetMappingRundefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMappingRundefaultApplicationProblemPlusJSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8146,7 +11049,6 @@ type ListMappingRunItems200JSONResponse struct {
 }
 
 func (response ListMappingRunItems200JSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8166,7 +11068,6 @@ type ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8190,7 +11091,6 @@ type ResumeMappingMergeResponseObject interface {
 type ResumeMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response ResumeMappingMerge202JSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8210,7 +11110,6 @@ type ResumeMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResumeMappingMergedefaultApplicationProblemPlusJSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8234,7 +11133,6 @@ type UndoMappingMergeResponseObject interface {
 type UndoMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response UndoMappingMerge202JSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8254,7 +11152,6 @@ type UndoMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndoMappingMergedefaultApplicationProblemPlusJSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8284,7 +11181,6 @@ type ListMappings200JSONResponse struct {
 }
 
 func (response ListMappings200JSONResponse) VisitListMappingsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8304,7 +11200,6 @@ type ListMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingsdefaultApplicationProblemPlusJSONResponse) VisitListMappingsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8328,7 +11223,6 @@ type DryRunMappingsResponseObject interface {
 type DryRunMappings202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response DryRunMappings202JSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8348,7 +11242,6 @@ type DryRunMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DryRunMappingsdefaultApplicationProblemPlusJSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8379,7 +11272,6 @@ type ExportMappings200TextCsvResponse struct {
 }
 
 func (response ExportMappings200TextCsvResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
-
 	w.Header().Set("Content-Type", "text/csv")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -8402,7 +11294,6 @@ type ExportMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMappingsdefaultApplicationProblemPlusJSONResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8426,7 +11317,6 @@ type UnlinkMappingResponseObject interface {
 type UnlinkMapping200JSONResponse struct{ MappingJSONResponse }
 
 func (response UnlinkMapping200JSONResponse) VisitUnlinkMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8446,7 +11336,6 @@ type UnlinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnlinkMappingdefaultApplicationProblemPlusJSONResponse) VisitUnlinkMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8476,7 +11365,6 @@ type GetMapping200JSONResponse struct {
 }
 
 func (response GetMapping200JSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8496,7 +11384,6 @@ type GetMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMappingdefaultApplicationProblemPlusJSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8521,7 +11408,6 @@ type LinkMappingResponseObject interface {
 type LinkMapping200JSONResponse struct{ MappingJSONResponse }
 
 func (response LinkMapping200JSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8541,7 +11427,6 @@ type LinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LinkMappingdefaultApplicationProblemPlusJSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8565,7 +11450,6 @@ type PreviewMappingMergeResponseObject interface {
 type PreviewMappingMerge200JSONResponse MergePreview
 
 func (response PreviewMappingMerge200JSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8582,7 +11466,6 @@ type PreviewMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewMappingMergedefaultApplicationProblemPlusJSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8607,7 +11490,6 @@ type MergeMappingResponseObject interface {
 type MergeMapping202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response MergeMapping202JSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8627,7 +11509,6 @@ type MergeMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MergeMappingdefaultApplicationProblemPlusJSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8657,7 +11538,6 @@ type ListMedia200JSONResponse struct {
 }
 
 func (response ListMedia200JSONResponse) VisitListMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8677,7 +11557,6 @@ type ListMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMediadefaultApplicationProblemPlusJSONResponse) VisitListMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8700,7 +11579,6 @@ type GetMediaResponseObject interface {
 type GetMedia200JSONResponse Media
 
 func (response GetMedia200JSONResponse) VisitGetMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8717,7 +11595,6 @@ type GetMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMediadefaultApplicationProblemPlusJSONResponse) VisitGetMediaResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8741,7 +11618,6 @@ type MarkMedia360ResponseObject interface {
 type MarkMedia360200JSONResponse Media
 
 func (response MarkMedia360200JSONResponse) VisitMarkMedia360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8758,7 +11634,6 @@ type MarkMedia360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MarkMedia360defaultApplicationProblemPlusJSONResponse) VisitMarkMedia360Response(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8781,7 +11656,6 @@ type GetMediaPlaybackResponseObject interface {
 type GetMediaPlayback200JSONResponse struct{ PlaybackJSONResponse }
 
 func (response GetMediaPlayback200JSONResponse) VisitGetMediaPlaybackResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8798,7 +11672,6 @@ type GetMediaPlaybackdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMediaPlaybackdefaultApplicationProblemPlusJSONResponse) VisitGetMediaPlaybackResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8828,7 +11701,6 @@ type ListMembers200JSONResponse struct {
 }
 
 func (response ListMembers200JSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8848,7 +11720,6 @@ type ListMembersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMembersdefaultApplicationProblemPlusJSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8872,7 +11743,6 @@ type ReinstateMemberResponseObject interface {
 type ReinstateMember200JSONResponse Member
 
 func (response ReinstateMember200JSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8889,7 +11759,6 @@ type ReinstateMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReinstateMemberdefaultApplicationProblemPlusJSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8913,7 +11782,6 @@ type SuspendMemberResponseObject interface {
 type SuspendMember200JSONResponse Member
 
 func (response SuspendMember200JSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8930,7 +11798,6 @@ type SuspendMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SuspendMemberdefaultApplicationProblemPlusJSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8950,8 +11817,7 @@ type RemoveMemberResponseObject interface {
 	VisitRemoveMemberResponse(w http.ResponseWriter) error
 }
 
-type RemoveMember204Response struct {
-}
+type RemoveMember204Response struct{}
 
 func (response RemoveMember204Response) VisitRemoveMemberResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8964,7 +11830,6 @@ type RemoveMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveMemberdefaultApplicationProblemPlusJSONResponse) VisitRemoveMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8987,7 +11852,6 @@ type GetMemberResponseObject interface {
 type GetMember200JSONResponse Member
 
 func (response GetMember200JSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9004,7 +11868,6 @@ type GetMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMemberdefaultApplicationProblemPlusJSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9028,7 +11891,6 @@ type UpdateMemberResponseObject interface {
 type UpdateMember200JSONResponse Member
 
 func (response UpdateMember200JSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9045,7 +11907,6 @@ type UpdateMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMemberdefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9068,7 +11929,6 @@ type PreviewErasureResponseObject interface {
 type PreviewErasure200JSONResponse ErasurePreview
 
 func (response PreviewErasure200JSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9085,7 +11945,6 @@ type PreviewErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9110,7 +11969,6 @@ type EraseMemberResponseObject interface {
 type EraseMember202JSONResponse Erasure
 
 func (response EraseMember202JSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9127,7 +11985,6 @@ type EraseMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EraseMemberdefaultApplicationProblemPlusJSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9150,7 +12007,6 @@ type ExportMemberResponseObject interface {
 type ExportMember200JSONResponse struct{ PersonExportJSONResponse }
 
 func (response ExportMember200JSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9170,7 +12026,6 @@ type ExportMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMemberdefaultApplicationProblemPlusJSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9192,7 +12047,6 @@ type GetTransferAccountResponseObject interface {
 type GetTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
 
 func (response GetTransferAccount200JSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9212,7 +12066,6 @@ type GetTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9236,7 +12089,6 @@ type UpdateTransferAccountResponseObject interface {
 type UpdateTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
 
 func (response UpdateTransferAccount200JSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9256,7 +12108,6 @@ type UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9286,7 +12137,6 @@ type ListTransfers200JSONResponse struct {
 }
 
 func (response ListTransfers200JSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9306,7 +12156,6 @@ type ListTransfersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9337,7 +12186,6 @@ type CreateTransfer201JSONResponse struct {
 }
 
 func (response CreateTransfer201JSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9357,7 +12205,6 @@ type CreateTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateTransferdefaultApplicationProblemPlusJSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9380,7 +12227,6 @@ type CancelTransferResponseObject interface {
 type CancelTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response CancelTransfer200JSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9397,7 +12243,6 @@ type CancelTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelTransferdefaultApplicationProblemPlusJSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9420,7 +12265,6 @@ type GetTransferResponseObject interface {
 type GetTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response GetTransfer200JSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9437,7 +12281,6 @@ type GetTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTransferdefaultApplicationProblemPlusJSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9461,7 +12304,6 @@ type UpdateTransferResponseObject interface {
 type UpdateTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response UpdateTransfer200JSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9478,7 +12320,6 @@ type UpdateTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateTransferdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9502,7 +12343,6 @@ type RenewTransferTicketResponseObject interface {
 type RenewTransferTicket200JSONResponse TransferTicket
 
 func (response RenewTransferTicket200JSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9519,7 +12359,6 @@ type RenewTransferTicketdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RenewTransferTicketdefaultApplicationProblemPlusJSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9550,7 +12389,6 @@ type ListTransferUploads200JSONResponse struct {
 }
 
 func (response ListTransferUploads200JSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9570,7 +12408,6 @@ type ListTransferUploadsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTransferUploadsdefaultApplicationProblemPlusJSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9600,7 +12437,6 @@ type ListUploads200JSONResponse struct {
 }
 
 func (response ListUploads200JSONResponse) VisitListUploadsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9620,7 +12456,6 @@ type ListUploadsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListUploadsdefaultApplicationProblemPlusJSONResponse) VisitListUploadsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9651,7 +12486,6 @@ type CreateUpload201JSONResponse struct {
 }
 
 func (response CreateUpload201JSONResponse) VisitCreateUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9671,7 +12505,6 @@ type CreateUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateUploaddefaultApplicationProblemPlusJSONResponse) VisitCreateUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9694,7 +12527,6 @@ type CancelUploadResponseObject interface {
 type CancelUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response CancelUpload200JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9711,7 +12543,6 @@ type CancelUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelUploaddefaultApplicationProblemPlusJSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9735,7 +12566,6 @@ type GetUploadResponseObject interface {
 type GetUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response GetUpload200JSONResponse) VisitGetUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9752,7 +12582,6 @@ type GetUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetUploaddefaultApplicationProblemPlusJSONResponse) VisitGetUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9776,7 +12605,6 @@ type ExtendUploadResponseObject interface {
 type ExtendUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response ExtendUpload200JSONResponse) VisitExtendUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9793,7 +12621,6 @@ type ExtendUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExtendUploaddefaultApplicationProblemPlusJSONResponse) VisitExtendUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9818,7 +12645,6 @@ type FinishUploadResponseObject interface {
 type FinishUpload202JSONResponse struct{ UploadJSONResponse }
 
 func (response FinishUpload202JSONResponse) VisitFinishUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9835,7 +12661,6 @@ type FinishUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FinishUploaddefaultApplicationProblemPlusJSONResponse) VisitFinishUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9859,7 +12684,6 @@ type RetryUploadResponseObject interface {
 type RetryUpload202JSONResponse struct{ UploadJSONResponse }
 
 func (response RetryUpload202JSONResponse) VisitRetryUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9876,7 +12700,6 @@ type RetryUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RetryUploaddefaultApplicationProblemPlusJSONResponse) VisitRetryUploadResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9898,7 +12721,6 @@ type ListWebhooksResponseObject interface {
 type ListWebhooks200JSONResponse WebhookList
 
 func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9915,7 +12737,6 @@ type ListWebhooksdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9939,7 +12760,6 @@ type CreateWebhookResponseObject interface {
 type CreateWebhook201JSONResponse WebhookCreated
 
 func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9956,7 +12776,6 @@ type CreateWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateWebhookdefaultApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9977,8 +12796,7 @@ type DeleteWebhookResponseObject interface {
 	VisitDeleteWebhookResponse(w http.ResponseWriter) error
 }
 
-type DeleteWebhook204Response struct {
-}
+type DeleteWebhook204Response struct{}
 
 func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9991,7 +12809,6 @@ type DeleteWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteWebhookdefaultApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10014,7 +12831,6 @@ type GetWebhookResponseObject interface {
 type GetWebhook200JSONResponse struct{ WebhookJSONResponse }
 
 func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10034,7 +12850,6 @@ type GetWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetWebhookdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10059,7 +12874,6 @@ type UpdateWebhookResponseObject interface {
 type UpdateWebhook200JSONResponse struct{ WebhookJSONResponse }
 
 func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10079,7 +12893,6 @@ type UpdateWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateWebhookdefaultApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10110,7 +12923,6 @@ type ListWebhookDeliveries200JSONResponse struct {
 }
 
 func (response ListWebhookDeliveries200JSONResponse) VisitListWebhookDeliveriesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10130,7 +12942,6 @@ type ListWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse) VisitListWebhookDeliveriesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10155,7 +12966,6 @@ type RedeliverWebhookResponseObject interface {
 type RedeliverWebhook202JSONResponse WebhookDelivery
 
 func (response RedeliverWebhook202JSONResponse) VisitRedeliverWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10172,7 +12982,6 @@ type RedeliverWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RedeliverWebhookdefaultApplicationProblemPlusJSONResponse) VisitRedeliverWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10197,7 +13006,6 @@ type ReplayWebhookResponseObject interface {
 type ReplayWebhook202JSONResponse WebhookReplayed
 
 func (response ReplayWebhook202JSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10214,7 +13022,6 @@ type ReplayWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReplayWebhookdefaultApplicationProblemPlusJSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10239,7 +13046,6 @@ type RotateWebhookSecretResponseObject interface {
 type RotateWebhookSecret200JSONResponse WebhookCreated
 
 func (response RotateWebhookSecret200JSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10256,7 +13062,6 @@ type RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10280,7 +13085,6 @@ type TestWebhookResponseObject interface {
 type TestWebhook202JSONResponse WebhookDelivery
 
 func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10297,7 +13101,6 @@ type TestWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10308,8 +13111,7 @@ func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWe
 	return err
 }
 
-type GetMeRequestObject struct {
-}
+type GetMeRequestObject struct{}
 
 type GetMeResponseObject interface {
 	VisitGetMeResponse(w http.ResponseWriter) error
@@ -10318,7 +13120,6 @@ type GetMeResponseObject interface {
 type GetMe200JSONResponse Me
 
 func (response GetMe200JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10335,7 +13136,6 @@ type GetMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10357,7 +13157,6 @@ type GetConsentResponseObject interface {
 type GetConsent200JSONResponse struct{ ConsentAskJSONResponse }
 
 func (response GetConsent200JSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10374,7 +13173,6 @@ type GetConsentdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetConsentdefaultApplicationProblemPlusJSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10400,7 +13198,6 @@ type DecideConsent200JSONResponse struct {
 }
 
 func (response DecideConsent200JSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10417,7 +13214,6 @@ type DecideConsentdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideConsentdefaultApplicationProblemPlusJSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10439,7 +13235,6 @@ type GetDeviceResponseObject interface {
 type GetDevice200JSONResponse struct{ ConsentAskJSONResponse }
 
 func (response GetDevice200JSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10456,7 +13251,6 @@ type GetDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDevicedefaultApplicationProblemPlusJSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10477,8 +13271,7 @@ type DecideDeviceResponseObject interface {
 	VisitDecideDeviceResponse(w http.ResponseWriter) error
 }
 
-type DecideDevice204Response struct {
-}
+type DecideDevice204Response struct{}
 
 func (response DecideDevice204Response) VisitDecideDeviceResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10491,7 +13284,6 @@ type DecideDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecideDeviceResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10502,8 +13294,7 @@ func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecid
 	return err
 }
 
-type PreviewMyErasureRequestObject struct {
-}
+type PreviewMyErasureRequestObject struct{}
 
 type PreviewMyErasureResponseObject interface {
 	VisitPreviewMyErasureResponse(w http.ResponseWriter) error
@@ -10512,7 +13303,6 @@ type PreviewMyErasureResponseObject interface {
 type PreviewMyErasure200JSONResponse ErasurePreview
 
 func (response PreviewMyErasure200JSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10529,7 +13319,6 @@ type PreviewMyErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewMyErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10552,7 +13341,6 @@ type EraseMeResponseObject interface {
 type EraseMe202JSONResponse Erasures
 
 func (response EraseMe202JSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10569,7 +13357,6 @@ type EraseMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EraseMedefaultApplicationProblemPlusJSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10580,8 +13367,7 @@ func (response EraseMedefaultApplicationProblemPlusJSONResponse) VisitEraseMeRes
 	return err
 }
 
-type ExportMeRequestObject struct {
-}
+type ExportMeRequestObject struct{}
 
 type ExportMeResponseObject interface {
 	VisitExportMeResponse(w http.ResponseWriter) error
@@ -10590,7 +13376,6 @@ type ExportMeResponseObject interface {
 type ExportMe200JSONResponse struct{ PersonExportJSONResponse }
 
 func (response ExportMe200JSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10610,7 +13395,6 @@ type ExportMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10621,8 +13405,7 @@ func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeR
 	return err
 }
 
-type ListMyGrantsRequestObject struct {
-}
+type ListMyGrantsRequestObject struct{}
 
 type ListMyGrantsResponseObject interface {
 	VisitListMyGrantsResponse(w http.ResponseWriter) error
@@ -10631,7 +13414,6 @@ type ListMyGrantsResponseObject interface {
 type ListMyGrants200JSONResponse AppGrants
 
 func (response ListMyGrants200JSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10648,7 +13430,6 @@ type ListMyGrantsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMyGrantsdefaultApplicationProblemPlusJSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10667,8 +13448,7 @@ type RevokeMyGrantResponseObject interface {
 	VisitRevokeMyGrantResponse(w http.ResponseWriter) error
 }
 
-type RevokeMyGrant204Response struct {
-}
+type RevokeMyGrant204Response struct{}
 
 func (response RevokeMyGrant204Response) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10681,7 +13461,6 @@ type RevokeMyGrantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeMyGrantdefaultApplicationProblemPlusJSONResponse) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10701,8 +13480,7 @@ type AllowMyGrantResponseObject interface {
 	VisitAllowMyGrantResponse(w http.ResponseWriter) error
 }
 
-type AllowMyGrant204Response struct {
-}
+type AllowMyGrant204Response struct{}
 
 func (response AllowMyGrant204Response) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10715,7 +13493,6 @@ type AllowMyGrantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10726,8 +13503,7 @@ func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllow
 	return err
 }
 
-type ListMyIntegrationsRequestObject struct {
-}
+type ListMyIntegrationsRequestObject struct{}
 
 type ListMyIntegrationsResponseObject interface {
 	VisitListMyIntegrationsResponse(w http.ResponseWriter) error
@@ -10736,7 +13512,6 @@ type ListMyIntegrationsResponseObject interface {
 type ListMyIntegrations200JSONResponse MyIntegrations
 
 func (response ListMyIntegrations200JSONResponse) VisitListMyIntegrationsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10753,7 +13528,6 @@ type ListMyIntegrationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMyIntegrationsdefaultApplicationProblemPlusJSONResponse) VisitListMyIntegrationsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10782,7 +13556,6 @@ type ListOperatorClients200JSONResponse struct {
 }
 
 func (response ListOperatorClients200JSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10802,7 +13575,6 @@ type ListOperatorClientsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorClientsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10825,7 +13597,6 @@ type CreateOperatorClientResponseObject interface {
 type CreateOperatorClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response CreateOperatorClient201JSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10845,7 +13616,6 @@ type CreateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10864,8 +13634,7 @@ type DeleteOperatorClientResponseObject interface {
 	VisitDeleteOperatorClientResponse(w http.ResponseWriter) error
 }
 
-type DeleteOperatorClient204Response struct {
-}
+type DeleteOperatorClient204Response struct{}
 
 func (response DeleteOperatorClient204Response) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10878,7 +13647,6 @@ type DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10900,7 +13668,6 @@ type GetOperatorClientResponseObject interface {
 type GetOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response GetOperatorClient200JSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10920,7 +13687,6 @@ type GetOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10944,7 +13710,6 @@ type UpdateOperatorClientResponseObject interface {
 type UpdateOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response UpdateOperatorClient200JSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10964,7 +13729,6 @@ type UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10988,7 +13752,6 @@ type RotateOperatorClientSecretResponseObject interface {
 type RotateOperatorClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response RotateOperatorClientSecret200JSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11008,7 +13771,6 @@ type RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse struct 
 }
 
 func (response RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11037,7 +13799,6 @@ type ListOperatorHubs200JSONResponse struct {
 }
 
 func (response ListOperatorHubs200JSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11057,7 +13818,6 @@ type ListOperatorHubsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorHubsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11088,7 +13848,6 @@ type CreateHub201JSONResponse struct {
 }
 
 func (response CreateHub201JSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11111,7 +13870,6 @@ type CreateHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateHubdefaultApplicationProblemPlusJSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11133,7 +13891,6 @@ type GetOperatorHubResponseObject interface {
 type GetOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
 
 func (response GetOperatorHub200JSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11153,7 +13910,6 @@ type GetOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11177,7 +13933,6 @@ type UpdateOperatorHubResponseObject interface {
 type UpdateOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
 
 func (response UpdateOperatorHub200JSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11197,7 +13952,6 @@ type UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11208,8 +13962,7 @@ func (response UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
-type ListIdentityProvidersRequestObject struct {
-}
+type ListIdentityProvidersRequestObject struct{}
 
 type ListIdentityProvidersResponseObject interface {
 	VisitListIdentityProvidersResponse(w http.ResponseWriter) error
@@ -11218,7 +13971,6 @@ type ListIdentityProvidersResponseObject interface {
 type ListIdentityProviders200JSONResponse IdentityProviders
 
 func (response ListIdentityProviders200JSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11235,7 +13987,6 @@ type ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11266,7 +14017,6 @@ type CreateIdentityProvider201JSONResponse struct {
 }
 
 func (response CreateIdentityProvider201JSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11289,7 +14039,6 @@ type CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11308,8 +14057,7 @@ type DeleteIdentityProviderResponseObject interface {
 	VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error
 }
 
-type DeleteIdentityProvider204Response struct {
-}
+type DeleteIdentityProvider204Response struct{}
 
 func (response DeleteIdentityProvider204Response) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -11322,7 +14070,6 @@ type DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11344,7 +14091,6 @@ type GetIdentityProviderResponseObject interface {
 type GetIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
 
 func (response GetIdentityProvider200JSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11364,7 +14110,6 @@ type GetIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11388,7 +14133,6 @@ type UpdateIdentityProviderResponseObject interface {
 type UpdateIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
 
 func (response UpdateIdentityProvider200JSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11408,7 +14152,6 @@ type UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11432,7 +14175,6 @@ type TryClaimsResponseObject interface {
 type TryClaims200JSONResponse ClaimsResult
 
 func (response TryClaims200JSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11449,7 +14191,6 @@ type TryClaimsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TryClaimsdefaultApplicationProblemPlusJSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11472,7 +14213,6 @@ type VerifyIdentityProviderResponseObject interface {
 type VerifyIdentityProvider200JSONResponse IdentityProviderDiagnosis
 
 func (response VerifyIdentityProvider200JSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11489,7 +14229,6 @@ type VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11512,7 +14251,6 @@ type MakeIdentityWebhookSecretResponseObject interface {
 type MakeIdentityWebhookSecret201JSONResponse IdentityWebhookSecret
 
 func (response MakeIdentityWebhookSecret201JSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11529,7 +14267,6 @@ type MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11540,8 +14277,7 @@ func (response MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONRespons
 	return err
 }
 
-type ListOperatorsRequestObject struct {
-}
+type ListOperatorsRequestObject struct{}
 
 type ListOperatorsResponseObject interface {
 	VisitListOperatorsResponse(w http.ResponseWriter) error
@@ -11550,7 +14286,6 @@ type ListOperatorsResponseObject interface {
 type ListOperators200JSONResponse OperatorList
 
 func (response ListOperators200JSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11567,7 +14302,6 @@ type ListOperatorsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11590,7 +14324,6 @@ type AddOperatorResponseObject interface {
 type AddOperator201JSONResponse Operator
 
 func (response AddOperator201JSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11607,7 +14340,6 @@ type AddOperatordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddOperatordefaultApplicationProblemPlusJSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11626,8 +14358,7 @@ type RemoveOperatorResponseObject interface {
 	VisitRemoveOperatorResponse(w http.ResponseWriter) error
 }
 
-type RemoveOperator204Response struct {
-}
+type RemoveOperator204Response struct{}
 
 func (response RemoveOperator204Response) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -11640,7 +14371,6 @@ type RemoveOperatordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveOperatordefaultApplicationProblemPlusJSONResponse) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11663,7 +14393,6 @@ type BeginSetupResponseObject interface {
 type BeginSetup201JSONResponse Operator
 
 func (response BeginSetup201JSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11680,7 +14409,6 @@ type BeginSetupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BeginSetupdefaultApplicationProblemPlusJSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11691,8 +14419,7 @@ func (response BeginSetupdefaultApplicationProblemPlusJSONResponse) VisitBeginSe
 	return err
 }
 
-type ListSignInsRequestObject struct {
-}
+type ListSignInsRequestObject struct{}
 
 type ListSignInsResponseObject interface {
 	VisitListSignInsResponse(w http.ResponseWriter) error
@@ -11701,7 +14428,6 @@ type ListSignInsResponseObject interface {
 type ListSignIns200JSONResponse SignIns
 
 func (response ListSignIns200JSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11718,7 +14444,6 @@ type ListSignInsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSignInsdefaultApplicationProblemPlusJSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11779,6 +14504,105 @@ type StrictServerInterface interface {
 	// RotateOAuthClientSecret Another secret; the one before goes on working for a while
 	// (POST /v1/hubs/{hub}/clients/{id}/secret)
 	RotateOAuthClientSecret(ctx context.Context, request RotateOAuthClientSecretRequestObject) (RotateOAuthClientSecretResponseObject, error)
+	// ListDropFolders The hub's drop folders with their health, newest first (content admins)
+	// (GET /v1/hubs/{hub}/drop-folders)
+	ListDropFolders(ctx context.Context, request ListDropFoldersRequestObject) (ListDropFoldersResponseObject, error)
+	// CreateDropFolder Make a drop folder
+	// (POST /v1/hubs/{hub}/drop-folders)
+	CreateDropFolder(ctx context.Context, request CreateDropFolderRequestObject) (CreateDropFolderResponseObject, error)
+	// ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	// (POST /v1/hubs/{hub}/drop-folders/activate)
+	ActivateDropFolder(ctx context.Context, request ActivateDropFolderRequestObject) (ActivateDropFolderResponseObject, error)
+	// CountDropFiles How many files of a listing are in which state, and have which reason
+	// (GET /v1/hubs/{hub}/drop-folders/counts)
+	CountDropFiles(ctx context.Context, request CountDropFilesRequestObject) (CountDropFilesResponseObject, error)
+	// ListDropFiles The files of all folders, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/files)
+	ListDropFiles(ctx context.Context, request ListDropFilesRequestObject) (ListDropFilesResponseObject, error)
+	// ChangeDropFiles The same for many files
+	// (POST /v1/hubs/{hub}/drop-folders/files/bulk)
+	ChangeDropFiles(ctx context.Context, request ChangeDropFilesRequestObject) (ChangeDropFilesResponseObject, error)
+	// ExportDropFiles The files of all folders as CSV
+	// (GET /v1/hubs/{hub}/drop-folders/files/export)
+	ExportDropFiles(ctx context.Context, request ExportDropFilesRequestObject) (ExportDropFilesResponseObject, error)
+	// GetDropFile One file
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id})
+	GetDropFile(ctx context.Context, request GetDropFileRequestObject) (GetDropFileResponseObject, error)
+	// DeleteDropFile Delete a file, after looking at the plan
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/delete)
+	DeleteDropFile(ctx context.Context, request DeleteDropFileRequestObject) (DeleteDropFileResponseObject, error)
+	// PreviewDropDeletion What deleting a file would take with it; changes nothing
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion)
+	PreviewDropDeletion(ctx context.Context, request PreviewDropDeletionRequestObject) (PreviewDropDeletionResponseObject, error)
+	// IgnoreDropFile Leave a file alone; retry takes it up again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore)
+	IgnoreDropFile(ctx context.Context, request IgnoreDropFileRequestObject) (IgnoreDropFileResponseObject, error)
+	// ListDropItems The items of a manifest with their results, in its order
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/items)
+	ListDropItems(ctx context.Context, request ListDropItemsRequestObject) (ListDropItemsResponseObject, error)
+	// KeepDropFile Keep a file that would be deleted, or leave it to the folder again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/keep)
+	KeepDropFile(ctx context.Context, request KeepDropFileRequestObject) (KeepDropFileResponseObject, error)
+	// GetDropManifest A manifest as it was sent, as long as its bytes are here
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest)
+	GetDropManifest(ctx context.Context, request GetDropManifestRequestObject) (GetDropManifestResponseObject, error)
+	// MatchDropFile Give a waiting file to an entry by hand
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/match)
+	MatchDropFile(ctx context.Context, request MatchDropFileRequestObject) (MatchDropFileResponseObject, error)
+	// ReprocessDropFile Import a file once more, with another conversion profile
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess)
+	ReprocessDropFile(ctx context.Context, request ReprocessDropFileRequestObject) (ReprocessDropFileResponseObject, error)
+	// RetryDropFile Try a quarantined or waiting file again
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/retry)
+	RetryDropFile(ctx context.Context, request RetryDropFileRequestObject) (RetryDropFileResponseObject, error)
+	// TakeDropFile Take a file as whole, or one that waits for others by itself
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/take)
+	TakeDropFile(ctx context.Context, request TakeDropFileRequestObject) (TakeDropFileResponseObject, error)
+	// ListDropChanges What happened to a file, when and why, oldest first
+	// (GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline)
+	ListDropChanges(ctx context.Context, request ListDropChangesRequestObject) (ListDropChangesResponseObject, error)
+	// UndoDropDeletion Take a deletion back as long as it can be
+	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/undo)
+	UndoDropDeletion(ctx context.Context, request UndoDropDeletionRequestObject) (UndoDropDeletionResponseObject, error)
+	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
+	// (GET /v1/hubs/{hub}/drop-folders/options)
+	GetDropFolderOptions(ctx context.Context, request GetDropFolderOptionsRequestObject) (GetDropFolderOptionsResponseObject, error)
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	// (GET /v1/hubs/{hub}/drop-folders/remote)
+	ListRemoteDropFolders(ctx context.Context, request ListRemoteDropFoldersRequestObject) (ListRemoteDropFoldersResponseObject, error)
+	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
+	ListRemoteDropFiles(ctx context.Context, request ListRemoteDropFilesRequestObject) (ListRemoteDropFilesResponseObject, error)
+	// TryDropFolder What a folder with these settings would do; makes none
+	// (POST /v1/hubs/{hub}/drop-folders/test)
+	TryDropFolder(ctx context.Context, request TryDropFolderRequestObject) (TryDropFolderResponseObject, error)
+	// ValidateDropManifest What a manifest would do; changes nothing
+	// (POST /v1/hubs/{hub}/drop-folders/validate)
+	ValidateDropManifest(ctx context.Context, request ValidateDropManifestRequestObject) (ValidateDropManifestResponseObject, error)
+	// DeleteDropFolder Remove a drop folder; its files stay where they are, its entries, too
+	// (DELETE /v1/hubs/{hub}/drop-folders/{id})
+	DeleteDropFolder(ctx context.Context, request DeleteDropFolderRequestObject) (DeleteDropFolderResponseObject, error)
+	// GetDropFolder One drop folder
+	// (GET /v1/hubs/{hub}/drop-folders/{id})
+	GetDropFolder(ctx context.Context, request GetDropFolderRequestObject) (GetDropFolderResponseObject, error)
+	// UpdateDropFolder Change a drop folder; what is at work goes on as it began
+	// (PATCH /v1/hubs/{hub}/drop-folders/{id})
+	UpdateDropFolder(ctx context.Context, request UpdateDropFolderRequestObject) (UpdateDropFolderResponseObject, error)
+	// DeactivateDropFolder Take the folder's credential away and pause it
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/deactivate)
+	DeactivateDropFolder(ctx context.Context, request DeactivateDropFolderRequestObject) (DeactivateDropFolderResponseObject, error)
+	// PauseDropFolder Take no more files; what is at work is finished
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/pause)
+	PauseDropFolder(ctx context.Context, request PauseDropFolderRequestObject) (PauseDropFolderResponseObject, error)
+	// ResumeDropFolder Take files again
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/resume)
+	ResumeDropFolder(ctx context.Context, request ResumeDropFolderRequestObject) (ResumeDropFolderResponseObject, error)
+	// ScanDropFolder Look at the folder now
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/scan)
+	ScanDropFolder(ctx context.Context, request ScanDropFolderRequestObject) (ScanDropFolderResponseObject, error)
+	// TestDropFolder Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	// (POST /v1/hubs/{hub}/drop-folders/{id}/test)
+	TestDropFolder(ctx context.Context, request TestDropFolderRequestObject) (TestDropFolderResponseObject, error)
 	// GetErasure How far an erasure is
 	// (GET /v1/hubs/{hub}/erasures/{id})
 	GetErasure(ctx context.Context, request GetErasureRequestObject) (GetErasureResponseObject, error)
@@ -12162,8 +14986,10 @@ type StrictServerInterface interface {
 	ListSignIns(ctx context.Context, request ListSignInsRequestObject) (ListSignInsResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
+type (
+	StrictHandlerFunc    func(ctx echo.Context, request any) (any, error)
+	StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
+)
 
 func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
 	return &strictHandler{ssi: ssi, middlewares: middlewares}
@@ -12677,6 +15503,1115 @@ func (sh *strictHandler) RotateOAuthClientSecret(ctx echo.Context, hub HubPath, 
 		return err
 	} else if validResponse, ok := response.(RotateOAuthClientSecretResponseObject); ok {
 		return validResponse.VisitRotateOAuthClientSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDropFolders operation middleware
+func (sh *strictHandler) ListDropFolders(ctx echo.Context, hub HubPath, params ListDropFoldersParams) error {
+	var request ListDropFoldersRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDropFolders(ctx.Request().Context(), request.(ListDropFoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDropFolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDropFoldersResponseObject); ok {
+		return validResponse.VisitListDropFoldersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateDropFolder operation middleware
+func (sh *strictHandler) CreateDropFolder(ctx echo.Context, hub HubPath, params CreateDropFolderParams) error {
+	var request CreateDropFolderRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body CreateDropFolderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDropFolder(ctx.Request().Context(), request.(CreateDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateDropFolderResponseObject); ok {
+		return validResponse.VisitCreateDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActivateDropFolder operation middleware
+func (sh *strictHandler) ActivateDropFolder(ctx echo.Context, hub HubPath, params ActivateDropFolderParams) error {
+	var request ActivateDropFolderRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body ActivateDropFolderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateDropFolder(ctx.Request().Context(), request.(ActivateDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateDropFolderResponseObject); ok {
+		return validResponse.VisitActivateDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CountDropFiles operation middleware
+func (sh *strictHandler) CountDropFiles(ctx echo.Context, hub HubPath, params CountDropFilesParams) error {
+	var request CountDropFilesRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CountDropFiles(ctx.Request().Context(), request.(CountDropFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CountDropFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CountDropFilesResponseObject); ok {
+		return validResponse.VisitCountDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDropFiles operation middleware
+func (sh *strictHandler) ListDropFiles(ctx echo.Context, hub HubPath, params ListDropFilesParams) error {
+	var request ListDropFilesRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDropFiles(ctx.Request().Context(), request.(ListDropFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDropFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDropFilesResponseObject); ok {
+		return validResponse.VisitListDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeDropFiles operation middleware
+func (sh *strictHandler) ChangeDropFiles(ctx echo.Context, hub HubPath, params ChangeDropFilesParams) error {
+	var request ChangeDropFilesRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body ChangeDropFilesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeDropFiles(ctx.Request().Context(), request.(ChangeDropFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeDropFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeDropFilesResponseObject); ok {
+		return validResponse.VisitChangeDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportDropFiles operation middleware
+func (sh *strictHandler) ExportDropFiles(ctx echo.Context, hub HubPath, params ExportDropFilesParams) error {
+	var request ExportDropFilesRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportDropFiles(ctx.Request().Context(), request.(ExportDropFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportDropFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportDropFilesResponseObject); ok {
+		return validResponse.VisitExportDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDropFile operation middleware
+func (sh *strictHandler) GetDropFile(ctx echo.Context, hub HubPath, id IDPath, params GetDropFileParams) error {
+	var request GetDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDropFile(ctx.Request().Context(), request.(GetDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDropFileResponseObject); ok {
+		return validResponse.VisitGetDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteDropFile operation middleware
+func (sh *strictHandler) DeleteDropFile(ctx echo.Context, hub HubPath, id IDPath, params DeleteDropFileParams) error {
+	var request DeleteDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body DeleteDropFileJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDropFile(ctx.Request().Context(), request.(DeleteDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteDropFileResponseObject); ok {
+		return validResponse.VisitDeleteDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewDropDeletion operation middleware
+func (sh *strictHandler) PreviewDropDeletion(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request PreviewDropDeletionRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewDropDeletion(ctx.Request().Context(), request.(PreviewDropDeletionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewDropDeletion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewDropDeletionResponseObject); ok {
+		return validResponse.VisitPreviewDropDeletionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// IgnoreDropFile operation middleware
+func (sh *strictHandler) IgnoreDropFile(ctx echo.Context, hub HubPath, id IDPath, params IgnoreDropFileParams) error {
+	var request IgnoreDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.IgnoreDropFile(ctx.Request().Context(), request.(IgnoreDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IgnoreDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(IgnoreDropFileResponseObject); ok {
+		return validResponse.VisitIgnoreDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDropItems operation middleware
+func (sh *strictHandler) ListDropItems(ctx echo.Context, hub HubPath, id IDPath, params ListDropItemsParams) error {
+	var request ListDropItemsRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDropItems(ctx.Request().Context(), request.(ListDropItemsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDropItems")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDropItemsResponseObject); ok {
+		return validResponse.VisitListDropItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// KeepDropFile operation middleware
+func (sh *strictHandler) KeepDropFile(ctx echo.Context, hub HubPath, id IDPath, params KeepDropFileParams) error {
+	var request KeepDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body KeepDropFileJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.KeepDropFile(ctx.Request().Context(), request.(KeepDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "KeepDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(KeepDropFileResponseObject); ok {
+		return validResponse.VisitKeepDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDropManifest operation middleware
+func (sh *strictHandler) GetDropManifest(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetDropManifestRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDropManifest(ctx.Request().Context(), request.(GetDropManifestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDropManifest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDropManifestResponseObject); ok {
+		return validResponse.VisitGetDropManifestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MatchDropFile operation middleware
+func (sh *strictHandler) MatchDropFile(ctx echo.Context, hub HubPath, id IDPath, params MatchDropFileParams) error {
+	var request MatchDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body MatchDropFileJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MatchDropFile(ctx.Request().Context(), request.(MatchDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MatchDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MatchDropFileResponseObject); ok {
+		return validResponse.VisitMatchDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReprocessDropFile operation middleware
+func (sh *strictHandler) ReprocessDropFile(ctx echo.Context, hub HubPath, id IDPath, params ReprocessDropFileParams) error {
+	var request ReprocessDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body ReprocessDropFileJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReprocessDropFile(ctx.Request().Context(), request.(ReprocessDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReprocessDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReprocessDropFileResponseObject); ok {
+		return validResponse.VisitReprocessDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryDropFile operation middleware
+func (sh *strictHandler) RetryDropFile(ctx echo.Context, hub HubPath, id IDPath, params RetryDropFileParams) error {
+	var request RetryDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryDropFile(ctx.Request().Context(), request.(RetryDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryDropFileResponseObject); ok {
+		return validResponse.VisitRetryDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TakeDropFile operation middleware
+func (sh *strictHandler) TakeDropFile(ctx echo.Context, hub HubPath, id IDPath, params TakeDropFileParams) error {
+	var request TakeDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeDropFile(ctx.Request().Context(), request.(TakeDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TakeDropFileResponseObject); ok {
+		return validResponse.VisitTakeDropFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDropChanges operation middleware
+func (sh *strictHandler) ListDropChanges(ctx echo.Context, hub HubPath, id IDPath, params ListDropChangesParams) error {
+	var request ListDropChangesRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDropChanges(ctx.Request().Context(), request.(ListDropChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDropChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDropChangesResponseObject); ok {
+		return validResponse.VisitListDropChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoDropDeletion operation middleware
+func (sh *strictHandler) UndoDropDeletion(ctx echo.Context, hub HubPath, id IDPath, params UndoDropDeletionParams) error {
+	var request UndoDropDeletionRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoDropDeletion(ctx.Request().Context(), request.(UndoDropDeletionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoDropDeletion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoDropDeletionResponseObject); ok {
+		return validResponse.VisitUndoDropDeletionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDropFolderOptions operation middleware
+func (sh *strictHandler) GetDropFolderOptions(ctx echo.Context, hub HubPath) error {
+	var request GetDropFolderOptionsRequestObject
+
+	request.Hub = hub
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDropFolderOptions(ctx.Request().Context(), request.(GetDropFolderOptionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDropFolderOptions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDropFolderOptionsResponseObject); ok {
+		return validResponse.VisitGetDropFolderOptionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRemoteDropFolders operation middleware
+func (sh *strictHandler) ListRemoteDropFolders(ctx echo.Context, hub HubPath, params ListRemoteDropFoldersParams) error {
+	var request ListRemoteDropFoldersRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRemoteDropFolders(ctx.Request().Context(), request.(ListRemoteDropFoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRemoteDropFolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRemoteDropFoldersResponseObject); ok {
+		return validResponse.VisitListRemoteDropFoldersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRemoteDropFiles operation middleware
+func (sh *strictHandler) ListRemoteDropFiles(ctx echo.Context, hub HubPath, id IDPath, params ListRemoteDropFilesParams) error {
+	var request ListRemoteDropFilesRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRemoteDropFiles(ctx.Request().Context(), request.(ListRemoteDropFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRemoteDropFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRemoteDropFilesResponseObject); ok {
+		return validResponse.VisitListRemoteDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TryDropFolder operation middleware
+func (sh *strictHandler) TryDropFolder(ctx echo.Context, hub HubPath, params TryDropFolderParams) error {
+	var request TryDropFolderRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	var body TryDropFolderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TryDropFolder(ctx.Request().Context(), request.(TryDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TryDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TryDropFolderResponseObject); ok {
+		return validResponse.VisitTryDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ValidateDropManifest operation middleware
+func (sh *strictHandler) ValidateDropManifest(ctx echo.Context, hub HubPath, params ValidateDropManifestParams) error {
+	var request ValidateDropManifestRequestObject
+
+	request.Hub = hub
+	request.Params = params
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ValidateDropManifest(ctx.Request().Context(), request.(ValidateDropManifestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ValidateDropManifest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ValidateDropManifestResponseObject); ok {
+		return validResponse.VisitValidateDropManifestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteDropFolder operation middleware
+func (sh *strictHandler) DeleteDropFolder(ctx echo.Context, hub HubPath, id IDPath, params DeleteDropFolderParams) error {
+	var request DeleteDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDropFolder(ctx.Request().Context(), request.(DeleteDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteDropFolderResponseObject); ok {
+		return validResponse.VisitDeleteDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDropFolder operation middleware
+func (sh *strictHandler) GetDropFolder(ctx echo.Context, hub HubPath, id IDPath) error {
+	var request GetDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDropFolder(ctx.Request().Context(), request.(GetDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDropFolderResponseObject); ok {
+		return validResponse.VisitGetDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateDropFolder operation middleware
+func (sh *strictHandler) UpdateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params UpdateDropFolderParams) error {
+	var request UpdateDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateDropFolder(ctx.Request().Context(), request.(UpdateDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateDropFolderResponseObject); ok {
+		return validResponse.VisitUpdateDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeactivateDropFolder operation middleware
+func (sh *strictHandler) DeactivateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params DeactivateDropFolderParams) error {
+	var request DeactivateDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeactivateDropFolder(ctx.Request().Context(), request.(DeactivateDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeactivateDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeactivateDropFolderResponseObject); ok {
+		return validResponse.VisitDeactivateDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PauseDropFolder operation middleware
+func (sh *strictHandler) PauseDropFolder(ctx echo.Context, hub HubPath, id IDPath, params PauseDropFolderParams) error {
+	var request PauseDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseDropFolder(ctx.Request().Context(), request.(PauseDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PauseDropFolderResponseObject); ok {
+		return validResponse.VisitPauseDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeDropFolder operation middleware
+func (sh *strictHandler) ResumeDropFolder(ctx echo.Context, hub HubPath, id IDPath, params ResumeDropFolderParams) error {
+	var request ResumeDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeDropFolder(ctx.Request().Context(), request.(ResumeDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeDropFolderResponseObject); ok {
+		return validResponse.VisitResumeDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ScanDropFolder operation middleware
+func (sh *strictHandler) ScanDropFolder(ctx echo.Context, hub HubPath, id IDPath, params ScanDropFolderParams) error {
+	var request ScanDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ScanDropFolder(ctx.Request().Context(), request.(ScanDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ScanDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ScanDropFolderResponseObject); ok {
+		return validResponse.VisitScanDropFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestDropFolder operation middleware
+func (sh *strictHandler) TestDropFolder(ctx echo.Context, hub HubPath, id IDPath, params TestDropFolderParams) error {
+	var request TestDropFolderRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	var body TestDropFolderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestDropFolder(ctx.Request().Context(), request.(TestDropFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestDropFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestDropFolderResponseObject); ok {
+		return validResponse.VisitTestDropFolderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -110,9 +110,9 @@ type Server struct {
 	close         context.CancelFunc
 }
 
-// maxBody is the size of a JSON or form body, maxBatch that of one that announces many files. Uploads have
-// their own limit.
-const maxBody, maxBatch = 1 << 20, 8 << 20
+// maxBody is the size of a JSON or form body, maxBatch that of one that announces many files, maxManifest that of
+// a manifest, which is read as it comes. Uploads have their own limit.
+const maxBody, maxBatch, maxManifest = 1 << 20, 8 << 20, 64 << 20
 
 // New builds the server.
 func New(cfg Config) (*Server, error) {
@@ -209,8 +209,11 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range spec.ops {
 		limit := int64(maxBody)
-		if op.batch() {
+		switch {
+		case op.batch():
 			limit = maxBatch
+		case op.stream():
+			limit = maxManifest
 		}
 		per[op.OperationID] = []echo.MiddlewareFunc{
 			noStore, s.bodyLimit(limit), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,
