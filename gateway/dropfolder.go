@@ -179,6 +179,7 @@ type DropFile struct {
 	WholeAt     *time.Time `bun:"whole_at"`     // when it was known to be whole
 	WaitingFor  []string   `bun:"waiting_for"`  // stored as JSON; names of files, or "entry:REFERENCE"
 	LeadID      string     `bun:"lead_id"`      // the manifest that it belongs to
+	ItemID      string     `bun:"item_id"`      // the item of it whose content it is
 	ReferenceID string     `bun:"reference_id"` // parsed of the name
 	Flavor      string     `bun:"flavor"`
 	UserID      string     `bun:"user_id"`

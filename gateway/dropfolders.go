@@ -12,6 +12,7 @@ type DropFolders struct {
 	Clock        Clock
 	Sources      DropSources // nil: this server looks at no directories and buckets
 	Manifests    Manifests
+	Fetcher      DropFetcher // nil: manifests cannot name addresses
 	Uploads      *Uploads
 	Integrations *Integrations
 	Mappings     *Mappings
@@ -19,6 +20,8 @@ type DropFolders struct {
 	Lanes        *Lanes // one for all services; nil = no limits
 	Sealer       Sealer
 	Replica      string
+
+	items itemRuns
 }
 
 // DropFolderView is a folder with what is known of its files.

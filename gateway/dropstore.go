@@ -142,4 +142,14 @@ type DropItemTable interface {
 	Due(ctx context.Context, now time.Time, n int) ([]DropItem, error)
 	// DeleteOf deletes a manifest's items.
 	DeleteOf(ctx context.Context, fileID string) error
+	// Ready gives a manifest's items in the states whose TryAt is not set or has come, by number.
+	Ready(ctx context.Context, fileID string, states []DropItemState, now time.Time, n int) ([]DropItem, error)
+	// Next tells when the first of a manifest's items that are not over is to be looked at; nil = now, or never.
+	Next(ctx context.Context, fileID string) (*time.Time, error)
+	// Hold moves TryAt of an item that an attempt runs, whatever the version; NotFound when it no longer does.
+	Hold(ctx context.Context, id string, attempt int64, until time.Time) error
+	// Later moves TryAt of items whose entries are being converted, whatever the version.
+	Later(ctx context.Context, ids []string, at time.Time) error
+	// Again queues a manifest's failed items once more; those that could not be read are deleted.
+	Again(ctx context.Context, fileID string) error
 }

@@ -133,9 +133,9 @@ type (
 	HandleDropFile struct {
 		FileID string `json:"file_id"`
 	}
-	// RunDropItem does what one item of a manifest says.
-	RunDropItem struct {
-		ItemID string `json:"item_id"`
+	// RunDropItems does what the items of a manifest say, some at once.
+	RunDropItems struct {
+		FileID string `json:"file_id"`
 	}
 	// TendDropFolders queues what is due of drop folders: looks, waits that are over, deletions.
 	TendDropFolders struct{}
@@ -170,7 +170,7 @@ func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
 func (ScanDropFolder) Kind() string      { return "scan_drop_folder" }
 func (HandleDropFile) Kind() string      { return "handle_drop_file" }
-func (RunDropItem) Kind() string         { return "run_drop_item" }
+func (RunDropItems) Kind() string        { return "run_drop_items" }
 func (TendDropFolders) Kind() string     { return "tend_drop_folders" }
 
 // Queues keep short work from waiting behind long work.
@@ -203,7 +203,7 @@ func QueueOf(kind string) string {
 		return QueueDrop
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
 		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind(),
-		HandleDropFile{}.Kind(), RunDropItem{}.Kind():
+		HandleDropFile{}.Kind(), RunDropItems{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

@@ -64,6 +64,7 @@ CREATE TABLE drop_files (
     whole_at     timestamptz,
     waiting_for  jsonb,
     lead_id      text COLLATE "C" NOT NULL,
+    item_id      text COLLATE "C" NOT NULL,
     reference_id text NOT NULL,
     flavor       text NOT NULL,
     user_id      text NOT NULL,

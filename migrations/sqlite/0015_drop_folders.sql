@@ -64,6 +64,7 @@ CREATE TABLE drop_files (
     whole_at     timestamp,
     waiting_for  text,
     lead_id      text NOT NULL,
+    item_id      text NOT NULL,
     reference_id text NOT NULL,
     flavor       text NOT NULL,
     user_id      text NOT NULL,

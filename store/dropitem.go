@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"isthmus/gateway"
+)
+
+func (i dropItems) Ready(ctx context.Context, fileID string, states []gateway.DropItemState, now time.Time, n int) ([]gateway.DropItem, error) {
+	out := []gateway.DropItem{}
+	err := i.r.NewSelect().Model(&out).Where("file_id = ?", fileID).Where("state IN (?)", bun.List(states)).
+		Where("try_at IS NULL OR try_at <= ?", now).OrderExpr("number").Limit(limit(n)).Scan(ctx)
+	return out, translate(err)
+}
+
+func (i dropItems) Next(ctx context.Context, fileID string) (*time.Time, error) {
+	var first gateway.DropItem
+	err := i.r.NewSelect().Model(&first).Column("id", "try_at").Where("file_id = ?", fileID).
+		Where("state IN (?)", bun.List([]gateway.DropItemState{gateway.ItemQueued, gateway.ItemRunning, gateway.ItemConverting})).
+		OrderExpr("CASE WHEN try_at IS NULL THEN 0 ELSE 1 END, try_at").Limit(1).Scan(ctx)
+	if err = translate(err); gateway.CodeOf(err) == gateway.NotFound {
+		return nil, nil
+	}
+	return first.TryAt, err
+}
+
+func (i dropItems) Hold(ctx context.Context, id string, attempt int64, until time.Time) error {
+	return i.set(ctx, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Set("try_at = ?", until).Where("id = ?", id).Where("attempt = ?", attempt).Where("state = ?", gateway.ItemRunning)
+	})
+}
+
+func (i dropItems) Later(ctx context.Context, ids []string, at time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	// Not by set: how long an entry has been converted is told by updated_at.
+	_, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("try_at = ?", at).Where("id IN (?)", bun.List(ids)).
+			Where("state = ?", gateway.ItemConverting).Exec(ctx)
+	})
+	return err
+}
+
+func (i dropItems) Again(ctx context.Context, fileID string) error {
+	_, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewDelete().Model((*gateway.DropItem)(nil)).Where("file_id = ?", fileID).
+			Where("state = ?", gateway.ItemRefused).Where("data IS NULL OR length(data) = 0").Exec(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("state = ?", gateway.ItemQueued).Set("version = version + 1").
+			Set("updated_at = ?", i.db.clock()).Set("reason = ''").Set("text = ''").Set("next_step = ''").Set("attempt = 0").Set("try_at = NULL").
+			Where("file_id = ?", fileID).Where("state = ?", gateway.ItemRefused).Exec(ctx)
+	})
+	return err
+}
