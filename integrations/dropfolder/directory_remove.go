@@ -27,8 +27,7 @@ func ours(name string) bool {
 // found by the next try: the name follows from file and identity.
 func (d *directory) Remove(_ context.Context, name, id string) error {
 	err := d.within(name, func(dir int, base string) error {
-		sum := sha256.Sum256([]byte(base + "\x00" + id))
-		aside := trash + hex.EncodeToString(sum[:12])
+		aside := asideName(base, id)
 		if done, err := discard(dir, aside, id); err != nil {
 			return err
 		} else if !done { // a crash came before it could be put back
@@ -51,10 +50,19 @@ func (d *directory) Remove(_ context.Context, name, id string) error {
 		}
 		return errors.Join(changed(), putBack(dir, aside, base))
 	})
-	if gateway.CodeOf(err) == gateway.NotFound {
+	switch {
+	case gateway.CodeOf(err) == gateway.NotFound:
 		return nil
+	case gateway.IsReason(err, "file_forbidden"), gateway.IsReason(err, "file_read_only"):
+		return gateway.E(gateway.Forbidden, "file_undeletable", "The server may not delete files in the directory.").
+			Next("Give the server's user the right to write to it, or delete the file by hand.").Because(err)
 	}
 	return err
+}
+
+func asideName(base, id string) string {
+	sum := sha256.Sum256([]byte(base + "\x00" + id))
+	return trash + hex.EncodeToString(sum[:12])
 }
 
 // discard deletes what was put aside if it is the file; false when it is not, or not there.
