@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // DropFolders keeps drop folders: places whose finished files become entries by themselves. Use by pointer; safe
 // for concurrent use.
@@ -22,6 +19,15 @@ type DropFolders struct {
 	Replica      string
 
 	items itemRuns
+}
+
+// DropFolderNews is what events say about a folder.
+type DropFolderNews struct {
+	ID      string         `json:"id"`
+	Name    string         `json:"name"`
+	Source  DropSourceKind `json:"source"`
+	Paused  bool           `json:"paused"`
+	Problem *Problem       `json:"error,omitempty"` // why it cannot be looked at
 }
 
 // DropFolderView is a folder with what is known of its files.
@@ -114,9 +120,17 @@ type DropBulk struct {
 	Action    DropAction
 	IDs       []string
 	Filter    *DropFileFilter
-	EntryID   string // MatchTo
-	ProfileID int64  // Reprocess
-	Entries   bool   // Delete: the entries, too
+	After     string // with a filter: DropBulkDone.Next of the call before
+	EntryID   string // ActMatch, of one file
+	ProfileID int64  // ActReprocess
+	Keep      *bool  // ActKeep; nil = keep
+	Entries   bool   // ActDelete: the entries, too
+}
+
+// DropBulkDone is what came of it. With a filter a call does a part; Next goes on, "" = all was done.
+type DropBulkDone struct {
+	Results []DropResult
+	Next    string
 }
 
 // DropAction is what is done with files.
@@ -133,27 +147,3 @@ const (
 	ActDelete    DropAction = "delete"
 	ActUndo      DropAction = "undo"
 )
-
-// Signatures of what follows in other files:
-//
-//	Create(ctx, Actor, DropFolderDraft) (DropFolder, error)
-//	Update(ctx, Actor, id, version, DropFolderDraft) (DropFolder, error)
-//	Get(ctx, Actor, id) (DropFolderView, error)
-//	List(ctx, Actor, text, Slice) ([]DropFolderView, error)
-//	Pause, Resume(ctx, Actor, id) (DropFolder, error)
-//	Delete(ctx, Actor, id) error
-//	Test(ctx, Actor, id, DropFolderDraft) (DropTest, error)     id "" = of a new one
-//	Activate(ctx, Actor, DropFolderDraft) (DropActivation, error)
-//	Files(ctx, Actor, DropFileFilter, Slice) (DropFilesPage, error)
-//	File(ctx, Actor, id) (DropFile, error)
-//	Timeline(ctx, Actor, fileID, Slice) ([]DropChange, error)
-//	Items(ctx, Actor, fileID, []DropItemState, after int64, n int) ([]DropItem, error)
-//	Counts(ctx, Actor, DropFileFilter) (map[DropState]DropCount, error)
-//	Retry, Take, Keep(keep bool), Ignore(ctx, Actor, fileID) (DropFile, error)
-//	Reprocess(ctx, Actor, fileID, profileID int64) (DropFile, error)
-//	MatchTo(ctx, Actor, fileID, entryID) (DropFile, error)
-//	DeletePlan(ctx, Actor, fileID) (DropDeletePlan, error)
-//	DeleteFile(ctx, Actor, fileID, entry bool) (DropFile, error)
-//	Undo(ctx, Actor, fileID) (DropFile, error)
-//	Bulk(ctx, Actor, DropBulk) ([]DropResult, error)
-var _ = context.Background

@@ -98,6 +98,8 @@ type DropFileTable interface {
 	List(ctx context.Context, s Scope, f DropFileFilter, w Slice) ([]DropFile, error)
 	// Counts counts a listing by state.
 	Counts(ctx context.Context, s Scope, f DropFileFilter) (map[DropState]DropCount, error)
+	// FolderCounts counts the live files of folders by state.
+	FolderCounts(ctx context.Context, folderIDs []string) (map[string]map[DropState]DropCount, error)
 	// OfFolder gives the live files of a folder in any of the states after an id, oldest first.
 	OfFolder(ctx context.Context, folderID string, states []DropState, after string, n int) ([]DropFile, error)
 	// Due gives files of all hubs whose TryAt or DeleteAt has come, longest due first.

@@ -224,6 +224,28 @@ func (f dropFiles) Counts(ctx context.Context, s gateway.Scope, x gateway.DropFi
 	return out, translate(err)
 }
 
+func (f dropFiles) FolderCounts(ctx context.Context, folderIDs []string) (map[string]map[gateway.DropState]gateway.DropCount, error) {
+	out := map[string]map[gateway.DropState]gateway.DropCount{}
+	if len(folderIDs) == 0 {
+		return out, nil
+	}
+	var rows []struct {
+		FolderID     string
+		State        gateway.DropState
+		Files, Bytes int64
+	}
+	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).Column("folder_id", "state").
+		ColumnExpr("count(*) AS files").ColumnExpr("CAST(coalesce(sum(size), 0) AS bigint) AS bytes").
+		Where("folder_id IN (?)", bun.List(folderIDs)).Where("NOT superseded").Group("folder_id", "state").Scan(ctx, &rows)
+	for _, r := range rows {
+		if out[r.FolderID] == nil {
+			out[r.FolderID] = map[gateway.DropState]gateway.DropCount{}
+		}
+		out[r.FolderID][r.State] = gateway.DropCount{Files: r.Files, Bytes: r.Bytes}
+	}
+	return out, translate(err)
+}
+
 func (f dropFiles) OfFolder(ctx context.Context, folderID string, states []gateway.DropState, after string, n int) ([]gateway.DropFile, error) {
 	out := []gateway.DropFile{}
 	q := f.r.NewSelect().Model(&out).Where("folder_id = ?", folderID).Where("NOT superseded").Where("id > ?", after).OrderExpr("id").Limit(limit(n))
