@@ -6,16 +6,16 @@ import "slices"
 // detected again, what is tried again is pending, and a file whose place was away for a while is what it was.
 var dropSteps = map[DropState][]DropState{
 	"":              {DropDetected, DropUploading, DropParsed, DropPending, DropIgnored, DropQuarantined},
-	DropDetected:    {DropUploading, DropPending, DropIgnored, DropQuarantined, DropGone, DropDeleted},
-	DropUploading:   {DropDetected, DropPending, DropIgnored, DropQuarantined, DropGone, DropDeleted},
+	DropDetected:    {DropUploading, DropPending, DropDue, DropIgnored, DropQuarantined, DropGone, DropDeleted},
+	DropUploading:   {DropDetected, DropPending, DropDue, DropIgnored, DropQuarantined, DropGone, DropDeleted},
 	DropParsed:      {DropDetected, DropUploading, DropPending, DropIgnored, DropQuarantined, DropGone},
-	DropPending:     {DropDetected, DropUploading, DropWaiting, DropNoMatch, DropImporting, DropProcessing, DropReady, DropIgnored, DropQuarantined, DropGone, DropDeleted},
-	DropWaiting:     {DropDetected, DropUploading, DropPending, DropNoMatch, DropImporting, DropProcessing, DropReady, DropIgnored, DropQuarantined, DropGone, DropDeleted},
-	DropNoMatch:     {DropDetected, DropUploading, DropPending, DropWaiting, DropImporting, DropIgnored, DropQuarantined, DropGone, DropDeleted},
+	DropPending:     {DropDetected, DropUploading, DropWaiting, DropNoMatch, DropImporting, DropProcessing, DropReady, DropDue, DropIgnored, DropQuarantined, DropGone, DropDeleted},
+	DropWaiting:     {DropDetected, DropUploading, DropPending, DropNoMatch, DropImporting, DropProcessing, DropReady, DropDue, DropIgnored, DropQuarantined, DropGone, DropDeleted},
+	DropNoMatch:     {DropDetected, DropUploading, DropPending, DropWaiting, DropImporting, DropDue, DropIgnored, DropQuarantined, DropGone, DropDeleted},
 	DropImporting:   {DropDetected, DropPending, DropWaiting, DropProcessing, DropReady, DropQuarantined, DropGone},
 	DropProcessing:  {DropPending, DropReady, DropQuarantined, DropGone},
 	DropReady:       {DropPending, DropDue, DropDeleted, DropGone},
-	DropDue:         {DropPending, DropReady, DropIgnored, DropQuarantined, DropDeleted, DropGone},
+	DropDue:         {DropDetected, DropUploading, DropPending, DropWaiting, DropNoMatch, DropReady, DropIgnored, DropQuarantined, DropDeleted, DropGone},
 	DropIgnored:     {DropDetected, DropUploading, DropPending, DropDue, DropDeleted, DropGone},
 	DropQuarantined: {DropDetected, DropUploading, DropPending, DropWaiting, DropDue, DropIgnored, DropDeleted, DropGone},
 	DropGone:        {DropDetected, DropReady, DropIgnored, DropQuarantined}, // the same file is back

@@ -129,6 +129,10 @@ type (
 	ScanDropFolder struct {
 		FolderID string `json:"folder_id"`
 	}
+	// FeedDropFolder gives files of a folder that are whole their turn, as many as may be at work at once.
+	FeedDropFolder struct {
+		FolderID string `json:"folder_id"`
+	}
 	// HandleDropFile takes a file of a drop folder as far as it gets.
 	HandleDropFile struct {
 		FileID string `json:"file_id"`
@@ -169,6 +173,7 @@ func (ErasePerson) Kind() string         { return "erase_person" }
 func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
 func (ScanDropFolder) Kind() string      { return "scan_drop_folder" }
+func (FeedDropFolder) Kind() string      { return "feed_drop_folder" }
 func (HandleDropFile) Kind() string      { return "handle_drop_file" }
 func (RunDropItems) Kind() string        { return "run_drop_items" }
 func (TendDropFolders) Kind() string     { return "tend_drop_folders" }

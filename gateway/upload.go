@@ -8,6 +8,7 @@ type UploadState string
 // The states. Only an explicit finish leads out of receiving towards ready.
 const (
 	UploadReceiving  UploadState = "receiving"
+	UploadHeld       UploadState = "held"       // finished here; waits for what its drop folder decides
 	UploadIngesting  UploadState = "ingesting"  // finished here; being checked and handed to the platform
 	UploadProcessing UploadState = "processing" // the entry exists; the platform makes it playable
 	UploadReady      UploadState = "ready"
