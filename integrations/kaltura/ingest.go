@@ -46,6 +46,9 @@ func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMed
 		return nil, public(&fault{Op: "uploadtoken", Kind: faultGarbled, Status: 200})
 	}
 	in.id, in.base = string(t.ID), p.uploadBase(string(t.UploadURL))
+	if m.Handle != "" && m.Size == 0 { // somebody else's upload, of whatever size
+		in.size = int64(t.UploadedFileSize)
+	}
 	if err := in.note(t); err != nil {
 		return nil, public(err)
 	}

@@ -1,0 +1,360 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits of a dry run.
+const (
+	previewItems   = 200
+	previewFaults  = 1000
+	previewFiles   = 1000 // names of missing files, and warnings
+	previewAtOnce  = 8    // questions to the platform
+	previewWait    = 20 * time.Second
+	previewQueuing = 10 * time.Second
+)
+
+// validations are the places of dry runs in this process: each may hold 64 MiB of somebody's body open.
+var validations = make(chan struct{}, 4)
+
+// DropPreview is what a manifest would do. It is right when there are no Faults.
+type DropPreview struct {
+	Format    ManifestFormat
+	Total     int64                    // items that are right
+	Actions   map[ManifestAction]int64 // how many of which; "" = whether an entry has the reference id is looked at when it is run
+	Items     []DropPreviewItem        // the first of them
+	Truncated bool                     // there are more
+	Missing   []string                 // files that are not in the folder, the first by place in the manifest
+	Warnings  []ManifestFault          // what would hold an item up
+	Faults    []ManifestFault
+	More      bool // there are more faults or warnings than these
+}
+
+// DropPreviewItem is an item and what it would do.
+type DropPreviewItem struct {
+	ManifestItem
+	Does string   // for people
+	Lost []string // names of library items that would no longer play
+}
+
+// Validate says what a manifest would do in a folder ("" = in none), without changing anything. Faults of the document are
+// part of the answer, no error. TooLarge beyond 64 MiB; RateLimited while too many run.
+func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, format ManifestFormat, r io.Reader) (DropPreview, error) {
+	only, err := s.dropReader(ctx, a)
+	if err != nil {
+		return DropPreview{}, err
+	}
+	var folder *DropFolder
+	if folderID != "" {
+		f, err := s.folder(ctx, s.Store, a, folderID)
+		if err == nil && only != "" && only != f.ID {
+			err = noSuchFolder()
+		}
+		if err != nil {
+			return DropPreview{}, err
+		}
+		folder = &f
+	}
+	queue := time.NewTimer(previewQueuing)
+	defer queue.Stop()
+	select {
+	case validations <- struct{}{}:
+		defer func() { <-validations }()
+	case <-queue.C:
+		return DropPreview{}, E(RateLimited, "validations_busy", "Too many manifests are being looked at.").Next("Try again in a moment.").After(5 * time.Second)
+	case <-ctx.Done():
+		return DropPreview{}, ctx.Err()
+	}
+	p := &previewer{ctx: ctx, s: s, folder: folder, p: DropPreview{Format: format, Actions: map[ManifestAction]int64{}}}
+	in := &counted{r: r}
+	err = s.Manifests.Read(ctx, format, io.LimitReader(in, maxManifest+1), p)
+	if in.n > maxManifest {
+		return DropPreview{}, E(TooLarge, reasonTooLarge, "The manifest has more than 64 MiB.").Next("Split it into several.")
+	}
+	if err == nil {
+		err = p.look()
+	}
+	if err != nil && err != errEnough {
+		return DropPreview{}, err
+	}
+	if err := p.foresee(ctx, a); err != nil {
+		return DropPreview{}, err
+	}
+	return p.p, nil
+}
+
+// errEnough ends the reading of a document that has more faults than anybody reads.
+var errEnough = E(Invalid, "enough", "There are too many faults.")
+
+// counted counts what was read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// previewer collects what a dry run tells.
+type previewer struct {
+	ctx    context.Context
+	s      *DropFolders
+	folder *DropFolder
+	p      DropPreview
+	names  []namedAt // whose files are looked up next
+}
+
+type namedAt struct {
+	name, key string
+	at        ManifestFault
+}
+
+// Fault implements ManifestVisitor.
+func (p *previewer) Fault(x ManifestFault) error {
+	if len(p.p.Faults) == previewFaults {
+		p.p.More = true
+		return errEnough
+	}
+	p.p.Faults = append(p.p.Faults, x)
+	return nil
+}
+
+// Item implements ManifestVisitor.
+func (p *previewer) Item(it ManifestItem) error {
+	p.p.Total++
+	if len(p.p.Items) < previewItems {
+		p.p.Items = append(p.p.Items, DropPreviewItem{ManifestItem: it})
+	} else {
+		p.p.Truncated = true
+		p.p.Actions[it.decided()]++
+	}
+	for name := range it.files() {
+		at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
+		n, err := DropFile{}.beside(name)
+		if err != nil {
+			e := AsError(err)
+			at.Rule, at.Text, at.Fix = reasonOf(e), e.Message, e.NextStep
+			if err := p.Fault(at); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.folder != nil {
+			p.names = append(p.names, namedAt{n, dropKey(n), at})
+		}
+	}
+	if len(p.names) < 200 {
+		return nil
+	}
+	return p.look()
+}
+
+// decided is the action of an item as far as it says so itself.
+func (it ManifestItem) decided() ManifestAction {
+	switch {
+	case it.Action != "":
+		return it.Action
+	case it.EntryID != "":
+		return ManifestUpdate
+	case it.ReferenceID == "":
+		return ManifestAdd
+	}
+	return ""
+}
+
+func (p *previewer) warn(x ManifestFault, rule, text, fix string) {
+	if len(p.p.Warnings) == previewFiles {
+		p.p.More = true
+		return
+	}
+	x.Rule, x.Text, x.Fix = rule, text, fix
+	p.p.Warnings = append(p.p.Warnings, x)
+}
+
+// look finds out which of the files are in the folder.
+func (p *previewer) look() error {
+	if len(p.names) == 0 {
+		return nil
+	}
+	for part := range slices.Chunk(p.names, 200) {
+		keys := make([]string, len(part))
+		for i, n := range part {
+			keys[i] = n.key
+		}
+		rows, err := p.s.Store.DropFiles().OfNames(p.ctx, p.folder.ID, keys)
+		if err != nil {
+			return err
+		}
+		there := map[string]DropFile{}
+		for _, f := range rows {
+			there[f.NameKey] = f
+		}
+		for _, n := range part {
+			f, ok := there[n.key]
+			switch {
+			case !ok || f.State == DropGone || f.State == DropDeleted || f.State == DropParsed:
+				if !slices.Contains(p.p.Missing, n.name) && len(p.p.Missing) < previewFiles {
+					p.p.Missing = append(p.p.Missing, n.name)
+				}
+				p.warn(n.at, "file_missing", n.name+" is not in the folder yet.", "Send it: the manifest waits for it.")
+			case f.State == DropReady || f.State == DropDue:
+				p.warn(n.at, "file_used", n.name+" was used already, for the entry "+f.EntryID+".", "Send the file again: the manifest waits for it.")
+			case f.Manifest:
+				p.warn(n.at, "file_is_manifest", n.name+" is a manifest.", "Name a media file.")
+			case f.LeadID != "" && !f.State.Over():
+				p.warn(n.at, "file_claimed", n.name+" is named by another manifest.", "Send it under another name, or wait until that manifest is done.")
+			case f.State.Busy():
+				p.warn(n.at, "file_busy", n.name+" is already becoming an entry by itself.", "Send it again.")
+			}
+		}
+	}
+	p.names = p.names[:0]
+	return nil
+}
+
+// foresee asks the platform what the first items would do. What cannot be asked now stays open.
+func (p *previewer) foresee(ctx context.Context, a Actor) error {
+	ask, cancel := context.WithTimeout(ctx, previewWait)
+	defer cancel()
+	h, err := p.hand(ask, a)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		e := AsError(err)
+		if e.Code == Internal {
+			return err
+		}
+		p.warn(ManifestFault{Line: 1, Column: 1}, reasonOf(e), e.Message, e.NextStep)
+	}
+	told := make([]error, len(p.p.Items))
+	if err == nil {
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, previewAtOnce)
+		for i := range p.p.Items {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				told[i] = p.p.Items[i].foresee(ask, h)
+			})
+		}
+		wg.Wait()
+	}
+	for i, err := range told {
+		it := &p.p.Items[i]
+		if it.Does == "" {
+			it.Does = it.words("")
+		}
+		if err == nil {
+			p.p.Actions[it.decided()]++
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.p.Actions[it.decided()]++
+		e := AsError(err)
+		at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
+		if passes(err) || ask.Err() != nil {
+			p.warn(at, reasonOf(e), "Whether this can be done could not be asked: "+e.Message, "Look again in a moment.")
+			continue
+		}
+		p.warn(at, reasonOf(e), e.Message, e.NextStep)
+	}
+	return p.cascade(ctx, h)
+}
+
+func (p *previewer) hand(ctx context.Context, a Actor) (hand, error) {
+	if p.folder != nil {
+		return p.s.hand(ctx, *p.folder)
+	}
+	return p.s.handOf(ctx, a)
+}
+
+// foresee decides what an item would do.
+func (it *DropPreviewItem) foresee(ctx context.Context, h hand) error {
+	action, m, err := h.plan(ctx, it.ManifestItem)
+	if err != nil {
+		return err
+	}
+	it.Action, it.EntryID = action, m.ID
+	it.Does = it.words(m.Name)
+	return nil
+}
+
+// words say what an item does.
+func (it *DropPreviewItem) words(entry string) string {
+	name := it.title()
+	if entry == "" {
+		entry = name
+	}
+	with := ""
+	switch n := len(it.Contents); {
+	case n == 1:
+		with = " and gives it new content"
+	case n > 1:
+		with = fmt.Sprintf(" and gives it %d contents", n)
+	}
+	switch it.decided() {
+	case ManifestAdd:
+		if len(it.Contents) == 0 {
+			return "Makes " + name + ", without content."
+		}
+		return "Makes " + name + "."
+	case ManifestUpdate:
+		return "Changes " + entry + with + "."
+	case ManifestDelete:
+		return "Deletes " + entry + "."
+	}
+	return "Changes the entry with the reference id " + it.ReferenceID + ", or makes " + name + "."
+}
+
+// cascade names what would no longer play when entries are deleted.
+func (p *previewer) cascade(ctx context.Context, h hand) error {
+	if h.Platform == nil {
+		return nil
+	}
+	at := map[string]int{}
+	var ids []string
+	for i, it := range p.p.Items {
+		if it.Action == ManifestDelete && it.EntryID != "" {
+			at[it.EntryID] = i
+			ids = append(ids, it.EntryID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := p.s.Store.Library().OfEntries(ctx, h.Integration.ID, ids, Slice{Limit: 500})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		it := &p.p.Items[at[row.EntryID]]
+		if row.Kind == ItemLink {
+			it.Lost = append(it.Lost, row.Name)
+		}
+	}
+	for i := range p.p.Items {
+		if it := &p.p.Items[i]; len(it.Lost) > 0 {
+			names := it.Lost
+			more := ""
+			if len(names) > 5 {
+				names, more = names[:5], fmt.Sprintf(" and %d more", len(it.Lost)-5)
+			}
+			it.Does += " In the library this will no longer play: " + strings.Join(names, ", ") + more + "."
+			p.warn(ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}, "links_lost", fmt.Sprintf("%d items of the library link to the entry and will no longer play.", len(it.Lost)),
+				"Remove them from the library first if nobody needs them.")
+		}
+	}
+	return nil
+}
