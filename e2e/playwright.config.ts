@@ -11,8 +11,8 @@ export default defineConfig<object, { database: string }>({
   workers: 2,
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
-  timeout: 300_000,
-  expect: { timeout: 20_000 },
+  timeout: 600_000,
+  expect: { timeout: 40_000 },
   reporter: [["list"]],
   // The longest comes first, so that nothing waits for it alone at the end.
   projects: [
@@ -21,7 +21,7 @@ export default defineConfig<object, { database: string }>({
   ],
   use: {
     viewport: { width: 1280, height: 860 },
-    actionTimeout: 20_000,
+    actionTimeout: 40_000,
     // Without a film and a copy of each page, which cost a software-drawn browser more than the tests themselves.
     trace: { mode: "retain-on-failure", screenshots: false, snapshots: false },
     screenshot: "only-on-failure",

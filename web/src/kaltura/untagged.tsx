@@ -210,8 +210,8 @@ function Finds({ hub, searched, failed }: { hub: string; searched: string; faile
     );
     setRun({ job: r.job, undo, total: r.accepted.length });
     setPicked((p) => new Set([...p].filter((id) => !r.accepted.includes(id))));
+    outcome.current?.focus(); // now: later it would take the keyboard from who has gone on
     await list.again();
-    outcome.current?.focus();
   };
   const dismiss = async (c: UntaggedEntry, dismissed: boolean) => {
     failed(undefined);

@@ -7,6 +7,9 @@ interface Page<T> {
   next?: string;
 }
 
+/** A question, how often it was asked, and which time's first page is shown. */
+const begin = (question: string) => ({ question, stop: new AbortController(), asked: 0, shown: 0 });
+
 /**
  * A list that grows by "load more". Another `question` starts again, and answers to an older one are
  * dropped; `refresh` looks at the first page again without losing the place.
@@ -20,16 +23,21 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
   const [next, setNext] = useState<string>();
   const [problem, setProblem] = useState<Problem>();
   const [loading, setLoading] = useState(false);
-  const current = useRef({ question, stop: new AbortController() });
+  const current = useRef(begin(question));
 
   const run = async (mode: "new" | "more" | "refresh", cursor?: string) => {
     const turn = current.current;
+    const asked = ++turn.asked;
     if (mode !== "refresh") setLoading(true);
     try {
       const page = await fetchPage(cursor, turn.stop.signal);
       if (turn !== current.current) return;
+      if (mode !== "more") {
+        if (asked < turn.shown) return; // overtaken by a later look at the same page
+        turn.shown = asked;
+        setFirst(page);
+      }
       setProblem(undefined);
-      if (mode !== "more") setFirst(page);
       if (mode !== "refresh") setNext(page.next);
       setItems((shown) =>
         mode === "new" || !shown ? page.items : mode === "more" ? append(shown, page.items) : merge(shown, page.items),
@@ -45,7 +53,7 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
 
   useEffect(() => {
     current.current.stop.abort();
-    current.current = { question, stop: new AbortController() };
+    current.current = begin(question);
     setItems(null);
     setFirst(undefined);
     setNext(undefined);
