@@ -91,9 +91,9 @@ func prefixOf(p string) string {
 func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, EncodingType: types.EncodingTypeUrl}
 	for files := 0; ; {
-		page, err := b.client.ListObjectsV2(ctx, in)
+		page, err := b.list(ctx, in)
 		if err != nil {
-			return bucketError(ctx, err)
+			return err
 		}
 		for _, o := range page.Contents {
 			e, ok := b.listed(o, page.EncodingType == types.EncodingTypeUrl)
@@ -118,6 +118,22 @@ func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) e
 		}
 		in.ContinuationToken = &next
 	}
+}
+
+func (b *bucket) list(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListObjectsV2Output, error) {
+	page, err := b.client.ListObjectsV2(ctx, in)
+	if err != nil {
+		return nil, bucketError(ctx, err)
+	}
+	if aws.ToString(page.Name) != b.name { // somebody else's page would look like an empty bucket
+		return nil, noStore()
+	}
+	return page, nil
+}
+
+func noStore() error {
+	return gateway.E(gateway.Unavailable, "bucket_no_store", "What answers is no S3-compatible store, or lists another bucket.").
+		Next("Check the endpoint, and whether the bucket's name belongs into the path (path style).")
 }
 
 // listed makes an entry of a listed object; false for the empty objects that stand for folders.
@@ -171,13 +187,16 @@ func (b *bucket) Stat(ctx context.Context, name string) (gateway.DropEntry, erro
 	if err != nil {
 		return gateway.DropEntry{}, bucketError(ctx, err)
 	}
+	if aws.ToString(head.ETag) == "" {
+		return gateway.DropEntry{}, noStore()
+	}
 	return object(name, aws.ToInt64(head.ContentLength), aws.ToString(head.ETag), head.LastModified), nil
 }
 
 // absent asks whether the bucket is there at all: an answer without a body does not say which of the two is missing.
 func (b *bucket) absent(ctx context.Context, err error) error {
-	if _, lerr := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, MaxKeys: aws.Int32(1)}); lerr != nil {
-		return bucketError(ctx, lerr)
+	if _, err := b.list(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, MaxKeys: aws.Int32(1)}); err != nil {
+		return err
 	}
 	return missing(err)
 }

@@ -29,6 +29,20 @@ func folder(t *testing.T) (gateway.DropSource, string) {
 	return open(t, s, f, ""), s.Place(f)
 }
 
+func benchFolder(b *testing.B) (gateway.DropSource, string) {
+	b.Helper()
+	s := dropfolder.New(dropfolder.Options{Root: b.TempDir()})
+	f := gateway.DropFolder{Row: gateway.Row{HubID: hub}, Source: gateway.DropDirectory, Path: "in"}
+	if err := s.Make(b.Context(), f); err != nil {
+		b.Fatal(err)
+	}
+	d, err := s.Open(b.Context(), f, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return d, s.Place(f)
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
