@@ -175,6 +175,7 @@ type DropFile struct {
 	State       DropState  `bun:"state"`
 	FormerState DropState  `bun:"former_state"` // before it was to be deleted by hand; what an undo brings back
 	Superseded  bool       `bun:"superseded"`   // a newer file has its name; unique key: folder, name_key, live rows
+	ByHand      bool       `bun:"by_hand"`      // somebody took it as whole, and by itself: it waits for no manifest
 	SizeSetAt   *time.Time `bun:"size_set_at"`  // when size and time last changed
 	WholeAt     *time.Time `bun:"whole_at"`     // when it was known to be whole
 	WaitingFor  []string   `bun:"waiting_for"`  // stored as JSON; names of files, or "entry:REFERENCE"

@@ -60,6 +60,7 @@ CREATE TABLE drop_files (
     state        text NOT NULL,
     former_state text NOT NULL,
     superseded   boolean NOT NULL,
+    by_hand      boolean NOT NULL,
     size_set_at  timestamptz,
     whole_at     timestamptz,
     waiting_for  jsonb,

@@ -60,6 +60,7 @@ CREATE TABLE drop_files (
     state        text NOT NULL,
     former_state text NOT NULL,
     superseded   boolean NOT NULL,
+    by_hand      boolean NOT NULL,
     size_set_at  timestamp,
     whole_at     timestamp,
     waiting_for  text,
