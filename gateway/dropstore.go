@@ -16,6 +16,8 @@ type DropFolderTable interface {
 	// Places gives the live folders of all hubs that look at places of a kind. In a transaction nobody else asks
 	// until it ends.
 	Places(ctx context.Context, kind DropSourceKind) ([]DropFolder, error)
+	// ByName gives the hub's live folder with a name key. NotFound when there is none.
+	ByName(ctx context.Context, hubID, nameKey string) (DropFolder, error)
 	// ByApp gives the folder, deleted or not, that is all a machine client may send to. NotFound when it is not limited so.
 	ByApp(ctx context.Context, clientID string) (DropFolder, error)
 
@@ -84,8 +86,10 @@ type DropFileTable interface {
 	Rows[DropFile]
 	// InsertAll is Insert for many rows. Those whose name a live file has are left out: the ones that went in are given.
 	InsertAll(ctx context.Context, rows []DropFile) ([]DropFile, error)
-	// Known gives all live files of a folder, in no order.
+	// Known gives all live files of a folder that are neither deleted nor gone, in no order.
 	Known(ctx context.Context, folderID string) ([]DropKnown, error)
+	// Former gives the newest file that was superseded under a name and has a digest; NotFound when there is none.
+	Former(ctx context.Context, folderID, nameKey, sha256 string) (DropFile, error)
 	// ByKey gives the live file with a name; NotFound when there is none.
 	ByKey(ctx context.Context, folderID, nameKey string) (DropFile, error)
 	// ByUpload gives the file that an upload carries; NotFound when there is none.

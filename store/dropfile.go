@@ -79,8 +79,15 @@ func (f dropFiles) Known(ctx context.Context, folderID string) ([]gateway.DropKn
 	out := []gateway.DropKnown{}
 	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).
 		Column("id", "name", "name_key", "size", "modified_at", "identity", "state", "size_set_at", "whole_at", "upload_id").
-		Where("folder_id = ?", folderID).Where("NOT superseded").Scan(ctx, &out)
+		Where("folder_id = ?", folderID).Where("NOT superseded").Where("state NOT IN (?)", bun.List([]gateway.DropState{gateway.DropDeleted, gateway.DropGone})).
+		Scan(ctx, &out)
 	return out, translate(err)
+}
+
+func (f dropFiles) Former(ctx context.Context, folderID, nameKey, sha256 string) (gateway.DropFile, error) {
+	return f.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("folder_id = ?", folderID).Where("name_key = ?", nameKey).Where("superseded").Where("sha256 = ?", sha256).Where("sha256 <> ''").OrderExpr("id DESC")
+	})
 }
 
 func (f dropFiles) ByKey(ctx context.Context, folderID, nameKey string) (gateway.DropFile, error) {

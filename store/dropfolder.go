@@ -42,6 +42,12 @@ func (d dropFolders) Places(ctx context.Context, kind gateway.DropSourceKind) ([
 	return out, translate(err)
 }
 
+func (d dropFolders) ByName(ctx context.Context, hubID, nameKey string) (gateway.DropFolder, error) {
+	return d.one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("hub_id = ?", hubID).Where("name_key = ?", nameKey).Where("deleted_at IS NULL")
+	})
+}
+
 func (d dropFolders) ByApp(ctx context.Context, clientID string) (gateway.DropFolder, error) {
 	if clientID == "" {
 		return gateway.DropFolder{}, notFound()
