@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import { say } from "../announce";
-import { api, call, idempotencyKey, type Problem } from "../api";
+import type { Problem } from "../api";
 import { count } from "../format";
 import { Act, Banner, Dialog, ProblemBanner } from "../ui/parts";
-import type { Desk } from "./acts";
+import { bulk, type Desk } from "./acts";
 import { Tick } from "./fields";
 import { type Filter, filterQuery } from "./filter";
 import type { DropBulkResult, DropFile } from "./types";
@@ -38,29 +38,24 @@ export function Bulk(p: {
   const run = async (action: BulkAction, words: string) => {
     setProblem(undefined);
     setResult(undefined);
-    const r = await call(
-      api.POST("/v1/hubs/{hub}/drop-folders/files/bulk", {
-        params: { path: { hub: p.hub }, header: { "Idempotency-Key": idempotencyKey() } },
-        body: {
-          action,
-          entry: action === "delete" && entry,
-          ...(p.every
-            ? {
-                filter: {
-                  q: q.q,
-                  states: q.state,
-                  folder_id: q.folder,
-                  type: q.type,
-                  reason: q.reason,
-                  ending: q.ending,
-                  from: q.from,
-                  to: q.to,
-                },
-              }
-            : { ids: files.map((f) => f.id) }),
-        },
-      }),
-    );
+    const r = await bulk(p.hub, {
+      action,
+      entry: action === "delete" && entry,
+      ...(p.every
+        ? {
+            filter: {
+              q: q.q,
+              states: q.state,
+              folder_id: q.folder,
+              type: q.type,
+              reason: q.reason,
+              ending: q.ending,
+              from: q.from,
+              to: q.to,
+            },
+          }
+        : { ids: files.map((f) => f.id) }),
+    });
     say(`${count(r.done, "file")} ${words}${r.failed > 0 ? `, ${r.failed} refused` : ""}.`);
     if (action === "delete" && r.done > 0) {
       const names = new Map(files.map((f) => [f.id, f.name]));

@@ -2,18 +2,12 @@ import { useState } from "preact/hooks";
 import { api, call, type Problem } from "../api";
 import { bytes, count, passed, when } from "../format";
 import { Act, CopyButton, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
-import { useNow } from "../ui/trouble";
 import { type Desk, FileAct } from "./acts";
+import { Countdown } from "./countdown";
 import type { DropChange, DropFile, DropFileAction, DropItem } from "./types";
-import { causeWords, countdown, kalturaWords, stateMeaning, stateName, stateTone } from "./words";
+import { causeWords, kalturaWords, stateMeaning, stateName, stateTone } from "./words";
 
 const acts: DropFileAction[] = ["retry", "take", "match", "reprocess", "keep", "ignore", "undo", "delete"];
-
-/** The time until a file is deleted, counted by the second. */
-export function Countdown({ at }: { at: string }) {
-  const now = useNow();
-  return <time dateTime={at}>{countdown(at, now)}</time>;
-}
 
 /** A file with all that happened to it and all that can be done with it. */
 export function FileDetail(p: { id: string; turn: number; desk: Desk; close: () => void; open: (id: string) => void }) {

@@ -8,7 +8,7 @@ import { Icon } from "../ui/icons";
 import { Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { type Desk, FileAct } from "./acts";
 import { Bulk } from "./bulk";
-import { Countdown } from "./file-detail";
+import { Countdown } from "./countdown";
 import {
   addressOf,
   type Filter,

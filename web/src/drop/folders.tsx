@@ -8,10 +8,8 @@ import { navigate } from "../router";
 import { Icon } from "../ui/icons";
 import { Act, Banner, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import type { Queue } from "../upload/queue";
-import { Credential } from "./credential";
 import { type Ask, FolderCard } from "./folder-card";
-import { FolderForm } from "./folder-form";
-import { RemoteFolders } from "./remote";
+import { Credential, FolderForm, RemoteFolders } from "./parts";
 import type { Sender } from "./send";
 import type { DropFolder, DropFolderOptions } from "./types";
 

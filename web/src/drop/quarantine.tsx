@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
 import { say } from "../announce";
-import { api, call, idempotencyKey, type Problem } from "../api";
+import { api, call, type Problem } from "../api";
 import { bytes, count, when } from "../format";
 import { Icon } from "../ui/icons";
 import { Act, Loading, ProblemBanner, useLoad } from "../ui/parts";
-import { type Desk, FileAct } from "./acts";
+import { bulk, type Desk, FileAct } from "./acts";
 import { useTold } from "./news";
 import type { DropCounts, DropFile, DropFolderOptions } from "./types";
 import { fixesOf, reasonName } from "./words";
@@ -82,12 +82,7 @@ function Group(p: {
             icon="retry"
             do={async () => {
               setProblem(undefined);
-              const r = await call(
-                api.POST("/v1/hubs/{hub}/drop-folders/files/bulk", {
-                  params: { path: { hub }, header: { "Idempotency-Key": idempotencyKey() } },
-                  body: { action: "retry", entry: false, filter: { states: ["quarantined"], reason } },
-                }),
-              );
+              const r = await bulk(hub, { action: "retry", filter: { states: ["quarantined"], reason } });
               say(`${count(r.done, "file")} tried again${r.failed > 0 ? `, ${r.failed} refused` : ""}.`);
               load.again();
             }}

@@ -3,16 +3,14 @@ import "../styles/transfers.css";
 import "../styles/drop.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { announce, say } from "../announce";
-import { api, asProblem, call, idempotencyKey } from "../api";
+import { api, call } from "../api";
 import type { PageProps } from "../app";
-import { DeleteFile, type Desk, Match, Reprocess } from "../drop/acts";
-import { Check, type ToCheck } from "../drop/check";
-import { FileDetail } from "../drop/file-detail";
+import { bulk, type Desk } from "../drop/acts";
+import type { ToCheck } from "../drop/check";
 import { Files } from "../drop/files";
-import { FolderForm } from "../drop/folder-form";
 import { Folders, useFolders } from "../drop/folders";
 import { useNews } from "../drop/news";
-import { Quarantine } from "../drop/quarantine";
+import { Check, DeleteFile, FileDetail, FolderForm, Match, Quarantine, Reprocess } from "../drop/parts";
 import { senderOf } from "../drop/send";
 import { Tabs } from "../drop/tabs";
 import type { DropFile, DropFolder } from "../drop/types";
@@ -201,18 +199,13 @@ function Page({ hub }: { hub: (typeof hubs.value)[number] }) {
           seconds={options.data?.undo_seconds ?? 0}
           close={() => setDeleted([])}
           undo={async () => {
-            const r = await call(
-              api.POST("/v1/hubs/{hub}/drop-folders/files/bulk", {
-                params: { path: { hub: id }, header: { "Idempotency-Key": idempotencyKey() } },
-                body: { action: "undo", entry: false, ids: deleted.slice(0, 500).map((f) => f.id) },
-              }),
-            );
+            const r = await bulk(id, { action: "undo", ids: deleted.slice(0, 500).map((f) => f.id) });
             const wrong = r.results.find((x) => x.error)?.error;
             say(wrong ? `${r.done} back. ${wrong.message} ${wrong.next_step ?? ""}` : `${count(r.done, "file")} back.`);
             setDeleted([]);
             news.look();
           }}
-          failed={(p) => say(`${asProblem(p).message} ${asProblem(p).nextStep}`)}
+          failed={(p) => say(`${p.message} ${p.nextStep}`)}
         />
       )}
       {open && (
