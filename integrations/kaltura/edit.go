@@ -43,7 +43,6 @@ func (p *Platform) Make(ctx context.Context, a gateway.Actor, referenceID string
 		return gateway.Media{}, gateway.E(gateway.Invalid, "type_not_supported", "Kaltura takes video, images and audio.").
 			Next("Name video, image or audio.").At("/type")
 	}
-	c.ReferenceID = nil
 	w, err := p.editor(ctx, a)
 	if err != nil {
 		return gateway.Media{}, public(err)
@@ -52,6 +51,7 @@ func (p *Platform) Make(ctx context.Context, a gateway.Actor, referenceID string
 	if err != nil {
 		return gateway.Media{}, public(err)
 	}
+	delete(plan.fields, "referenceId")
 	r := <-p.finishing.DoChan("make "+referenceID, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*p.patience)
 		defer cancel()
@@ -265,13 +265,14 @@ func (p *Platform) write(ctx context.Context, w who, e entry, plan plan) (entry,
 	if len(send) == 1 {
 		return e, nil
 	}
-	id := e.ID
-	if err := p.as(ctx, w, "media.update", params{"entryId": string(id), "mediaEntry": send}, &e); err != nil {
+	var now entry // fresh: what has no value any more is missing from the answer
+	if err := p.as(ctx, w, "media.update", params{"entryId": string(e.ID), "mediaEntry": send}, &now); err != nil {
 		return e, refusal(err)
 	}
-	if e.ID != id {
+	if now.ID != e.ID {
 		return e, &fault{Op: "media.update", Kind: faultGarbled, Status: 200}
 	}
+	e = now
 	for name, want := range send {
 		if pointer := silent[name]; pointer != "" && !e.has(name, want) {
 			return e, gateway.E(gateway.Forbidden, "field_not_changed", "Kaltura did not change "+name+" of the entry.").

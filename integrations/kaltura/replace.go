@@ -191,13 +191,17 @@ func (r *replacing) done(ctx context.Context, rendition bool) (gateway.Media, er
 			Next("Send the file again.")
 	}
 	if s := r.e.ReplacementStatus; s == replaceReady || s == replaceUnapproved {
-		err := r.as(ctx, r.who, "media.approveReplace", params{"entryId": string(r.e.ID)}, &r.e)
+		var now entry
+		err := r.as(ctx, r.who, "media.approveReplace", params{"entryId": string(r.e.ID)}, &now)
 		if notAllowed(err) {
 			return gateway.Media{}, gateway.E(gateway.Forbidden, "replacement_not_approved", "The new content waits for approval in Kaltura.").
 				Next("Approve it in the KMC, or use an App Token that starts ADMIN sessions.").Because(err)
 		}
 		if err != nil {
 			return gateway.Media{}, err
+		}
+		if now.ID == r.e.ID {
+			r.e = now
 		}
 	}
 	return r.handed(r.e), nil
