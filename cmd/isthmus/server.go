@@ -38,6 +38,7 @@ type server struct {
 	operators    *gateway.Operators
 	integrations *gateway.Integrations
 	uploads      *gateway.Uploads
+	drops        *gateway.DropFolders
 	transfers    *gateway.Transfers
 	relay        *gateway.Relay
 	limits       *gateway.Limits
@@ -115,6 +116,9 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Alone: !s.db.Shared(), TicketLife: cfg.TicketLife,
 	}
 	s.uploads.Meter = s.transfers.Meter
+	if s.drops, err = s.newDropFolders(mappings, lanes); err != nil {
+		return nil, err
+	}
 	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {
 		return nil, err
 	}
