@@ -59,6 +59,15 @@ func corpus(t testing.TB) []string {
 	return found
 }
 
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // Each manifest of the corpus says what its golden file holds, however its bytes arrive.
 func TestManifestCorpus(t *testing.T) {
 	t.Parallel()
@@ -68,10 +77,7 @@ func TestManifestCorpus(t *testing.T) {
 	}
 	rules := map[string]bool{}
 	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := read(t, name)
 		format := (Manifests{}).Format(name)
 		h := hear(t, format, bytes.NewReader(text))
 		slow := hear(t, format, iotest.OneByteReader(bytes.NewReader(text)))
@@ -127,10 +133,7 @@ func TestManifestCorpus(t *testing.T) {
 func TestItemsAreTheSameInJSON(t *testing.T) {
 	t.Parallel()
 	for _, name := range corpus(t) {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := read(t, name)
 		h := hear(t, (Manifests{}).Format(name), bytes.NewReader(text))
 		if len(h.Items) > 0 {
 			sameInJSON(t, name, h.Items)

@@ -27,6 +27,7 @@ type charReader struct {
 	pos, end   int
 	total      int64 // bytes taken from r
 	done       bool
+	err        error // of r, told when all before it was read
 	codec      codec
 	table      *charmap.Charmap
 	sawCR      bool
@@ -90,8 +91,15 @@ func (c *charReader) fill(n int) {
 		case errors.Is(err, io.EOF):
 			c.done = true
 		case err != nil:
-			panic(&manifestHalt{err: err})
+			c.done, c.err = true, err
 		}
+	}
+}
+
+// over ends the reading when it is r that could not go on.
+func (c *charReader) over() {
+	if c.err != nil {
+		panic(&manifestHalt{err: c.err})
 	}
 }
 
@@ -116,6 +124,7 @@ func (c *charReader) look() {
 	}
 	c.fill(1)
 	if c.pos == c.end {
+		c.over()
 		c.fatal("document_empty", "The document is empty.", "Send a manifest with at least one item.")
 	}
 }
@@ -194,6 +203,7 @@ func (c *charReader) char() (rune, int) {
 		c.fill(utf8.UTFMax)
 	}
 	if c.pos == c.end {
+		c.over()
 		return eof, 0
 	}
 	b := c.buf[c.pos]
@@ -213,6 +223,9 @@ func (c *charReader) char() (rune, int) {
 		return rune(b), 1
 	}
 	r, n := utf8.DecodeRune(c.buf[c.pos:c.end])
+	if r == utf8.RuneError && n <= 1 {
+		c.over()
+	}
 	if r == utf8.RuneError && n <= 1 || c.codec == codecASCII {
 		c.badEncoding()
 	}
@@ -223,6 +236,7 @@ func (c *charReader) char() (rune, int) {
 func (c *charReader) wide() (rune, int) {
 	unit := func(at int) (rune, bool) {
 		if c.end-c.pos < at+2 {
+			c.over()
 			return 0, false
 		}
 		a, b := rune(c.buf[c.pos+at]), rune(c.buf[c.pos+at+1])

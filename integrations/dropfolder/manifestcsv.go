@@ -120,7 +120,6 @@ type csvScanner struct {
 
 // cell reads a cell: its text, and whether it is the last one of its row.
 func (c *csvScanner) cell() (v string, at spot, cut, last bool) {
-	c.in.part()
 	at = c.in.here("")
 	c.buf = c.buf[:0]
 	chars := 0
@@ -216,34 +215,33 @@ func (c *csvScanner) header() []csvColumn {
 
 // row reads a row into one that is used again and again. A row of empty cells is none.
 func (c *csvScanner) row(columns []csvColumn, row *csvRow) {
-	spent, parts := c.in.itemBytes, c.in.itemParts
-	*row = csvRow{d: c.m.begin(c.in.here(""))}
-	d := row.d
-	some := false
+	from := c.in.here("")
+	*row = csvRow{}
 	for n, last := 0, false; !last; n++ {
 		var v string
 		var at spot
 		var cut bool
 		v, at, cut, last = c.cell()
-		blank := !cut && strings.TrimSpace(v) == ""
-		some = some || !blank
+		if !cut && strings.TrimSpace(v) == "" {
+			continue
+		}
+		if row.d == nil {
+			row.d = c.m.begin(from)
+		}
+		c.in.part()
 		switch {
-		case n >= len(columns) && !blank:
-			d.fault(at, "cells_too_many", fmt.Sprintf("The row has more cells than the header has columns, %d.", len(columns)), "Put cells that hold the separator into quotes.")
-		case n >= len(columns) || blank:
+		case n >= len(columns):
+			row.d.fault(at, "cells_too_many", fmt.Sprintf("The row has more cells than the header has columns, %d.", len(columns)), "Put cells that hold the separator into quotes.")
 		case cut:
-			d.fault(at, "value_too_long", fmt.Sprintf("The column %s has more than %d characters.", columns[n].name, maxTextChars), "Shorten it.")
+			row.d.fault(at, "value_too_long", fmt.Sprintf("The column %s has more than %d characters.", columns[n].name, maxTextChars), "Shorten it.")
 		default:
 			at.label = "column " + columns[n].name
 			columns[n].set(row, at, v)
 		}
 	}
 	c.in.next()
-	if !some {
-		c.m.inItem = false
-		c.m.items--
-		c.in.itemBytes += spent
-		c.in.itemParts += parts
+	d := row.d
+	if d == nil {
 		return
 	}
 	for i := range row.contents {

@@ -3,6 +3,7 @@ package dropfolder
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -86,8 +87,8 @@ func (d *itemDraft) list(at spot, values []string, most int, commas bool) []stri
 func (d *itemDraft) tags(at spot, values []string) []string { return d.list(at, values, 256, true) }
 
 func (d *itemDraft) categories(at spot, values []string) {
-	list := d.list(at, values, 490, true)
-	for i, v := range list {
+	list := []string{}
+	for _, v := range d.list(at, values, 490, true) {
 		parts := strings.Split(v, ">")
 		for j := range parts {
 			if parts[j] = strings.TrimSpace(parts[j]); parts[j] == "" {
@@ -95,7 +96,9 @@ func (d *itemDraft) categories(at spot, values []string) {
 				return
 			}
 		}
-		list[i] = strings.Join(parts, ">")
+		if v = strings.Join(parts, ">"); !slices.Contains(list, v) {
+			list = append(list, v)
+		}
 	}
 	d.listFits(at, len(list))
 	d.item.Categories = &list
@@ -178,11 +181,9 @@ func (d *itemDraft) resource(at spot, r gateway.ManifestResource) {
 }
 
 // oneName refuses a thing that is named by its number and by its name.
-func (d *itemDraft) oneName(at spot, refs ...gateway.ManifestRef) {
-	for _, r := range refs {
-		if r.ID != 0 && r.Name != "" {
-			d.fault(at, "reference_repeated", at.label+" is named by its number and by its name.", "Name it by one of them.")
-		}
+func (d *itemDraft) oneName(at spot, r gateway.ManifestRef) {
+	if r.ID != 0 && r.Name != "" {
+		d.fault(at, "reference_repeated", "Of "+at.label+" the number and the name are given.", "Give one of them.")
 	}
 }
 
@@ -195,7 +196,8 @@ func (d *itemDraft) finish() {
 	named := i.EntryID != "" || i.ReferenceID != ""
 	at := d.at
 	at.label = fmt.Sprintf("item %d", i.Number)
-	d.oneName(at, i.AccessControl, i.ConversionProfile)
+	d.oneName(spot{at.line, at.col, "the access control"}, i.AccessControl)
+	d.oneName(spot{at.line, at.col, "the conversion profile"}, i.ConversionProfile)
 	switch i.Action {
 	case gateway.ManifestAdd:
 		if i.EntryID != "" {

@@ -149,7 +149,7 @@ var customFields = map[string]scalar[gateway.ManifestCustom]{
 			d.notAllowed(at, v, "replace or delete")
 		}
 	}},
-	"xml": {blank: blankRefused, lines: true, text: func(d *itemDraft, t *gateway.ManifestCustom, at spot, v string) {
+	"xml": {lines: true, text: func(d *itemDraft, t *gateway.ManifestCustom, at spot, v string) {
 		xml, broken := fragment(d.doc.in.ctx, v)
 		if broken != nil {
 			d.fault(at, "custom_xml_invalid", at.label+" is no XML that custom metadata may be: "+broken.Text, broken.Fix)

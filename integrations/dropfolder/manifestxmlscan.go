@@ -1,6 +1,7 @@
 package dropfolder
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -245,6 +246,7 @@ func (p *xmlParser) instruction() {
 			p.broken(p.at, "The XML declaration must be the very beginning of the document.")
 		}
 		p.xmlDeclaration()
+		p.buf = p.buf[:0]
 		return
 	}
 	for last := rune(0); ; {
@@ -380,6 +382,9 @@ func (p *xmlParser) reference(at spot) rune {
 			}
 		}
 		n, err := strconv.ParseInt(string(digits), base, 32)
+		if errors.Is(err, strconv.ErrSyntax) {
+			p.broken(at, "A character reference is not complete.")
+		}
 		r := rune(n)
 		if err != nil || n > utf8.MaxRune || !utf8.ValidRune(r) || r == 0xFFFE || r == 0xFFFF || r < ' ' && r != '\t' && r != '\n' && r != '\r' {
 			p.m.fatal(at, "character_refused", "A character reference names a character that must not stand in XML.", "Remove it.")

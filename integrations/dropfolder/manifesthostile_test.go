@@ -1,0 +1,346 @@
+package dropfolder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"isthmus/gateway"
+)
+
+// repeated gives head, then n times body, then tail, without holding them.
+type repeated struct {
+	head, body, tail string
+	n                int
+	left             string
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if r.left == "" {
+			switch {
+			case r.head != "":
+				r.left, r.head = r.head, ""
+			case r.n > 0:
+				// In pieces of some KiB, so that the test is about the reading and not about this.
+				some := min(r.n, 1+4096/len(r.body))
+				r.left, r.n = strings.Repeat(r.body, some), r.n-some
+			case r.tail != "":
+				r.left, r.tail = r.tail, ""
+			case n > 0:
+				return n, nil
+			default:
+				return 0, io.EOF
+			}
+		}
+		c := copy(p[n:], r.left)
+		r.left, n = r.left[c:], n+c
+	}
+	return n, nil
+}
+
+// counter counts what is said and keeps only the last fault. taken tells how many bytes were read.
+type counter struct {
+	r             io.Reader
+	items, faults int
+	taken         int64
+	last          gateway.ManifestFault
+}
+
+func (c *counter) Item(gateway.ManifestItem) error {
+	c.items++
+	return nil
+}
+
+func (c *counter) Fault(f gateway.ManifestFault) error {
+	c.faults++
+	c.last = f
+	return nil
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.taken += int64(n)
+	return n, err
+}
+
+// distinct gives n pieces with numbers in them.
+func distinct(piece string, n int) string {
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, piece, i)
+	}
+	return all.String()
+}
+
+// Hostile documents are refused after a small part of them, with little memory: that is what makes the refusal quick,
+// on whatever machine. Not parallel: it counts what is allocated.
+func TestHostileManifests(t *testing.T) {
+	const mib = 1 << 20
+	in := `<mrss><channel><item><type>1</type>`
+	for _, h := range []struct {
+		name, rule string
+		format     gateway.ManifestFormat
+		doc        repeated
+		read       int64 // most bytes taken before the refusal
+	}{
+		{"tiny elements", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<tags>`, body: `<a/>`, n: mib}, mib},
+		{"tiny elements in metadata", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<customDataItems><customData><xmlData><a>`, body: `<a/>`, n: mib}, mib},
+		{"tiny texts in metadata", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<customDataItems><customData><xmlData><a>`, body: `<a/> `, n: mib}, mib},
+		{"tiny bad items", "faults_too_many", gateway.ManifestXML, repeated{head: `<mrss><channel>`, body: `<item/>`, n: 9 * mib}, mib},
+		{"tiny elements beside the items", "item_too_many_parts", gateway.ManifestXML, repeated{head: `<mrss><ks>`, body: `<a/>`, n: mib}, mib},
+		{"a million attributes", "attributes_too_many", gateway.ManifestXML, repeated{head: `<mrss ` + distinct(`a%d="1" `, 70), body: `a="1" `, n: mib}, mib / 8},
+		{"a million namespaces", "namespaces_too_many", gateway.ManifestXML, repeated{head: in + `<customDataItems>`, body: `<a xmlns:a="u" xmlns:b="v" xmlns:c="w">`, n: mib}, mib / 8},
+		{"a huge attribute", "item_too_large", gateway.ManifestXML, repeated{head: `<mrss version="`, body: `1`, n: 60 * mib}, 2 * mib},
+		{"a huge text", "item_too_large", gateway.ManifestXML, repeated{head: in + `<name>`, body: `aaaaaaaa`, n: 8 * mib}, 2 * mib},
+		{"a huge CDATA", "item_too_large", gateway.ManifestXML, repeated{head: in + `<name><![CDATA[`, body: `]]`, n: 30 * mib}, 2 * mib},
+		{"a huge comment", "item_too_large", gateway.ManifestXML, repeated{head: `<!--`, body: ` -`, n: 30 * mib}, 2 * mib},
+		{"a huge instruction", "item_too_large", gateway.ManifestXML, repeated{head: `<mrss><?a `, body: `??`, n: 30 * mib}, 2 * mib},
+		{"a huge tag", "name_too_long", gateway.ManifestXML, repeated{head: `<`, body: `a`, n: 60 * mib}, mib / 8},
+		{"a huge closing tag", "name_too_long", gateway.ManifestXML, repeated{head: `<mrss></`, body: `a`, n: 60 * mib}, mib / 8},
+		{"many names", "item_too_many_parts", gateway.ManifestXML, repeated{head: in, body: `<` + strings.Repeat("n", 30) + `/>`, n: mib}, 2 * mib},
+		{"blanks", "item_too_large", gateway.ManifestXML, repeated{head: `<mrss>`, body: "\n", n: 60 * mib}, 2 * mib},
+		{"blanks in a tag", "item_too_large", gateway.ManifestXML, repeated{head: `<mrss`, body: " ", n: 60 * mib}, 2 * mib},
+		{"depth", "depth_exceeded", gateway.ManifestXML, repeated{head: in, body: "<a>", n: mib}, mib / 8},
+		{"references", "item_too_large", gateway.ManifestXML, repeated{head: in + `<name>`, body: "&amp;", n: 12 * mib}, 2 * mib},
+		{"a long reference", "not_well_formed", gateway.ManifestXML, repeated{head: in + `<name>&#`, body: "0", n: 60 * mib}, mib / 8},
+		{"billion laughs", "doctype_refused", gateway.ManifestXML, repeated{head: `<!DOCTYPE m [`, body: `<!ENTITY a "&b;&b;&b;&b;">`, n: mib}, mib / 8},
+		{"a huge internal subset", "doctype_refused", gateway.ManifestXML, repeated{head: `<!DOCTYPE m [`, body: ` `, n: 30 * mib}, mib / 8},
+		{"a huge declaration", "not_well_formed", gateway.ManifestXML, repeated{head: `<!`, body: `A`, n: 30 * mib}, mib / 8},
+		{"UTF-16 blanks", "item_too_large", gateway.ManifestXML, repeated{head: "\xff\xfe<\x00m\x00r\x00s\x00s\x00>\x00", body: " \x00", n: 30 * mib}, 2 * mib},
+
+		{"tiny values", "item_too_many_parts", gateway.ManifestJSON, repeated{head: `[{"tags":[`, body: `1,`, n: mib}, mib},
+		{"tiny objects", "item_too_many_parts", gateway.ManifestJSON, repeated{head: `[{"tags":[`, body: `{},`, n: mib}, mib},
+		{"tiny bad items", "faults_too_many", gateway.ManifestJSON, repeated{head: `[`, body: `{},`, n: 9 * mib}, mib},
+		{"depth", "depth_exceeded", gateway.ManifestJSON, repeated{head: `[{"a":`, body: `[`, n: mib}, mib / 8},
+		{"depth of objects", "depth_exceeded", gateway.ManifestJSON, repeated{head: `[`, body: `{"a":`, n: mib}, mib / 8},
+		{"a huge string", "item_too_large", gateway.ManifestJSON, repeated{head: `[{"name":"`, body: `aaaa`, n: 15 * mib}, 2 * mib},
+		{"a huge key", "item_too_large", gateway.ManifestJSON, repeated{head: `[{"`, body: `aaaa`, n: 15 * mib}, 2 * mib},
+		{"a huge number", "not_well_formed", gateway.ManifestJSON, repeated{head: `[{"size":`, body: `1`, n: 15 * mib}, mib / 8},
+		{"many keys", "item_too_many_parts", gateway.ManifestJSON, repeated{head: `[{"a":1`, body: `,"` + strings.Repeat("k", 40) + `":1`, n: mib}, 2 * mib},
+		{"blanks", "item_too_large", gateway.ManifestJSON, repeated{body: "\t", n: 60 * mib}, 2 * mib},
+
+		{"a huge cell", "item_too_large", gateway.ManifestCSV, repeated{head: "name\n", body: `aaaa`, n: 15 * mib}, 2 * mib},
+		{"a huge cell in quotes", "item_too_large", gateway.ManifestCSV, repeated{head: "name\n\"", body: `""`, n: 15 * mib}, 2 * mib},
+		{"a huge name", "item_too_large", gateway.ManifestCSV, repeated{body: `aaaa`, n: 15 * mib}, 2 * mib},
+		{"many columns", "column_unexpected", gateway.ManifestCSV, repeated{head: "name", body: `,`, n: 15 * mib}, mib / 8},
+		{"many cells", "item_too_many_parts", gateway.ManifestCSV, repeated{head: "name\na", body: `,b`, n: 15 * mib}, mib},
+		{"empty cells", "item_too_large", gateway.ManifestCSV, repeated{head: "name\n", body: `,`, n: 15 * mib}, 2 * mib},
+		{"empty rows", "item_too_large", gateway.ManifestCSV, repeated{head: "name\n", body: "\n", n: 60 * mib}, 2 * mib},
+		{"blank rows", "item_too_large", gateway.ManifestCSV, repeated{head: "name,file\n", body: ",\n", n: 30 * mib}, 2 * mib},
+		{"tiny bad rows", "faults_too_many", gateway.ManifestCSV, repeated{head: "name,type\n", body: ",a\n", n: 15 * mib}, mib},
+	} {
+		t.Run(string(h.format)+" "+h.name, func(t *testing.T) {
+			c := &counter{r: &h.doc}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := Manifests{}.Read(context.Background(), h.format, c, c)
+			runtime.ReadMemStats(&after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.last.Fatal || c.last.Rule != h.rule {
+				t.Errorf("it was not refused as it should: %+v after %d items", c.last, c.items)
+			}
+			if c.taken > h.read {
+				t.Errorf("%d bytes of it were read", c.taken)
+			}
+			if got := after.TotalAlloc - before.TotalAlloc; got > 32*mib {
+				t.Errorf("%.1f MiB were allocated", float64(got)/mib)
+			}
+		})
+	}
+}
+
+// manyItems is an honest document of n items.
+func manyItems(format gateway.ManifestFormat, n int, description string) io.Reader {
+	switch format {
+	case gateway.ManifestXML:
+		return &repeated{head: `<?xml version="1.0" encoding="UTF-8"?>` + "\n<mrss><channel>\n", n: n, tail: "</channel></mrss>\n", body: `<item>
+ <action>add</action><type>1</type><referenceId>spaces-tour-0042</referenceId><userId>lena@school.example</userId>
+ <name>Hafenrundfahrt, ganze Kugel</name><description>` + description + `</description>
+ <tags><tag>360</tag><tag>harbour</tag><tag>course-101</tag></tags><categories><category>Spaces&gt;Course 101</category></categories>
+ <conversionProfile>spaces_default</conversionProfile><startDate>2026-05-01T08:00:00</startDate><endDate>2027-05-01T08:00:00</endDate>
+ <media><mediaType>1</mediaType></media>
+ <contentAssets><content><dropFolderFileContentResource filePath="harbour-source.mp4"><fileChecksum type="sha1">2fd4e1c67a2d28fced849ee1bb76e7391b93eb12</fileChecksum></dropFolderFileContentResource></content></contentAssets>
+ <customDataItems><customData metadataProfileId="3"><xmlData><metadata><Room>12</Room></metadata></xmlData></customData></customDataItems>
+</item>
+`}
+	case gateway.ManifestJSON:
+		body := `{"action":"add","type":"video","reference_id":"spaces-tour-0042","user_id":"lena@school.example","name":"Hafenrundfahrt, ganze Kugel","description":"` + description + `","tags":["360","harbour"],"categories":["Spaces>Course 101"],"start_at":"2026-05-01T08:00:00Z","contents":[{"file":"harbour-source.mp4","sha1":"2fd4e1c67a2d28fced849ee1bb76e7391b93eb12"}]}`
+		return &repeated{head: `{"items":[` + body, body: "\n," + body, n: n - 1, tail: "]}"}
+	default:
+		return &repeated{
+			head: "action,type,reference_id,user_id,name,description,tags,categories,start_at,file,sha1\n", n: n,
+			body: `add,video,spaces-tour-0042,lena@school.example,"Hafenrundfahrt, ganze Kugel",` + description + `,360|harbour,Spaces>Course 101,2026-05-01T08:00:00Z,harbour-source.mp4,2fd4e1c67a2d28fced849ee1bb76e7391b93eb12` + "\n",
+		}
+	}
+}
+
+var formats = []gateway.ManifestFormat{gateway.ManifestXML, gateway.ManifestJSON, gateway.ManifestCSV}
+
+// An honest document of nearly the largest size is read whole, and one byte over it is refused. The heap does not grow
+// with it.
+func TestLargeManifests(t *testing.T) {
+	const n = 11_000
+	for _, format := range formats {
+		chars, least := 1000, int64(10<<20)
+		if format == gateway.ManifestXML {
+			chars, least = 4200, 50<<20
+		}
+		c := &counter{r: manyItems(format, n, strings.Repeat("Am Kai. ", chars/8))}
+		p := &peak{counter: c}
+		if err := (Manifests{}).Read(context.Background(), format, c, p); err != nil {
+			t.Fatal(err)
+		}
+		if c.items != n || c.faults != 0 || c.taken < least {
+			t.Errorf("%s: %d items, %d faults, %d bytes; %+v", format, c.items, c.faults, c.taken, c.last)
+		}
+		if p.most > 32<<20 {
+			t.Errorf("%s: the heap grew to %d MiB", format, p.most>>20)
+		}
+	}
+	c := &counter{r: manyItems(gateway.ManifestCSV, 20_000, strings.Repeat("a", 4700))}
+	if err := (Manifests{}).Read(context.Background(), gateway.ManifestCSV, c, c); err != nil || c.last.Rule != "document_too_large" || !c.last.Fatal {
+		t.Errorf("too large: %v, %+v", err, c.last)
+	}
+	c = &counter{r: &repeated{head: "file\n", body: "a\n", n: MaxManifestItems + 1}}
+	if err := (Manifests{}).Read(context.Background(), gateway.ManifestCSV, c, c); err != nil || c.last.Rule != "items_too_many" || c.items != MaxManifestItems {
+		t.Errorf("too many: %v, %+v, %d items", err, c.last, c.items)
+	}
+}
+
+// peak watches how large the heap is in between.
+type peak struct {
+	*counter
+	first, most uint64
+}
+
+func (p *peak) Item(i gateway.ManifestItem) error {
+	if p.items%500 == 0 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if p.first == 0 {
+			p.first = m.HeapInuse
+		}
+		p.most = max(p.most, m.HeapInuse-min(p.first, m.HeapInuse))
+	}
+	return p.counter.Item(i)
+}
+
+// Twice the document takes twice the work, wherever its size lies: one item in one line has its columns counted, too.
+// Work is counted in allocated bytes.
+func TestReadingIsLinear(t *testing.T) {
+	work := func(n int) uint64 {
+		var before, after runtime.MemStats
+		doc := []byte(`<mrss><channel>` + strings.Repeat(`<item><type>1</type><x/></item>`, n) + `</channel></mrss>`)
+		c := &counter{}
+		runtime.ReadMemStats(&before)
+		if err := (Manifests{}).Read(context.Background(), gateway.ManifestXML, bytes.NewReader(doc), c); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		want := int64(len(`<mrss><channel>`) + (n-1)*len(`<item><type>1</type><x/></item>`) + len(`<item><type>1</type>`) + 1)
+		if c.faults != n || c.last.Column != want || c.last.Item != int64(n) {
+			t.Errorf("%d faults, the last of item %d at %d, not %d", c.faults, c.last.Item, c.last.Column, want)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	work(10)
+	if small, large := work(1000), work(8000); large > 10*small {
+		t.Errorf("8 times as much took %.1f times the work", float64(large)/float64(small))
+	}
+}
+
+// BenchmarkManifest reads 10 000 items and says how much memory was in use at most.
+func BenchmarkManifest(b *testing.B) {
+	for _, format := range formats {
+		b.Run(string(format), func(b *testing.B) {
+			var most uint64
+			for b.Loop() {
+				runtime.GC()
+				c := &counter{r: manyItems(format, 10_000, "Recorded on the quay in spring.")}
+				p := &peak{counter: c}
+				if err := (Manifests{}).Read(context.Background(), format, c, p); err != nil || c.items != 10_000 {
+					b.Fatal(err, c.last)
+				}
+				b.SetBytes(c.taken)
+				most = max(most, p.most)
+			}
+			b.ReportMetric(float64(most)/(1<<20), "MiB-peak")
+			b.ReportMetric(float64(10_000*b.N)/b.Elapsed().Seconds(), "items/s")
+		})
+	}
+}
+
+// Whatever the bytes are: no panic, faults are complete, places lie within the document, and items with the contract's
+// promises.
+func fuzz(f *testing.F, format gateway.ManifestFormat) {
+	for _, name := range corpus(f) {
+		if (Manifests{}).Format(name) == format {
+			f.Add(read(f, name))
+		}
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		h := hear(t, format, bytes.NewReader(doc))
+		lines := int64(1 + bytes.Count(doc, []byte("\n")) + bytes.Count(doc, []byte("\r")))
+		last := int64(0)
+		for n, f := range h.Faults {
+			if f.Line < 1 || f.Line > lines || f.Column < 1 || f.Column > int64(len(doc))+1 || f.Rule == "" || f.Text == "" || f.Fix == "" {
+				t.Errorf("fault %+v", f)
+			}
+			if f.Fatal && n != len(h.Faults)-1 {
+				t.Errorf("after a fatal fault %+v", h.Faults[n+1])
+			}
+		}
+		for _, i := range h.Items {
+			if i.Number <= last || i.Line < 1 || i.Line > lines {
+				t.Errorf("item %+v after %d", i, last)
+			}
+			last = i.Number
+			for _, c := range i.Contents {
+				if err := oneResource(c.ManifestResource); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, c := range i.Thumbnails {
+				if err := oneResource(c.ManifestResource); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, c := range i.CustomData {
+				if again, broken := fragment(context.Background(), c.XML); c.XML != "" && (broken != nil || again != c.XML) {
+					t.Errorf("metadata %q, again %q, %+v", c.XML, again, broken)
+				}
+			}
+		}
+		if len(h.Items) == 0 && len(h.Faults) == 0 {
+			t.Error("it said nothing at all")
+		}
+		if len(h.Items) > 0 {
+			sameInJSON(t, "fuzz", h.Items)
+		}
+	})
+}
+
+func oneResource(r gateway.ManifestResource) error {
+	n := 0
+	for _, v := range []string{r.File, r.URL, r.Token, r.EntryID, r.AssetID} {
+		if v != "" {
+			n++
+		}
+	}
+	if n != 1 || r.File != "" && (strings.Contains("/"+r.File+"/", "/../") || strings.HasPrefix(r.File, "/")) {
+		return fmt.Errorf("resource %+v", r)
+	}
+	return nil
+}
+
+func FuzzManifestXML(f *testing.F)  { fuzz(f, gateway.ManifestXML) }
+func FuzzManifestJSON(f *testing.F) { fuzz(f, gateway.ManifestJSON) }
+func FuzzManifestCSV(f *testing.F)  { fuzz(f, gateway.ManifestCSV) }
