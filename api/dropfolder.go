@@ -2,176 +2,297 @@ package api
 
 import (
 	"context"
+	"net/http"
+	"strings"
 
 	"isthmus/gateway"
+	"isthmus/openapi"
 )
 
-// errDropFolders is answered while a server has no drop folders.
-func errDropFolders() error {
-	return gateway.E(gateway.Unavailable, "no_drop_folders", "This server has no drop folders yet.").Next("Ask who runs this server.")
+func dropFolderOf(v gateway.DropFolderView) openapi.DropFolder {
+	f := v.DropFolder
+	out := openapi.DropFolder{
+		ID: f.ID, Etag: etag(f.Version), Name: f.Name, Description: f.Description, Paused: f.PausedAt != nil,
+		Source: openapi.DropSourceKind(f.Source), Path: f.Path, HasBucketSecret: len(f.Secret) > 0,
+		Complete: openapi.DropComplete{Marker: text(f.Complete.Marker), Rename: text(f.Complete.Rename), StableSeconds: some(f.Complete.StableS)},
+		Handler:  openapi.DropHandler(f.Handler), Patterns: list(f.Patterns), Ignore: list(f.Ignore), Match: openapi.DropMatch(f.Match), Slug: f.Slug,
+		Origin: openapi.DropOrigin{
+			UserID: text(f.Origin.UserID), UserFromPath: some(f.Origin.UserFromPath), Tags: listed(f.Origin.Tags), TagsFromPath: some(f.Origin.TagsFromPath),
+			Category: text(f.Origin.Category), CategoryFromPath: some(f.Origin.CategoryFromPath), ConversionProfileID: some(f.Origin.ConversionProfileID),
+		},
+		WaitHours: f.WaitHours, Delete: openapi.DropDelete(f.Delete), DeleteDays: f.DeleteDays, MaxFiles: f.MaxFiles, MaxBytes: f.MaxBytes,
+		Policy: some(openapi.TransferPolicy(f.Policy)), RateBps: f.RateBPS, ClientID: text(f.AppID), CreatedBy: makerOf(f),
+		Health: dropHealthOf(f), States: dropCountsOf(v.Counts), CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
+	}
+	if f.Source == gateway.DropBucket {
+		out.Bucket = &openapi.DropBucket{
+			Endpoint: text(f.Bucket.Endpoint), Region: text(f.Bucket.Region), Name: f.Bucket.Name, KeyID: text(f.Bucket.KeyID), PathStyle: some(f.Bucket.PathStyle),
+		}
+	}
+	if v.Stop != nil {
+		out.Stopped = itemError(v.Stop.Code, v.Stop.Message, v.Stop.NextStep)
+	}
+	return out
 }
 
-// ListDropFolders answers that there are none.
-func (s *Server) ListDropFolders(context.Context, ListDropFoldersRequestObject) (ListDropFoldersResponseObject, error) {
-	return nil, errDropFolders()
+// makerOf is in whose name a folder acts, as the audit log calls them.
+func makerOf(f gateway.DropFolder) string {
+	return gateway.Actor{ParticipantID: f.ParticipantID, ClientID: f.ClientID}.Subject()
 }
 
-// CreateDropFolder answers that there are none.
-func (s *Server) CreateDropFolder(context.Context, CreateDropFolderRequestObject) (CreateDropFolderResponseObject, error) {
-	return nil, errDropFolders()
+func listed(in []string) *[]string {
+	if len(in) == 0 {
+		return nil
+	}
+	return &in
 }
 
-// ActivateDropFolder answers that there are none.
-func (s *Server) ActivateDropFolder(context.Context, ActivateDropFolderRequestObject) (ActivateDropFolderResponseObject, error) {
-	return nil, errDropFolders()
+func dropHealthOf(f gateway.DropFolder) openapi.DropHealth {
+	h := f.Health
+	out := openapi.DropHealth{State: openapi.DropHealthStateOk, LastAt: h.LastAt, OkAt: h.OKAt, NextAt: f.ScanAt, Since: h.Since, Error: itemError(h.Code, h.Text, h.NextStep)}
+	switch {
+	case h.LastAt == nil:
+		out.State, out.NextAt = openapi.DropHealthStateUnseen, nil
+		return out
+	case h.Code != "":
+		out.State = openapi.DropHealthStateFailing
+	}
+	out.Files, out.TookMs = &h.Files, &h.TookMS
+	return out
 }
 
-// CountDropFiles answers that there are none.
-func (s *Server) CountDropFiles(context.Context, CountDropFilesRequestObject) (CountDropFilesResponseObject, error) {
-	return nil, errDropFolders()
+func dropCountsOf(counts map[gateway.DropState]gateway.DropCount) map[string]openapi.DropCount {
+	out := map[string]openapi.DropCount{}
+	for state, n := range counts {
+		out[string(state)] = openapi.DropCount{Files: n.Files, Bytes: n.Bytes}
+	}
+	return out
 }
 
-// ListDropFiles answers that there are none.
-func (s *Server) ListDropFiles(context.Context, ListDropFilesRequestObject) (ListDropFilesResponseObject, error) {
-	return nil, errDropFolders()
+func dropDraftOf(b openapi.DropFolderInput) gateway.DropFolderDraft {
+	d := dropPatchOf(openapi.DropFolderPatch{
+		Name: &b.Name, Description: b.Description, Path: b.Path, Bucket: b.Bucket, BucketSecret: b.BucketSecret, Complete: b.Complete, Handler: b.Handler,
+		Patterns: b.Patterns, Ignore: b.Ignore, Match: b.Match, Slug: b.Slug, Origin: b.Origin, WaitHours: b.WaitHours, Delete: b.Delete,
+		DeleteDays: b.DeleteDays, MaxFiles: b.MaxFiles, MaxBytes: b.MaxBytes, Policy: (*openapi.DropFolderPatchPolicy)(b.Policy), RateBps: b.RateBps,
+	})
+	d.Source = (*gateway.DropSourceKind)(b.Source)
+	return d
 }
 
-// ChangeDropFiles answers that there are none.
-func (s *Server) ChangeDropFiles(context.Context, ChangeDropFilesRequestObject) (ChangeDropFilesResponseObject, error) {
-	return nil, errDropFolders()
+func dropPatchOf(b openapi.DropFolderPatch) gateway.DropFolderDraft {
+	d := gateway.DropFolderDraft{
+		Name: b.Name, Description: b.Description, Path: b.Path, Handler: (*gateway.DropHandler)(b.Handler), Patterns: b.Patterns, Ignore: b.Ignore,
+		Match: (*gateway.DropMatch)(b.Match), Slug: b.Slug, WaitHours: b.WaitHours, Delete: (*gateway.DropDelete)(b.Delete), DeleteDays: b.DeleteDays,
+		MaxFiles: b.MaxFiles, MaxBytes: b.MaxBytes, Policy: (*gateway.TransferPolicy)(b.Policy), RateBPS: b.RateBps,
+	}
+	if b.BucketSecret != nil {
+		d.Secret = ptr(gateway.Secret(*b.BucketSecret))
+	}
+	if k := b.Bucket; k != nil {
+		d.Bucket = &gateway.DropBucketAddress{Endpoint: deref(k.Endpoint), Region: deref(k.Region), Name: k.Name, KeyID: deref(k.KeyID), PathStyle: deref(k.PathStyle)}
+	}
+	if c := b.Complete; c != nil {
+		d.Complete = &gateway.DropComplete{Marker: deref(c.Marker), Rename: deref(c.Rename), StableS: deref(c.StableSeconds)}
+	}
+	if o := b.Origin; o != nil {
+		d.Origin = &gateway.DropOrigin{
+			UserID: deref(o.UserID), UserFromPath: deref(o.UserFromPath), Tags: deref(o.Tags), TagsFromPath: deref(o.TagsFromPath),
+			Category: deref(o.Category), CategoryFromPath: deref(o.CategoryFromPath), ConversionProfileID: deref(o.ConversionProfileID),
+		}
+	}
+	return d
 }
 
-// ExportDropFiles answers that there are none.
-func (s *Server) ExportDropFiles(context.Context, ExportDropFilesRequestObject) (ExportDropFilesResponseObject, error) {
-	return nil, errDropFolders()
+func dropFolderPath(f gateway.DropFolder) string {
+	return "/v1/hubs/" + f.HubID + "/drop-folders/" + f.ID
 }
 
-// GetDropFile answers that there are none.
-func (s *Server) GetDropFile(context.Context, GetDropFileRequestObject) (GetDropFileResponseObject, error) {
-	return nil, errDropFolders()
+func dropFolderAnswer(v gateway.DropFolderView) DropFolderJSONResponse {
+	body, at := dropFolderOf(v), dropFolderPath(v.DropFolder)
+	return DropFolderJSONResponse{Body: body, Headers: DropFolderResponseHeaders{ETag: &body.Etag, Location: &at}}
 }
 
-// DeleteDropFile answers that there are none.
-func (s *Server) DeleteDropFile(context.Context, DeleteDropFileRequestObject) (DeleteDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// dropFolder answers with a folder after it was changed.
+func (s *Server) dropFolder(ctx context.Context, id string) (DropFolderJSONResponse, error) {
+	v, err := s.drops.Get(ctx, actorOf(ctx), id)
+	if err != nil {
+		return DropFolderJSONResponse{}, err
+	}
+	return dropFolderAnswer(v), nil
 }
 
-// PreviewDropDeletion answers that there are none.
-func (s *Server) PreviewDropDeletion(context.Context, PreviewDropDeletionRequestObject) (PreviewDropDeletionResponseObject, error) {
-	return nil, errDropFolders()
+// ListDropFolders lists the hub's drop folders.
+func (s *Server) ListDropFolders(ctx context.Context, r ListDropFoldersRequestObject) (ListDropFoldersResponseObject, error) {
+	w, size, err := window(r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.drops.List(ctx, actorOf(ctx), deref(r.Params.Q), w)
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, w, size, func(v gateway.DropFolderView) string { return v.ID })
+	return ListDropFolders200JSONResponse{
+		Body: openapi.DropFolderPage{Items: each(rows, dropFolderOf), Next: next}, Headers: ListDropFolders200ResponseHeaders{Link: nextLink(ctx, next)},
+	}, nil
 }
 
-// IgnoreDropFile answers that there are none.
-func (s *Server) IgnoreDropFile(context.Context, IgnoreDropFileRequestObject) (IgnoreDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// CreateDropFolder makes a folder.
+func (s *Server) CreateDropFolder(ctx context.Context, r CreateDropFolderRequestObject) (CreateDropFolderResponseObject, error) {
+	answerOf := func(f gateway.DropFolder) DropFolderJSONResponse {
+		return dropFolderAnswer(gateway.DropFolderView{DropFolder: f})
+	}
+	keepAnswer(ctx, http.StatusCreated, func(f gateway.DropFolder) (any, []string) {
+		a := answerOf(f)
+		return a.Body, []string{"ETag", *a.Headers.ETag, "Location", *a.Headers.Location}
+	})
+	f, err := s.drops.Create(ctx, actorOf(ctx), dropDraftOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return CreateDropFolder201JSONResponse{answerOf(f)}, nil
 }
 
-// ListDropItems answers that there are none.
-func (s *Server) ListDropItems(context.Context, ListDropItemsRequestObject) (ListDropItemsResponseObject, error) {
-	return nil, errDropFolders()
+// GetDropFolder shows a folder.
+func (s *Server) GetDropFolder(ctx context.Context, r GetDropFolderRequestObject) (GetDropFolderResponseObject, error) {
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return GetDropFolder200JSONResponse{a}, nil
 }
 
-// KeepDropFile answers that there are none.
-func (s *Server) KeepDropFile(context.Context, KeepDropFileRequestObject) (KeepDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// UpdateDropFolder changes a folder.
+func (s *Server) UpdateDropFolder(ctx context.Context, r UpdateDropFolderRequestObject) (UpdateDropFolderResponseObject, error) {
+	version, err := ifMatch(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.drops.Update(ctx, actorOf(ctx), r.ID, version, dropPatchOf(*r.Body)); err != nil {
+		return nil, stale(err)
+	}
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return UpdateDropFolder200JSONResponse{a}, nil
 }
 
-// GetDropManifest answers that there are none.
-func (s *Server) GetDropManifest(context.Context, GetDropManifestRequestObject) (GetDropManifestResponseObject, error) {
-	return nil, errDropFolders()
+// DeleteDropFolder removes a folder.
+func (s *Server) DeleteDropFolder(ctx context.Context, r DeleteDropFolderRequestObject) (DeleteDropFolderResponseObject, error) {
+	version, err := ifMatch(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.drops.Delete(ctx, actorOf(ctx), r.ID, version); err != nil {
+		return nil, stale(err)
+	}
+	return DeleteDropFolder204Response{}, nil
 }
 
-// MatchDropFile answers that there are none.
-func (s *Server) MatchDropFile(context.Context, MatchDropFileRequestObject) (MatchDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// PauseDropFolder has a folder take no more files.
+func (s *Server) PauseDropFolder(ctx context.Context, r PauseDropFolderRequestObject) (PauseDropFolderResponseObject, error) {
+	if _, err := s.drops.Pause(ctx, actorOf(ctx), r.ID); err != nil {
+		return nil, err
+	}
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return PauseDropFolder200JSONResponse{a}, nil
 }
 
-// ReprocessDropFile answers that there are none.
-func (s *Server) ReprocessDropFile(context.Context, ReprocessDropFileRequestObject) (ReprocessDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// ResumeDropFolder has a folder take files again.
+func (s *Server) ResumeDropFolder(ctx context.Context, r ResumeDropFolderRequestObject) (ResumeDropFolderResponseObject, error) {
+	if _, err := s.drops.Resume(ctx, actorOf(ctx), r.ID); err != nil {
+		return nil, err
+	}
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ResumeDropFolder200JSONResponse{a}, nil
 }
 
-// RetryDropFile answers that there are none.
-func (s *Server) RetryDropFile(context.Context, RetryDropFileRequestObject) (RetryDropFileResponseObject, error) {
-	return nil, errDropFolders()
+// ScanDropFolder has a folder looked at now.
+func (s *Server) ScanDropFolder(ctx context.Context, r ScanDropFolderRequestObject) (ScanDropFolderResponseObject, error) {
+	if _, err := s.drops.Scan(ctx, actorOf(ctx), r.ID); err != nil {
+		return nil, err
+	}
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ScanDropFolder202JSONResponse{a}, nil
 }
 
-// TakeDropFile answers that there are none.
-func (s *Server) TakeDropFile(context.Context, TakeDropFileRequestObject) (TakeDropFileResponseObject, error) {
-	return nil, errDropFolders()
+func dropTestOf(t gateway.DropTest) openapi.DropFolderTest {
+	return openapi.DropFolderTest{
+		Ok: t.OK,
+		Checks: each(t.Checks, func(c gateway.DropCheck) openapi.DropCheck {
+			return openapi.DropCheck{Check: c.Name, Ok: c.OK, Text: c.Text, NextStep: text(c.Fix)}
+		}),
+		Files: each(t.Examples, func(e gateway.DropExample) openapi.DropExample {
+			return openapi.DropExample{
+				Name: e.Name, Size: e.Size, Taken: e.Taken, Why: text(e.Why), ReferenceID: text(e.Reading.ReferenceID), Flavor: text(e.Reading.Flavor),
+				UserID: text(e.Reading.UserID), Tags: listed(e.Reading.Tags), Category: text(e.Reading.Category),
+			}
+		}),
+	}
 }
 
-// ListDropChanges answers that there are none.
-func (s *Server) ListDropChanges(context.Context, ListDropChangesRequestObject) (ListDropChangesResponseObject, error) {
-	return nil, errDropFolders()
+// TryDropFolder tries the settings of a folder that is not there yet.
+func (s *Server) TryDropFolder(ctx context.Context, r TryDropFolderRequestObject) (TryDropFolderResponseObject, error) {
+	t, err := s.drops.Test(ctx, actorOf(ctx), "", dropDraftOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return TryDropFolder200JSONResponse(dropTestOf(t)), nil
 }
 
-// UndoDropDeletion answers that there are none.
-func (s *Server) UndoDropDeletion(context.Context, UndoDropDeletionRequestObject) (UndoDropDeletionResponseObject, error) {
-	return nil, errDropFolders()
+// TestDropFolder tries a folder, with other settings if any are given.
+func (s *Server) TestDropFolder(ctx context.Context, r TestDropFolderRequestObject) (TestDropFolderResponseObject, error) {
+	t, err := s.drops.Test(ctx, actorOf(ctx), r.ID, dropPatchOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return TestDropFolder200JSONResponse(dropTestOf(t)), nil
 }
 
-// GetDropFolderOptions answers that there are none.
-func (s *Server) GetDropFolderOptions(context.Context, GetDropFolderOptionsRequestObject) (GetDropFolderOptionsResponseObject, error) {
-	return nil, errDropFolders()
+func (s *Server) activationOf(v gateway.DropActivation) openapi.DropActivation {
+	f, base := v.Folder, s.base.String()
+	out := openapi.DropActivation{
+		Folder: dropFolderOf(gateway.DropFolderView{DropFolder: f}), Created: v.Created, ClientID: text(v.Client.ID), Secret: text(v.Secret.Reveal()),
+		TokenURL: base + "/oauth2/token", UploadsURL: base + "/v1/hubs/" + f.HubID + "/uploads", PageURL: text(base + "/hubs/" + f.HubID + "/drop-folders/" + f.ID),
+		Command: "isthmusctl send --folder " + f.ID + " FILE…",
+	}
+	switch f.Source {
+	case gateway.DropDirectory:
+		out.Place = text(f.Path)
+	case gateway.DropBucket:
+		out.Place = text("s3://" + f.Bucket.Name + "/" + strings.TrimPrefix(f.Path, "/"))
+	}
+	return out
 }
 
-// ListRemoteDropFolders answers that there are none.
-func (s *Server) ListRemoteDropFolders(context.Context, ListRemoteDropFoldersRequestObject) (ListRemoteDropFoldersResponseObject, error) {
-	return nil, errDropFolders()
+// ActivateDropFolder makes a folder with its credential.
+func (s *Server) ActivateDropFolder(ctx context.Context, r ActivateDropFolderRequestObject) (ActivateDropFolderResponseObject, error) {
+	keepAnswer(ctx, http.StatusOK, func(v gateway.DropActivation) (any, []string) { return s.activationOf(v), nil })
+	v, err := s.drops.Activate(ctx, actorOf(ctx), dropDraftOf(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return ActivateDropFolder200JSONResponse(s.activationOf(v)), nil
 }
 
-// ListRemoteDropFiles answers that there are none.
-func (s *Server) ListRemoteDropFiles(context.Context, ListRemoteDropFilesRequestObject) (ListRemoteDropFilesResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// ValidateDropManifest answers that there are none.
-func (s *Server) ValidateDropManifest(context.Context, ValidateDropManifestRequestObject) (ValidateDropManifestResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// DeleteDropFolder answers that there are none.
-func (s *Server) DeleteDropFolder(context.Context, DeleteDropFolderRequestObject) (DeleteDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// GetDropFolder answers that there are none.
-func (s *Server) GetDropFolder(context.Context, GetDropFolderRequestObject) (GetDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// UpdateDropFolder answers that there are none.
-func (s *Server) UpdateDropFolder(context.Context, UpdateDropFolderRequestObject) (UpdateDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// DeactivateDropFolder answers that there are none.
-func (s *Server) DeactivateDropFolder(context.Context, DeactivateDropFolderRequestObject) (DeactivateDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// PauseDropFolder answers that there are none.
-func (s *Server) PauseDropFolder(context.Context, PauseDropFolderRequestObject) (PauseDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// ResumeDropFolder answers that there are none.
-func (s *Server) ResumeDropFolder(context.Context, ResumeDropFolderRequestObject) (ResumeDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// ScanDropFolder answers that there are none.
-func (s *Server) ScanDropFolder(context.Context, ScanDropFolderRequestObject) (ScanDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// TestDropFolder answers that there are none.
-func (s *Server) TestDropFolder(context.Context, TestDropFolderRequestObject) (TestDropFolderResponseObject, error) {
-	return nil, errDropFolders()
-}
-
-// TryDropFolder answers that there are none.
-func (s *Server) TryDropFolder(context.Context, TryDropFolderRequestObject) (TryDropFolderResponseObject, error) {
-	return nil, errDropFolders()
+// DeactivateDropFolder takes a folder's credential away.
+func (s *Server) DeactivateDropFolder(ctx context.Context, r DeactivateDropFolderRequestObject) (DeactivateDropFolderResponseObject, error) {
+	if _, err := s.drops.Deactivate(ctx, actorOf(ctx), r.ID); err != nil {
+		return nil, err
+	}
+	a, err := s.dropFolder(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return DeactivateDropFolder200JSONResponse{a}, nil
 }

@@ -8,7 +8,7 @@ import (
 
 // Policy is a policy as tests compare it.
 type Policy struct {
-	Public, InHub, Admin, Operator bool
+	Public, InHub, Admin, Content, Operator bool
 	Scope                          string
 }
 
@@ -16,7 +16,7 @@ type Policy struct {
 func Policies() map[string]Policy {
 	out := map[string]Policy{}
 	for id, p := range policies {
-		out[id] = Policy{p.public, p.hub != noHub, p.admin || p.content, p.operator, p.scope}
+		out[id] = Policy{p.public, p.hub != noHub, p.admin, p.content, p.operator, p.scope}
 	}
 	return out
 }

@@ -127,6 +127,9 @@ type ServerInterface interface {
 	// UndoDropDeletion Take a deletion back as long as it can be
 	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/undo)
 	UndoDropDeletion(ctx echo.Context, hub HubPath, id IDPath, params UndoDropDeletionParams) error
+	// UndoDropItem Keep an entry that a manifest is about to delete
+	// (POST /v1/hubs/{hub}/drop-folders/items/{id}/undo)
+	UndoDropItem(ctx echo.Context, hub HubPath, id IDPath, params UndoDropItemParams) error
 	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
 	// (GET /v1/hubs/{hub}/drop-folders/options)
 	GetDropFolderOptions(ctx echo.Context, hub HubPath) error
@@ -2114,6 +2117,50 @@ func (w *ServerInterfaceWrapper) UndoDropDeletion(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UndoDropDeletion(ctx, hub, id, params)
+	return err
+}
+
+// UndoDropItem converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoDropItem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoDropItemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoDropItem(ctx, hub, id, params)
 	return err
 }
 
@@ -6815,6 +6862,7 @@ func RegisterHandlersWithBaseURL(router EchoRouter, si ServerInterface, baseURL 
 // RegisterHandlersWithOptions registers handlers using the supplied options,
 // including any per-operation middleware.
 func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options RegisterHandlersOptions) {
+
 	wrapper := ServerInterfaceWrapper{
 		Handler: si,
 	}
@@ -6863,6 +6911,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/:id/undo", wrapper.UndoDropDeletion, options.OperationMiddlewares["undoDropDeletion"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/bulk", wrapper.ChangeDropFiles, options.OperationMiddlewares["changeDropFiles"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/files/export", wrapper.ExportDropFiles, options.OperationMiddlewares["exportDropFiles"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/items/:id/undo", wrapper.UndoDropItem, options.OperationMiddlewares["undoDropItem"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/options", wrapper.GetDropFolderOptions, options.OperationMiddlewares["getDropFolderOptions"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote", wrapper.ListRemoteDropFolders, options.OperationMiddlewares["listRemoteDropFolders"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files", wrapper.ListRemoteDropFiles, options.OperationMiddlewares["listRemoteDropFiles"]...)
@@ -6995,6 +7044,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/operator/operators/:id", wrapper.RemoveOperator, options.OperationMiddlewares["removeOperator"]...)
 	router.POST(options.BaseURL+"/v1/operator/setup", wrapper.BeginSetup, options.OperationMiddlewares["beginSetup"]...)
 	router.GET(options.BaseURL+"/v1/sign-in", wrapper.ListSignIns, options.OperationMiddlewares["listSignIns"]...)
+
 }
 
 type ConsentAskJSONResponse ConsentAsk
@@ -7151,6 +7201,7 @@ type GetInviteResponseObject interface {
 type GetInvite200JSONResponse InviteInfo
 
 func (response GetInvite200JSONResponse) VisitGetInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7167,6 +7218,7 @@ type GetInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetInvitedefaultApplicationProblemPlusJSONResponse) VisitGetInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7189,6 +7241,7 @@ type AcceptInviteResponseObject interface {
 type AcceptInvite200JSONResponse InviteAccepted
 
 func (response AcceptInvite200JSONResponse) VisitAcceptInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7205,6 +7258,7 @@ type AcceptInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AcceptInvitedefaultApplicationProblemPlusJSONResponse) VisitAcceptInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7215,7 +7269,8 @@ func (response AcceptInvitedefaultApplicationProblemPlusJSONResponse) VisitAccep
 	return err
 }
 
-type ListEventTypesRequestObject struct{}
+type ListEventTypesRequestObject struct {
+}
 
 type ListEventTypesResponseObject interface {
 	VisitListEventTypesResponse(w http.ResponseWriter) error
@@ -7224,6 +7279,7 @@ type ListEventTypesResponseObject interface {
 type ListEventTypes200JSONResponse EventTypeList
 
 func (response ListEventTypes200JSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7240,6 +7296,7 @@ type ListEventTypesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEventTypesdefaultApplicationProblemPlusJSONResponse) VisitListEventTypesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7264,6 +7321,7 @@ type StreamEvents200TextEventStreamResponse struct {
 }
 
 func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
 	w.Header().Set("Content-Type", "text/event-stream")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -7306,6 +7364,7 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7327,7 +7386,8 @@ type ReceiveIdentityWebhookResponseObject interface {
 	VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error
 }
 
-type ReceiveIdentityWebhook204Response struct{}
+type ReceiveIdentityWebhook204Response struct {
+}
 
 func (response ReceiveIdentityWebhook204Response) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -7340,6 +7400,7 @@ type ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReceiveIdentityWebhookdefaultApplicationProblemPlusJSONResponse) VisitReceiveIdentityWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7361,7 +7422,8 @@ type ReceiveKalturaNotificationResponseObject interface {
 	VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error
 }
 
-type ReceiveKalturaNotification204Response struct{}
+type ReceiveKalturaNotification204Response struct {
+}
 
 func (response ReceiveKalturaNotification204Response) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -7374,6 +7436,7 @@ type ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse struct 
 }
 
 func (response ReceiveKalturaNotificationdefaultApplicationProblemPlusJSONResponse) VisitReceiveKalturaNotificationResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7395,6 +7458,7 @@ type GetHubResponseObject interface {
 type GetHub200JSONResponse Hub
 
 func (response GetHub200JSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7411,6 +7475,7 @@ type GetHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHubdefaultApplicationProblemPlusJSONResponse) VisitGetHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7440,6 +7505,7 @@ type ListAudit200JSONResponse struct {
 }
 
 func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7459,6 +7525,7 @@ type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7489,6 +7556,7 @@ type ExportAudit200ApplicationJsonlResponse struct {
 }
 
 func (response ExportAudit200ApplicationJsonlResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
 	w.Header().Set("Content-Type", "application/jsonl")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -7535,6 +7603,7 @@ type ExportAudit200TextCsvResponse struct {
 }
 
 func (response ExportAudit200TextCsvResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
 	w.Header().Set("Content-Type", "text/csv")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -7557,6 +7626,7 @@ type ExportAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportAuditdefaultApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7579,6 +7649,7 @@ type VerifyAuditResponseObject interface {
 type VerifyAudit200JSONResponse AuditCheck
 
 func (response VerifyAudit200JSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7595,6 +7666,7 @@ type VerifyAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyAuditdefaultApplicationProblemPlusJSONResponse) VisitVerifyAuditResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7624,6 +7696,7 @@ type ListOAuthClients200JSONResponse struct {
 }
 
 func (response ListOAuthClients200JSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7643,6 +7716,7 @@ type ListOAuthClientsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOAuthClientsdefaultApplicationProblemPlusJSONResponse) VisitListOAuthClientsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7666,6 +7740,7 @@ type CreateOAuthClientResponseObject interface {
 type CreateOAuthClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response CreateOAuthClient201JSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7685,6 +7760,7 @@ type CreateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7704,7 +7780,8 @@ type DeleteOAuthClientResponseObject interface {
 	VisitDeleteOAuthClientResponse(w http.ResponseWriter) error
 }
 
-type DeleteOAuthClient204Response struct{}
+type DeleteOAuthClient204Response struct {
+}
 
 func (response DeleteOAuthClient204Response) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -7717,6 +7794,7 @@ type DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7739,6 +7817,7 @@ type GetOAuthClientResponseObject interface {
 type GetOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response GetOAuthClient200JSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7758,6 +7837,7 @@ type GetOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitGetOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7782,6 +7862,7 @@ type UpdateOAuthClientResponseObject interface {
 type UpdateOAuthClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response UpdateOAuthClient200JSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7801,6 +7882,7 @@ type UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOAuthClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOAuthClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7825,6 +7907,7 @@ type RotateOAuthClientSecretResponseObject interface {
 type RotateOAuthClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response RotateOAuthClientSecret200JSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7844,6 +7927,7 @@ type RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateOAuthClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOAuthClientSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7873,6 +7957,7 @@ type ListDropFolders200JSONResponse struct {
 }
 
 func (response ListDropFolders200JSONResponse) VisitListDropFoldersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7892,6 +7977,7 @@ type ListDropFoldersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDropFoldersdefaultApplicationProblemPlusJSONResponse) VisitListDropFoldersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7915,6 +8001,7 @@ type CreateDropFolderResponseObject interface {
 type CreateDropFolder201JSONResponse struct{ DropFolderJSONResponse }
 
 func (response CreateDropFolder201JSONResponse) VisitCreateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7937,6 +8024,7 @@ type CreateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitCreateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7960,6 +8048,7 @@ type ActivateDropFolderResponseObject interface {
 type ActivateDropFolder200JSONResponse DropActivation
 
 func (response ActivateDropFolder200JSONResponse) VisitActivateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -7976,6 +8065,7 @@ type ActivateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ActivateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitActivateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7998,6 +8088,7 @@ type CountDropFilesResponseObject interface {
 type CountDropFiles200JSONResponse DropCounts
 
 func (response CountDropFiles200JSONResponse) VisitCountDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8014,6 +8105,7 @@ type CountDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CountDropFilesdefaultApplicationProblemPlusJSONResponse) VisitCountDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8043,6 +8135,7 @@ type ListDropFiles200JSONResponse struct {
 }
 
 func (response ListDropFiles200JSONResponse) VisitListDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8062,6 +8155,7 @@ type ListDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDropFilesdefaultApplicationProblemPlusJSONResponse) VisitListDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8085,6 +8179,7 @@ type ChangeDropFilesResponseObject interface {
 type ChangeDropFiles200JSONResponse DropBulkResult
 
 func (response ChangeDropFiles200JSONResponse) VisitChangeDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8101,6 +8196,7 @@ type ChangeDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangeDropFilesdefaultApplicationProblemPlusJSONResponse) VisitChangeDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8131,6 +8227,7 @@ type ExportDropFiles200TextCsvResponse struct {
 }
 
 func (response ExportDropFiles200TextCsvResponse) VisitExportDropFilesResponse(w http.ResponseWriter) error {
+
 	w.Header().Set("Content-Type", "text/csv")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -8153,6 +8250,7 @@ type ExportDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportDropFilesdefaultApplicationProblemPlusJSONResponse) VisitExportDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8176,6 +8274,7 @@ type GetDropFileResponseObject interface {
 type GetDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response GetDropFile200JSONResponse) VisitGetDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8192,6 +8291,7 @@ type GetDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDropFiledefaultApplicationProblemPlusJSONResponse) VisitGetDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8216,6 +8316,7 @@ type DeleteDropFileResponseObject interface {
 type DeleteDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response DeleteDropFile200JSONResponse) VisitDeleteDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8232,6 +8333,7 @@ type DeleteDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteDropFiledefaultApplicationProblemPlusJSONResponse) VisitDeleteDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8254,6 +8356,7 @@ type PreviewDropDeletionResponseObject interface {
 type PreviewDropDeletion200JSONResponse DropDeletion
 
 func (response PreviewDropDeletion200JSONResponse) VisitPreviewDropDeletionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8270,6 +8373,7 @@ type PreviewDropDeletiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewDropDeletiondefaultApplicationProblemPlusJSONResponse) VisitPreviewDropDeletionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8293,6 +8397,7 @@ type IgnoreDropFileResponseObject interface {
 type IgnoreDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response IgnoreDropFile200JSONResponse) VisitIgnoreDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8309,6 +8414,7 @@ type IgnoreDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response IgnoreDropFiledefaultApplicationProblemPlusJSONResponse) VisitIgnoreDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8339,6 +8445,7 @@ type ListDropItems200JSONResponse struct {
 }
 
 func (response ListDropItems200JSONResponse) VisitListDropItemsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8358,6 +8465,7 @@ type ListDropItemsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDropItemsdefaultApplicationProblemPlusJSONResponse) VisitListDropItemsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8382,6 +8490,7 @@ type KeepDropFileResponseObject interface {
 type KeepDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response KeepDropFile200JSONResponse) VisitKeepDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8398,6 +8507,7 @@ type KeepDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response KeepDropFiledefaultApplicationProblemPlusJSONResponse) VisitKeepDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8420,6 +8530,7 @@ type GetDropManifestResponseObject interface {
 type GetDropManifest200JSONResponse DropManifest
 
 func (response GetDropManifest200JSONResponse) VisitGetDropManifestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8436,6 +8547,7 @@ type GetDropManifestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDropManifestdefaultApplicationProblemPlusJSONResponse) VisitGetDropManifestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8460,6 +8572,7 @@ type MatchDropFileResponseObject interface {
 type MatchDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response MatchDropFile200JSONResponse) VisitMatchDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8476,6 +8589,7 @@ type MatchDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MatchDropFiledefaultApplicationProblemPlusJSONResponse) VisitMatchDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8500,6 +8614,7 @@ type ReprocessDropFileResponseObject interface {
 type ReprocessDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response ReprocessDropFile200JSONResponse) VisitReprocessDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8516,6 +8631,7 @@ type ReprocessDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReprocessDropFiledefaultApplicationProblemPlusJSONResponse) VisitReprocessDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8539,6 +8655,7 @@ type RetryDropFileResponseObject interface {
 type RetryDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response RetryDropFile200JSONResponse) VisitRetryDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8555,6 +8672,7 @@ type RetryDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RetryDropFiledefaultApplicationProblemPlusJSONResponse) VisitRetryDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8578,6 +8696,7 @@ type TakeDropFileResponseObject interface {
 type TakeDropFile200JSONResponse struct{ DropFileJSONResponse }
 
 func (response TakeDropFile200JSONResponse) VisitTakeDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8594,6 +8713,7 @@ type TakeDropFiledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TakeDropFiledefaultApplicationProblemPlusJSONResponse) VisitTakeDropFileResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8624,6 +8744,7 @@ type ListDropChanges200JSONResponse struct {
 }
 
 func (response ListDropChanges200JSONResponse) VisitListDropChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8643,6 +8764,7 @@ type ListDropChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDropChangesdefaultApplicationProblemPlusJSONResponse) VisitListDropChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8666,6 +8788,7 @@ type UndoDropDeletionResponseObject interface {
 type UndoDropDeletion200JSONResponse struct{ DropFileJSONResponse }
 
 func (response UndoDropDeletion200JSONResponse) VisitUndoDropDeletionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8682,6 +8805,48 @@ type UndoDropDeletiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndoDropDeletiondefaultApplicationProblemPlusJSONResponse) VisitUndoDropDeletionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoDropItemRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	ID     IDPath  `json:"id"`
+	Params UndoDropItemParams
+}
+
+type UndoDropItemResponseObject interface {
+	VisitUndoDropItemResponse(w http.ResponseWriter) error
+}
+
+type UndoDropItem200JSONResponse DropItem
+
+func (response UndoDropItem200JSONResponse) VisitUndoDropItemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoDropItemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UndoDropItemdefaultApplicationProblemPlusJSONResponse) VisitUndoDropItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8703,6 +8868,7 @@ type GetDropFolderOptionsResponseObject interface {
 type GetDropFolderOptions200JSONResponse DropFolderOptions
 
 func (response GetDropFolderOptions200JSONResponse) VisitGetDropFolderOptionsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8719,6 +8885,7 @@ type GetDropFolderOptionsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDropFolderOptionsdefaultApplicationProblemPlusJSONResponse) VisitGetDropFolderOptionsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8748,6 +8915,7 @@ type ListRemoteDropFolders200JSONResponse struct {
 }
 
 func (response ListRemoteDropFolders200JSONResponse) VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8767,6 +8935,7 @@ type ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8797,6 +8966,7 @@ type ListRemoteDropFiles200JSONResponse struct {
 }
 
 func (response ListRemoteDropFiles200JSONResponse) VisitListRemoteDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8816,6 +8986,7 @@ type ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8839,6 +9010,7 @@ type TryDropFolderResponseObject interface {
 type TryDropFolder200JSONResponse DropFolderTest
 
 func (response TryDropFolder200JSONResponse) VisitTryDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8855,6 +9027,7 @@ type TryDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TryDropFolderdefaultApplicationProblemPlusJSONResponse) VisitTryDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8879,6 +9052,7 @@ type ValidateDropManifestResponseObject interface {
 type ValidateDropManifest200JSONResponse DropPreview
 
 func (response ValidateDropManifest200JSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8892,6 +9066,7 @@ func (response ValidateDropManifest200JSONResponse) VisitValidateDropManifestRes
 type ValidateDropManifest422ApplicationProblemPlusJSONResponse ManifestProblem
 
 func (response ValidateDropManifest422ApplicationProblemPlusJSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8908,6 +9083,7 @@ type ValidateDropManifestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ValidateDropManifestdefaultApplicationProblemPlusJSONResponse) VisitValidateDropManifestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8928,7 +9104,8 @@ type DeleteDropFolderResponseObject interface {
 	VisitDeleteDropFolderResponse(w http.ResponseWriter) error
 }
 
-type DeleteDropFolder204Response struct{}
+type DeleteDropFolder204Response struct {
+}
 
 func (response DeleteDropFolder204Response) VisitDeleteDropFolderResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8941,6 +9118,7 @@ type DeleteDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteDropFolderdefaultApplicationProblemPlusJSONResponse) VisitDeleteDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8963,6 +9141,7 @@ type GetDropFolderResponseObject interface {
 type GetDropFolder200JSONResponse struct{ DropFolderJSONResponse }
 
 func (response GetDropFolder200JSONResponse) VisitGetDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8985,6 +9164,7 @@ type GetDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDropFolderdefaultApplicationProblemPlusJSONResponse) VisitGetDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9009,6 +9189,7 @@ type UpdateDropFolderResponseObject interface {
 type UpdateDropFolder200JSONResponse struct{ DropFolderJSONResponse }
 
 func (response UpdateDropFolder200JSONResponse) VisitUpdateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9031,6 +9212,7 @@ type UpdateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitUpdateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9054,6 +9236,7 @@ type DeactivateDropFolderResponseObject interface {
 type DeactivateDropFolder200JSONResponse struct{ DropFolderJSONResponse }
 
 func (response DeactivateDropFolder200JSONResponse) VisitDeactivateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9076,6 +9259,7 @@ type DeactivateDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeactivateDropFolderdefaultApplicationProblemPlusJSONResponse) VisitDeactivateDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9099,6 +9283,7 @@ type PauseDropFolderResponseObject interface {
 type PauseDropFolder200JSONResponse struct{ DropFolderJSONResponse }
 
 func (response PauseDropFolder200JSONResponse) VisitPauseDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9121,6 +9306,7 @@ type PauseDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PauseDropFolderdefaultApplicationProblemPlusJSONResponse) VisitPauseDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9144,6 +9330,7 @@ type ResumeDropFolderResponseObject interface {
 type ResumeDropFolder200JSONResponse struct{ DropFolderJSONResponse }
 
 func (response ResumeDropFolder200JSONResponse) VisitResumeDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9166,6 +9353,7 @@ type ResumeDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResumeDropFolderdefaultApplicationProblemPlusJSONResponse) VisitResumeDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9189,6 +9377,7 @@ type ScanDropFolderResponseObject interface {
 type ScanDropFolder202JSONResponse struct{ DropFolderJSONResponse }
 
 func (response ScanDropFolder202JSONResponse) VisitScanDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9211,6 +9400,7 @@ type ScanDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ScanDropFolderdefaultApplicationProblemPlusJSONResponse) VisitScanDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9235,6 +9425,7 @@ type TestDropFolderResponseObject interface {
 type TestDropFolder200JSONResponse DropFolderTest
 
 func (response TestDropFolder200JSONResponse) VisitTestDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9251,6 +9442,7 @@ type TestDropFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TestDropFolderdefaultApplicationProblemPlusJSONResponse) VisitTestDropFolderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9273,6 +9465,7 @@ type GetErasureResponseObject interface {
 type GetErasure200JSONResponse Erasure
 
 func (response GetErasure200JSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9289,6 +9482,7 @@ type GetErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetErasuredefaultApplicationProblemPlusJSONResponse) VisitGetErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9318,6 +9512,7 @@ type ListEvents200JSONResponse struct {
 }
 
 func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9337,6 +9532,7 @@ type ListEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEventsdefaultApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9356,7 +9552,8 @@ type DisconnectKalturaResponseObject interface {
 	VisitDisconnectKalturaResponse(w http.ResponseWriter) error
 }
 
-type DisconnectKaltura204Response struct{}
+type DisconnectKaltura204Response struct {
+}
 
 func (response DisconnectKaltura204Response) VisitDisconnectKalturaResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9369,6 +9566,7 @@ type DisconnectKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DisconnectKalturadefaultApplicationProblemPlusJSONResponse) VisitDisconnectKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9390,6 +9588,7 @@ type GetKalturaResponseObject interface {
 type GetKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response GetKaltura200JSONResponse) VisitGetKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9409,6 +9608,7 @@ type GetKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturadefaultApplicationProblemPlusJSONResponse) VisitGetKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9432,6 +9632,7 @@ type UpdateKalturaResponseObject interface {
 type UpdateKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response UpdateKaltura200JSONResponse) VisitUpdateKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9451,6 +9652,7 @@ type UpdateKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateKalturadefaultApplicationProblemPlusJSONResponse) VisitUpdateKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9474,6 +9676,7 @@ type ConnectKalturaResponseObject interface {
 type ConnectKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response ConnectKaltura200JSONResponse) VisitConnectKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9493,6 +9696,7 @@ type ConnectKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ConnectKalturadefaultApplicationProblemPlusJSONResponse) VisitConnectKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9514,6 +9718,7 @@ type ListConversionProfilesResponseObject interface {
 type ListConversionProfiles200JSONResponse []ConversionProfile
 
 func (response ListConversionProfiles200JSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9530,6 +9735,7 @@ type ListConversionProfilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListConversionProfilesdefaultApplicationProblemPlusJSONResponse) VisitListConversionProfilesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9559,6 +9765,7 @@ type GetKalturaHealth200JSONResponse struct {
 }
 
 func (response GetKalturaHealth200JSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9578,6 +9785,7 @@ type GetKalturaHealthdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturaHealthdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaHealthResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9599,6 +9807,7 @@ type GetDisconnectImpactResponseObject interface {
 type GetDisconnectImpact200JSONResponse Impact
 
 func (response GetDisconnectImpact200JSONResponse) VisitGetDisconnectImpactResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9615,6 +9824,7 @@ type GetDisconnectImpactdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDisconnectImpactdefaultApplicationProblemPlusJSONResponse) VisitGetDisconnectImpactResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9638,6 +9848,7 @@ type CreateInviteResponseObject interface {
 type CreateInvite201JSONResponse Invite
 
 func (response CreateInvite201JSONResponse) VisitCreateInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9654,6 +9865,7 @@ type CreateInvitedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateInvitedefaultApplicationProblemPlusJSONResponse) VisitCreateInviteResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9673,7 +9885,8 @@ type RemoveKalturaNotificationSecretResponseObject interface {
 	VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error
 }
 
-type RemoveKalturaNotificationSecret204Response struct{}
+type RemoveKalturaNotificationSecret204Response struct {
+}
 
 func (response RemoveKalturaNotificationSecret204Response) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9686,6 +9899,7 @@ type RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse st
 }
 
 func (response RemoveKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitRemoveKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9714,6 +9928,7 @@ type GetKalturaNotifications200JSONResponse struct {
 }
 
 func (response GetKalturaNotifications200JSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9733,6 +9948,7 @@ type GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetKalturaNotificationsdefaultApplicationProblemPlusJSONResponse) VisitGetKalturaNotificationsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9762,6 +9978,7 @@ type MakeKalturaNotificationSecret201JSONResponse struct {
 }
 
 func (response MakeKalturaNotificationSecret201JSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9781,6 +9998,7 @@ type MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse stru
 }
 
 func (response MakeKalturaNotificationSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeKalturaNotificationSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9803,6 +10021,7 @@ type ProbeKalturaResponseObject interface {
 type ProbeKaltura200JSONResponse struct{ IntegrationJSONResponse }
 
 func (response ProbeKaltura200JSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9822,6 +10041,7 @@ type ProbeKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ProbeKalturadefaultApplicationProblemPlusJSONResponse) VisitProbeKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9843,6 +10063,7 @@ type GetReconciliationResponseObject interface {
 type GetReconciliation200JSONResponse struct{ ReconciliationJSONResponse }
 
 func (response GetReconciliation200JSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9859,6 +10080,7 @@ type GetReconciliationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReconciliationdefaultApplicationProblemPlusJSONResponse) VisitGetReconciliationResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9881,6 +10103,7 @@ type StartReconciliationResponseObject interface {
 type StartReconciliation202JSONResponse struct{ ReconciliationJSONResponse }
 
 func (response StartReconciliation202JSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9897,6 +10120,7 @@ type StartReconciliationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StartReconciliationdefaultApplicationProblemPlusJSONResponse) VisitStartReconciliationResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9919,6 +10143,7 @@ type GetTokenRequestResponseObject interface {
 type GetTokenRequest200JSONResponse TokenRequest
 
 func (response GetTokenRequest200JSONResponse) VisitGetTokenRequestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9935,6 +10160,7 @@ type GetTokenRequestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTokenRequestdefaultApplicationProblemPlusJSONResponse) VisitGetTokenRequestResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9956,6 +10182,7 @@ type GetUntagged360ResponseObject interface {
 type GetUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 
 func (response GetUntagged360200JSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9975,6 +10202,7 @@ type GetUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetUntagged360defaultApplicationProblemPlusJSONResponse) VisitGetUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9998,6 +10226,7 @@ type UpdateUntagged360ResponseObject interface {
 type UpdateUntagged360200JSONResponse struct{ Untagged360JSONResponse }
 
 func (response UpdateUntagged360200JSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10017,6 +10246,7 @@ type UpdateUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateUntagged360defaultApplicationProblemPlusJSONResponse) VisitUpdateUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10040,6 +10270,7 @@ type DismissUntagged360ResponseObject interface {
 type DismissUntagged360200JSONResponse Untagged360Dismissed
 
 func (response DismissUntagged360200JSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10056,6 +10287,7 @@ type DismissUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DismissUntagged360defaultApplicationProblemPlusJSONResponse) VisitDismissUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10085,6 +10317,7 @@ type ListUntagged360200JSONResponse struct {
 }
 
 func (response ListUntagged360200JSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10104,6 +10337,7 @@ type ListUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListUntagged360defaultApplicationProblemPlusJSONResponse) VisitListUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10127,6 +10361,7 @@ type MarkUntagged360ResponseObject interface {
 type MarkUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
 
 func (response MarkUntagged360202JSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10146,6 +10381,7 @@ type MarkUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MarkUntagged360defaultApplicationProblemPlusJSONResponse) VisitMarkUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10168,6 +10404,7 @@ type SearchUntagged360ResponseObject interface {
 type SearchUntagged360202JSONResponse struct{ Untagged360JSONResponse }
 
 func (response SearchUntagged360202JSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10187,6 +10424,7 @@ type SearchUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SearchUntagged360defaultApplicationProblemPlusJSONResponse) VisitSearchUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10210,6 +10448,7 @@ type UndoUntagged360ResponseObject interface {
 type UndoUntagged360202JSONResponse struct{ Untagged360RunJSONResponse }
 
 func (response UndoUntagged360202JSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10229,6 +10468,7 @@ type UndoUntagged360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndoUntagged360defaultApplicationProblemPlusJSONResponse) VisitUndoUntagged360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10252,6 +10492,7 @@ type VerifyKalturaResponseObject interface {
 type VerifyKaltura200JSONResponse Diagnosis
 
 func (response VerifyKaltura200JSONResponse) VisitVerifyKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10268,6 +10509,7 @@ type VerifyKalturadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyKalturadefaultApplicationProblemPlusJSONResponse) VisitVerifyKalturaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10297,6 +10539,7 @@ type ListJobs200JSONResponse struct {
 }
 
 func (response ListJobs200JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10316,6 +10559,7 @@ type ListJobsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListJobsdefaultApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10338,6 +10582,7 @@ type CancelJobResponseObject interface {
 type CancelJob202JSONResponse struct{ JobJSONResponse }
 
 func (response CancelJob202JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10354,6 +10599,7 @@ type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10377,6 +10623,7 @@ type GetJobResponseObject interface {
 type GetJob200JSONResponse struct{ JobJSONResponse }
 
 func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10393,6 +10640,7 @@ type GetJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10422,6 +10670,7 @@ type ListLibrary200JSONResponse struct {
 }
 
 func (response ListLibrary200JSONResponse) VisitListLibraryResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10441,6 +10690,7 @@ type ListLibrarydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLibrarydefaultApplicationProblemPlusJSONResponse) VisitListLibraryResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10464,6 +10714,7 @@ type ImportMediaResponseObject interface {
 type ImportMedia200JSONResponse Import
 
 func (response ImportMedia200JSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10484,6 +10735,7 @@ type ImportMedia202JSONResponse struct {
 }
 
 func (response ImportMedia202JSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10503,6 +10755,7 @@ type ImportMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ImportMediadefaultApplicationProblemPlusJSONResponse) VisitImportMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10525,6 +10778,7 @@ type ListLibraryChangesResponseObject interface {
 type ListLibraryChanges200JSONResponse LibraryChangePage
 
 func (response ListLibraryChanges200JSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10541,6 +10795,7 @@ type ListLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitListLibraryChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10563,6 +10818,7 @@ type PushLibraryChangesResponseObject interface {
 type PushLibraryChanges200JSONResponse LibraryPushResult
 
 func (response PushLibraryChanges200JSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10579,6 +10835,7 @@ type PushLibraryChangesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PushLibraryChangesdefaultApplicationProblemPlusJSONResponse) VisitPushLibraryChangesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10602,6 +10859,7 @@ type RegisterMediaResponseObject interface {
 type RegisterMedia200JSONResponse Import
 
 func (response RegisterMedia200JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10622,6 +10880,7 @@ type RegisterMedia202JSONResponse struct {
 }
 
 func (response RegisterMedia202JSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10641,6 +10900,7 @@ type RegisterMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RegisterMediadefaultApplicationProblemPlusJSONResponse) VisitRegisterMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10661,7 +10921,8 @@ type RemoveLibraryItemResponseObject interface {
 	VisitRemoveLibraryItemResponse(w http.ResponseWriter) error
 }
 
-type RemoveLibraryItem204Response struct{}
+type RemoveLibraryItem204Response struct {
+}
 
 func (response RemoveLibraryItem204Response) VisitRemoveLibraryItemResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10674,6 +10935,7 @@ type RemoveLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitRemoveLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10697,6 +10959,7 @@ type GetLibraryItemResponseObject interface {
 type GetLibraryItem200JSONResponse struct{ LibraryItemJSONResponse }
 
 func (response GetLibraryItem200JSONResponse) VisitGetLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10716,6 +10979,7 @@ type GetLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10740,6 +11004,7 @@ type ShareLibraryItemResponseObject interface {
 type ShareLibraryItem200JSONResponse struct{ LibraryItemJSONResponse }
 
 func (response ShareLibraryItem200JSONResponse) VisitShareLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10759,6 +11024,7 @@ type ShareLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ShareLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitShareLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10779,7 +11045,8 @@ type AcknowledgeLibraryItemResponseObject interface {
 	VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error
 }
 
-type AcknowledgeLibraryItem204Response struct{}
+type AcknowledgeLibraryItem204Response struct {
+}
 
 func (response AcknowledgeLibraryItem204Response) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -10792,6 +11059,7 @@ type AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AcknowledgeLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitAcknowledgeLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10814,6 +11082,7 @@ type GetLibraryAddressResponseObject interface {
 type GetLibraryAddress200JSONResponse LibraryAddress
 
 func (response GetLibraryAddress200JSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10830,6 +11099,7 @@ type GetLibraryAddressdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryAddressdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryAddressResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10853,6 +11123,7 @@ type ExportLibraryItemResponseObject interface {
 type ExportLibraryItem200JSONResponse LibraryExportResult
 
 func (response ExportLibraryItem200JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10873,6 +11144,7 @@ type ExportLibraryItem202JSONResponse struct {
 }
 
 func (response ExportLibraryItem202JSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10892,6 +11164,7 @@ type ExportLibraryItemdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportLibraryItemdefaultApplicationProblemPlusJSONResponse) VisitExportLibraryItemResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10914,6 +11187,7 @@ type GetLibraryPlaybackResponseObject interface {
 type GetLibraryPlayback200JSONResponse struct{ PlaybackJSONResponse }
 
 func (response GetLibraryPlayback200JSONResponse) VisitGetLibraryPlaybackResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -10930,6 +11204,7 @@ type GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLibraryPlaybackdefaultApplicationProblemPlusJSONResponse) VisitGetLibraryPlaybackResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10959,6 +11234,7 @@ type ListMappingRuns200JSONResponse struct {
 }
 
 func (response ListMappingRuns200JSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -10978,6 +11254,7 @@ type ListMappingRunsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingRunsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11000,6 +11277,7 @@ type GetMappingRunResponseObject interface {
 type GetMappingRun200JSONResponse struct{ MappingRunJSONResponse }
 
 func (response GetMappingRun200JSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11019,6 +11297,7 @@ type GetMappingRundefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMappingRundefaultApplicationProblemPlusJSONResponse) VisitGetMappingRunResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11049,6 +11328,7 @@ type ListMappingRunItems200JSONResponse struct {
 }
 
 func (response ListMappingRunItems200JSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11068,6 +11348,7 @@ type ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingRunItemsdefaultApplicationProblemPlusJSONResponse) VisitListMappingRunItemsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11091,6 +11372,7 @@ type ResumeMappingMergeResponseObject interface {
 type ResumeMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response ResumeMappingMerge202JSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11110,6 +11392,7 @@ type ResumeMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResumeMappingMergedefaultApplicationProblemPlusJSONResponse) VisitResumeMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11133,6 +11416,7 @@ type UndoMappingMergeResponseObject interface {
 type UndoMappingMerge202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response UndoMappingMerge202JSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11152,6 +11436,7 @@ type UndoMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndoMappingMergedefaultApplicationProblemPlusJSONResponse) VisitUndoMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11181,6 +11466,7 @@ type ListMappings200JSONResponse struct {
 }
 
 func (response ListMappings200JSONResponse) VisitListMappingsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11200,6 +11486,7 @@ type ListMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMappingsdefaultApplicationProblemPlusJSONResponse) VisitListMappingsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11223,6 +11510,7 @@ type DryRunMappingsResponseObject interface {
 type DryRunMappings202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response DryRunMappings202JSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11242,6 +11530,7 @@ type DryRunMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DryRunMappingsdefaultApplicationProblemPlusJSONResponse) VisitDryRunMappingsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11272,6 +11561,7 @@ type ExportMappings200TextCsvResponse struct {
 }
 
 func (response ExportMappings200TextCsvResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
+
 	w.Header().Set("Content-Type", "text/csv")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
@@ -11294,6 +11584,7 @@ type ExportMappingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMappingsdefaultApplicationProblemPlusJSONResponse) VisitExportMappingsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11317,6 +11608,7 @@ type UnlinkMappingResponseObject interface {
 type UnlinkMapping200JSONResponse struct{ MappingJSONResponse }
 
 func (response UnlinkMapping200JSONResponse) VisitUnlinkMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11336,6 +11628,7 @@ type UnlinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnlinkMappingdefaultApplicationProblemPlusJSONResponse) VisitUnlinkMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11365,6 +11658,7 @@ type GetMapping200JSONResponse struct {
 }
 
 func (response GetMapping200JSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11384,6 +11678,7 @@ type GetMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMappingdefaultApplicationProblemPlusJSONResponse) VisitGetMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11408,6 +11703,7 @@ type LinkMappingResponseObject interface {
 type LinkMapping200JSONResponse struct{ MappingJSONResponse }
 
 func (response LinkMapping200JSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11427,6 +11723,7 @@ type LinkMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LinkMappingdefaultApplicationProblemPlusJSONResponse) VisitLinkMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11450,6 +11747,7 @@ type PreviewMappingMergeResponseObject interface {
 type PreviewMappingMerge200JSONResponse MergePreview
 
 func (response PreviewMappingMerge200JSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11466,6 +11764,7 @@ type PreviewMappingMergedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewMappingMergedefaultApplicationProblemPlusJSONResponse) VisitPreviewMappingMergeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11490,6 +11789,7 @@ type MergeMappingResponseObject interface {
 type MergeMapping202JSONResponse struct{ MappingRunJSONResponse }
 
 func (response MergeMapping202JSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11509,6 +11809,7 @@ type MergeMappingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MergeMappingdefaultApplicationProblemPlusJSONResponse) VisitMergeMappingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11538,6 +11839,7 @@ type ListMedia200JSONResponse struct {
 }
 
 func (response ListMedia200JSONResponse) VisitListMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11557,6 +11859,7 @@ type ListMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMediadefaultApplicationProblemPlusJSONResponse) VisitListMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11579,6 +11882,7 @@ type GetMediaResponseObject interface {
 type GetMedia200JSONResponse Media
 
 func (response GetMedia200JSONResponse) VisitGetMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11595,6 +11899,7 @@ type GetMediadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMediadefaultApplicationProblemPlusJSONResponse) VisitGetMediaResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11618,6 +11923,7 @@ type MarkMedia360ResponseObject interface {
 type MarkMedia360200JSONResponse Media
 
 func (response MarkMedia360200JSONResponse) VisitMarkMedia360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11634,6 +11940,7 @@ type MarkMedia360defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MarkMedia360defaultApplicationProblemPlusJSONResponse) VisitMarkMedia360Response(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11656,6 +11963,7 @@ type GetMediaPlaybackResponseObject interface {
 type GetMediaPlayback200JSONResponse struct{ PlaybackJSONResponse }
 
 func (response GetMediaPlayback200JSONResponse) VisitGetMediaPlaybackResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11672,6 +11980,7 @@ type GetMediaPlaybackdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMediaPlaybackdefaultApplicationProblemPlusJSONResponse) VisitGetMediaPlaybackResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11701,6 +12010,7 @@ type ListMembers200JSONResponse struct {
 }
 
 func (response ListMembers200JSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11720,6 +12030,7 @@ type ListMembersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMembersdefaultApplicationProblemPlusJSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11743,6 +12054,7 @@ type ReinstateMemberResponseObject interface {
 type ReinstateMember200JSONResponse Member
 
 func (response ReinstateMember200JSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11759,6 +12071,7 @@ type ReinstateMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReinstateMemberdefaultApplicationProblemPlusJSONResponse) VisitReinstateMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11782,6 +12095,7 @@ type SuspendMemberResponseObject interface {
 type SuspendMember200JSONResponse Member
 
 func (response SuspendMember200JSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11798,6 +12112,7 @@ type SuspendMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SuspendMemberdefaultApplicationProblemPlusJSONResponse) VisitSuspendMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11817,7 +12132,8 @@ type RemoveMemberResponseObject interface {
 	VisitRemoveMemberResponse(w http.ResponseWriter) error
 }
 
-type RemoveMember204Response struct{}
+type RemoveMember204Response struct {
+}
 
 func (response RemoveMember204Response) VisitRemoveMemberResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -11830,6 +12146,7 @@ type RemoveMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveMemberdefaultApplicationProblemPlusJSONResponse) VisitRemoveMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11852,6 +12169,7 @@ type GetMemberResponseObject interface {
 type GetMember200JSONResponse Member
 
 func (response GetMember200JSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11868,6 +12186,7 @@ type GetMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMemberdefaultApplicationProblemPlusJSONResponse) VisitGetMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11891,6 +12210,7 @@ type UpdateMemberResponseObject interface {
 type UpdateMember200JSONResponse Member
 
 func (response UpdateMember200JSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11907,6 +12227,7 @@ type UpdateMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMemberdefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11929,6 +12250,7 @@ type PreviewErasureResponseObject interface {
 type PreviewErasure200JSONResponse ErasurePreview
 
 func (response PreviewErasure200JSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11945,6 +12267,7 @@ type PreviewErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -11969,6 +12292,7 @@ type EraseMemberResponseObject interface {
 type EraseMember202JSONResponse Erasure
 
 func (response EraseMember202JSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -11985,6 +12309,7 @@ type EraseMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EraseMemberdefaultApplicationProblemPlusJSONResponse) VisitEraseMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12007,6 +12332,7 @@ type ExportMemberResponseObject interface {
 type ExportMember200JSONResponse struct{ PersonExportJSONResponse }
 
 func (response ExportMember200JSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12026,6 +12352,7 @@ type ExportMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMemberdefaultApplicationProblemPlusJSONResponse) VisitExportMemberResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12047,6 +12374,7 @@ type GetTransferAccountResponseObject interface {
 type GetTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
 
 func (response GetTransferAccount200JSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12066,6 +12394,7 @@ type GetTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitGetTransferAccountResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12089,6 +12418,7 @@ type UpdateTransferAccountResponseObject interface {
 type UpdateTransferAccount200JSONResponse struct{ TransferAccountJSONResponse }
 
 func (response UpdateTransferAccount200JSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12108,6 +12438,7 @@ type UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateTransferAccountdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferAccountResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12137,6 +12468,7 @@ type ListTransfers200JSONResponse struct {
 }
 
 func (response ListTransfers200JSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12156,6 +12488,7 @@ type ListTransfersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12186,6 +12519,7 @@ type CreateTransfer201JSONResponse struct {
 }
 
 func (response CreateTransfer201JSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12205,6 +12539,7 @@ type CreateTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateTransferdefaultApplicationProblemPlusJSONResponse) VisitCreateTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12227,6 +12562,7 @@ type CancelTransferResponseObject interface {
 type CancelTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response CancelTransfer200JSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12243,6 +12579,7 @@ type CancelTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelTransferdefaultApplicationProblemPlusJSONResponse) VisitCancelTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12265,6 +12602,7 @@ type GetTransferResponseObject interface {
 type GetTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response GetTransfer200JSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12281,6 +12619,7 @@ type GetTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTransferdefaultApplicationProblemPlusJSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12304,6 +12643,7 @@ type UpdateTransferResponseObject interface {
 type UpdateTransfer200JSONResponse struct{ TransferJSONResponse }
 
 func (response UpdateTransfer200JSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12320,6 +12660,7 @@ type UpdateTransferdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateTransferdefaultApplicationProblemPlusJSONResponse) VisitUpdateTransferResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12343,6 +12684,7 @@ type RenewTransferTicketResponseObject interface {
 type RenewTransferTicket200JSONResponse TransferTicket
 
 func (response RenewTransferTicket200JSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12359,6 +12701,7 @@ type RenewTransferTicketdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RenewTransferTicketdefaultApplicationProblemPlusJSONResponse) VisitRenewTransferTicketResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12389,6 +12732,7 @@ type ListTransferUploads200JSONResponse struct {
 }
 
 func (response ListTransferUploads200JSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12408,6 +12752,7 @@ type ListTransferUploadsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTransferUploadsdefaultApplicationProblemPlusJSONResponse) VisitListTransferUploadsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12437,6 +12782,7 @@ type ListUploads200JSONResponse struct {
 }
 
 func (response ListUploads200JSONResponse) VisitListUploadsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12456,6 +12802,7 @@ type ListUploadsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListUploadsdefaultApplicationProblemPlusJSONResponse) VisitListUploadsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12486,6 +12833,7 @@ type CreateUpload201JSONResponse struct {
 }
 
 func (response CreateUpload201JSONResponse) VisitCreateUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12505,6 +12853,7 @@ type CreateUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateUploaddefaultApplicationProblemPlusJSONResponse) VisitCreateUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12527,6 +12876,7 @@ type CancelUploadResponseObject interface {
 type CancelUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response CancelUpload200JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12543,6 +12893,7 @@ type CancelUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelUploaddefaultApplicationProblemPlusJSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12566,6 +12917,7 @@ type GetUploadResponseObject interface {
 type GetUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response GetUpload200JSONResponse) VisitGetUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12582,6 +12934,7 @@ type GetUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetUploaddefaultApplicationProblemPlusJSONResponse) VisitGetUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12605,6 +12958,7 @@ type ExtendUploadResponseObject interface {
 type ExtendUpload200JSONResponse struct{ UploadJSONResponse }
 
 func (response ExtendUpload200JSONResponse) VisitExtendUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12621,6 +12975,7 @@ type ExtendUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExtendUploaddefaultApplicationProblemPlusJSONResponse) VisitExtendUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12645,6 +13000,7 @@ type FinishUploadResponseObject interface {
 type FinishUpload202JSONResponse struct{ UploadJSONResponse }
 
 func (response FinishUpload202JSONResponse) VisitFinishUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12661,6 +13017,7 @@ type FinishUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FinishUploaddefaultApplicationProblemPlusJSONResponse) VisitFinishUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12684,6 +13041,7 @@ type RetryUploadResponseObject interface {
 type RetryUpload202JSONResponse struct{ UploadJSONResponse }
 
 func (response RetryUpload202JSONResponse) VisitRetryUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12700,6 +13058,7 @@ type RetryUploaddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RetryUploaddefaultApplicationProblemPlusJSONResponse) VisitRetryUploadResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12721,6 +13080,7 @@ type ListWebhooksResponseObject interface {
 type ListWebhooks200JSONResponse WebhookList
 
 func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12737,6 +13097,7 @@ type ListWebhooksdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12760,6 +13121,7 @@ type CreateWebhookResponseObject interface {
 type CreateWebhook201JSONResponse WebhookCreated
 
 func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12776,6 +13138,7 @@ type CreateWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateWebhookdefaultApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12796,7 +13159,8 @@ type DeleteWebhookResponseObject interface {
 	VisitDeleteWebhookResponse(w http.ResponseWriter) error
 }
 
-type DeleteWebhook204Response struct{}
+type DeleteWebhook204Response struct {
+}
 
 func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -12809,6 +13173,7 @@ type DeleteWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteWebhookdefaultApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12831,6 +13196,7 @@ type GetWebhookResponseObject interface {
 type GetWebhook200JSONResponse struct{ WebhookJSONResponse }
 
 func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12850,6 +13216,7 @@ type GetWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetWebhookdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12874,6 +13241,7 @@ type UpdateWebhookResponseObject interface {
 type UpdateWebhook200JSONResponse struct{ WebhookJSONResponse }
 
 func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12893,6 +13261,7 @@ type UpdateWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateWebhookdefaultApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12923,6 +13292,7 @@ type ListWebhookDeliveries200JSONResponse struct {
 }
 
 func (response ListWebhookDeliveries200JSONResponse) VisitListWebhookDeliveriesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12942,6 +13312,7 @@ type ListWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse) VisitListWebhookDeliveriesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -12966,6 +13337,7 @@ type RedeliverWebhookResponseObject interface {
 type RedeliverWebhook202JSONResponse WebhookDelivery
 
 func (response RedeliverWebhook202JSONResponse) VisitRedeliverWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -12982,6 +13354,7 @@ type RedeliverWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RedeliverWebhookdefaultApplicationProblemPlusJSONResponse) VisitRedeliverWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13006,6 +13379,7 @@ type ReplayWebhookResponseObject interface {
 type ReplayWebhook202JSONResponse WebhookReplayed
 
 func (response ReplayWebhook202JSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13022,6 +13396,7 @@ type ReplayWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReplayWebhookdefaultApplicationProblemPlusJSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13046,6 +13421,7 @@ type RotateWebhookSecretResponseObject interface {
 type RotateWebhookSecret200JSONResponse WebhookCreated
 
 func (response RotateWebhookSecret200JSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13062,6 +13438,7 @@ type RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13085,6 +13462,7 @@ type TestWebhookResponseObject interface {
 type TestWebhook202JSONResponse WebhookDelivery
 
 func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13101,6 +13479,7 @@ type TestWebhookdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13111,7 +13490,8 @@ func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWe
 	return err
 }
 
-type GetMeRequestObject struct{}
+type GetMeRequestObject struct {
+}
 
 type GetMeResponseObject interface {
 	VisitGetMeResponse(w http.ResponseWriter) error
@@ -13120,6 +13500,7 @@ type GetMeResponseObject interface {
 type GetMe200JSONResponse Me
 
 func (response GetMe200JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13136,6 +13517,7 @@ type GetMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13157,6 +13539,7 @@ type GetConsentResponseObject interface {
 type GetConsent200JSONResponse struct{ ConsentAskJSONResponse }
 
 func (response GetConsent200JSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13173,6 +13556,7 @@ type GetConsentdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetConsentdefaultApplicationProblemPlusJSONResponse) VisitGetConsentResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13198,6 +13582,7 @@ type DecideConsent200JSONResponse struct {
 }
 
 func (response DecideConsent200JSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13214,6 +13599,7 @@ type DecideConsentdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideConsentdefaultApplicationProblemPlusJSONResponse) VisitDecideConsentResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13235,6 +13621,7 @@ type GetDeviceResponseObject interface {
 type GetDevice200JSONResponse struct{ ConsentAskJSONResponse }
 
 func (response GetDevice200JSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13251,6 +13638,7 @@ type GetDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDevicedefaultApplicationProblemPlusJSONResponse) VisitGetDeviceResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13271,7 +13659,8 @@ type DecideDeviceResponseObject interface {
 	VisitDecideDeviceResponse(w http.ResponseWriter) error
 }
 
-type DecideDevice204Response struct{}
+type DecideDevice204Response struct {
+}
 
 func (response DecideDevice204Response) VisitDecideDeviceResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -13284,6 +13673,7 @@ type DecideDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecideDeviceResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13294,7 +13684,8 @@ func (response DecideDevicedefaultApplicationProblemPlusJSONResponse) VisitDecid
 	return err
 }
 
-type PreviewMyErasureRequestObject struct{}
+type PreviewMyErasureRequestObject struct {
+}
 
 type PreviewMyErasureResponseObject interface {
 	VisitPreviewMyErasureResponse(w http.ResponseWriter) error
@@ -13303,6 +13694,7 @@ type PreviewMyErasureResponseObject interface {
 type PreviewMyErasure200JSONResponse ErasurePreview
 
 func (response PreviewMyErasure200JSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13319,6 +13711,7 @@ type PreviewMyErasuredefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewMyErasuredefaultApplicationProblemPlusJSONResponse) VisitPreviewMyErasureResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13341,6 +13734,7 @@ type EraseMeResponseObject interface {
 type EraseMe202JSONResponse Erasures
 
 func (response EraseMe202JSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13357,6 +13751,7 @@ type EraseMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EraseMedefaultApplicationProblemPlusJSONResponse) VisitEraseMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13367,7 +13762,8 @@ func (response EraseMedefaultApplicationProblemPlusJSONResponse) VisitEraseMeRes
 	return err
 }
 
-type ExportMeRequestObject struct{}
+type ExportMeRequestObject struct {
+}
 
 type ExportMeResponseObject interface {
 	VisitExportMeResponse(w http.ResponseWriter) error
@@ -13376,6 +13772,7 @@ type ExportMeResponseObject interface {
 type ExportMe200JSONResponse struct{ PersonExportJSONResponse }
 
 func (response ExportMe200JSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13395,6 +13792,7 @@ type ExportMedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13405,7 +13803,8 @@ func (response ExportMedefaultApplicationProblemPlusJSONResponse) VisitExportMeR
 	return err
 }
 
-type ListMyGrantsRequestObject struct{}
+type ListMyGrantsRequestObject struct {
+}
 
 type ListMyGrantsResponseObject interface {
 	VisitListMyGrantsResponse(w http.ResponseWriter) error
@@ -13414,6 +13813,7 @@ type ListMyGrantsResponseObject interface {
 type ListMyGrants200JSONResponse AppGrants
 
 func (response ListMyGrants200JSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13430,6 +13830,7 @@ type ListMyGrantsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMyGrantsdefaultApplicationProblemPlusJSONResponse) VisitListMyGrantsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13448,7 +13849,8 @@ type RevokeMyGrantResponseObject interface {
 	VisitRevokeMyGrantResponse(w http.ResponseWriter) error
 }
 
-type RevokeMyGrant204Response struct{}
+type RevokeMyGrant204Response struct {
+}
 
 func (response RevokeMyGrant204Response) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -13461,6 +13863,7 @@ type RevokeMyGrantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeMyGrantdefaultApplicationProblemPlusJSONResponse) VisitRevokeMyGrantResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13480,7 +13883,8 @@ type AllowMyGrantResponseObject interface {
 	VisitAllowMyGrantResponse(w http.ResponseWriter) error
 }
 
-type AllowMyGrant204Response struct{}
+type AllowMyGrant204Response struct {
+}
 
 func (response AllowMyGrant204Response) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -13493,6 +13897,7 @@ type AllowMyGrantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllowMyGrantResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13503,7 +13908,8 @@ func (response AllowMyGrantdefaultApplicationProblemPlusJSONResponse) VisitAllow
 	return err
 }
 
-type ListMyIntegrationsRequestObject struct{}
+type ListMyIntegrationsRequestObject struct {
+}
 
 type ListMyIntegrationsResponseObject interface {
 	VisitListMyIntegrationsResponse(w http.ResponseWriter) error
@@ -13512,6 +13918,7 @@ type ListMyIntegrationsResponseObject interface {
 type ListMyIntegrations200JSONResponse MyIntegrations
 
 func (response ListMyIntegrations200JSONResponse) VisitListMyIntegrationsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13528,6 +13935,7 @@ type ListMyIntegrationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListMyIntegrationsdefaultApplicationProblemPlusJSONResponse) VisitListMyIntegrationsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13556,6 +13964,7 @@ type ListOperatorClients200JSONResponse struct {
 }
 
 func (response ListOperatorClients200JSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13575,6 +13984,7 @@ type ListOperatorClientsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorClientsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorClientsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13597,6 +14007,7 @@ type CreateOperatorClientResponseObject interface {
 type CreateOperatorClient201JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response CreateOperatorClient201JSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13616,6 +14027,7 @@ type CreateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitCreateOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13634,7 +14046,8 @@ type DeleteOperatorClientResponseObject interface {
 	VisitDeleteOperatorClientResponse(w http.ResponseWriter) error
 }
 
-type DeleteOperatorClient204Response struct{}
+type DeleteOperatorClient204Response struct {
+}
 
 func (response DeleteOperatorClient204Response) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -13647,6 +14060,7 @@ type DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitDeleteOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13668,6 +14082,7 @@ type GetOperatorClientResponseObject interface {
 type GetOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response GetOperatorClient200JSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13687,6 +14102,7 @@ type GetOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13710,6 +14126,7 @@ type UpdateOperatorClientResponseObject interface {
 type UpdateOperatorClient200JSONResponse struct{ OAuthClientJSONResponse }
 
 func (response UpdateOperatorClient200JSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13729,6 +14146,7 @@ type UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOperatorClientdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorClientResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13752,6 +14170,7 @@ type RotateOperatorClientSecretResponseObject interface {
 type RotateOperatorClientSecret200JSONResponse struct{ OAuthClientSecretJSONResponse }
 
 func (response RotateOperatorClientSecret200JSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13771,6 +14190,7 @@ type RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse struct 
 }
 
 func (response RotateOperatorClientSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateOperatorClientSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13799,6 +14219,7 @@ type ListOperatorHubs200JSONResponse struct {
 }
 
 func (response ListOperatorHubs200JSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13818,6 +14239,7 @@ type ListOperatorHubsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorHubsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorHubsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13848,6 +14270,7 @@ type CreateHub201JSONResponse struct {
 }
 
 func (response CreateHub201JSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13870,6 +14293,7 @@ type CreateHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateHubdefaultApplicationProblemPlusJSONResponse) VisitCreateHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13891,6 +14315,7 @@ type GetOperatorHubResponseObject interface {
 type GetOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
 
 func (response GetOperatorHub200JSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13910,6 +14335,7 @@ type GetOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitGetOperatorHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13933,6 +14359,7 @@ type UpdateOperatorHubResponseObject interface {
 type UpdateOperatorHub200JSONResponse struct{ OperatorHubJSONResponse }
 
 func (response UpdateOperatorHub200JSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13952,6 +14379,7 @@ type UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse) VisitUpdateOperatorHubResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -13962,7 +14390,8 @@ func (response UpdateOperatorHubdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
-type ListIdentityProvidersRequestObject struct{}
+type ListIdentityProvidersRequestObject struct {
+}
 
 type ListIdentityProvidersResponseObject interface {
 	VisitListIdentityProvidersResponse(w http.ResponseWriter) error
@@ -13971,6 +14400,7 @@ type ListIdentityProvidersResponseObject interface {
 type ListIdentityProviders200JSONResponse IdentityProviders
 
 func (response ListIdentityProviders200JSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -13987,6 +14417,7 @@ type ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListIdentityProvidersdefaultApplicationProblemPlusJSONResponse) VisitListIdentityProvidersResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14017,6 +14448,7 @@ type CreateIdentityProvider201JSONResponse struct {
 }
 
 func (response CreateIdentityProvider201JSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14039,6 +14471,7 @@ type CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitCreateIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14057,7 +14490,8 @@ type DeleteIdentityProviderResponseObject interface {
 	VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error
 }
 
-type DeleteIdentityProvider204Response struct{}
+type DeleteIdentityProvider204Response struct {
+}
 
 func (response DeleteIdentityProvider204Response) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -14070,6 +14504,7 @@ type DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitDeleteIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14091,6 +14526,7 @@ type GetIdentityProviderResponseObject interface {
 type GetIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
 
 func (response GetIdentityProvider200JSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14110,6 +14546,7 @@ type GetIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitGetIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14133,6 +14570,7 @@ type UpdateIdentityProviderResponseObject interface {
 type UpdateIdentityProvider200JSONResponse struct{ IdentityProviderJSONResponse }
 
 func (response UpdateIdentityProvider200JSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14152,6 +14590,7 @@ type UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitUpdateIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14175,6 +14614,7 @@ type TryClaimsResponseObject interface {
 type TryClaims200JSONResponse ClaimsResult
 
 func (response TryClaims200JSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14191,6 +14631,7 @@ type TryClaimsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TryClaimsdefaultApplicationProblemPlusJSONResponse) VisitTryClaimsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14213,6 +14654,7 @@ type VerifyIdentityProviderResponseObject interface {
 type VerifyIdentityProvider200JSONResponse IdentityProviderDiagnosis
 
 func (response VerifyIdentityProvider200JSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14229,6 +14671,7 @@ type VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyIdentityProviderdefaultApplicationProblemPlusJSONResponse) VisitVerifyIdentityProviderResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14251,6 +14694,7 @@ type MakeIdentityWebhookSecretResponseObject interface {
 type MakeIdentityWebhookSecret201JSONResponse IdentityWebhookSecret
 
 func (response MakeIdentityWebhookSecret201JSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14267,6 +14711,7 @@ type MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitMakeIdentityWebhookSecretResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14277,7 +14722,8 @@ func (response MakeIdentityWebhookSecretdefaultApplicationProblemPlusJSONRespons
 	return err
 }
 
-type ListOperatorsRequestObject struct{}
+type ListOperatorsRequestObject struct {
+}
 
 type ListOperatorsResponseObject interface {
 	VisitListOperatorsResponse(w http.ResponseWriter) error
@@ -14286,6 +14732,7 @@ type ListOperatorsResponseObject interface {
 type ListOperators200JSONResponse OperatorList
 
 func (response ListOperators200JSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14302,6 +14749,7 @@ type ListOperatorsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperatorsdefaultApplicationProblemPlusJSONResponse) VisitListOperatorsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14324,6 +14772,7 @@ type AddOperatorResponseObject interface {
 type AddOperator201JSONResponse Operator
 
 func (response AddOperator201JSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14340,6 +14789,7 @@ type AddOperatordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddOperatordefaultApplicationProblemPlusJSONResponse) VisitAddOperatorResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14358,7 +14808,8 @@ type RemoveOperatorResponseObject interface {
 	VisitRemoveOperatorResponse(w http.ResponseWriter) error
 }
 
-type RemoveOperator204Response struct{}
+type RemoveOperator204Response struct {
+}
 
 func (response RemoveOperator204Response) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -14371,6 +14822,7 @@ type RemoveOperatordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveOperatordefaultApplicationProblemPlusJSONResponse) VisitRemoveOperatorResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14393,6 +14845,7 @@ type BeginSetupResponseObject interface {
 type BeginSetup201JSONResponse Operator
 
 func (response BeginSetup201JSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14409,6 +14862,7 @@ type BeginSetupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BeginSetupdefaultApplicationProblemPlusJSONResponse) VisitBeginSetupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14419,7 +14873,8 @@ func (response BeginSetupdefaultApplicationProblemPlusJSONResponse) VisitBeginSe
 	return err
 }
 
-type ListSignInsRequestObject struct{}
+type ListSignInsRequestObject struct {
+}
 
 type ListSignInsResponseObject interface {
 	VisitListSignInsResponse(w http.ResponseWriter) error
@@ -14428,6 +14883,7 @@ type ListSignInsResponseObject interface {
 type ListSignIns200JSONResponse SignIns
 
 func (response ListSignIns200JSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -14444,6 +14900,7 @@ type ListSignInsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSignInsdefaultApplicationProblemPlusJSONResponse) VisitListSignInsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -14564,6 +15021,9 @@ type StrictServerInterface interface {
 	// UndoDropDeletion Take a deletion back as long as it can be
 	// (POST /v1/hubs/{hub}/drop-folders/files/{id}/undo)
 	UndoDropDeletion(ctx context.Context, request UndoDropDeletionRequestObject) (UndoDropDeletionResponseObject, error)
+	// UndoDropItem Keep an entry that a manifest is about to delete
+	// (POST /v1/hubs/{hub}/drop-folders/items/{id}/undo)
+	UndoDropItem(ctx context.Context, request UndoDropItemRequestObject) (UndoDropItemResponseObject, error)
 	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
 	// (GET /v1/hubs/{hub}/drop-folders/options)
 	GetDropFolderOptions(ctx context.Context, request GetDropFolderOptionsRequestObject) (GetDropFolderOptionsResponseObject, error)
@@ -14986,10 +15446,8 @@ type StrictServerInterface interface {
 	ListSignIns(ctx context.Context, request ListSignInsRequestObject) (ListSignInsResponseObject, error)
 }
 
-type (
-	StrictHandlerFunc    func(ctx echo.Context, request any) (any, error)
-	StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-)
+type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
+type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
 
 func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
 	return &strictHandler{ssi: ssi, middlewares: middlewares}
@@ -16195,6 +16653,33 @@ func (sh *strictHandler) UndoDropDeletion(ctx echo.Context, hub HubPath, id IDPa
 		return err
 	} else if validResponse, ok := response.(UndoDropDeletionResponseObject); ok {
 		return validResponse.VisitUndoDropDeletionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoDropItem operation middleware
+func (sh *strictHandler) UndoDropItem(ctx echo.Context, hub HubPath, id IDPath, params UndoDropItemParams) error {
+	var request UndoDropItemRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoDropItem(ctx.Request().Context(), request.(UndoDropItemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoDropItem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoDropItemResponseObject); ok {
+		return validResponse.VisitUndoDropItemResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

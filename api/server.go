@@ -39,6 +39,7 @@ type Services struct {
 	Idempotency  *gateway.Idempotency
 	Limits       *gateway.Limits
 	Spherical    *gateway.Spherical
+	DropFolders  *gateway.DropFolders
 }
 
 // Config is all the server needs. Nothing in it may be nil unless it says so.
@@ -81,6 +82,7 @@ type Server struct {
 	events       *gateway.Events
 	webhooks     *gateway.Webhooks
 	spherical    *gateway.Spherical
+	drops        *gateway.DropFolders
 
 	base          *url.URL
 	https         bool
@@ -124,7 +126,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, audits: sv.Audits, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, transfers: sv.Transfers, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
+		library: sv.Library, uploads: sv.Uploads, transfers: sv.Transfers, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical, drops: sv.DropFolders,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, picker: cfg.Picker, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, once: sv.Idempotency, limits: sv.Limits, rates: cfg.Limits.rates(),

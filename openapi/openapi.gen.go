@@ -2308,6 +2308,9 @@ type DropBucket struct {
 type DropBulkInput struct {
 	Action DropBulkInputAction `json:"action"`
 
+	// After With a filter: `next` of the answer before
+	After *string `json:"after,omitempty"`
+
 	// ConversionProfileID Of reprocess
 	ConversionProfileID *int64 `json:"conversion_profile_id,omitempty"`
 
@@ -2319,6 +2322,9 @@ type DropBulkInput struct {
 
 	// Ids The files; or
 	Ids *[]string `json:"ids,omitempty"`
+
+	// Keep Of keep: false leaves them to the folder again
+	Keep *bool `json:"keep,omitempty"`
 }
 
 // DropBulkInputAction defines model for DropBulkInput.Action.
@@ -2338,8 +2344,11 @@ type DropBulkOne struct {
 
 // DropBulkResult defines model for DropBulkResult.
 type DropBulkResult struct {
-	Done    int64         `json:"done"`
-	Failed  int64         `json:"failed"`
+	Done   int64 `json:"done"`
+	Failed int64 `json:"failed"`
+
+	// Next With a filter: there are more files, which the same with this as `after` takes up; absent: all was done
+	Next    *string       `json:"next,omitempty"`
 	Results []DropBulkOne `json:"results"`
 }
 
@@ -2682,10 +2691,10 @@ type DropFolderOptions struct {
 	States  []DropStateInfo  `json:"states"`
 
 	// UndoSeconds How long a deletion can be taken back
-	UndoSeconds *int64 `json:"undo_seconds,omitempty"`
+	UndoSeconds int64 `json:"undo_seconds"`
 
-	// XsdURL Schema of the XML
-	XsdURL string `json:"xsd_url"`
+	// XsdURL Schema of the XML; absent: this server has none to give
+	XsdURL *string `json:"xsd_url,omitempty"`
 }
 
 // DropFolderPage defines model for DropFolderPage.
@@ -2854,8 +2863,11 @@ type DropPreview struct {
 	Actions *map[string]int64 `json:"actions,omitempty"`
 	Format  ManifestFormat    `json:"format"`
 
-	// Items The first of them, a hundred at most
+	// Items The first of them, two hundred at most
 	Items []DropPreviewItem `json:"items"`
+
+	// Missing Files that are not in the folder yet, a thousand at most
+	Missing *[]string `json:"missing,omitempty"`
 
 	// Total Items that are right
 	Total int64 `json:"total"`
@@ -2888,8 +2900,11 @@ type DropPreviewItem struct {
 	EntryID *string    `json:"entry_id,omitempty"`
 
 	// Files Of the folder that it names
-	Files       *[]string  `json:"files,omitempty"`
-	Line        int64      `json:"line"`
+	Files *[]string `json:"files,omitempty"`
+	Line  int64     `json:"line"`
+
+	// Lost Names of library items that would no longer play
+	Lost        *[]string  `json:"lost,omitempty"`
 	Name        *string    `json:"name,omitempty"`
 	Number      int64      `json:"number"`
 	ReferenceID *string    `json:"reference_id,omitempty"`
@@ -5317,6 +5332,12 @@ type UndoDropDeletionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// UndoDropItemParams defines parameters for UndoDropItem.
+type UndoDropItemParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListRemoteDropFoldersParams defines parameters for ListRemoteDropFolders.
 type ListRemoteDropFoldersParams struct {
 	// Cursor `next` of the page before, with the same other parameters
@@ -6629,6 +6650,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
 	UndoDropDeletion(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoDropItem Keep an entry that a manifest is about to delete
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+	UndoDropItem(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
 	//
@@ -8707,6 +8733,21 @@ func (c *Client) ListDropChanges(ctx context.Context, hub HubPath, id IDPath, pa
 // Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
 func (c *Client) UndoDropDeletion(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUndoDropDeletionRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoDropItem Keep an entry that a manifest is about to delete
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+func (c *Client) UndoDropItem(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoDropItemRequest(c.Server, hub, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14485,6 +14526,62 @@ func NewUndoDropDeletionRequest(server string, hub HubPath, id IDPath, params *U
 	}
 
 	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUndoDropItemRequest constructs an http.Request for the UndoDropItem method
+func NewUndoDropItemRequest(server string, hub HubPath, id IDPath, params *UndoDropItemParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/items/%s/undo", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -22956,6 +23053,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
 	UndoDropDeletionWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*UndoDropDeletionResponse, error)
 
+	// UndoDropItemWithResponse Keep an entry that a manifest is about to delete
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+	UndoDropItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*UndoDropItemResponse, error)
+
 	// GetDropFolderOptionsWithResponse What this server offers for drop folders, and the words of states and reasons
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -26183,6 +26287,54 @@ func (r UndoDropDeletionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UndoDropDeletionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UndoDropItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropItem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UndoDropItemResponse) GetJSON200() *DropItem {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoDropItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoDropItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoDropItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoDropItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoDropItemResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34000,6 +34152,19 @@ func (c *ClientWithResponses) UndoDropDeletionWithResponse(ctx context.Context, 
 	return ParseUndoDropDeletionResponse(rsp)
 }
 
+// UndoDropItemWithResponse Keep an entry that a manifest is about to delete
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+func (c *ClientWithResponses) UndoDropItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*UndoDropItemResponse, error) {
+	rsp, err := c.UndoDropItem(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoDropItemResponse(rsp)
+}
+
 // GetDropFolderOptionsWithResponse What this server offers for drop folders, and the words of states and reasons
 //
 // Returns a wrapper object for the known response body format(s).
@@ -37872,6 +38037,39 @@ func ParseUndoDropDeletionResponse(rsp *http.Response) (*UndoDropDeletionRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUndoDropItemResponse parses an HTTP response from a UndoDropItemWithResponse call
+func ParseUndoDropItemResponse(rsp *http.Response) (*UndoDropItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoDropItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropItem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

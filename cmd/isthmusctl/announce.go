@@ -32,6 +32,7 @@ type wish struct {
 	tags   []string
 	noFast bool
 	resume bool
+	folder string // id of the drop folder that they are sent to, if any
 }
 
 // candidate is a file on its way to an upload.
@@ -108,6 +109,9 @@ func (c candidate) input(w wish) openapi.UploadInput {
 	}
 	if len(w.tags) > 0 {
 		in.Tags = &w.tags
+	}
+	if w.folder != "" {
+		in.DropFolderID = &w.folder
 	}
 	return in
 }

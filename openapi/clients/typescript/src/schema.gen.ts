@@ -1874,6 +1874,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/drop-folders/items/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an entry that a manifest is about to delete */
+        post: operations["undoDropItem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/drop-folders/files/{id}/manifest": {
         parameters: {
             query?: never;
@@ -10430,7 +10451,6 @@ export interface components {
          *       "max_files": 200000,
          *       "max_document_bytes": 67108864,
          *       "undo_seconds": 600,
-         *       "xsd_url": "/docs/drop-folders.xsd",
          *       "states": [
          *         {
          *           "state": "ready",
@@ -10469,9 +10489,9 @@ export interface components {
              * Format: int64
              * @description How long a deletion can be taken back
              */
-            undo_seconds?: number;
-            /** @description Schema of the XML */
-            xsd_url: string;
+            undo_seconds: number;
+            /** @description Schema of the XML; absent: this server has none to give */
+            xsd_url?: string;
             states: components["schemas"]["DropStateInfo"][];
             reasons: components["schemas"]["DropReasonInfo"][];
         };
@@ -10848,10 +10868,17 @@ export interface components {
              */
             conversion_profile_id?: number;
             /**
+             * @description Of keep: false leaves them to the folder again
+             * @default true
+             */
+            keep: boolean;
+            /**
              * @description Of delete: the entries, too
              * @default false
              */
             entry: boolean;
+            /** @description With a filter: `next` of the answer before */
+            after?: string;
         };
         /**
          * @description All files that a listing with these would show
@@ -10893,6 +10920,8 @@ export interface components {
             /** Format: int64 */
             failed: number;
             results: components["schemas"]["DropBulkOne"][];
+            /** @description With a filter: there are more files, which the same with this as `after` takes up; absent: all was done */
+            next?: string;
         };
         /**
          * @example {
@@ -10935,10 +10964,12 @@ export interface components {
             actions?: {
                 [key: string]: number;
             };
-            /** @description The first of them, a hundred at most */
+            /** @description The first of them, two hundred at most */
             items: components["schemas"]["DropPreviewItem"][];
             /** @description There are more */
             truncated: boolean;
+            /** @description Files that are not in the folder yet, a thousand at most */
+            missing?: string[];
             /** @description What would hold an item up, such as a file that is not there yet */
             warnings?: components["schemas"]["ManifestFault"][];
         };
@@ -10991,6 +11022,8 @@ export interface components {
             custom_data?: number;
             /** @description What would happen, for people */
             does?: string;
+            /** @description Names of library items that would no longer play */
+            lost?: string[];
         };
         /**
          * @example {
@@ -14703,6 +14736,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DropItemPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoDropItem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The item */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropItem"];
                 };
             };
             default: components["responses"]["Problem"];
