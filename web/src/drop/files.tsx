@@ -265,7 +265,7 @@ function Row(p: {
         {f.type === "manifest" && <div class="small muted">Manifest</div>}
       </td>
       <td data-label="Folder">
-        <bdi class="wrap">{f.folder_name}</bdi>
+        <bdi>{f.folder_name}</bdi>
       </td>
       <td data-label="Seen" class="nowrap">
         <time dateTime={f.created_at}>{when(f.created_at)}</time>
@@ -273,11 +273,11 @@ function Row(p: {
       <td data-label="Size" class="nowrap tabular">
         {f.received !== undefined && f.received < f.size ? `${bytes(f.received)} of ${bytes(f.size)}` : bytes(f.size)}
       </td>
-      <td data-label="Entry">
+      <td data-label="Entry" class={f.entry_id ? "" : "void"}>
         {f.entry_id ? (
           <a href={`/hubs/${p.hub}/library?tab=kaltura&media=${encodeURIComponent(f.entry_id)}`}>{f.entry_id}</a>
         ) : (
-          <span class="muted">none</span>
+          <span class="muted">–</span>
         )}
       </td>
       <td data-label="State">
@@ -286,9 +286,9 @@ function Row(p: {
         </span>
         <Explained f={f} />
       </td>
-      <td data-label="Next step">
+      <td data-label="Next step" class={f.next_step || fix || f.actions.includes("undo") ? "" : "void"}>
         <div class="stack-s next">
-          {f.next_step ? <span class="small wrap">{f.next_step}</span> : <span class="muted small">none</span>}
+          {f.next_step ? <span class="small wrap">{f.next_step}</span> : <span class="muted small">–</span>}
           {(fix || f.actions.includes("undo")) && (
             <span class="row">
               {fix === "validate" && <FileAct f={f} what="validate" desk={p.desk} />}
