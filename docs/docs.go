@@ -31,6 +31,7 @@ var guides = []guide{
 	{"transfer", "Fast path", "transfer.md"},
 	{"isthmusctl", "Command line", "isthmusctl.md"},
 	{"agent", "Agent", "agent.md"},
+	{"manifests", "Manifests", "manifests.md"},
 	{"sdks", "Client libraries", "sdks.md"},
 	{"sandbox", "Kaltura sandbox", "sandbox.md"},
 	{"errors", "Errors", "errors.md"},

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -118,13 +121,48 @@ func TestManifestCorpus(t *testing.T) {
 			}
 		}
 	}
-	docs, err := os.ReadFile("../../docs/manifests.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	docs := read(t, docsPage)
 	for rule := range rules {
-		if !strings.Contains(string(docs), "`"+rule+"`") {
-			t.Errorf("docs/manifests.md lacks the rule %s", rule)
+		if !bytes.Contains(docs, []byte("`"+rule+"`")) {
+			t.Errorf("%s lacks the rule %s", docsPage, rule)
+		}
+	}
+}
+
+const docsPage = "../../docs/manifests.md"
+
+// The page about manifests names each field, and its examples have no fault.
+func TestManifestDocs(t *testing.T) {
+	t.Parallel()
+	docs := string(read(t, docsPage))
+	names := []string{"content_tags", "thumbnail_tags", "contents", "thumbnails", "custom_data"}
+	names = append(names, slices.Collect(maps.Keys(itemFields))...)
+	names = append(names, slices.Collect(maps.Keys(jsonLists))...)
+	for _, columns := range []map[string]string{csvContent, csvThumbnail, csvCustom} {
+		for column, field := range columns {
+			if !strings.HasSuffix(column, "_id") || strings.HasSuffix(column, "entry_id") || strings.HasSuffix(column, "asset_id") {
+				names = append(names, field)
+			}
+			names = append(names, column)
+		}
+	}
+	for name, place := range xmlPlaces {
+		if place.rank != rankExtensions && place.rank != 19 && place.field != "" {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(docs, "`"+name+"`") && !strings.Contains(docs, "`"+name+"/") && !strings.Contains(docs, "@"+name+"`") {
+			t.Errorf("%s lacks %s", docsPage, name)
+		}
+	}
+	examples := regexp.MustCompile("(?s)```(xml|json|csv)\n(.*?)```").FindAllStringSubmatch(docs, -1)
+	if len(examples) < 4 {
+		t.Errorf("%d examples", len(examples))
+	}
+	for _, e := range examples {
+		if h := hear(t, gateway.ManifestFormat(e[1]), strings.NewReader(e[2])); len(h.Faults) > 0 || len(h.Items) == 0 {
+			t.Errorf("an example says %+v:\n%s", h, e[2])
 		}
 	}
 }

@@ -153,6 +153,9 @@ func (c *charReader) declare(name string) {
 
 // peek gives the next character and leaves it.
 func (c *charReader) peek() rune {
+	if c.plain() {
+		return rune(c.buf[c.pos])
+	}
 	if !c.hasPeeked {
 		c.peeked, c.hasPeeked = c.decode(), true
 	}
@@ -161,6 +164,14 @@ func (c *charReader) peek() rune {
 
 // next gives the next character.
 func (c *charReader) next() rune {
+	if c.plain() {
+		r := rune(c.buf[c.pos])
+		c.pos++
+		c.col++
+		c.itemBytes++
+		c.sawCR = false
+		return r
+	}
 	r := c.peek()
 	c.hasPeeked = false
 	switch r {
@@ -171,6 +182,15 @@ func (c *charReader) next() rune {
 		c.col++
 	}
 	return r
+}
+
+// plain tells that the next character is a visible one of ASCII, as most are, with which nothing can be wrong.
+func (c *charReader) plain() bool {
+	if c.hasPeeked || c.pos == c.end || c.codec != codecUTF8 || !c.afterFirst || c.itemBytes >= maxItemBytes {
+		return false
+	}
+	b := c.buf[c.pos]
+	return b >= ' ' && b < utf8.RuneSelf
 }
 
 func (c *charReader) decode() rune {

@@ -3,6 +3,7 @@ package dropfolder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"isthmus/gateway"
@@ -26,12 +27,9 @@ func (d *itemDraft) xmlAction(n *xmlNode, allowed ...string) string {
 		if !ok {
 			continue
 		}
-		for _, a := range allowed {
-			if v == a {
-				action = v
-			}
-		}
-		if action == "" {
+		if v = strings.TrimSpace(v); slices.Contains(allowed, v) {
+			action = v
+		} else {
 			d.notAllowed(at, v, strings.Join(allowed, " or "))
 		}
 	}
