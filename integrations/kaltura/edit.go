@@ -110,6 +110,9 @@ func (p *Platform) add(ctx context.Context, w who, ref string, kind int, plan pl
 		err = &fault{Op: op, Kind: faultGarbled, Status: 200}
 	}
 	if !sick(err) {
+		if code(err) != codeProfileMissing || plan.profile != 0 { // else it is the hub's own
+			err = refusal(err)
+		}
 		return e, err
 	}
 	for try := range lookAgain {
