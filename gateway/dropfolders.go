@@ -8,6 +8,7 @@ type DropFolders struct {
 	Store        Store
 	Clock        Clock
 	Sources      DropSources // nil: this server looks at no directories and buckets
+	Directories  bool        // directories can be folders: Sources has a root for them
 	Manifests    Manifests
 	Fetcher      DropFetcher // nil: manifests cannot name addresses
 	Uploads      *Uploads
@@ -19,6 +20,8 @@ type DropFolders struct {
 	Replica      string
 
 	items itemRuns
+	files itemRuns // runs of RunFile
+	bytes itemRuns // files that are fetched
 }
 
 // DropFolderNews is what events say about a folder.

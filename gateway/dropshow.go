@@ -140,7 +140,10 @@ func (s *DropFolders) Options(ctx context.Context, a Actor) (DropOptions, error)
 	if dropWriter(a) == nil {
 		o.Sources = append(o.Sources, DropUploads)
 		if s.Sources != nil && dropPlacer(a) == nil {
-			o.Sources = append(o.Sources, DropDirectory, DropBucket)
+			o.Sources = append(o.Sources, DropBucket)
+			if s.Directories {
+				o.Sources = append(o.Sources, DropDirectory)
+			}
 		}
 	}
 	return o, nil

@@ -36,7 +36,7 @@ func (s *server) newDropFolders(mappings *gateway.Mappings, lanes *gateway.Lanes
 	buckets := outbound.Options{AllowNetworks: s.cfg.AllowBucketNetworks}
 	return &gateway.DropFolders{
 		Store: s.db, Clock: gateway.SystemClock, Manifests: dropfolder.Manifests{}, Uploads: s.uploads, Integrations: s.integrations,
-		Mappings: mappings, Events: s.events, Lanes: lanes, Sealer: s.keyring, Replica: s.db.Replica(),
+		Mappings: mappings, Events: s.events, Lanes: lanes, Sealer: s.keyring, Replica: s.db.Replica(), Directories: root != "",
 		Sources: dropfolder.New(dropfolder.Options{
 			Root: root, Client: outbound.New(buckets), CheckURL: buckets.ServiceURL, Log: s.log,
 		}),

@@ -130,7 +130,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	spherical := &gateway.Spherical{Catalog: catalog}
 	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}
 	tasks := jobs.Services{
-		People: s.people, Mappings: mappings,
+		People: s.people, Mappings: mappings, DropFolders: s.drops,
 		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
 	}
 	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
@@ -162,7 +162,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
+			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, DropFolders: s.drops, Idempotency: once, Limits: s.limits,
 		},
 	})
 	if err != nil {
