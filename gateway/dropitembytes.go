@@ -71,14 +71,34 @@ func (w *itemWork) certain(ctx context.Context, kind string, i int, r ManifestRe
 	if err := w.compare(ctx, u, r); err != nil {
 		return err
 	}
-	in, err := w.inspect(ctx, u)
+	if kind == "thumbnail" {
+		return w.isPicture(ctx, u, r)
+	}
+	_, err = w.inspect(ctx, u)
+	return err
+}
+
+// isPicture refuses a thumbnail that is none before anything is made.
+func (w *itemWork) isPicture(ctx context.Context, u Upload, r ManifestResource) error {
+	f, err := w.s.Uploads.Staging.Open(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	if kind == "thumbnail" && in.Type != "" && in.Type != Image {
-		return E(Invalid, "thumbnail_no_picture", cutText(r.fileName(), 200)+" is no picture.").Next("Name a JPEG or PNG file as the thumbnail.")
+	head := make([]byte, 12)
+	n, err := f.ReadAt(head, 0)
+	if cerr := f.Close(); err == nil || err == io.EOF {
+		err = cerr
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	head = head[:n]
+	for _, magic := range []string{"\xff\xd8\xff", "\x89PNG\r\n", "GIF8", "BM", "RIFF"} {
+		if strings.HasPrefix(string(head), magic) && (magic != "RIFF" || strings.HasSuffix(string(head), "WEBP")) {
+			return nil
+		}
+	}
+	return E(Invalid, "thumbnail_no_picture", cutText(r.fileName(), 200)+" is no picture.").Next("Name a JPEG or PNG file as the thumbnail.")
 }
 
 // inspect looks into the bytes, once.
@@ -285,14 +305,6 @@ func (c *capped) Read(p []byte) (int, error) {
 		return n, errSourceTooLarge(c.most)
 	}
 	return n, err
-}
-
-// staged gives the upload that carries a file's bytes.
-func (s *DropFolders) staged(_ context.Context, _ DropFolder, f DropFile) (string, error) {
-	if f.UploadID == "" {
-		return "", &Snooze{time.Second}
-	}
-	return f.UploadID, nil
 }
 
 // used ends a file that served its manifest.

@@ -76,10 +76,13 @@ func (r *itemRun) all(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ended := time.Now().Add(itemsTurn)
-	told := time.Now()
+	told, looked := time.Now(), time.Time{}
 	for ctx.Err() == nil {
-		if err := r.watch(ctx); err != nil {
-			return err
+		if time.Since(looked) > 200*time.Millisecond {
+			looked = time.Now()
+			if err := r.watch(ctx); err != nil {
+				return err
+			}
 		}
 		var rows []DropItem
 		if free := cap(r.slots) - len(r.slots); free > 0 && time.Now().Before(ended) {

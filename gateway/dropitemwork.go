@@ -44,11 +44,15 @@ func (w *itemWork) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.item.step().past(stepEdited) || w.item.Step == stepEdited {
+	if w.item.Step == stepEdited {
 		return w.ready(ctx)
 	}
 	if _, err := w.h.editor.Edit(ctx, w.h.actor, w.item.EntryID, w.change()); err != nil {
 		return w.heard(ctx, err)
+	}
+	if len(w.said.Contents) == 0 { // there is nothing to wait for
+		w.item.Step = stepEdited
+		return w.ready(ctx)
 	}
 	return w.save(ctx, func(tx Tx, it *DropItem) error {
 		it.Step, it.State, it.TryAt = stepEdited, ItemConverting, nil

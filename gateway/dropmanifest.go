@@ -232,7 +232,7 @@ func (r *manifestReader) add(row DropItem, names []itemName) error {
 
 // itemID is the id of an item, the same whenever its manifest is read.
 func itemID(fileID string, number int64) string {
-	return fmt.Sprintf("dit_%s_%07d", strings.TrimPrefix(fileID, "dfl_"), number)
+	return fmt.Sprintf("dit_%s_%07d", strings.TrimPrefix(fileID, "dfi_"), number)
 }
 
 // itemPlace is where an item's data are sealed: addresses in them may hold secrets.
@@ -359,7 +359,7 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 	}
 	if f == nil {
 		f = &DropFile{
-			Row: Row{ID: NewID("dfl"), HubID: r.f.HubID}, FolderID: r.folder.ID, Name: n.name, NameKey: n.key, LeadID: r.f.ID, ItemID: item,
+			Row: Row{ID: NewID("dfi"), HubID: r.f.HubID}, FolderID: r.folder.ID, Name: n.name, NameKey: n.key, LeadID: r.f.ID, ItemID: item,
 		}
 		return f, r.s.expect(r.ctx, tx, f, r.f)
 	}

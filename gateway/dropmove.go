@@ -66,16 +66,26 @@ func (s *DropFolders) move(ctx context.Context, tx Tx, f *DropFile, to DropState
 }
 
 // follow queues what a step has as its consequence: one that is whole gets its turn, one that is done makes room for
-// the next, and a manifest hears of the files that it names.
+// the next, a manifest hears of the files that it names, and what was sent of a file that is gone is let go.
 func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropState) error {
-	feed := f.State == DropPending && (f.TryAt == nil || !f.TryAt.After(s.Clock())) || from == DropImporting
-	if feed {
+	whole := f.State == DropPending && (f.TryAt == nil || !f.TryAt.After(s.Clock()))
+	if whole || from == DropImporting || from == DropPending && f.State != DropImporting {
 		if err := tx.Enqueue(ctx, FeedDropFolder{FolderID: f.FolderID}); err != nil {
 			return err
 		}
 	}
-	if f.LeadID != "" && f.LeadID != f.ID && f.State != DropImporting {
-		return tx.Enqueue(ctx, HandleDropFile{FileID: f.LeadID})
+	switch f.State {
+	case DropPending:
+		if from != DropImporting {
+			return s.arrived(ctx, tx, f)
+		}
+	case DropGone, DropDeleted:
+		if err := s.letGo(ctx, tx, f.UploadID); err != nil {
+			return err
+		}
+		if f.LeadID != "" && f.LeadID != f.ID {
+			return tx.Enqueue(ctx, HandleDropFile{FileID: f.LeadID})
+		}
 	}
 	return nil
 }

@@ -108,6 +108,8 @@ type DropFileTable interface {
 	OfFolder(ctx context.Context, folderID string, states []DropState, after string, n int) ([]DropFile, error)
 	// Due gives files of all hubs whose TryAt or DeleteAt has come, longest due first.
 	Due(ctx context.Context, now time.Time, n int) ([]DropFile, error)
+	// Stuck gives files of all hubs that are importing or processing without a change since a time.
+	Stuck(ctx context.Context, before time.Time, n int) ([]DropFile, error)
 	// Pending gives the folders of all hubs that have pending files, and how many files of each are importing.
 	Pending(ctx context.Context) ([]DropBacklog, error)
 	// Reasons counts a listing by reason, those with one.

@@ -208,7 +208,7 @@ func QueueOf(kind string) string {
 		return QueueDrop
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
 		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind(),
-		HandleDropFile{}.Kind(), RunDropItems{}.Kind():
+		HandleDropFile{}.Kind(), FeedDropFolder{}.Kind(), RunDropItems{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

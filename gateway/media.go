@@ -154,4 +154,5 @@ type NewMedia struct {
 	Size        int64
 	Type        MediaType
 	Tags        []string
+	ProfileID   int64 // conversion profile; 0 = the account's
 }

@@ -96,6 +96,9 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 		if err := tx.Transfers().Insert(ctx, &row); err != nil {
 			return err
 		}
+		if err := s.Uploads.Folders.announce(ctx, tx, a, fresh, func(i int, err error) error { return below(err, "/files/%d", i) }); err != nil {
+			return err
+		}
 		if err := tx.Uploads().InsertAll(ctx, fresh); err != nil {
 			return err
 		}

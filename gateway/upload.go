@@ -50,6 +50,9 @@ type Upload struct {
 	Device        string      `bun:"-"`            // where that is sent from; set by Uploads.Get and List
 	FolderID      string      `bun:"folder_id"`    // the drop folder that it is for, if any
 	DropFileID    string      `bun:"drop_file_id"` // the file of that folder whose bytes it carries
+	Replaces      string      `bun:"replaces"`     // entry that gets the bytes as its new content; "" = a new entry
+	Flavor        string      `bun:"flavor"`       // rendition of it that they are; "" = all of it
+	ProfileID     int64       `bun:"profile_id"`   // conversion profile of a new entry; 0 = the connection's
 	ItemID        string      `bun:"item_id"`      // own library item that it became (TargetLibrary) or carries to Kaltura
 	Fingerprint   string      `bun:"fingerprint"`  // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`

@@ -102,7 +102,7 @@ func (s *Uploads) ingest(ctx context.Context, u Upload) error {
 		if err != nil {
 			return err
 		}
-		m, err := ing.Finish(ctx, newMedia(u))
+		m, err := finishIngest(ctx, ing, u)
 		if IsReason(err, "ingest_gone") && try < 3 {
 			if err = s.Relay.Forget(ctx, u.ID); err != nil {
 				return err
@@ -299,7 +299,7 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 		// Often at first (the embedded platform is done in a moment), seldom later.
 		return &Snooze{grown(s.Clock().Sub(u.UpdatedAt), 250*time.Millisecond, 30*time.Second)}
 	}
-	if err = verify(u, m); err != nil {
+	if err = verify(u, m); err != nil && u.Flavor == "" { // of a rendition the platform tells no size
 		return err
 	}
 	if _, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {

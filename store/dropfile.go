@@ -282,6 +282,13 @@ func (f dropFiles) Due(ctx context.Context, now time.Time, n int) ([]gateway.Dro
 	return out, nil
 }
 
+func (f dropFiles) Stuck(ctx context.Context, before time.Time, n int) ([]gateway.DropFile, error) {
+	out := []gateway.DropFile{}
+	err := f.r.NewSelect().Model(&out).Where("state IN (?)", bun.List([]gateway.DropState{gateway.DropImporting, gateway.DropProcessing})).
+		Where("updated_at < ?", before).OrderExpr("updated_at, id").Limit(limit(n)).Scan(ctx)
+	return out, translate(err)
+}
+
 func (f dropFiles) Pending(ctx context.Context) ([]gateway.DropBacklog, error) {
 	out := []gateway.DropBacklog{}
 	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).ColumnExpr("min(hub_id) AS hub_id").Column("folder_id").ColumnExpr("count(*) AS pending").

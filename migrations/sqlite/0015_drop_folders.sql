@@ -89,10 +89,12 @@ CREATE TABLE drop_files (
     FOREIGN KEY (folder_id) REFERENCES drop_folders (id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX drop_files_live ON drop_files (folder_id, name_key) WHERE NOT superseded;
+CREATE INDEX drop_files_former ON drop_files (folder_id, name_key, id) WHERE superseded;
 CREATE INDEX drop_files_by_hub ON drop_files (hub_id, id);
 CREATE INDEX drop_files_by_folder ON drop_files (folder_id, id);
 CREATE INDEX drop_files_by_state ON drop_files (folder_id, state, id);
 CREATE INDEX drop_files_pending ON drop_files (folder_id, id) WHERE state = 'pending';
+CREATE INDEX drop_files_busy ON drop_files (updated_at) WHERE state IN ('importing', 'processing');
 CREATE INDEX drop_files_by_lead ON drop_files (lead_id) WHERE lead_id <> '';
 CREATE INDEX drop_files_by_upload ON drop_files (upload_id) WHERE upload_id <> '';
 CREATE INDEX drop_files_by_entry ON drop_files (hub_id, entry_id) WHERE entry_id <> '';
@@ -149,4 +151,8 @@ CREATE INDEX drop_items_by_try ON drop_items (try_at) WHERE try_at IS NOT NULL;
 -- The folder that an upload is for, and the file of it that it carries.
 ALTER TABLE uploads ADD COLUMN folder_id text NOT NULL DEFAULT '';
 ALTER TABLE uploads ADD COLUMN drop_file_id text NOT NULL DEFAULT '';
+-- The entry that gets the bytes as new content, the rendition of it, and how it is converted.
+ALTER TABLE uploads ADD COLUMN replaces text NOT NULL DEFAULT '';
+ALTER TABLE uploads ADD COLUMN flavor text NOT NULL DEFAULT '';
+ALTER TABLE uploads ADD COLUMN profile_id integer NOT NULL DEFAULT 0;
 CREATE INDEX uploads_by_folder ON uploads (folder_id, state, id) WHERE folder_id <> '';

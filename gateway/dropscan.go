@@ -1,0 +1,519 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	scanLease  = 2 * time.Minute // two replicas that look at once do no harm, they only work twice
+	scanPage   = 200             // files of one transaction
+	settleTime = 10 * time.Second
+)
+
+// RunScan looks at what lies in a folder (task ScanDropFolder). One replica at a time does; who does so twice finds
+// nothing to do the second time.
+func (s *DropFolders) RunScan(ctx context.Context, id string) error {
+	f, err := s.Store.DropFolders().Get(ctx, AnyHub, id)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if f.Source == DropUploads || f.DeletedAt != nil || f.PausedAt != nil || s.Sources == nil {
+		return nil
+	}
+	leave, err := s.Lanes.enter(QueueDrop, f.HubID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	now := s.Clock()
+	if mine, err := s.Store.DropFolders().Claim(ctx, id, s.Replica, now, now.Add(scanLease)); err != nil || !mine {
+		return err
+	}
+	began := time.Now()
+	l, err := s.look(ctx, f)
+	if err == nil {
+		err = l.all(ctx)
+		_ = l.src.Close() // only read
+	}
+	return s.looked(context.WithoutCancel(ctx), f, l, err, time.Since(began), ctx.Err() != nil)
+}
+
+// looked writes down how a look went.
+func (s *DropFolders) looked(ctx context.Context, f DropFolder, l *dropLook, err error, took time.Duration, stopped bool) error {
+	now := s.Clock()
+	pause := max(f.scanPause(), 10*took)
+	h := DropHealth{LastAt: &now, OKAt: f.Health.OKAt, Files: f.Health.Files, TookMS: took.Milliseconds()}
+	if l != nil {
+		if err == nil {
+			h.Files = int64(len(l.seen))
+		}
+		if l.full && err == nil {
+			err = E(Conflict, "folder_full", "The folder has more open files than it may have; the others wait where they are.").
+				Next("Wait until some are done, look at those that wait or are in quarantine, or raise the folder's limit.")
+		}
+		if st := f.Complete.StableS; st > 0 && l.unsure > 0 {
+			pause = min(pause, max(time.Second, time.Duration(st)*time.Second/2))
+		}
+	}
+	switch {
+	case stopped:
+		h, pause = f.Health, 0
+	case err == nil:
+		h.OKAt = &now
+	default:
+		e := AsError(err)
+		if e.Code == Internal {
+			slog.WarnContext(ctx, "drop folder: a look failed", "folder", f.ID, "error", err)
+		}
+		h.Code, h.Text, h.NextStep, h.Since = reasonOf(e), e.Message, e.NextStep, &now
+		if f.Health.Code == h.Code && f.Health.Since != nil {
+			h.Since = f.Health.Since
+		}
+	}
+	if _, serr := s.scanned(ctx, f, h, now.Add(pause)); serr != nil {
+		return ignoreNotFound(serr)
+	}
+	if now, gerr := s.Store.DropFolders().Get(ctx, AnyHub, f.ID); gerr == nil && now.ScanBy == "" && now.ScanAt != nil && !now.ScanAt.After(s.Clock()) {
+		return s.Store.Tx(ctx, func(tx Tx) error { return tx.Enqueue(ctx, ScanDropFolder{FolderID: f.ID}) })
+	}
+	return nil
+}
+
+// dropLook is one look at a folder, or at some of its names.
+type dropLook struct {
+	s        *DropFolders
+	f        DropFolder
+	rules    *dropRules
+	src      DropSource
+	seen     []DropEntry
+	markers  map[string]time.Time // name of the file that a marker is about: when the marker was written
+	moved    map[string]string    // name of a new file: id of the row that it had under its former name
+	finished map[string]bool      // names that were given by a rename from an unfinished one
+	owner    map[string]string    // of twins: key to the name that has it
+	full     bool
+	unsure   int // files that are not known to be whole
+}
+
+func (s *DropFolders) look(ctx context.Context, f DropFolder) (*dropLook, error) {
+	rules, err := rulesOf(f)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.secret(f)
+	if err != nil {
+		return nil, err
+	}
+	src, err := s.Sources.Open(ctx, f, secret)
+	if err != nil {
+		return nil, err
+	}
+	return &dropLook{
+		s: s, f: f, rules: rules, src: src, markers: map[string]time.Time{}, moved: map[string]string{}, finished: map[string]bool{},
+		owner: map[string]string{},
+	}, nil
+}
+
+// all compares everything that is there with the rows.
+func (l *dropLook) all(ctx context.Context) error {
+	scanErr := l.src.Scan(ctx, func(e DropEntry) error {
+		l.seen = append(l.seen, e)
+		return nil
+	})
+	known, err := l.s.Store.DropFiles().Known(ctx, l.f.ID)
+	if err != nil {
+		return err
+	}
+	byKey := make(map[string]*DropKnown, len(known))
+	for i := range known {
+		byKey[known[i].NameKey] = &known[i]
+	}
+	l.choose(l.seen, func(key, name string) bool { k := byKey[key]; return k != nil && k.Name == name })
+	there := make(map[string]bool, len(l.seen))
+	var news []DropEntry
+	for _, e := range l.seen {
+		key := l.key(e)
+		there[key] = true
+		k := byKey[key]
+		if k != nil && k.Identity == e.Identity && k.Name == e.Name && !unsettled(k.State) {
+			continue
+		}
+		news = append(news, e)
+	}
+	var lost []DropKnown
+	for _, k := range known {
+		if !there[k.NameKey] && k.State != DropParsed && !uploaded(k.Identity) {
+			lost = append(lost, k)
+		}
+	}
+	l.renames(news, byKey, lost)
+	for page := range slices.Chunk(news, scanPage) {
+		if err := l.page(ctx, page); err != nil {
+			return err
+		}
+	}
+	if scanErr != nil {
+		return scanErr
+	}
+	// One empty listing proves nothing: the disk may not be mounted. The second one in a row is believed.
+	if h := l.f.Health; len(l.seen) == 0 && (h.Files > 0 || h.Code != "" || h.LastAt == nil) {
+		return nil
+	}
+	return l.gone(ctx, lost)
+}
+
+// unsettled are the states in which an unchanged file may have become whole.
+func unsettled(s DropState) bool { return s == DropDetected || s == DropUploading || s == DropParsed }
+
+// uploaded tells whether an identity is of a file that was sent to us.
+func uploaded(identity string) bool { return strings.HasPrefix(identity, uploadIdentity) }
+
+const uploadIdentity = "upload:"
+
+// choose finds markers, and twins: of several names with one key the one that is known has it, else the first.
+func (l *dropLook) choose(entries []DropEntry, known func(key, name string) bool) {
+	first := make(map[string]string, len(entries))
+	for _, e := range entries {
+		if e.Odd != "" {
+			continue
+		}
+		if of := l.rules.marks(e.Name); of != "" {
+			l.markers[of] = e.ModifiedAt
+		}
+		key := dropKey(e.Name)
+		other, twin := first[key]
+		if !twin {
+			first[key] = e.Name
+			continue
+		}
+		owner := min(other, e.Name)
+		if now, decided := l.owner[key]; decided {
+			owner = min(now, e.Name)
+			if known(key, now) {
+				owner = now
+			}
+		}
+		for _, name := range []string{other, e.Name} {
+			if known(key, name) {
+				owner = name
+			}
+		}
+		l.owner[key] = owner
+	}
+}
+
+// key is by which a file that is there is found among the rows. A twin and what cannot be taken have keys of their own.
+func (l *dropLook) key(e DropEntry) string {
+	if e.Odd != "" {
+		return "\x02" + e.Name
+	}
+	key := dropKey(e.Name)
+	if owner, twins := l.owner[key]; twins && owner != e.Name {
+		return key + "\x01" + e.Name
+	}
+	return key
+}
+
+// renames finds rows whose file has another name now, so that its content is not taken a second time.
+func (l *dropLook) renames(news []DropEntry, byKey map[string]*DropKnown, lost []DropKnown) {
+	if len(lost) == 0 || len(news) == 0 {
+		return
+	}
+	byFile := make(map[string]DropKnown, len(lost))
+	for _, k := range lost {
+		if file, _, ok := strings.Cut(k.Identity, "/"); ok {
+			byFile[file] = k
+		}
+	}
+	for _, e := range news {
+		file, _, ok := strings.Cut(e.Identity, "/")
+		k, was := byFile[file]
+		if !ok || !was || byKey[l.key(e)] != nil && !l.rules.isWriting(k.Name) {
+			continue
+		}
+		if SameDropContent(k.Identity, e.Identity) || l.rules.isWriting(k.Name) && SameDropFile(k.Identity, e.Identity) {
+			l.moved[e.Name] = k.ID
+			l.finished[e.Name] = l.rules.isWriting(k.Name) && !l.rules.isWriting(e.Name)
+		}
+	}
+}
+
+// page compares some files with their rows, in one transaction.
+func (l *dropLook) page(ctx context.Context, page []DropEntry) error {
+	return retryConflict(func() error {
+		return l.s.Store.Tx(ctx, func(tx Tx) error { return l.compare(ctx, tx, page) })
+	})
+}
+
+func (l *dropLook) compare(ctx context.Context, tx Tx, page []DropEntry) error {
+	keys := make([]string, len(page))
+	for i, e := range page {
+		keys[i] = l.key(e)
+	}
+	rows, err := tx.DropFiles().OfNames(ctx, l.f.ID, keys)
+	if err != nil {
+		return err
+	}
+	byKey := make(map[string]*DropFile, len(rows))
+	for i := range rows {
+		byKey[rows[i].NameKey] = &rows[i]
+	}
+	var fresh []DropFile
+	for i, e := range page {
+		row := byKey[keys[i]]
+		if id := l.moved[e.Name]; id != "" {
+			if done, err := l.rename(ctx, tx, e, keys[i], id, row); err != nil {
+				return err
+			} else if done {
+				continue
+			}
+		}
+		if row != nil {
+			again, err := l.known(ctx, tx, row, e)
+			if err != nil {
+				return err
+			}
+			if !again {
+				continue
+			}
+		}
+		if n, take := l.fresh(e, keys[i]); take {
+			fresh = append(fresh, n)
+		}
+	}
+	return l.insert(ctx, tx, fresh)
+}
+
+// rename gives a row its file's new name. One that was unfinished by its name is whole now.
+func (l *dropLook) rename(ctx context.Context, tx Tx, e DropEntry, key, id string, there *DropFile) (bool, error) {
+	row, err := tx.DropFiles().Get(ctx, AnyHub, id)
+	if err != nil || row.Superseded || row.State.Busy() {
+		return err == nil && row.State.Busy(), ignoreNotFound(err)
+	}
+	if there != nil && there.ID != id {
+		if !there.State.Over() && !unsettled(there.State) {
+			return true, nil // it has the name until it is done
+		}
+		if err := l.supersede(ctx, tx, there); err != nil {
+			return false, err
+		}
+	}
+	row.Name, row.NameKey, row.Manifest = e.Name, key, l.manifest(e)
+	l.note(&row, e)
+	if l.finished[e.Name] && unsettled(row.State) {
+		return true, l.s.move(ctx, tx, &row, DropPending, "scan.renamed", system(l.f.HubID), "It got its final name.")
+	}
+	return true, tx.DropFiles().Update(ctx, &row)
+}
+
+// note writes down how a file is seen.
+func (l *dropLook) note(f *DropFile, e DropEntry) {
+	if !SameDropContent(f.Identity, e.Identity) || f.SizeSetAt == nil {
+		now := l.s.Clock()
+		f.SizeSetAt = &now
+	}
+	at := e.ModifiedAt
+	f.Size, f.ModifiedAt, f.Identity = e.Size, &at, e.Identity
+}
+
+// known compares a file with its row; again tells that it is to be taken as a new file.
+func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (again bool, _ error) {
+	same := SameDropContent(f.Identity, e.Identity)
+	by := system(l.f.HubID)
+	switch {
+	case f.State.Busy():
+		return false, nil // its end decides
+	case uploaded(f.Identity) && !f.State.Over():
+		return false, nil
+	case unsettled(f.State):
+		was := f.State
+		l.note(f, e)
+		switch whole, cause := l.whole(ctx, tx, e, f); {
+		case whole:
+			return false, l.s.move(ctx, tx, f, DropPending, cause, by, "")
+		case was == DropParsed:
+			return false, l.s.move(ctx, tx, f, DropDetected, "scan", by, "")
+		case !same && was == DropDetected:
+			return false, l.s.move(ctx, tx, f, DropUploading, "scan.changed", by, "It is still being written.")
+		case !same:
+			return false, tx.DropFiles().Update(ctx, f)
+		}
+		return false, nil
+	case same && f.State == DropGone:
+		l.note(f, e)
+		to := DropDetected
+		switch {
+		case f.ReadyAt != nil:
+			to = DropReady
+		case f.Reason != "":
+			f.Reason = ""
+		}
+		return false, l.s.move(ctx, tx, f, to, "scan.back", by, "It is there again.")
+	case same:
+		return false, nil
+	case f.State.Over() || f.State == DropDue:
+		return true, l.supersede(ctx, tx, f)
+	}
+	l.note(f, e) // changed before its turn came
+	return false, l.s.move(ctx, tx, f, DropDetected, "scan.changed", by, "It changed after it was taken for whole.")
+}
+
+// supersede makes room for a newer file of the same name.
+func (l *dropLook) supersede(ctx context.Context, tx Tx, f *DropFile) error {
+	f.Superseded, f.DeleteAt, f.TryAt = true, nil, nil
+	return tx.DropFiles().Update(ctx, f)
+}
+
+func (l *dropLook) manifest(e DropEntry) bool {
+	return l.s.Manifests != nil && e.Odd == "" && l.s.Manifests.Format(e.Name) != ""
+}
+
+// whole tells whether a file is known to be complete, and by what. row is nil of one that is seen for the first time.
+func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile) (bool, string) {
+	if l.rules.isWriting(e.Name) {
+		return false, ""
+	}
+	c := l.f.Complete
+	if marker, marked := l.markers[e.Name]; marked && !marker.Before(e.ModifiedAt) {
+		return true, "scan.marker" // a marker that is older than the content was for another content
+	}
+	if e.Whole {
+		return true, "scan.whole"
+	}
+	if l.finished[e.Name] {
+		return true, "scan.renamed"
+	}
+	if row != nil && row.SizeSetAt != nil {
+		still := l.s.Clock().Sub(*row.SizeSetAt)
+		switch {
+		case c.StableS > 0 && still >= time.Duration(c.StableS)*time.Second:
+			return true, "scan.stable"
+		case c == DropComplete{} && row.Manifest && still >= settleTime:
+			return true, "scan.manifest" // one that is cut off cannot be read, and is refused whole
+		case c == DropComplete{} && row.LeadID != "" && row.LeadID != row.ID:
+			lead, err := tx.DropFiles().Get(ctx, AnyHub, row.LeadID)
+			if err == nil && lead.WholeAt != nil && lead.ModifiedAt != nil && !lead.ModifiedAt.Before(e.ModifiedAt) {
+				return true, "scan.named" // its manifest was written after it
+			}
+		}
+	}
+	l.unsure++
+	return false, ""
+}
+
+// fresh makes the row of a file that is seen for the first time; take is false of one that is left alone.
+func (l *dropLook) fresh(e DropEntry, key string) (_ DropFile, take bool) {
+	manifest := l.manifest(e)
+	f := DropFile{
+		Row: Row{ID: NewID("dfi"), HubID: l.f.HubID}, FolderID: l.f.ID, Name: e.Name, NameKey: key, Manifest: manifest, State: DropDetected,
+	}
+	l.note(&f, e)
+	if e.Odd != "" {
+		f.State, f.Reason = DropQuarantined, e.Odd
+		f.Text, f.NextStep = "The file's name cannot be taken.", "Rename it: valid text, and not too long or too deep."
+		return f, true
+	}
+	switch l.rules.left(e.Name, manifest) {
+	case "":
+	case leftWriting:
+		f.State = DropUploading
+		return f, true
+	default:
+		return f, false
+	}
+	if strings.Contains(key, "\x01") {
+		f.State, f.Reason = DropQuarantined, reasonTwin
+		f.Text, f.NextStep = "Another file has the same name, written with other characters.", "Rename one of the two."
+	}
+	return f, true
+}
+
+// insert writes new rows with their first lines, and tells once that there are some.
+func (l *dropLook) insert(ctx context.Context, tx Tx, fresh []DropFile) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	files, bytes, err := l.s.room(ctx, tx, l.f)
+	if err != nil {
+		return err
+	}
+	kept := fresh[:0:0]
+	for _, f := range fresh {
+		if f.State != DropQuarantined {
+			if files--; files < 0 || f.Size > bytes {
+				l.full = true
+				continue
+			}
+			bytes -= f.Size
+		}
+		kept = append(kept, f)
+	}
+	pending := false
+	whole := map[string]string{}
+	for i := range kept {
+		if kept[i].State != DropDetected {
+			continue
+		}
+		e := DropEntry{Name: kept[i].Name, Identity: kept[i].Identity, ModifiedAt: *kept[i].ModifiedAt, Size: kept[i].Size, Whole: l.f.Source == DropBucket}
+		if ok, cause := l.whole(ctx, tx, e, nil); ok {
+			at := l.s.Clock()
+			kept[i].State, kept[i].WholeAt, pending = DropPending, &at, true
+			whole[kept[i].ID] = cause
+		}
+	}
+	in, err := tx.DropFiles().InsertAll(ctx, kept)
+	if err != nil || len(in) == 0 {
+		return err
+	}
+	at := l.s.Clock()
+	lines := make([]DropChange, 0, len(in))
+	for _, f := range in {
+		cause := "scan"
+		if c := whole[f.ID]; c != "" {
+			cause = c
+		}
+		lines = append(lines, dropChange(f, cause, system(f.HubID).Subject(), "", at))
+	}
+	if err := tx.DropChanges().InsertAll(ctx, lines); err != nil {
+		return err
+	}
+	if pending {
+		if err := tx.Enqueue(ctx, FeedDropFolder{FolderID: l.f.ID}); err != nil {
+			return err
+		}
+	}
+	return l.s.Events.Append(ctx, tx, l.f.HubID, AudienceContent, "drop_folder.scanned", l.f.ID, l.f.news())
+}
+
+// gone settles rows whose file was not seen, after asking for each of them by name.
+func (l *dropLook) gone(ctx context.Context, lost []DropKnown) error {
+	renamed := slices.Collect(maps.Values(l.moved))
+	slices.Sort(renamed)
+	for _, k := range lost {
+		if k.State.Busy() {
+			continue
+		}
+		if _, moved := slices.BinarySearch(renamed, k.ID); moved {
+			continue
+		}
+		if !strings.HasPrefix(k.NameKey, "\x02") { // else the name is for people only
+			_, err := l.src.Stat(ctx, k.Name)
+			if err == nil || CodeOf(err) != NotFound {
+				continue
+			}
+		}
+		if _, err := l.s.changeFile(ctx, k.ID, func(tx Tx, f *DropFile) error {
+			if f.Superseded || f.State.Busy() || f.Identity != k.Identity || !f.State.mayBecome(DropGone) {
+				return errUnchanged
+			}
+			return l.s.move(ctx, tx, f, DropGone, "scan.gone", system(f.HubID), "It was removed from the folder.")
+		}); err != nil {
+			return ignoreNotFound(err)
+		}
+	}
+	return nil
+}
