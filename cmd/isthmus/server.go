@@ -119,6 +119,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if s.drops, err = s.newDropFolders(mappings, lanes); err != nil {
 		return nil, err
 	}
+	s.uploads.Folders = s.drops
 	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	spherical := &gateway.Spherical{Catalog: catalog}
 	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}
 	tasks := jobs.Services{
-		People: s.people, Mappings: mappings, DropFolders: s.drops,
+		People: s.people, Mappings: mappings, Folders: s.drops,
 		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
 	}
 	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
@@ -280,6 +281,12 @@ func (s *server) run(ctx context.Context) error {
 	defer s.transfers.Close()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
+	watched := make(chan error, 1)
+	go func() { watched <- s.drops.Watch(working) }()
+	defer func() {
+		stopWork()
+		<-watched // it gives no error
+	}()
 	if s.cfg.Demo && s.cfg.DemoMedia {
 		go func() {
 			if err := s.seedMedia(working, s.demo); err != nil && working.Err() == nil {
