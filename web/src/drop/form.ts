@@ -330,7 +330,7 @@ const pointers: Record<string, keyof Draft> = {
 };
 
 /** The server's answer at the fields that it is about. */
-export function draftProblems(p: Problem): DraftProblems {
+export function draftProblems(p: Pick<Problem, "fields">): DraftProblems {
   const out: DraftProblems = {};
   for (const f of p.fields) {
     const key = pointers[f.pointer.replace(/\/\d+$/, "")];

@@ -1,34 +1,18 @@
 // Sends files and folders of this computer into a drop folder, through the queue that all uploads of the page share.
 import { signal } from "@preact/signals";
 import { announce } from "../announce";
-import { api, asProblem, call, idempotencyKey, Problem, type UploadInput } from "../api";
+import { api, asProblem, call, idempotencyKey, Problem } from "../api";
 import { count } from "../format";
-import { type Found, litter, walk } from "../transfer/tree";
+import { type Found, walk } from "../transfer/tree";
 import { deviceName } from "../transfer/words";
 import { Marker } from "../upload/digest";
 import { sameBytes } from "../upload/fingerprint";
 import type { Announced, Queue } from "../upload/queue";
+import { announcedOf, sendable } from "./sendable";
 import type { DropFolder } from "./types";
 
 /** Files announced together. The first of a thousand begin while the last are still being read. */
 const PORTION = 200;
-
-/** What is announced for a file: its name keeps the folders in which it lay. */
-export function announcedOf(f: Found, fingerprint: string): UploadInput {
-  return {
-    name: f.folder + f.file.name,
-    size: f.file.size,
-    content_type: f.file.type || undefined,
-    fingerprint,
-  };
-}
-
-/** What is worth sending, and how many files are not: what systems leave in folders, and what is empty. */
-export function sendable(found: Found[]): { good: Found[]; litter: number; empty: number } {
-  const kept = found.filter((f) => !litter(f.file.name, f.folder));
-  const good = kept.filter((f) => f.file.size > 0);
-  return { good, litter: found.length - kept.length, empty: kept.length - good.length };
-}
 
 /** One at a time for a hub: what is chosen meanwhile comes after it. */
 export class Sender {
