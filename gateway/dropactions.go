@@ -332,10 +332,14 @@ func (s *DropFolders) Keep(ctx context.Context, a Actor, id string, keep bool) (
 		if keep && f.State == DropDue {
 			return s.move(ctx, tx, f, DropReady, "keep", a, "It is kept.")
 		}
-		if err := tx.DropFiles().Update(ctx, f); err != nil {
+		if err := tx.DropFiles().Update(ctx, f); err != nil || keep || f.State != DropReady {
 			return err
 		}
-		return tx.Enqueue(ctx, HandleDropFile{FileID: f.ID}) // decides on its deletion
+		folder, err := tx.DropFolders().Get(ctx, AnyHub, f.FolderID)
+		if err != nil {
+			return err
+		}
+		return s.plan(ctx, tx, folder, f)
 	})
 }
 

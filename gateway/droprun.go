@@ -157,10 +157,11 @@ func (s *DropFolders) handle(ctx context.Context, folder DropFolder, f DropFile)
 	if err := s.takeable(f); err != nil {
 		return err
 	}
-	switch folder.Handler {
-	case HandleXML:
+	switch {
+	case f.ByHand: // somebody said that it is to be imported by itself
+	case folder.Handler == HandleXML:
 		return s.awaitManifest(ctx, folder, f)
-	case HandleBoth:
+	case folder.Handler == HandleBoth:
 		if waits, err := s.manifestsFirst(ctx, folder, f); err != nil || waits {
 			return err
 		}
