@@ -161,6 +161,13 @@ func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestReso
 		if err != nil {
 			return Upload{}, err
 		}
+		switch f.State {
+		case DropParsed, DropDetected, DropUploading, DropGone, DropDeleted: // changed after all were here
+			if w.s.Clock().Sub(w.item.CreatedAt) > w.folder.patience() {
+				return Upload{}, E(NotFound, "file_gone", f.Name+" is not in the folder any more.").Next("Send the file again, then try again.")
+			}
+			return Upload{}, &Snooze{itemPause}
+		}
 		if id, err = w.s.staged(ctx, w.folder, f); err != nil {
 			return Upload{}, err
 		}
@@ -196,7 +203,7 @@ func (w *itemWork) fetch(ctx context.Context, id string, r ManifestResource) (Up
 		return Upload{}, err
 	}
 	now := w.s.Clock()
-	u.Row, u.ParticipantID, u.ClientID = Row{ID: id, HubID: w.f.HubID}, w.folder.ParticipantID, w.folder.ClientID
+	u.Row = Row{ID: id, HubID: w.f.HubID}
 	u.IntegrationID, u.FolderID, u.Name, u.Title = w.h.Integration.ID, w.folder.ID, name, w.said.title()
 	u.State, u.Replica, u.FinishedAt, u.ExpiresAt = UploadHeld, w.s.Uploads.Replica, &now, now.Add(w.s.Uploads.Life)
 	if u.SHA256, err = w.s.Uploads.Staging.Sum(ctx, id, u.Size); err != nil {
@@ -316,7 +323,7 @@ func (s *DropFolders) used(ctx context.Context, fileID, entryID string) error {
 		if entryID != "" {
 			f.EntryID = entryID
 		}
-		return s.move(ctx, tx, f, DropReady, "manifest.done", system(f.HubID), "Its manifest is done.")
+		return s.ready(ctx, tx, f, "manifest.done", "Its manifest is done.")
 	})
 	if err != nil {
 		return err

@@ -209,11 +209,13 @@ func (w *itemWork) settle(ctx context.Context, err error, stopped bool) error {
 		return w.later(ctx, now, nil)
 	case errors.As(err, &z):
 		return w.later(ctx, now.Add(z.After), nil)
+	case IsReason(err, "changed_while_read"), e.Code == Conflict && e.Reason == "file_gone": // its folder looks again
+		return w.later(ctx, now.Add(itemPause), e)
 	case passes(err) && (!IsReason(err, reasonFetch) || now.Sub(w.item.CreatedAt) < itemPatience):
 		return w.later(ctx, now.Add(max(e.Retry, jitter(grown(now.Sub(w.item.UpdatedAt)+time.Duration(w.item.Attempt)*time.Second, time.Second, 5*time.Minute)))), e)
-	case e.Code == Internal && w.item.Attempt < mostTries:
+	case e.Code == Internal && (w.item.Attempt < mostTries || now.Sub(w.item.CreatedAt) < time.Hour):
 		slog.WarnContext(ctx, "item of a manifest", "item", w.item.ID, "error", err)
-		return w.later(ctx, now.Add(jitter(time.Second<<w.item.Attempt)), nil)
+		return w.later(ctx, now.Add(jitter(time.Second<<min(w.item.Attempt, 8))), nil)
 	}
 	return w.refuse(ctx, e)
 }
@@ -222,7 +224,7 @@ func (w *itemWork) settle(ctx context.Context, err error, stopped bool) error {
 func (w *itemWork) later(ctx context.Context, at time.Time, why *Error) error {
 	return w.save(ctx, func(_ Tx, it *DropItem) error {
 		it.State, it.TryAt = ItemQueued, &at
-		if it.Step == stepEdited {
+		if it.Step == stepEdited && len(w.said.Contents) > 0 {
 			it.State = ItemConverting
 		}
 		if why != nil {
@@ -398,7 +400,7 @@ func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 			return r.s.aside(ctx, tx, f, "items.failed", E(Invalid, reasonItems, fmt.Sprintf("None of the %d items succeeded.", all)).
 				Next("Look at what each item says; then try again, or correct the manifest and send it again."))
 		}
-		return r.s.move(ctx, tx, f, DropReady, "items.done", system(f.HubID), fmt.Sprintf("%d of %d items are done, %d failed.", done, all, failed))
+		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("%d of %d items are done, %d failed.", done, all, failed))
 	})
 	if err != nil {
 		return err

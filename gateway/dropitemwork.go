@@ -288,7 +288,7 @@ func (w *itemWork) ready(ctx context.Context) error {
 				return nil
 			}
 			f.EntryID = it.EntryID
-			return w.s.move(ctx, tx, f, DropReady, "item.done", system(f.HubID), fmt.Sprintf("Item %d of %s is done.", it.Number, w.f.Name))
+			return w.s.ready(ctx, tx, f, "item.done", fmt.Sprintf("Item %d of %s is done.", it.Number, w.f.Name))
 		})
 	})
 	if err != nil {

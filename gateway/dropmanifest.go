@@ -368,10 +368,15 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 		f.ItemID = item
 	}
 	switch f.State {
-	case DropPending, DropNoMatch, DropQuarantined, DropWaiting:
-		f.WaitingFor, f.TryAt = []string{r.f.Name}, nil
-		if f.State != DropWaiting {
-			return f, r.s.move(r.ctx, tx, f, DropWaiting, "manifest", system(f.HubID), r.f.Name+" describes it.")
+	case DropPending: // its bytes are fetched, then it waits for us
+	case DropNoMatch, DropQuarantined, DropWaiting:
+		f.TryAt = nil
+		to := DropPending
+		if f.UploadID != "" { // they are here
+			to, f.WaitingFor = DropWaiting, []string{r.f.Name}
+		}
+		if f.State != to {
+			return f, r.s.move(r.ctx, tx, f, to, "manifest", system(f.HubID), r.f.Name+" describes it.")
 		}
 	}
 	return f, tx.DropFiles().Update(r.ctx, f)
@@ -450,7 +455,7 @@ func (f DropFolder) patience() time.Duration {
 
 // missing gives the first names that a manifest waits for, and how many there are.
 func (s *DropFolders) missing(ctx context.Context, f DropFile) ([]string, int64, error) {
-	filter := DropFileFilter{LeadID: f.ID, States: []DropState{DropParsed, DropDetected, DropUploading, DropGone}, Order: DropByName}
+	filter := DropFileFilter{LeadID: f.ID, States: []DropState{DropParsed, DropDetected, DropUploading, DropPending, DropGone}, Order: DropByName}
 	rows, err := s.Store.DropFiles().List(ctx, Scope(f.HubID), filter, Slice{Limit: mostNamed})
 	if err != nil || len(rows) == 0 {
 		return nil, 0, err

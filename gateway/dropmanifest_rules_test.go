@@ -1,0 +1,386 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"isthmus/gateway"
+	"isthmus/gateway/gatewaytest"
+	"isthmus/store/storetest"
+)
+
+// rich has all that makes steps: two items, content, a picture, an edit.
+func (d *drops) rich() gateway.DropFile {
+	d.t.Helper()
+	d.put("a.mp4", noise(500))
+	d.put("a.png", picture(d.t))
+	d.put("b.mp4", noise(600))
+	id := d.world.entry("", "Old", "")
+	thumbed := strings.Replace(addItem("ref-a", "A", "a.mp4"), "</item>", `<thumbnails><thumbnail isDefault="true"><dropFolderFileContentResource filePath="a.png"/></thumbnail></thumbnails></item>`, 1)
+	return d.put("news.xml", xml(thumbed, fmt.Sprintf(
+		`<item><action>update</action><entryId>%s</entryId><name>New</name><contentAssets><content><dropFolderFileContentResource filePath="b.mp4"/></content></contentAssets></item>`, id)))
+}
+
+func picture(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 64, 36))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A process is killed after each step there is, a written row or a call of the platform; the next one goes on. Whatever
+// the step, there is one entry and nothing is lost.
+func TestManifestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	count := newDrops(t, storetest.SQLite(t))
+	count.rich()
+	count.kills.steps.Store(0)
+	count.start(count.kills)
+	count.work()
+	count.expect("news.xml", gateway.DropReady, "")
+	steps := count.kills.steps.Load()
+	if steps < 15 {
+		t.Fatal("only", steps, "steps")
+	}
+	every := int64(4) // by default some of the steps, other ones each time
+	if os.Getenv("ISTHMUS_KILLS") != "" {
+		every = 1
+	}
+	for k := 1 + rand.Int64N(every); k <= steps; k += every {
+		t.Run(fmt.Sprint(k), func(t *testing.T) {
+			d := newDrops(t, storetest.SQLite(t))
+			f := d.rich()
+			d.kills.steps.Store(0)
+			d.kills.after.Store(k)
+			d.start(d.kills)
+			for range 100 { // until it was killed, and what is in memory is lost
+				if d.kills.dead() || !d.round(t.Context()) {
+					break
+				}
+				d.convert()
+			}
+			d.kills.after.Store(0)
+			d.restart()
+			for range 5 { // leases end, and the platform's index would show what was made
+				d.work()
+				d.later(2 * time.Minute)
+			}
+			d.expect("news.xml", gateway.DropReady, "")
+			if got := d.told(f); got != "1 add done \n2 update done \n" {
+				t.Error(got)
+			}
+			if l := d.entries("ref-a"); len(l) != 1 {
+				t.Error(l)
+			}
+			if l := d.all(); len(l) != 2 {
+				t.Errorf("%d entries: %v", len(l), l)
+			}
+		})
+	}
+}
+
+func TestManyItemsSomeOfWhichFail(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	var items []string
+	for i := range 200 {
+		switch i % 10 {
+		case 9:
+			items = append(items, `<item><action>update</action><referenceId>nobody</referenceId><name>X</name></item>`)
+		default:
+			items = append(items, fmt.Sprintf(`<item><action>add</action><type>1</type><referenceId>r%d</referenceId><name>N%d</name><media><mediaType>1</mediaType></media></item>`, i, i))
+		}
+	}
+	f := d.put("many.xml", xml(items...))
+	d.work()
+	done := d.expect("many.xml", gateway.DropReady, "")
+	if done.Items != 200 || done.ItemsDone != 180 || done.ItemsFailed != 20 {
+		t.Error(done.Items, done.ItemsDone, done.ItemsFailed)
+	}
+	if len(d.all()) != 180 {
+		t.Error(len(d.all()))
+	}
+	if n := strings.Count(d.told(f), "failed reference_not_found"); n != 20 {
+		t.Error(n)
+	}
+}
+
+func TestItemsStayWithinWhatTheFolderMayTouch(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t), func(in *gateway.Integration, f *gateway.DropFolder) { in.Visibility = gateway.VisibilityOwn })
+	mine := d.world.entry(d.house.Admin.Email, "Mine", "")
+	theirs := d.world.entry("somebody@else.example", "Theirs", "")
+	f := d.put("u.xml", xml(
+		fmt.Sprintf(`<item><action>update</action><entryId>%s</entryId><name>Mine again</name></item>`, mine),
+		fmt.Sprintf(`<item><action>update</action><entryId>%s</entryId><name>Stolen</name></item>`, theirs),
+		fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, theirs),
+		`<item><action>add</action><type>1</type><userId>somebody@else.example</userId><name>For them</name><media><mediaType>1</mediaType></media></item>`,
+		fmt.Sprintf(`<item><action>add</action><type>1</type><name>Copy</name><media><mediaType>1</mediaType></media><contentAssets><content><entryContentResource entryId="%s"/></content></contentAssets></item>`, theirs),
+	))
+	d.work()
+	if got := d.told(f); got != "1 update done \n2 update failed entry_not_found\n3 delete failed entry_not_found\n4 add failed user_not_own\n5 add failed entry_not_found\n" {
+		t.Error(got)
+	}
+	for _, e := range d.all() {
+		if e.ID == theirs && e.Name != "Theirs" || e.Name == "For them" || e.Name == "Copy" {
+			t.Error(e)
+		}
+	}
+}
+
+func TestItemsStayWithinTheHubsCategory(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	cats := d.world.categories("hub", "below", "other")
+	in := d.in
+	in.CategoryID = cats[0]
+	if err := d.db.Integrations().Update(t.Context(), &in); err != nil {
+		t.Fatal(err)
+	}
+	inside, outside := d.world.entry("", "In", ""), d.world.entry("", "Out", "")
+	d.world.categorise(inside, cats[1])
+	d.world.categorise(outside, cats[2])
+	f := d.put("u.xml", xml(
+		fmt.Sprintf(`<item><action>update</action><entryId>%s</entryId><name>In again</name></item>`, inside),
+		fmt.Sprintf(`<item><action>update</action><entryId>%s</entryId><name>Out again</name></item>`, outside),
+		fmt.Sprintf(`<item><action>add</action><type>1</type><name>New</name><categories><categoryId>%d</categoryId></categories><media><mediaType>1</mediaType></media></item>`, cats[2]),
+	))
+	d.work()
+	got := strings.Split(d.told(f), "\n")
+	if got[0] != "1 update done " || got[1] != "2 update failed entry_not_found" || !strings.HasPrefix(got[2], "3 add failed ") {
+		t.Error(got)
+	}
+}
+
+func TestFolderThatStandsStillRunsNothing(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	f := d.put("n.xml", xml(addItem("ref-a", "A", "a.mp4")))
+	d.put("a.mp4", noise(500))
+	if err := d.folders.RunManifest(t.Context(), d.file("n.xml")); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	folder, err := d.db.DropFolders().Get(t.Context(), gateway.AnyHub, d.folder.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder.PausedAt = &now
+	if err := d.db.DropFolders().Update(t.Context(), &folder); err != nil {
+		t.Fatal(err)
+	}
+	d.put("a.mp4", noise(500))
+	var z *gateway.Snooze
+	d.work()
+	if err := d.folders.RunItems(t.Context(), f.ID); !asSnooze(err, &z) {
+		t.Error(err)
+	}
+	folder.PausedAt = nil
+	if err := d.db.DropFolders().Update(t.Context(), &folder); err != nil {
+		t.Fatal(err)
+	}
+	p, err := d.db.Participants().Get(t.Context(), gateway.AnyHub, d.folder.ParticipantID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ErasedAt, p.SuspendedAt = &now, &now
+	if err := d.db.Participants().Update(t.Context(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.folders.RunItems(t.Context(), f.ID); !asSnooze(err, &z) {
+		t.Error(err)
+	}
+	if len(d.all()) != 0 {
+		t.Error("made in the name of nobody:", d.all())
+	}
+	folder.ParticipantID = d.house.Teacher.ParticipantID // takes it over
+	if err := d.db.DropFolders().Update(t.Context(), &folder); err != nil {
+		t.Fatal(err)
+	}
+	d.work()
+	d.expect("n.xml", gateway.DropReady, "")
+}
+
+func TestRefusedThumbnailMakesNothing(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	d.put("a.mp4", noise(500))
+	d.put("a.png", []byte("no picture at all"))
+	f := d.put("n.xml", xml(strings.Replace(addItem("ref-a", "A", "a.mp4"), "</item>",
+		`<thumbnails><thumbnail><dropFolderFileContentResource filePath="a.png"/></thumbnail></thumbnails></item>`, 1)))
+	d.work()
+	if got := d.told(f); got != "1 add failed thumbnail_no_picture\n" {
+		t.Error(got)
+	}
+	d.expect("n.xml", gateway.DropQuarantined, "items_failed")
+	if len(d.all()) != 0 {
+		t.Error(d.all())
+	}
+}
+
+// web answers addresses from memory.
+type web map[string]func() (gateway.Fetched, error)
+
+func (w web) Check(url string) (string, error) { return url, nil }
+
+func (w web) Fetch(_ context.Context, url string, _ int64, _ string) (gateway.Fetched, error) {
+	if f := w[url]; f != nil {
+		return f()
+	}
+	return gateway.Fetched{}, gateway.E(gateway.NotFound, "source_gone", "There is nothing at the address.").Next("Check the address.")
+}
+
+func body(b []byte, size int64) func() (gateway.Fetched, error) {
+	return func() (gateway.Fetched, error) {
+		return gateway.Fetched{Body: io.NopCloser(bytes.NewReader(b)), Size: size}, nil
+	}
+}
+
+func TestContentsFromAddressesAndEntries(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	d.uploads.MaxSize = 10_000
+	tries := 0
+	d.folders.Fetcher = web{
+		"https://files.example/a.mp4?secret=s3cr3t": body(noise(900), 900),
+		"https://files.example/unknown.mp4":         body(noise(800), -1),
+		"https://files.example/short.mp4": func() (gateway.Fetched, error) {
+			if tries++; tries == 1 {
+				return gateway.Fetched{Body: io.NopCloser(bytes.NewReader(noise(100))), Size: 900}, nil
+			}
+			return gateway.Fetched{Body: io.NopCloser(bytes.NewReader(noise(900))), Size: 900}, nil
+		},
+		"https://files.example/large.mp4":      body(nil, 1<<40),
+		"https://files.example/larger.mp4?k=1": body(noise(20_000), -1),
+		"https://files.example/down.mp4": func() (gateway.Fetched, error) {
+			return gateway.Fetched{}, gateway.E(gateway.Unavailable, "", "no").Because(errors.New("https://files.example/down.mp4"))
+		},
+	}
+	url := func(ref, u string) string {
+		return strings.Replace(addItem(ref, ref, "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="`+u+`"/>`, 1)
+	}
+	f := d.put("n.xml", xml(
+		url("ref-a", "https://files.example/a.mp4?secret=s3cr3t"), url("ref-b", "https://files.example/unknown.mp4"), url("ref-c", "https://files.example/short.mp4"),
+		url("ref-d", "https://files.example/large.mp4"), url("ref-e", "https://files.example/larger.mp4?k=1"), url("ref-f", "https://files.example/none.mp4"),
+		url("ref-g", "https://files.example/down.mp4"),
+	))
+	for range 30 {
+		d.work()
+		d.later(time.Minute)
+	}
+	if got := d.told(f); got != "1 add done \n2 add done \n3 add done \n4 add failed source_too_large\n5 add failed source_too_large\n6 add failed source_gone\n7 add queued fetch_failed\n" {
+		t.Error(got)
+	}
+	d.later(25 * time.Hour)
+	d.work()
+	if got := d.told(f); !strings.HasSuffix(got, "7 add failed fetch_failed\n") {
+		t.Error(got)
+	}
+	for _, it := range d.items(f) {
+		if strings.Contains(it.Text+it.NextStep+it.Title+string(it.Data), "s3cr3t") || strings.Contains(it.Text, "https://") {
+			t.Error("an address is told:", it)
+		}
+	}
+	list, err := d.db.Events().Since(t.Context(), d.house.Admin, 0, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if bytes.Contains(e.Data, []byte("files.example")) {
+			t.Errorf("%s tells an address: %s", e.Type, e.Data)
+		}
+	}
+	src := d.entries("ref-a")[0].ID
+	g := d.put("copy.xml", xml(strings.Replace(addItem("ref-copy", "Copy", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<entryContentResource entryId="`+src+`"/>`, 1)))
+	d.work()
+	if got := d.told(g); got != "1 add done \n" {
+		t.Error(got, d.items(g)[0].Text)
+	}
+}
+
+func TestDryRunSaysWhatWouldHappen(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	d.put("a.mp4", noise(500))
+	old := d.world.entry("", "Old", "")
+	doc := xml(
+		addItem("ref-a", "A", "a.mp4"), addItem("ref-b", "B", "b.mp4"),
+		fmt.Sprintf(`<item><entryId>%s</entryId><name>New</name></item>`, old),
+		fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, old),
+		strings.Replace(addItem("ref-c", "C", "a.mp4"), "<media>", "<conversionProfile>nowhere</conversionProfile><media>", 1),
+	)
+	before := d.all()
+	p, err := d.folders.Validate(t.Context(), d.house.Admin, d.folder.ID, gateway.ManifestXML, bytes.NewReader(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Faults) != 0 || p.Total != 5 || p.Truncated || !slices.Equal(p.Missing, []string{"b.mp4"}) {
+		t.Errorf("%+v", p)
+	}
+	if p.Actions[gateway.ManifestAdd] != 3 || p.Actions[gateway.ManifestUpdate] != 1 || p.Actions[gateway.ManifestDelete] != 1 {
+		t.Error(p.Actions)
+	}
+	if p.Items[2].Does != "Changes Old." || p.Items[3].Does != "Deletes Old." || p.Items[0].Does != "Makes A." {
+		t.Error(p.Items[0].Does, p.Items[2].Does, p.Items[3].Does)
+	}
+	profile := false
+	for _, w := range p.Warnings {
+		if w.Item == 5 && w.Line > 1 && w.Text != "" && w.Fix != "" {
+			profile = true
+		}
+	}
+	if !profile {
+		t.Errorf("nothing of the missing profile: %+v", p.Warnings)
+	}
+	if after := d.all(); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Error("the dry run changed", after)
+	}
+	if n, err := d.db.DropItems().OfFile(t.Context(), "", nil, 0, 10); err != nil || len(n) != 0 {
+		t.Error(n, err)
+	}
+
+	p, err = d.folders.Validate(t.Context(), d.house.Teacher, "", gateway.ManifestXML, strings.NewReader("<mrss><channel>\n<item><nmae>x</nmae></item></channel></mrss>"))
+	if err != nil || len(p.Faults) == 0 || p.Faults[0].Line != 2 || p.Faults[0].Rule == "" || p.Faults[0].Fix == "" {
+		t.Errorf("%+v %v", p.Faults, err)
+	}
+	var many []string
+	for range 1500 {
+		many = append(many, "<item><nmae>x</nmae></item>")
+	}
+	p, err = d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestXML, bytes.NewReader(xml(many...)))
+	if err != nil || len(p.Faults) != 1000 || !p.More {
+		t.Error(len(p.Faults), p.More, err)
+	}
+	_, err = d.folders.Validate(t.Context(), d.house.Ada, "", gateway.ManifestXML, bytes.NewReader(doc))
+	gatewaytest.Want(t, err, gateway.Forbidden, "not_content_admin")
+	south := gatewaytest.NewHouse(t, d.db, gateway.SystemClock, "south", gateway.PlanUniversity)
+	_, err = d.folders.Validate(t.Context(), south.Admin, d.folder.ID, gateway.ManifestXML, bytes.NewReader(doc))
+	gatewaytest.Want(t, err, gateway.NotFound, "folder_not_found")
+	_, err = d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestCSV, io.MultiReader(strings.NewReader("action,name\n"), io.LimitReader(spaces{}, 65<<20)))
+	if c := gateway.CodeOf(err); c != "" && c != gateway.TooLarge {
+		t.Error(err)
+	}
+}
+
+// spaces are blank lines without end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '\n'
+	}
+	return len(p), nil
+}
