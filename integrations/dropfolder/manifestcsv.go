@@ -216,7 +216,9 @@ func (c *csvScanner) header() []csvColumn {
 // row reads a row into one that is used again and again. A row of empty cells is none.
 func (c *csvScanner) row(columns []csvColumn, row *csvRow) {
 	from := c.in.here("")
-	*row = csvRow{}
+	if row.d != nil {
+		*row = csvRow{}
+	}
 	for n, last := 0, false; !last; n++ {
 		var v string
 		var at spot
