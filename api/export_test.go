@@ -9,7 +9,7 @@ import (
 // Policy is a policy as tests compare it.
 type Policy struct {
 	Public, InHub, Admin, Content, Operator bool
-	Scope                          string
+	Scope                                   string
 }
 
 // Policies gives all policies.

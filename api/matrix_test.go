@@ -57,6 +57,16 @@ func newGrounds(t *testing.T) *grounds {
 	g.things["/webhooks/{id}/deliveries/"] = id(ada.want(202, "POST", hub+"/webhooks/"+g.things["/webhooks/"]+"/test", nil), "id")
 	g.things["/uploads/"] = id(ada.want(201, "POST", hub+"/uploads", map[string]any{"name": "a.mp4", "size": 1000}), "id")
 	g.things["/transfers/"] = id(ada.want(201, "POST", hub+"/transfers", map[string]any{"files": []any{map[string]any{"name": "b.mp4", "size": 1000}}}), "transfer", "id")
+	folder := id(ada.want(201, "POST", hub+"/drop-folders", map[string]any{"name": "Matrix"}), "id")
+	file := gateway.DropFile{Row: row("dfi"), FolderID: folder, Name: "secret.mp4", NameKey: "secret.mp4", State: gateway.DropQuarantined}
+	entry := gateway.DropItem{Row: row("dit"), FolderID: folder, FileID: file.ID, Number: 1, Line: 1, State: gateway.ItemQueued}
+	if err := r.db.DropFiles().Insert(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.db.DropItems().Insert(t.Context(), &entry); err != nil {
+		t.Fatal(err)
+	}
+	g.things["/drop-folders/"], g.things["/drop-folders/files/"], g.things["/drop-folders/items/"], g.things["/drop-folders/remote/"] = folder, file.ID, entry.ID, "7_remote"
 	g.things["/members/"] = owner
 	job := gateway.Job{Row: row("job"), ParticipantID: owner, Kind: "import", Subject: "x", State: gateway.JobRunning}
 	item := gateway.LibraryItem{

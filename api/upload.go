@@ -67,7 +67,7 @@ func uploadPath(u gateway.Upload) string { return "/v1/hubs/" + u.HubID + "/uplo
 func (s *Server) awaitUpload(ctx context.Context, a gateway.Actor, prefer *string, id string) (u gateway.Upload, _ error) {
 	err := s.await(ctx, a, prefers(prefer), func(ctx context.Context) (over bool, err error) {
 		u, err = s.uploads.Get(ctx, a, id)
-		return u.State != gateway.UploadReceiving && u.State != gateway.UploadIngesting && u.State != gateway.UploadProcessing, err
+		return u.State != gateway.UploadReceiving && u.State != gateway.UploadHeld && u.State != gateway.UploadIngesting && u.State != gateway.UploadProcessing, err
 	})
 	return u, err
 }

@@ -1642,6 +1642,7 @@ const (
 	UploadStateCancelled  UploadState = "cancelled"
 	UploadStateExpired    UploadState = "expired"
 	UploadStateFailed     UploadState = "failed"
+	UploadStateHeld       UploadState = "held"
 	UploadStateIngesting  UploadState = "ingesting"
 	UploadStateProcessing UploadState = "processing"
 	UploadStateReady      UploadState = "ready"
@@ -1656,6 +1657,8 @@ func (e UploadState) Valid() bool {
 	case UploadStateExpired:
 		return true
 	case UploadStateFailed:
+		return true
+	case UploadStateHeld:
 		return true
 	case UploadStateIngesting:
 		return true
@@ -3362,7 +3365,9 @@ type ItemExport struct {
 	Error *ItemError `json:"error,omitempty"`
 
 	// Lost The entry was removed in Kaltura since
-	Lost     *bool       `json:"lost,omitempty"`
+	Lost *bool `json:"lost,omitempty"`
+
+	// State held: it arrived whole and waits for its drop folder's decision
 	State    UploadState `json:"state"`
 	UploadID string      `json:"upload_id"`
 }
@@ -4719,10 +4724,12 @@ type Upload struct {
 	Offset int64 `json:"offset"`
 
 	// Progress 0..1 of the current state
-	Progress float64     `json:"progress"`
-	Sha256   *string     `json:"sha256,omitempty"`
-	Size     int64       `json:"size"`
-	State    UploadState `json:"state"`
+	Progress float64 `json:"progress"`
+	Sha256   *string `json:"sha256,omitempty"`
+	Size     int64   `json:"size"`
+
+	// State held: it arrived whole and waits for its drop folder's decision
+	State UploadState `json:"state"`
 
 	// Suggest360 Only its 2:1 shape suggests it; offer mark-360
 	Suggest360 bool          `json:"suggest_360"`
@@ -4774,7 +4781,7 @@ type UploadPage struct {
 	Next  *string  `json:"next,omitempty"`
 }
 
-// UploadState defines model for UploadState.
+// UploadState held: it arrived whole and waits for its drop folder's decision
 type UploadState string
 
 // UploadWait The upload waits for what `error` says and goes on by itself; nothing is lost

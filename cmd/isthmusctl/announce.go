@@ -129,7 +129,7 @@ const resumeDays = 30
 func (s *session) known(ctx context.Context) (knownUploads, error) {
 	known := knownUploads{open: map[string][]openapi.Upload{}, over: map[string]openapi.Upload{}}
 	states := []openapi.UploadState{ // failed: it arrived whole and is of no use, which another sending does not change
-		openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
+		openapi.UploadStateReceiving, openapi.UploadStateHeld, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
 	}
 	p := openapi.ListUploadsParams{State: &states, Limit: ptr(openapi.PageLimit(100))}
 	for {

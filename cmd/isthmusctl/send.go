@@ -348,7 +348,7 @@ func (j *job) ready(ctx context.Context) error {
 				return err
 			}
 			switch u.State {
-			case openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing:
+			case openapi.UploadStateReceiving, openapi.UploadStateHeld, openapi.UploadStateIngesting, openapi.UploadStateProcessing:
 				continue
 			}
 			over = true

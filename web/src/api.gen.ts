@@ -2962,6 +2962,752 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "drop_file.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file goes on
+         * @description A file of a drop folder went one step further, or back. The state says which.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "importing"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.deleted": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file deleted
+         * @description A file was deleted from its drop folder, after its entry was ready or because somebody asked for it.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "deleted"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.deleted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.quarantined": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file in quarantine
+         * @description A file cannot become an entry; the data say why and what to do.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "name_twin",
+                     *           "message": "Another file has the same name, written with other characters.",
+                     *           "next_step": "Rename one of them."
+                     *         },
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "quarantined"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.quarantined"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.ready": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file ready
+         * @description The entry of a file can be played; of a manifest, all its items are done.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "ready"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.ready"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder changed
+         * @description The settings of a drop folder were changed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder made
+         * @description A drop folder was made.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.deleted": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder removed
+         * @description A drop folder was removed; its files and entries stay.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.deleted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.health": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder's health
+         * @description A drop folder cannot be looked at any more, for another reason than before, or it can again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "directory_gone",
+                     *           "message": "The directory is not there.",
+                     *           "next_step": "Mount it again."
+                     *         },
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.health"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.paused": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder paused
+         * @description Nothing new begins in a drop folder.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": true,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.paused"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.resumed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder resumed
+         * @description A drop folder goes on.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.resumed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.scanned": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Files found
+         * @description New files were found in a drop folder's directory or bucket, or some are no longer there. There is no event for each of those.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.scanned"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "import.cancelled": {
         parameters: {
             query?: never;
@@ -7271,8 +8017,11 @@ export interface components {
         ItemKind: "link" | "copy";
         /** @enum {string} */
         ItemState: "pending" | "importing" | "processing" | "ready" | "failed" | "cancelled";
-        /** @enum {string} */
-        UploadState: "receiving" | "ingesting" | "processing" | "ready" | "failed" | "cancelled" | "expired";
+        /**
+         * @description held: it arrived whole and waits for its drop folder's decision
+         * @enum {string}
+         */
+        UploadState: "receiving" | "held" | "ingesting" | "processing" | "ready" | "failed" | "cancelled" | "expired";
         /** @enum {string} */
         JobState: "queued" | "running" | "waiting" | "done" | "failed" | "cancelled";
         /** @enum {string} */
