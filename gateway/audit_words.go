@@ -67,6 +67,8 @@ var auditWords = map[string]string{
 	"drop_file.ignore":                 "had the file “{name}” of a drop folder left alone",
 	"drop_file.delete":                 "deleted the file “{name}” of a drop folder (its entry, too: {entry})",
 	"drop_file.undo":                   "took back that the file “{name}” of a drop folder is deleted",
+	"dropfolder.entry_deleted":         "deleted an entry, as item {item} of a manifest said",
+	"dropfolder.undo_item":             "took back that item {item} of a manifest deletes an entry",
 	"job.cancel":                       "cancelled the job “{kind}”",
 	"webhook.create":                   "added a webhook to {host}",
 	"webhook.change":                   "changed the webhook to {host}",
