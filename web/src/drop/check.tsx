@@ -329,7 +329,9 @@ const doing: Record<string, [string, string]> = {
 
 function Preview({ preview, jump }: { preview: DropPreview; jump: (line: number, column: number) => void }) {
   if (preview.items.length === 0) return null;
-  const actions = Object.entries(preview.actions ?? {}).map(([a, n]) => `${n} ${doing[a]?.[0]?.toLowerCase() ?? a}`);
+  const actions = Object.entries(preview.actions ?? {}).map(
+    ([a, n]) => `${n} ${doing[a]?.[0]?.toLowerCase() ?? "add or update"}`,
+  );
   return (
     <section class="stack-s" aria-labelledby="preview-title">
       <h3 id="preview-title">What would be done</h3>

@@ -50,7 +50,7 @@ export function FileDetail(p: { id: string; turn: number; desk: Desk; close: () 
                 <strong>
                   <Countdown at={f.delete_at} />
                 </strong>
-                . The entry stays.
+                .{!f.actions.includes("undo") && " The entry stays."}
               </p>
             )}
             {f.waiting_for.length > 0 && (
