@@ -59,6 +59,9 @@ func itemUpload(itemID, kind string, i int) string {
 // certain brings the bytes of a resource here and compares them with what was said of them.
 func (w *itemWork) certain(ctx context.Context, kind string, i int, r ManifestResource) error {
 	if r.Token != "" {
+		if kind == "thumbnail" {
+			return E(Invalid, "thumbnail_token", "A thumbnail cannot come from an upload token here.").Next("Send the picture into the folder and name it.")
+		}
 		if r.MD5 != "" || r.SHA1 != "" || r.SHA256 != "" {
 			return E(Invalid, "checksum_unverifiable", "A checksum of what an upload token holds cannot be verified here.").Next("Leave the checksum out, or send the file into the folder.")
 		}

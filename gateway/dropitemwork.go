@@ -89,6 +89,9 @@ func (w *itemWork) check(ctx context.Context) error {
 		})
 	}
 	for i, c := range w.said.Contents {
+		if _, err := c.into(m); err != nil {
+			return err
+		}
 		if err := w.certain(ctx, "content", i, c.ManifestResource); err != nil {
 			return err
 		}
@@ -178,8 +181,30 @@ func (w *itemWork) change() EntryChange {
 	return c
 }
 
+// into says which rendition of an entry a content is for; zero = its source.
+func (c ManifestContent) into(m Media) (ManifestRef, error) {
+	if c.Asset == "" {
+		return c.Flavor, nil
+	}
+	for _, r := range m.Renditions {
+		if r.ID == c.Asset {
+			return ManifestRef{ID: r.FlavorID}, nil
+		}
+	}
+	return ManifestRef{}, E(NotFound, "asset_not_found", "The entry has no asset "+cutText(c.Asset, 64)+".").Next("Check the asset's id, or name the flavour instead.")
+}
+
 // fill gives the entry a content.
 func (w *itemWork) fill(ctx context.Context, i int, c ManifestContent) error {
+	if c.Asset != "" {
+		m, err := w.h.entry(ctx, w.item.EntryID)
+		if err != nil {
+			return w.heard(ctx, err)
+		}
+		if c.Flavor, err = c.into(m); err != nil {
+			return err
+		}
+	}
 	ing, u, err := w.ingest(ctx, i, c)
 	if err != nil {
 		return w.heard(ctx, err)

@@ -311,6 +311,40 @@ func TestContentsFromAddressesAndEntries(t *testing.T) {
 	}
 }
 
+func TestContentFromAnUploadToken(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	o, err := d.ins.OpenFor(t.Context(), d.house.Hub.ID, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.folders.Mappings.Resolve(t.Context(), d.house.Admin, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ing, err := o.Platform.Create(t.Context(), a, gateway.NewMedia{ReferenceID: "own", FileName: "t.mp4", Size: 500, Type: gateway.Video})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ing.WriteAt(t.Context(), 0, 500, bytes.NewReader(noise(500))); err != nil {
+		t.Fatal(err)
+	}
+	old := d.world.entry("", "Old", "")
+	f := d.put("t.json", fmt.Appendf(nil, `{"items":[
+		{"action":"add","type":"video","name":"T","reference_id":"ref-t","contents":[{"token":%q}]},
+		{"action":"add","type":"video","name":"U","contents":[{"token":"1_0123456789abcdef0123456789abcdef"}]},
+		{"action":"add","type":"video","name":"V","thumbnails":[{"token":%q}]},
+		{"action":"update","entry_id":%q,"contents":[{"token":%q,"asset":"1_nothere1"}]}
+	]}`, ing.Handle(), ing.Handle(), old, ing.Handle()))
+	d.work()
+	if got := d.told(f); got != "1 add done \n2 add failed token_gone\n3 add failed thumbnail_token\n4  failed asset_not_found\n" && got != "1 add done \n2 add failed token_gone\n3 add failed thumbnail_token\n4 update failed asset_not_found\n" {
+		t.Error(d.explain(f))
+	}
+	if l := d.entries("ref-t"); len(l) != 1 {
+		t.Error(l)
+	}
+}
+
 func TestDryRunSaysWhatWouldHappen(t *testing.T) {
 	t.Parallel()
 	d := newDrops(t, storetest.SQLite(t))

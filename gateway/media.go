@@ -69,6 +69,7 @@ type Rendition struct {
 	ID        string
 	Label     string
 	Original  bool
+	FlavorID  int64 // flavour parameters that it was made by; 0 = none
 	Container string
 	Width     int
 	Height    int

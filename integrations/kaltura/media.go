@@ -116,7 +116,7 @@ func renditions(e entry, flavors []flavorAsset) []gateway.Rendition {
 		r := gateway.Rendition{
 			ID: string(f.ID), Label: string(f.Label), Original: bool(f.IsOriginal), Container: string(f.FileExt),
 			Width: max(0, int(f.Width)), Height: max(0, int(f.Height)), Bitrate: max(0, int(f.Bitrate)) * 1000, Size: max(0, int64(f.SizeInBytes)),
-			Ready: f.Status == flavorReady,
+			Ready: f.Status == flavorReady, FlavorID: int64(f.ParamsID),
 		}
 		if r.Label == "" {
 			r.Label = label(r)
