@@ -159,6 +159,9 @@ func TestDropFolders(t *testing.T) {
 	if len(offered.Sources) != 1 || len(offered.States) != len(gateway.DropStates) || len(offered.Reasons) < 20 || offered.UndoSeconds != 600 {
 		t.Errorf("%+v", offered)
 	}
+	if a := r.anonymous().want(200, "GET", deref(offered.XsdURL), nil); !strings.Contains(string(a.body), "schema") {
+		t.Errorf("%s", a.body)
+	}
 	con.want(204, "DELETE", at+"/"+f.ID, nil, "If-Match", resumed.Header.Get("ETag"))
 	con.want(404, "GET", at+"/"+f.ID, nil)
 }

@@ -146,6 +146,9 @@ func (s *Server) UndoDropItem(ctx context.Context, r UndoDropItemRequestObject) 
 	return UndoDropItem200JSONResponse(dropItemOf(it)), nil
 }
 
+// xsdPath is where the schema of the XML is.
+const xsdPath = "/docs/drop-folders.xsd"
+
 // GetDropFolderOptions says what this server offers.
 func (s *Server) GetDropFolderOptions(ctx context.Context, _ GetDropFolderOptionsRequestObject) (GetDropFolderOptionsResponseObject, error) {
 	o, err := s.drops.Options(ctx, actorOf(ctx))
@@ -155,6 +158,9 @@ func (s *Server) GetDropFolderOptions(ctx context.Context, _ GetDropFolderOption
 	out := GetDropFolderOptions200JSONResponse{
 		Sources: each(o.Sources, func(k gateway.DropSourceKind) openapi.DropSourceKind { return openapi.DropSourceKind(k) }), MaxFiles: o.MaxOpen,
 		MaxDocumentBytes: o.Document, UndoSeconds: int64(gateway.DropUndoTime.Seconds()),
+	}
+	if s.dropSchema {
+		out.XsdURL = text(xsdPath)
 	}
 	for _, k := range o.Sources {
 		out.Directories = out.Directories || k == gateway.DropDirectory

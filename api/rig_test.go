@@ -175,7 +175,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	uploads.Folders = r.drops
 	r.people.Uploads, r.people.Library = uploads, r.library
 	r.api, err = api.New(api.Config{
-		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
+		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits, DropSchema: dropfolder.Schema,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
 			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,

@@ -54,6 +54,7 @@ type Config struct {
 	Web           http.Handler                // the page; takes every GET that nothing else does
 	Picker        []byte                      // the page that other sites may frame; nil: there is none
 	Docs          http.Handler                // everything below /docs; nil: there is none
+	DropSchema    []byte                      // XSD of manifests; nil: there is none
 	Ready         func(context.Context) error // nil: always ready
 	PlaybackHosts []string                    // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
 	TrustProxies  []*net.IPNet                // whose X-Forwarded-For is believed; nil: nobody's
@@ -83,6 +84,7 @@ type Server struct {
 	webhooks     *gateway.Webhooks
 	spherical    *gateway.Spherical
 	drops        *gateway.DropFolders
+	dropSchema   bool
 
 	base          *url.URL
 	https         bool
@@ -169,6 +171,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.routeFiles()
 	s.routeEmbed()
+	s.dropSchema = cfg.DropSchema != nil
+	if s.dropSchema {
+		e.GET(xsdPath, public("application/xml", cfg.DropSchema))
+	}
 	if err := s.routeDocs(cfg.Docs); err != nil {
 		return nil, err
 	}

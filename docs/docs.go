@@ -29,6 +29,7 @@ var guides = []guide{
 	{"picker", "Embeddable picker", "picker.md"},
 	{"webhooks", "Webhooks", "webhooks.md"},
 	{"transfer", "Fast path", "transfer.md"},
+	{"drop-folders", "Drop folders", "drop-folders.md"},
 	{"isthmusctl", "Command line", "isthmusctl.md"},
 	{"agent", "Agent", "agent.md"},
 	{"manifests", "Manifests", "manifests.md"},

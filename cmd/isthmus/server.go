@@ -12,6 +12,7 @@ import (
 	"isthmus/docs"
 	"isthmus/gateway"
 	"isthmus/integrations"
+	"isthmus/integrations/dropfolder"
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/integrations/spaces"
 	"isthmus/jobs"
@@ -157,7 +158,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	s.api, err = api.New(api.Config{
-		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
+		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, DropSchema: dropfolder.Schema, Log: log,
 		Limits: api.RateLimits{Client: s.cfg.RateClient, User: s.cfg.RateUser, Hub: s.cfg.RateHub},
 		Ready:  s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{

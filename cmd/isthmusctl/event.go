@@ -30,7 +30,6 @@ type event struct {
 	Exit     *int      `json:"exit,omitempty"`
 	Files    int       `json:"files,omitempty"`
 	Failed   int       `json:"failed,omitempty"`
-	Folder   string    `json:"folder,omitempty"` // drop folder that it is sent to
 	Items    int       `json:"items,omitempty"`
 	Item     int64     `json:"item,omitempty"` // of a manifest, from 1
 	Line     int64     `json:"line,omitempty"`
