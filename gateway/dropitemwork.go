@@ -95,6 +95,11 @@ func (w *itemWork) check(ctx context.Context) error {
 		if err := w.certain(ctx, "content", i, c.ManifestResource); err != nil {
 			return err
 		}
+		if c.Token != "" { // it is known to the platform
+			if _, _, err := w.ingest(ctx, i, c); err != nil {
+				return w.heard(ctx, err)
+			}
+		}
 	}
 	for i, t := range w.said.Thumbnails {
 		if err := w.certain(ctx, "thumbnail", i, t.ManifestResource); err != nil {

@@ -340,8 +340,8 @@ func TestContentFromAnUploadToken(t *testing.T) {
 	if got := d.told(f); got != "1 add done \n2 add failed token_gone\n3 add failed thumbnail_token\n4  failed asset_not_found\n" && got != "1 add done \n2 add failed token_gone\n3 add failed thumbnail_token\n4 update failed asset_not_found\n" {
 		t.Error(d.explain(f))
 	}
-	if l := d.entries("ref-t"); len(l) != 1 {
-		t.Error(l)
+	if l := d.entries("ref-t"); len(l) != 1 || len(d.all()) != 2 {
+		t.Error(l, d.all())
 	}
 }
 
