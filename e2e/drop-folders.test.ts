@@ -49,7 +49,9 @@ test("drop folders", async ({ browser, server, files }) => {
 
   await test.step("a folder, by keyboard", async () => {
     await signIn(page, server, person(server, "content_admin"));
+    await page.goto(`/hubs/${demo.hub_id}/library`); // of the two hubs the one that is connected
     await page.getByRole("link", { name: "Drop folders" }).press("Enter");
+    await expect(page).toHaveURL(new RegExp(at));
     await page.getByRole("button", { name: "Make the first folder" }).press("Enter");
     const form = page.getByRole("dialog", { name: "New drop folder" });
     await form.getByRole("button", { name: "Make folder" }).press("Enter");
