@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"time"
+	"unicode/utf8"
 )
 
 // decide finds out what a whole file becomes: the content of an entry that exists, a new entry, or it waits.
@@ -173,7 +174,9 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 		c.UserID = &reading.UserID
 	}
 	if u.Replaces == "" {
-		c.ReferenceID = &reading.ReferenceID
+		if utf8.RuneCountInString(reading.ReferenceID) > 1 { // Kaltura takes no shorter one
+			c.ReferenceID = &reading.ReferenceID
+		}
 		if reading.Category != "" {
 			c.Categories = &[]string{reading.Category}
 		}

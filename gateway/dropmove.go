@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -50,7 +51,7 @@ func (s *DropFolders) move(ctx context.Context, tx Tx, f *DropFile, to DropState
 	if err := tx.DropChanges().Insert(ctx, &c); err != nil {
 		return err
 	}
-	if err := s.follow(ctx, tx, *f, from); err != nil {
+	if err := s.follow(ctx, tx, *f, from, cause); err != nil {
 		return err
 	}
 	typ := "drop_file.changed"
@@ -67,7 +68,7 @@ func (s *DropFolders) move(ctx context.Context, tx Tx, f *DropFile, to DropState
 
 // follow queues what a step has as its consequence: one that is whole gets its turn, one that is done makes room for
 // the next, a manifest hears of the files that it names, and what was sent of a file that is gone is let go.
-func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropState) error {
+func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropState, cause string) error {
 	whole := f.State == DropPending && (f.TryAt == nil || !f.TryAt.After(s.Clock()))
 	if whole || from == DropImporting || from == DropPending && f.State != DropImporting {
 		if err := tx.Enqueue(ctx, FeedDropFolder{FolderID: f.FolderID}); err != nil {
@@ -80,8 +81,10 @@ func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropSt
 			return s.arrived(ctx, tx, f)
 		}
 	case DropGone, DropDeleted:
-		if err := s.letGo(ctx, tx, f.UploadID); err != nil {
-			return err
+		if !strings.HasPrefix(cause, "upload.") { // else its upload ended and is being written
+			if err := s.letGo(ctx, tx, f.UploadID); err != nil {
+				return err
+			}
 		}
 		if f.LeadID != "" && f.LeadID != f.ID {
 			return tx.Enqueue(ctx, HandleDropFile{FileID: f.LeadID})

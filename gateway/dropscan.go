@@ -139,7 +139,12 @@ func (l *dropLook) all(ctx context.Context) error {
 		key := l.key(e)
 		there[key] = true
 		k := byKey[key]
-		if k != nil && k.Identity == e.Identity && k.Name == e.Name && !unsettled(k.State) {
+		if k == nil && e.Odd == "" {
+			if why := l.rules.left(e.Name, l.manifest(e)); why != "" && why != leftWriting {
+				continue
+			}
+		}
+		if k != nil && k.Identity == e.Identity && k.Name == e.Name && (!unsettled(k.State) || l.undecided(*k, e)) {
 			continue
 		}
 		news = append(news, e)
@@ -168,6 +173,18 @@ func (l *dropLook) all(ctx context.Context) error {
 
 // unsettled are the states in which an unchanged file may have become whole.
 func unsettled(s DropState) bool { return s == DropDetected || s == DropUploading || s == DropParsed }
+
+// undecided tells, without a look at its row, that an unchanged file cannot have become whole.
+func (l *dropLook) undecided(k DropKnown, e DropEntry) bool {
+	c := l.f.Complete
+	_, marked := l.markers[e.Name]
+	if k.State == DropParsed || marked || e.Whole || c == (DropComplete{}) || k.SizeSetAt == nil ||
+		c.StableS > 0 && l.s.Clock().Sub(*k.SizeSetAt) >= time.Duration(c.StableS)*time.Second {
+		return false
+	}
+	l.unsure++
+	return true
+}
 
 // uploaded tells whether an identity is of a file that was sent to us.
 func uploaded(identity string) bool { return strings.HasPrefix(identity, uploadIdentity) }

@@ -65,7 +65,8 @@ func (s *DropFolders) target(ctx context.Context, a Actor, id, only string) (*dr
 	}
 	f, err := s.folder(ctx, s.Store, a, id)
 	if err != nil {
-		return nil, below(err, "/folder_id", 0)
+		e := *AsError(err)
+		return nil, e.At("/folder_id")
 	}
 	rules, err := rulesOf(f)
 	if err != nil {
