@@ -68,8 +68,9 @@ func (d dropFolders) Claim(ctx context.Context, id, replica string, now, until t
 
 func (d dropFolders) Scanned(ctx context.Context, id, replica string, h gateway.DropHealth, next, now time.Time) (bool, error) {
 	row := gateway.DropFolder{Health: h}
+	// The branch that is never taken tells Postgres that the others are times and no texts.
 	n, err := d.change(ctx, func(ctx context.Context) (sql.Result, error) {
-		return d.w.NewUpdate().Model(&row).Column("health").Set("scan_at = CASE WHEN wake THEN ? ELSE ? END", now, next).
+		return d.w.NewUpdate().Model(&row).Column("health").Set("scan_at = CASE WHEN id = '' THEN scan_at WHEN wake THEN ? ELSE ? END", now, next).
 			Set("scan_by = ?", "").Set("wake = ?", false).
 			Where("id = ?", id).Where("scan_by = ?", replica).Returning("NULL").Exec(ctx)
 	})
