@@ -194,8 +194,8 @@ func TestRandomWriters(t *testing.T) {
 	}
 }
 
-// counting counts what is queued.
-type counting struct {
+// queueCounter counts what is queued.
+type queueCounter struct {
 	gateway.Store
 	tasks map[string]int
 }
@@ -206,7 +206,7 @@ type countingTx struct {
 }
 
 // Tx implements gateway.Store.
-func (c counting) Tx(ctx context.Context, f func(gateway.Tx) error) error {
+func (c queueCounter) Tx(ctx context.Context, f func(gateway.Tx) error) error {
 	return c.Store.Tx(ctx, func(tx gateway.Tx) error { return f(countingTx{tx, c.tasks}) })
 }
 
@@ -231,7 +231,7 @@ func TestManyFilesLeaveRoomForOthers(t *testing.T) {
 	if _, err := s.db.DropFiles().InsertAll(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
-	c := counting{s.db, map[string]int{}}
+	c := queueCounter{s.db, map[string]int{}}
 	s.folders.Store = c
 	for range 3 {
 		if err := s.folders.RunFeed(t.Context(), s.folder.ID); err != nil {
