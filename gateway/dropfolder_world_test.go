@@ -148,6 +148,17 @@ func (s *shed) settle() {
 // drive runs what is to be done until nothing goes on by itself.
 func (s *shed) drive() {
 	s.t.Helper()
+	for range 400 {
+		if !s.turn() {
+			return
+		}
+	}
+	s.t.Fatal("it never comes to rest")
+}
+
+// turn runs each thing that is to be done once and tells whether anything went on or will.
+func (s *shed) turn() (busy bool) {
+	s.t.Helper()
 	ctx := s.t.Context()
 	wait := func(err error) bool {
 		var z *gateway.Snooze
@@ -160,34 +171,28 @@ func (s *shed) drive() {
 		}
 		return gateway.IsReason(err, "changed_meanwhile")
 	}
-	for range 400 {
-		busy := false
-		for _, f := range s.files(gateway.DropPending, gateway.DropImporting, gateway.DropProcessing) {
-			before := f.Version
-			again := wait(s.folders.RunFile(ctx, f.ID))
-			now, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, f.ID)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			busy = busy || again || now.Version != before
-		}
-		list, err := s.db.Uploads().List(ctx, gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadIngesting, gateway.UploadProcessing}, gateway.Slice{})
+	for _, f := range s.files(gateway.DropPending, gateway.DropImporting, gateway.DropProcessing) {
+		before := f.Version
+		again := wait(s.folders.RunFile(ctx, f.ID))
+		now, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, f.ID)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		for _, u := range list {
-			if u.State == gateway.UploadIngesting {
-				busy = wait(s.uploads.RunIngest(ctx, u.ID)) || u.Replica == s.uploads.Replica || busy
-				continue
-			}
-			s.convert()
-			busy = wait(s.uploads.RunWatch(ctx, u.ID)) || busy
-		}
-		if !busy {
-			return
-		}
+		busy = busy || again || now.Version != before
 	}
-	s.t.Fatal("it never comes to rest")
+	list, err := s.db.Uploads().List(ctx, gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadIngesting, gateway.UploadProcessing}, gateway.Slice{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, u := range list {
+		if u.State == gateway.UploadIngesting {
+			busy = wait(s.uploads.RunIngest(ctx, u.ID)) || u.Replica == s.uploads.Replica || busy
+			continue
+		}
+		s.convert()
+		busy = wait(s.uploads.RunWatch(ctx, u.ID)) || busy
+	}
+	return busy
 }
 
 // convert lets the platform be done with converting.
