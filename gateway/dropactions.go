@@ -167,8 +167,7 @@ func (s *DropFolders) unique(ctx context.Context, tx Tx, f *DropFile) error {
 	case other.State.Live():
 		return E(Conflict, reasonTwin, "The other file of the same name is still there.").Next("Rename or delete one of the two first.")
 	default:
-		other.Superseded, other.DeleteAt, other.TryAt = true, nil, nil
-		if err := tx.DropFiles().Update(ctx, &other); err != nil {
+		if err := s.supersede(ctx, tx, &other); err != nil {
 			return err
 		}
 	}

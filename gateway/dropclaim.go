@@ -101,8 +101,7 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 		if f.LeadID == r.f.ID && f.ItemID == item && f.State != DropGone && f.State != DropQuarantined { // done in an earlier run
 			return f, nil
 		}
-		f.Superseded = true
-		if err := tx.DropFiles().Update(r.ctx, f); err != nil {
+		if err := r.s.supersede(r.ctx, tx, f); err != nil {
 			return nil, err
 		}
 		f = nil

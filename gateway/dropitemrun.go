@@ -391,7 +391,7 @@ func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 			break
 		}
 	}
-	_, err := r.s.changeFile(ctx, r.f.ID, func(tx Tx, f *DropFile) error {
+	f, err := r.s.changeFile(ctx, r.f.ID, func(tx Tx, f *DropFile) error {
 		if f.State != DropProcessing {
 			return errUnchanged
 		}
@@ -402,8 +402,8 @@ func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 		}
 		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("%d of %d items are done, %d failed.", done, all, failed))
 	})
-	if err != nil {
+	if err != nil || f.State != DropReady { // one in quarantine is looked at and tried again
 		return err
 	}
-	return r.s.usedUp(ctx, r.f.UploadID, "")
+	return r.s.usedUp(ctx, f.UploadID, "")
 }

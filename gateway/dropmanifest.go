@@ -149,12 +149,16 @@ func (s *DropFolders) openManifest(ctx context.Context, _ DropFolder, f DropFile
 	if err != nil {
 		return nil, nil, err
 	}
+	gone := E(NotFound, reasonUnreadable, "The manifest's bytes are no longer here.").Next("Send the manifest again.")
+	if u.State == UploadCancelled || u.State == UploadExpired { // what is left of them is being removed
+		return nil, nil, gone
+	}
 	if u.Replica != s.Uploads.Replica { // the bytes lie with another process, which will draw this task too
 		return nil, nil, &Snooze{time.Second}
 	}
 	file, err := s.Uploads.Staging.Open(ctx, u.ID)
 	if CodeOf(err) == NotFound {
-		return nil, nil, E(NotFound, reasonUnreadable, "The manifest's bytes are no longer here.").Next("Send the manifest again.")
+		return nil, nil, gone
 	}
 	if err != nil {
 		return nil, nil, err

@@ -315,7 +315,7 @@ func (l *dropLook) rename(ctx context.Context, tx Tx, e DropEntry, key, id strin
 		if !there.State.Over() && !unsettled(there.State) {
 			return true, nil // it has the name until it is done
 		}
-		if err := l.supersede(ctx, tx, there); err != nil {
+		if err := l.s.supersede(ctx, tx, there); err != nil {
 			return false, err
 		}
 	}
@@ -373,16 +373,10 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 	case same:
 		return false, nil
 	case f.State.Over() || f.State == DropDue:
-		return true, l.supersede(ctx, tx, f)
+		return true, l.s.supersede(ctx, tx, f)
 	}
 	l.note(f, e) // changed before its turn came
 	return false, l.s.move(ctx, tx, f, DropDetected, "scan.changed", by, "It changed after it was taken for whole.")
-}
-
-// supersede makes room for a newer file of the same name.
-func (l *dropLook) supersede(ctx context.Context, tx Tx, f *DropFile) error {
-	f.Superseded, f.DeleteAt, f.TryAt = true, nil, nil
-	return tx.DropFiles().Update(ctx, f)
 }
 
 func (l *dropLook) manifest(e DropEntry) bool {

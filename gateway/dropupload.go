@@ -180,8 +180,7 @@ func (s *DropFolders) announcePage(ctx context.Context, tx Tx, a Actor, f DropFo
 				Next("Wait until it is done, cancel it, or give this one another name.").At("/name"))
 		}
 		if old != nil {
-			old.Superseded, old.DeleteAt, old.TryAt = true, nil, nil
-			if err := tx.DropFiles().Update(ctx, old); err != nil {
+			if err := s.supersede(ctx, tx, old); err != nil {
 				return err
 			}
 		}
@@ -306,6 +305,15 @@ func (s *DropFolders) noteUpload(ctx context.Context, tx Tx, u Upload) error {
 		}
 	}
 	return nil
+}
+
+// supersede makes room for a newer file of the same name: nobody tries the older one again, so its bytes are let go.
+func (s *DropFolders) supersede(ctx context.Context, tx Tx, f *DropFile) error {
+	f.Superseded, f.DeleteAt, f.TryAt = true, nil, nil
+	if err := tx.DropFiles().Update(ctx, f); err != nil {
+		return err
+	}
+	return s.letGo(ctx, tx, f.UploadID)
 }
 
 // letGo cancels the upload of a file that is no longer there. Harmless when it has ended.
