@@ -216,7 +216,7 @@ var policies = map[string]policy{
 	"keepDropFile":          {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"ignoreDropFile":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"deleteDropFile":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
-	"undoDropItem": {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"undoDropItem":          {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"undoDropDeletion":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 
 	"listJobs":  {hub: hubInPath, scope: gateway.ScopeMediaRead},
