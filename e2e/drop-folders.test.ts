@@ -149,7 +149,9 @@ test("drop folders", async ({ browser, server, files }) => {
     await plan.getByLabel("Delete the entry, too").check();
     await accessible(page, "what a deletion takes with it");
     await plan.getByRole("button", { name: "Delete file and entry" }).click();
+    await expect(plan).toHaveCount(0);
     await page.keyboard.press("Escape");
+    await expect(page.getByRole("dialog")).toHaveCount(0);
     await page.getByRole("region", { name: "Deleted" }).getByRole("button", { name: "Undo" }).click();
     await expect(row(page, "beach.mp4")).toHaveAttribute("data-state", "ready");
   });
