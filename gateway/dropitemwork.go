@@ -292,7 +292,8 @@ func (w *itemWork) ready(ctx context.Context) error {
 	}
 	if len(w.said.Contents) > 0 {
 		m, err := w.h.Platform.Get(ctx, w.h.actor, w.item.EntryID)
-		switch w.heard(ctx, err); {
+		_ = w.heard(ctx, err) // looked at below
+		switch {
 		case CodeOf(err) == NotFound:
 			return E(NotFound, "entry_gone", "The entry was deleted in the media platform before it was ready.").Next("Try again if it is still wanted.")
 		case err != nil:

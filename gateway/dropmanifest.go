@@ -121,7 +121,7 @@ func (s *DropFolders) readManifest(ctx context.Context, folder DropFolder, f Dro
 		return nil, err
 	}
 	if err := s.Store.DropItems().Again(ctx, f.ID); err != nil { // what failed is tried again
-		done(ctx)
+		_ = done(ctx) // the first error counts
 		return nil, err
 	}
 	r := &manifestReader{ctx: ctx, s: s, folder: folder, f: f}
