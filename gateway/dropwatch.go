@@ -91,6 +91,7 @@ func (s *DropFolders) watchOne(ctx context.Context, f DropFolder) {
 		return // the scan says so
 	}
 	defer func() { _ = l.src.Close() }()
+	ctx, stop := context.WithCancel(ctx)
 	var mu sync.Mutex
 	names := map[string]string{} // changed, with the name before
 	wake := make(chan struct{}, 1)
@@ -107,6 +108,7 @@ func (s *DropFolders) watchOne(ctx context.Context, f DropFolder) {
 	}
 	var taker sync.WaitGroup
 	defer taker.Wait()
+	defer stop()
 	taker.Go(func() {
 		for {
 			select {
@@ -129,8 +131,9 @@ func (s *DropFolders) watchOne(ctx context.Context, f DropFolder) {
 	})
 	if err := l.src.Watch(ctx, changed); err != nil && ctx.Err() == nil {
 		slog.InfoContext(ctx, "drop folder: cannot be watched", "folder", f.ID, "error", err)
+		return // it is watched again soon; the scan finds what is missed
 	}
-	if ctx.Err() == nil { // a place that cannot be watched is asked again when the folder changes
+	if ctx.Err() == nil { // there is nothing to watch
 		<-ctx.Done()
 	}
 }
