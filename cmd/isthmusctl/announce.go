@@ -280,10 +280,11 @@ func (s *session) announce(ctx context.Context, batch []candidate, w wish) (*sen
 	return g, nil
 }
 
-// blame finds the files that a problem is about, by its pointers: /files/N/….
+// blame finds the files that a problem is about, by its pointers: /files/N/…. What is wrong with who asks holds for all
+// files, and is not told of one after the other.
 func blame(err error, p *openapi.Problem, from []int) error {
 	f, ok := err.(*failure)
-	if !ok || p == nil || p.Errors == nil || p.Status == http.StatusUnauthorized {
+	if !ok || p == nil || p.Errors == nil || p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden {
 		return err
 	}
 	bad := map[int]string{}
