@@ -179,7 +179,7 @@ func (l *dropLook) undecided(k DropKnown, e DropEntry) bool {
 	c := l.f.Complete
 	_, marked := l.markers[e.Name]
 	if k.State == DropParsed || marked || e.Whole || c == (DropComplete{}) || k.SizeSetAt == nil ||
-		l.renamedUnseen(e.Name, *k.SizeSetAt) || c.StableS > 0 && l.s.Clock().Sub(*k.SizeSetAt) >= time.Duration(c.StableS)*time.Second {
+		c.StableS > 0 && l.s.Clock().Sub(*k.SizeSetAt) >= time.Duration(c.StableS)*time.Second {
 		return false
 	}
 	l.unsure++
@@ -403,8 +403,6 @@ func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile)
 		switch {
 		case c.StableS > 0 && still >= time.Duration(c.StableS)*time.Second:
 			return true, "scan.stable"
-		case l.renamedUnseen(e.Name, *row.SizeSetAt):
-			return true, "scan.renamed"
 		case c == DropComplete{} && row.Manifest && still >= settleTime:
 			return true, "scan.manifest" // one that is cut off cannot be read, and is refused whole
 		case c == DropComplete{} && row.LeadID != "" && row.LeadID != row.ID:
@@ -416,13 +414,6 @@ func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile)
 	}
 	l.unsure++
 	return false, ""
-}
-
-// renamedUnseen tells of a folder whose files are renamed when they are whole that nobody saw this one's rename: it has no
-// unfinished name, and was seen before, unchanged.
-func (l *dropLook) renamedUnseen(name string, since time.Time) bool {
-	c := l.f.Complete
-	return c.Rename != "" && c.Marker == "" && c.StableS == 0 && !l.rules.isWriting(name) && l.s.Clock().Sub(since) >= settleTime
 }
 
 // fresh makes the row of a file that is seen for the first time; take is false of one that is left alone.
