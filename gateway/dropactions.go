@@ -156,7 +156,7 @@ func (s *DropFolders) again(ctx context.Context, tx Tx, f *DropFile, cause strin
 // unique refuses a twin as long as the other file is there: both have one name, and a name is taken once.
 func (s *DropFolders) unique(ctx context.Context, tx Tx, f *DropFile) error {
 	key := dropKey(f.Name)
-	if f.NameKey == key || f.Reason != reasonTwin {
+	if f.NameKey == key {
 		return nil
 	}
 	other, err := tx.DropFiles().ByKey(ctx, f.FolderID, key)

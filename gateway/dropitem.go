@@ -128,9 +128,6 @@ func (r ManifestResource) fileName() string {
 	return ""
 }
 
-// local tells whether the bytes of a resource pass through us.
-func (r ManifestResource) local() bool { return r.Token == "" }
-
 // change is what an item says about its entry.
 func (it ManifestItem) change() EntryChange {
 	c := EntryChange{

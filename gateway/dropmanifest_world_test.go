@@ -289,7 +289,6 @@ type kills struct {
 	gateway.Store
 	after atomic.Int64 // steps until the end; 0 = none
 	steps atomic.Int64
-	lost  atomic.Bool // the last call of the platform is answered by nobody, but was done
 }
 
 var errDead = errors.New("killed")

@@ -403,8 +403,8 @@ func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile)
 		switch {
 		case c.StableS > 0 && still >= time.Duration(c.StableS)*time.Second:
 			return true, "scan.stable"
-		case c == DropComplete{} && row.Manifest && still >= settleTime:
-			return true, "scan.manifest" // one that is cut off cannot be read, and is refused whole
+		case c == DropComplete{} && row.Manifest && l.s.Manifests.Format(e.Name) != ManifestCSV && still >= settleTime:
+			return true, "scan.manifest" // one that is cut off cannot be read, and is refused whole; of CSV it could
 		case c == DropComplete{} && row.LeadID != "" && row.LeadID != row.ID:
 			lead, err := tx.DropFiles().Get(ctx, AnyHub, row.LeadID)
 			if err == nil && lead.WholeAt != nil && lead.ModifiedAt != nil && !lead.ModifiedAt.Before(e.ModifiedAt) {

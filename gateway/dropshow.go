@@ -100,7 +100,8 @@ func (s *DropFolders) remote(ctx context.Context, a Actor) (RemoteDropFolders, e
 		return nil, err
 	}
 	r, ok := o.Platform.(RemoteDropFolders)
-	if !ok {
+	// They are the whole account's: a hub that sees a part of it does not see them.
+	if !ok || o.Integration.CategoryID != 0 || o.Integration.Visibility != VisibilityShared {
 		return nil, none
 	}
 	return r, nil

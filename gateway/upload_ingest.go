@@ -143,6 +143,9 @@ func (s *Uploads) handedOver(ctx context.Context, id string, m Media) error {
 // removeEntry removes the entry that was made of an upload and tells whether there was one. With an
 // empty id it is looked for.
 func (s *Uploads) removeEntry(ctx context.Context, u Upload, id string) (bool, error) {
+	if u.Replaces != "" { // it was there before
+		return false, nil
+	}
 	actor, o, err := s.Relay.account(ctx, u, true)
 	if err != nil {
 		return false, err

@@ -286,7 +286,7 @@ func (s *server) run(ctx context.Context) error {
 	go func() { watched <- s.drops.Watch(working) }()
 	defer func() {
 		stopWork()
-		_ = <-watched // it gives no error
+		<-watched // it gives no error
 	}()
 	if s.cfg.Demo && s.cfg.DemoMedia {
 		go func() {

@@ -159,9 +159,9 @@ func (p MetadataProfile) fits(doc string) error {
 	err = walkXML(doc, func(e xml.StartElement, depth int) error {
 		switch {
 		case depth == 0 && e.Name.Local != "metadata":
-			return fmt.Errorf("Element '%s': No matching global declaration available for the validation root", e.Name.Local)
+			return errors.New(fmt.Sprintf("Element '%s': No matching global declaration available for the validation root", e.Name.Local))
 		case !slices.Contains(names, e.Name.Local):
-			return fmt.Errorf("Element '%s': This element is not expected", e.Name.Local)
+			return errors.New(fmt.Sprintf("Element '%s': This element is not expected", e.Name.Local))
 		}
 		return nil
 	})
