@@ -32,13 +32,13 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
     try {
       const page = await fetchPage(cursor, turn.stop.signal);
       if (turn !== current.current) return;
+      if (mode !== "refresh") setNext(page.next);
       if (mode !== "more") {
         if (asked < turn.shown) return; // overtaken by a later look at the same page
         turn.shown = asked;
         setFirst(page);
       }
       setProblem(undefined);
-      if (mode !== "refresh") setNext(page.next);
       setItems((shown) =>
         mode === "new" || !shown ? page.items : mode === "more" ? append(shown, page.items) : merge(shown, page.items),
       );
