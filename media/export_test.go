@@ -52,3 +52,6 @@ func (s *Staging) OpenFiles(id string) int {
 
 // PinAtMost changes how many files wait open for a Commit.
 func (s *Staging) PinAtMost(n int64) { s.most = n }
+
+// Held is how long the process was held up by the machine since the last call.
+func Held(pid int) func(passed time.Duration) time.Duration { return (&held{pid: pid}).since }

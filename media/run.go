@@ -89,7 +89,7 @@ type job struct {
 	probe    bool
 	args     []string
 	nice     int
-	timeout  time.Duration
+	timeout  time.Duration // not counting what the machine held it up; processor time is bounded in any case
 	quiet    time.Duration // how long beyond the usual it may go without progress
 	memory   uint64
 	cpu      time.Duration
@@ -113,8 +113,6 @@ func (p *Pipeline) run(ctx context.Context, w *workspace, j job) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	ctx, cancel := context.WithTimeoutCause(ctx, j.timeout, errOvertime)
-	defer cancel()
 
 	exe := p.ffmpeg
 	if j.probe {
@@ -130,9 +128,8 @@ func (p *Pipeline) run(ctx context.Context, w *workspace, j job) error {
 	if err != nil {
 		return err
 	}
-	var alive atomic.Int64
-	touch := func() { alive.Store(time.Now().UnixNano()) }
-	touch()
+	var alive atomic.Bool // since the watch last looked
+	touch := func() { alive.Store(true) }
 	ring := &ringBuffer{limit: stderrRing}
 	cmd.Stderr = ring
 	out, err := cmd.StdoutPipe()
@@ -148,13 +145,26 @@ func (p *Pipeline) run(ctx context.Context, w *workspace, j job) error {
 	watch.Go(func() {
 		tick := time.NewTicker(min(limit/4, time.Second))
 		defer tick.Stop()
+		machine := &held{pid: cmd.Process.Pid}
+		spent, idle, last := time.Duration(0), time.Duration(0), time.Now()
 		for {
 			select {
 			case <-done:
 				return
-			case <-tick.C:
-				if time.Since(time.Unix(0, alive.Load())) > limit {
+			case now := <-tick.C:
+				passed := now.Sub(last)
+				last = now
+				passed -= machine.since(passed)
+				spent, idle = spent+passed, idle+passed
+				if alive.Swap(false) {
+					idle = 0
+				}
+				switch {
+				case idle > limit:
 					stop(errStalled)
+					return
+				case spent > j.timeout:
+					stop(errOvertime)
 					return
 				}
 			}
