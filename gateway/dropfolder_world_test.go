@@ -17,7 +17,6 @@ import (
 	"isthmus/integrations"
 	"isthmus/integrations/dropfolder"
 	"isthmus/integrations/kaltura/platform"
-	"isthmus/media"
 	"isthmus/store"
 )
 
@@ -92,20 +91,8 @@ func (s *shed) later(d time.Duration) { s.ahead.Add(int64(d)) }
 // replica gives a second server on the same database, with staged bytes of its own.
 func (s *shed) replica(name string) *shed {
 	s.t.Helper()
-	disk, err := media.OpenDisk(s.t.TempDir(), -1)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = disk.Close() })
-	other, at := *s, *s.site
-	other.live = &live{site: &at, platform: s.platform, world: s.world}
-	at.staging = media.NewStaging(disk)
-	at.relay = &gateway.Relay{Store: s.db, Staging: at.staging, Integrations: s.ins, Mappings: s.relay.Mappings, Events: s.events, ChunkSize: 64 << 10}
-	at.uploads = &gateway.Uploads{
-		Store: s.db, Clock: s.now, Staging: at.staging, Pipeline: byName{}, Integrations: s.ins, Mappings: s.relay.Mappings, Events: s.events,
-		Relay: at.relay, Replica: name, Life: s.uploads.Life, MaxSize: s.uploads.MaxSize,
-	}
-	f := s.folders
+	other, at, f := *s, s.site.replica(name), s.folders
+	other.live = &live{site: at, platform: s.platform, world: s.world}
 	other.folders = &gateway.DropFolders{
 		Store: f.Store, Clock: f.Clock, Manifests: f.Manifests, Uploads: at.uploads, Integrations: f.Integrations, Mappings: f.Mappings, Events: f.Events,
 		Sealer: f.Sealer, Sources: f.Sources, Replica: name,

@@ -30,7 +30,8 @@ type itemStep struct {
 // The steps, in order.
 const (
 	stepNone      = ""
-	stepChecked   = "checked"   // what is to be done is decided, and all bytes are here and as they were said to be
+	stepCertain   = "certain"   // the bytes of its first n contents and pictures are with some replica, and as they were said to be
+	stepChecked   = "checked"   // all are, and what is to be done is decided
 	stepMaking    = "making"    // since the Unix second n an entry may have been made
 	stepMade      = "made"      // the entry exists
 	stepContent   = "content"   // n contents are in
@@ -39,7 +40,7 @@ const (
 	stepDue       = "due"       // of a deletion: it is done at the Unix second n
 )
 
-var stepOrder = []string{stepNone, stepChecked, stepMaking, stepMade, stepContent, stepThumbnail, stepEdited}
+var stepOrder = []string{stepNone, stepCertain, stepChecked, stepMaking, stepMade, stepContent, stepThumbnail, stepEdited}
 
 func (it DropItem) step() itemStep {
 	name, number, _ := strings.Cut(it.Step, ":")
@@ -49,7 +50,7 @@ func (it DropItem) step() itemStep {
 
 func (st itemStep) String() string {
 	switch st.name {
-	case stepMaking, stepContent, stepThumbnail, stepDue:
+	case stepCertain, stepMaking, stepContent, stepThumbnail, stepDue:
 		return st.name + ":" + strconv.FormatInt(st.n, 10)
 	}
 	return st.name

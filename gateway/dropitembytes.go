@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// files calls f with each file of the folder that is the item's own content.
-func (w *itemWork) files(ctx context.Context, tx Tx, f func(*DropFile) error) error {
-	for name, content := range w.said.files() {
+// files calls f with each file of the folder that is the item's own content, of what is said.
+func (w *itemWork) files(ctx context.Context, tx Tx, said ManifestItem, f func(*DropFile) error) error {
+	for name, content := range said.files() {
 		if !content {
 			continue
 		}
@@ -154,6 +154,19 @@ func (w *itemWork) sum(ctx context.Context, u Upload, h hash.Hash) (string, erro
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// carried gives the upload that carries the bytes of a resource, with whichever replica they lie.
+func (w *itemWork) carried(ctx context.Context, kind string, i int, r ManifestResource) (Upload, error) {
+	id := itemUpload(w.item.ID, kind, i)
+	if r.File != "" {
+		f, err := w.file(ctx, w.s.Store, r.File)
+		if err != nil {
+			return Upload{}, err
+		}
+		id = f.UploadID
+	}
+	return w.s.Store.Uploads().Get(ctx, Scope(w.f.HubID), id)
 }
 
 // bytes gives the upload that carries the bytes of a resource, after fetching them if need be. It lies with this process.

@@ -239,10 +239,13 @@ func (w *itemWork) refuse(ctx context.Context, why *Error) error {
 	return w.save(ctx, func(tx Tx, it *DropItem) error {
 		it.State, it.TryAt = ItemRefused, nil
 		it.Reason, it.Text, it.NextStep = reasonOf(why), why.Message, why.NextStep
-		if it.step().past(stepMade) { // tried again, the content is given again
+		switch st := it.step(); {
+		case st.past(stepMade): // tried again, the content is given again
 			it.Step = stepMade
+		case st.name == stepCertain, st.name == stepChecked: // tried again, all is looked at again
+			it.Step = stepNone
 		}
-		return w.files(ctx, tx, func(f *DropFile) error {
+		return w.files(ctx, tx, w.said, func(f *DropFile) error {
 			if f.State != DropWaiting && f.State != DropImporting && f.State != DropProcessing && f.State != DropPending {
 				return nil
 			}

@@ -23,7 +23,7 @@ func (w *itemWork) read(raw Secret) error { return json.Unmarshal([]byte(raw.Rev
 
 // run takes the item as far as it gets: to the entry that is being converted, or, of a deletion, to its end.
 func (w *itemWork) run(ctx context.Context) error {
-	if w.item.Step == stepNone {
+	if w.item.Step == stepNone || w.item.step().name == stepCertain {
 		if err := w.check(ctx); err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (w *itemWork) run(ctx context.Context) error {
 	return w.save(ctx, func(tx Tx, it *DropItem) error {
 		it.Step, it.State, it.TryAt = stepEdited, ItemConverting, nil
 		it.Reason, it.Text, it.NextStep = "", "", ""
-		return w.files(ctx, tx, func(f *DropFile) error {
+		return w.files(ctx, tx, w.said, func(f *DropFile) error {
 			if f.State != DropImporting {
 				return nil
 			}
@@ -88,33 +88,56 @@ func (w *itemWork) check(ctx context.Context) error {
 			return nil
 		})
 	}
-	for i, c := range w.said.Contents {
+	for _, c := range w.said.Contents {
 		if _, err := c.into(m); err != nil {
 			return err
 		}
-		if err := w.certain(ctx, "content", i, c.ManifestResource); err != nil {
+	}
+	all := len(w.said.Contents) + len(w.said.Thumbnails)
+	for n := w.item.step().done(stepCertain); n < all; n++ {
+		if err := w.part(ctx, n); err != nil {
 			return err
 		}
-		if c.Token != "" { // it is known to the platform
-			if _, _, err := w.ingest(ctx, i, c); err != nil {
-				return w.heard(ctx, err)
-			}
+		if n == all-1 {
+			break
 		}
-	}
-	for i, t := range w.said.Thumbnails {
-		if err := w.certain(ctx, "thumbnail", i, t.ManifestResource); err != nil {
+		// Written down: the next one's bytes may lie with another replica, which goes on from here.
+		if err := w.save(ctx, func(tx Tx, it *DropItem) error {
+			it.Step = itemStep{stepCertain, int64(n + 1)}.String()
+			return w.takes(ctx, tx, n+1)
+		}); err != nil {
 			return err
 		}
 	}
 	return w.save(ctx, func(tx Tx, it *DropItem) error {
 		it.Action, it.EntryID, it.Step = action, m.ID, stepChecked
-		return w.files(ctx, tx, func(f *DropFile) error {
-			if f.State != DropWaiting && f.State != DropPending {
-				return nil
-			}
-			return w.s.move(ctx, tx, f, DropImporting, "item.started", system(f.HubID), fmt.Sprintf("Item %d of %s takes it.", it.Number, w.f.Name))
-		})
+		return w.takes(ctx, tx, all)
 	})
+}
+
+// takes begins the import of the files of an item's first n contents: from now on nothing replaces them.
+func (w *itemWork) takes(ctx context.Context, tx Tx, n int) error {
+	first := ManifestItem{Contents: w.said.Contents[:min(n, len(w.said.Contents))]}
+	return w.files(ctx, tx, first, func(f *DropFile) error {
+		if f.State != DropWaiting && f.State != DropPending {
+			return nil
+		}
+		return w.s.move(ctx, tx, f, DropImporting, "item.started", system(f.HubID), fmt.Sprintf("Item %d of %s takes it.", w.item.Number, w.f.Name))
+	})
+}
+
+// part makes certain of the nth of an item's contents and pictures.
+func (w *itemWork) part(ctx context.Context, n int) error {
+	if n >= len(w.said.Contents) {
+		i := n - len(w.said.Contents)
+		return w.certain(ctx, "thumbnail", i, w.said.Thumbnails[i].ManifestResource)
+	}
+	c := w.said.Contents[n]
+	if err := w.certain(ctx, "content", n, c.ManifestResource); err != nil || c.Token == "" {
+		return err
+	}
+	_, _, err := w.ingest(ctx, n, c) // is the token known to the platform?
+	return w.heard(ctx, err)
 }
 
 // entry makes the entry of an item that adds one. It is known by the item's id until that of the entry is written
@@ -313,7 +336,7 @@ func (w *itemWork) ready(ctx context.Context) error {
 		over = nil
 		it.State, it.TryAt, it.Data = ItemFinished, nil, nil
 		it.Reason, it.Text, it.NextStep = "", "", ""
-		return w.files(ctx, tx, func(f *DropFile) error {
+		return w.files(ctx, tx, w.said, func(f *DropFile) error {
 			over = append(over, f.UploadID)
 			if f.State != DropProcessing && f.State != DropImporting {
 				return nil
@@ -349,9 +372,9 @@ func (w *itemWork) verified(ctx context.Context, m Media) error {
 		if !c.Flavor.Zero() || c.Token != "" {
 			continue
 		}
-		u, err := w.bytes(ctx, "content", i, c.ManifestResource)
+		u, err := w.carried(ctx, "content", i, c.ManifestResource)
 		if err != nil {
-			return err
+			return ignoreNotFound(err) // there is nothing left to let go
 		}
 		if err := verify(u, m); err != nil {
 			return err

@@ -258,3 +258,44 @@ func TestMalformedManifestMakesNothing(t *testing.T) {
 	d.expect("bad.xml", gateway.DropReady, "")
 	d.expect("a.mp4", gateway.DropReady, "")
 }
+
+// What one item names lies with two servers: each does with its own what is to be done, and neither waits for ever.
+func TestItemWhoseFilesLieWithTwoReplicas(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		one := newDrops(t, db)
+		two := one.replica("two")
+		one.put("a.mp4", noise(500))
+		two.put("a.png", picture(t))
+		two.put("b.mp4", noise(600))
+		one.put("c.png", picture(t))
+		item := strings.Replace(addItem("ref-a", "A", "a.mp4"), "</item>", `<thumbnails><thumbnail isDefault="true"><dropFolderFileContentResource filePath="a.png"/></thumbnail></thumbnails></item>`, 1)
+		item2 := strings.Replace(addItem("ref-b", "B", "b.mp4"), "</item>", `<thumbnails><thumbnail><dropFolderFileContentResource filePath="c.png"/></thumbnail></thumbnails></item>`, 1)
+		f := one.put("news.xml", xml(item, item2))
+		if err := one.folders.RunManifest(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		for range 40 {
+			for _, d := range []*drops{one, two} {
+				var z *gateway.Snooze
+				if err := d.folders.RunItems(t.Context(), f.ID); asSnooze(err, &z) {
+					one.later(max(z.After, time.Second))
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				one.convert()
+			}
+			if one.file("news.xml").State == gateway.DropReady {
+				break
+			}
+		}
+		one.expect("news.xml", gateway.DropReady, "")
+		if got := one.told(f); got != "1 add done \n2 add done \n" {
+			t.Error(one.explain(f))
+		}
+		for _, ref := range []string{"ref-a", "ref-b"} {
+			if l := one.entries(ref); len(l) != 1 {
+				t.Error(ref, l)
+			}
+		}
+	})
+}

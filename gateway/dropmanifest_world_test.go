@@ -77,7 +77,7 @@ func (d *drops) start(st gateway.Store) {
 	d.folders = &gateway.DropFolders{
 		Store: st, Clock: func() time.Time { return gateway.SystemClock().Add(time.Duration(d.ahead.Load())) },
 		Manifests: dropfolder.Manifests{}, Uploads: d.uploads, Integrations: d.ins, Mappings: d.relay.Mappings,
-		Events: d.events, Sealer: d.keys, Replica: d.db.Replica(),
+		Events: d.events, Sealer: d.keys, Replica: d.uploads.Replica,
 	}
 	if old != nil {
 		d.folders.Fetcher = old.Fetcher
@@ -91,6 +91,15 @@ func (d *drops) restart() {
 	d.start(d.db)
 }
 
+// replica gives a second server on the same database, with staged bytes of its own.
+func (d *drops) replica(name string) *drops {
+	d.t.Helper()
+	other := &drops{live: &live{site: d.site.replica(name), platform: d.platform, world: d.world}, folder: d.folder, front: d.front, kills: d.kills}
+	other.start(d.db)
+	other.folders.Clock, other.folders.Fetcher = d.folders.Clock, d.folders.Fetcher
+	return other
+}
+
 // later moves the folders' clock.
 func (d *drops) later(by time.Duration) { d.ahead.Add(int64(by)) }
 
@@ -102,7 +111,7 @@ func (d *drops) put(name string, body []byte) gateway.DropFile {
 	u := gateway.Upload{
 		Row:           gateway.Row{ID: gateway.NewID("upl"), HubID: d.house.Hub.ID},
 		IntegrationID: d.in.ID, FolderID: d.folder.ID, Name: name, Title: name, Size: int64(len(body)), SHA256: digest(body),
-		State: gateway.UploadHeld, Replica: d.db.Replica(), FinishedAt: &now, ExpiresAt: now.Add(time.Hour),
+		State: gateway.UploadHeld, Replica: d.uploads.Replica, FinishedAt: &now, ExpiresAt: now.Add(time.Hour),
 	}
 	if err := d.staging.Create(ctx, u.ID, u.Size); err != nil {
 		d.t.Fatal(err)
