@@ -155,7 +155,7 @@ func (p *Pipeline) run(ctx context.Context, w *workspace, j job) error {
 				passed := now.Sub(last)
 				last = now
 				passed -= machine.since(passed)
-				spent, idle = spent+passed, idle+passed
+				spent, idle = spent+passed, max(idle+passed, 0)
 				if alive.Swap(false) {
 					idle = 0
 				}
