@@ -14,10 +14,10 @@ import (
 	"isthmus/gateway"
 )
 
-type audits struct{ tables }
+type audits struct{ handles }
 
 // Audit gives the audit log.
-func (t tables) Audit() gateway.AuditTable { return audits{t} }
+func (t tables) Audit() gateway.AuditTable { return audits{t.handles} }
 
 // Insert keeps a record back until the end of its transaction.
 func (a audits) Insert(ctx context.Context, r *gateway.AuditRecord) error {
@@ -88,7 +88,7 @@ func (tx *Tx) append(ctx context.Context, r *gateway.AuditRecord) error {
 // lockHead gives the head of a hub's chain and keeps others from it until the transaction ends. A
 // chain that has none gets one without a seal: every hub is made with a head, so somebody deleted it.
 func (tx *Tx) lockHead(ctx context.Context, hub string) (gateway.AuditHead, error) {
-	a := audits{tx.tables}
+	a := audits{tx.handles}
 	read := func() (h gateway.AuditHead, err error) {
 		q := tx.bun.NewSelect().Model(&h).Where("hub_id = ?", hub)
 		return h, tx.db.dialect.forUpdate(q).Scan(ctx)

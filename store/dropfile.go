@@ -26,7 +26,7 @@ func insertAll[T any](ctx context.Context, r rows[T], all []T, size func(*T) int
 		var done []T
 		err := r.db.Tx(ctx, func(tx gateway.Tx) error {
 			inner := r
-			inner.tables = tx.(*Tx).tables
+			inner.handles = tx.(*Tx).handles
 			var err error
 			done, err = insertAll(ctx, inner, all, size)
 			return err

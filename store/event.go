@@ -10,10 +10,10 @@ import (
 	"isthmus/gateway"
 )
 
-type events struct{ tables }
+type events struct{ handles }
 
 // Events gives the event log.
-func (t tables) Events() gateway.EventTable { return events{t} }
+func (t tables) Events() gateway.EventTable { return events{t.handles} }
 
 // Append keeps an event back until the end of its transaction.
 func (e events) Append(ctx context.Context, ev *gateway.Event) error {

@@ -22,7 +22,7 @@ func (t tables) IdempotencyKeys() gateway.IdempotencyTable {
 // Update writes busy_until as well: whoever takes a key over begins a new time. Only Prolong leaves
 // the version alone, so that it does not get in the way of the request.
 func (k idempotencyKeys) Update(ctx context.Context, row *gateway.IdempotencyKey) error {
-	return newRows(k.tables, k.base).Update(ctx, row)
+	return newRows(tables{k.handles}, k.base).Update(ctx, row)
 }
 
 func (k idempotencyKeys) Prolong(ctx context.Context, id, owner string, until time.Time) error {

@@ -103,13 +103,13 @@ func (t kalturaTables) Metadata() platform.Table[platform.Metadata] {
 
 // kalturaTable implements platform.Table for every noun.
 type kalturaTable[T any] struct {
-	tables
+	handles
 	name string
 	base func(*T) *platform.Row
 }
 
 func kalturaRows[T any](t tables, name string, base func(*T) *platform.Row) kalturaTable[T] {
-	return kalturaTable[T]{tables: t, name: name, base: base}
+	return kalturaTable[T]{handles: t.handles, name: name, base: base}
 }
 
 // ofPartner limits a query to an account; 0 means any.

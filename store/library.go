@@ -122,13 +122,13 @@ func (l library) OfEntries(ctx context.Context, integrationID string, entryIDs [
 	})
 }
 
-type spacesMedia struct{ tables }
+type spacesMedia struct{ handles }
 
 // Spaces gives what there is of the spaces platform's own media beside the items.
-func (t tables) Spaces() gateway.SpacesTable { return spacesMedia{t} }
+func (t tables) Spaces() gateway.SpacesTable { return spacesMedia{t.handles} }
 
 func (s spacesMedia) ByExternal(ctx context.Context, hubID, clientID, externalID string) (gateway.LibraryItem, error) {
-	return s.Library().(library).one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+	return tables{s.handles}.Library().(library).one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("hub_id = ?", hubID).Where("client_id = ?", clientID).Where("external_id = ?", externalID).Where("external_id <> ''")
 	})
 }

@@ -20,10 +20,10 @@ type rateLimit struct {
 	DueUS         int64  `bun:"due_us"`
 }
 
-type limits struct{ tables }
+type limits struct{ handles }
 
 // Limits gives the rate limits.
-func (t tables) Limits() gateway.LimitTable { return limits{t} }
+func (t tables) Limits() gateway.LimitTable { return limits{t.handles} }
 
 func (l limits) Charge(ctx context.Context, now time.Time, charges []gateway.LimitCharge) ([]time.Time, error) {
 	out := make([]time.Time, len(charges))

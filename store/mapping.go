@@ -118,7 +118,7 @@ func (t tables) MappingRuns() gateway.MappingRunTable {
 }
 
 func (m mappingRuns) items() rows[gateway.MappingRunItem] {
-	return newRows(m.tables, func(x *gateway.MappingRunItem) *gateway.Row { return &x.Row })
+	return newRows(tables{m.handles}, func(x *gateway.MappingRunItem) *gateway.Row { return &x.Row })
 }
 
 func (m mappingRuns) List(ctx context.Context, s gateway.Scope, kind gateway.MappingRunKind, mappingID string, w gateway.Slice) ([]gateway.MappingRun, error) {

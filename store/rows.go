@@ -19,13 +19,13 @@ const patience = 30 * time.Second
 
 // rows implements gateway.Rows for every noun.
 type rows[T any] struct {
-	tables
+	handles
 	base func(*T) *gateway.Row
 	own  []string // columns with a setter of their own, which Update leaves alone
 }
 
 func newRows[T any](t tables, base func(*T) *gateway.Row, own ...string) rows[T] {
-	return rows[T]{tables: t, base: base, own: own}
+	return rows[T]{handles: t.handles, base: base, own: own}
 }
 
 // scoped limits a query to a hub.
@@ -135,7 +135,7 @@ func (r expiring[T]) DeleteExpired(ctx context.Context, now time.Time) (int64, e
 }
 
 // change runs one writing statement, translates its error and counts the rows.
-func (t tables) change(ctx context.Context, f func(context.Context) (sql.Result, error)) (int64, error) {
+func (t handles) change(ctx context.Context, f func(context.Context) (sql.Result, error)) (int64, error) {
 	inner := ctx
 	if t.tx == nil {
 		var cancel context.CancelFunc
@@ -156,7 +156,7 @@ func (t tables) change(ctx context.Context, f func(context.Context) (sql.Result,
 var timeType = reflect.TypeFor[time.Time]()
 
 // cutTimes makes all times of a row what the database will give back: UTC, whole microseconds.
-func (t tables) cutTimes(row any) {
+func (t handles) cutTimes(row any) {
 	v := reflect.ValueOf(row).Elem()
 	for _, f := range t.db.write.Table(v.Type()).Fields {
 		if f.IndirectType != timeType {

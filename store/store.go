@@ -116,7 +116,7 @@ func (db *DB) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	db.tables = tables{db: db, r: db.read, w: db.write}
+	db.handles = handles{db: db, r: db.read, w: db.write}
 	if db.beside {
 		err = db.sameSchema(ctx)
 	} else if err = db.migrate(ctx); err == nil {

@@ -13,10 +13,10 @@ import (
 	"isthmus/gateway"
 )
 
-type changes struct{ tables }
+type changes struct{ handles }
 
 // Sync gives the order of all changes to library items.
-func (t tables) Sync() gateway.SyncTable { return changes{t} }
+func (t tables) Sync() gateway.SyncTable { return changes{t.handles} }
 
 // note remembers that an item changed or went, until the end of the transaction.
 func (tx *Tx) note(it gateway.LibraryItem, removed bool) {

@@ -119,10 +119,10 @@ type transferShare struct {
 	Wishes        []gateway.TransferWish `bun:"wishes"`
 }
 
-type transferShares struct{ tables }
+type transferShares struct{ handles }
 
 // TransferShares gives what the sessions of all replicas want.
-func (t tables) TransferShares() gateway.TransferShareTable { return transferShares{t} }
+func (t tables) TransferShares() gateway.TransferShareTable { return transferShares{t.handles} }
 
 func (t transferShares) Swap(ctx context.Context, hubID, replica string, mine []gateway.TransferWish, lately time.Duration) ([]gateway.TransferWish, error) {
 	row := transferShare{HubID: hubID, Replica: replica, Wishes: mine}

@@ -2,7 +2,7 @@ package store
 
 // How to add a file with tables of your own (say, kaltura.go):
 //
-//   - A type that embeds `tables` (by value, as DB and Tx do) has bun handles t.r (reads) and t.w
+//   - A type that embeds `handles` (by value) has bun handles t.r (reads) and t.w
 //     (writes): inside a transaction both are the bun.Tx, outside t.r is the reader pool and t.w the
 //     writer. Always write through t.change(ctx, func…), so that errors are translated and counted.
 //   - newRows(t, func(x *X) *gateway.Row { return &x.Row }) gives Get, Insert, Update, Delete for a
@@ -24,12 +24,16 @@ import (
 	"isthmus/gateway"
 )
 
-// tables gives the table groups over one pair of handles.
-type tables struct {
+// handles are what statements run on.
+type handles struct {
 	db   *DB
 	r, w bun.IDB
 	tx   *Tx // nil outside a transaction
 }
+
+// tables gives the table groups over one pair of handles. The groups embed the handles alone: with all the methods of
+// tables in each of them, the compiler takes ten times as long.
+type tables struct{ handles }
 
 // Tx is a running transaction. Not safe for concurrent use.
 type Tx struct {
@@ -79,7 +83,7 @@ func (db *DB) run(ctx context.Context, f func(gateway.Tx) error) (*Tx, error) {
 	}
 	defer func() { _ = b.Rollback() }() // says so when it was committed, which is the usual case
 	tx := &Tx{bun: b}
-	tx.tables = tables{db: db, r: b, w: b, tx: tx}
+	tx.handles = handles{db: db, r: b, w: b, tx: tx}
 	if err := f(tx); err != nil {
 		return nil, err
 	}
