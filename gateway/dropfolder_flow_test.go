@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -344,5 +346,59 @@ func TestDeletePolicies(t *testing.T) {
 	s.is("lost.mp4", gateway.DropDue, "not_verified")
 	if there("goes.mp4") || !there("kept.mp4") || !there("changed.mp4") || !there("lost.mp4") {
 		t.Error("the wrong files are there")
+	}
+}
+
+// Where a folder is watched, a file is taken when it gets its final name, or its marker: nobody looks at the folder as a
+// whole here, so only what the watch told can have done it.
+func TestWatchedFolderNeedsNoLook(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) {
+		f.Complete = gateway.DropComplete{Marker: ".done", Rename: "*.part"}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.folders.Watch(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	until := func(name string, state gateway.DropState) gateway.DropFile {
+		t.Helper()
+		for late := time.Now().Add(2 * time.Minute); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
+			for _, f := range s.files() {
+				if f.Name == name && f.State == state {
+					return f
+				}
+			}
+		}
+		t.Fatalf("%s is not %s: %+v", name, state, s.files())
+		return gateway.DropFile{}
+	}
+	s.put("a.mp4.part", noise(100))
+	for n := 0; len(s.files()) == 0; n++ { // the watch stands when it tells of something
+		s.put(fmt.Sprintf("sub/knock%d.mp4.part", n), noise(10))
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.put("a.mp4.part", noise(200))
+	was := until("a.mp4.part", gateway.DropUploading)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Rename(filepath.Join(s.dir, "a.mp4.part"), filepath.Join(s.dir, "a.mp4")))
+	if f := until("a.mp4", gateway.DropPending); f.ID != was.ID {
+		t.Errorf("it is another file: %+v", f)
+	}
+	s.put("sub/b.mp4", noise(100))
+	until("sub/b.mp4", gateway.DropDetected)
+	s.put("sub/b.mp4.done", nil)
+	until("sub/b.mp4", gateway.DropPending)
+	if f, err := s.db.DropFolders().Get(t.Context(), gateway.AnyHub, s.folder.ID); err != nil || f.Health.LastAt != nil {
+		t.Errorf("the folder was looked at: %+v %v", f.Health, err)
 	}
 }

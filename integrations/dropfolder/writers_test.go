@@ -21,10 +21,10 @@ import (
 	"isthmus/gateway/gatewaytest"
 )
 
-// writers is how many of them a test has; DROP_WRITERS raises it.
+// writers is how many of them a test has; ISTHMUS_DROP_WRITERS raises it.
 func writers(t *testing.T, usual int) int {
 	t.Helper()
-	if n, err := strconv.Atoi(os.Getenv("DROP_WRITERS")); err == nil && n > usual {
+	if n, err := strconv.Atoi(os.Getenv("ISTHMUS_DROP_WRITERS")); err == nil && n > usual {
 		return n
 	}
 	return usual
