@@ -35,6 +35,9 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 			return s.noMatch(ctx, folder, f, reading)
 		}
 	}
+	if err := s.reachable(ctx, folder, f); err != nil {
+		return err
+	}
 	started, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
 		if row.Version != f.Version || row.LeadID != "" {
 			return &Snooze{time.Second} // something happened: look again
@@ -51,6 +54,21 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 		return err
 	}
 	return s.importFile(ctx, folder, started)
+}
+
+// reachable asks for a file where it lies before it takes a place among those at work: a disk that is not mounted
+// would have all places taken, and every file's timeline written, for nothing. What the fetch finds out is left to it.
+func (s *DropFolders) reachable(ctx context.Context, folder DropFolder, f DropFile) error {
+	if uploaded(f.Identity) {
+		return nil
+	}
+	src, err := s.source(ctx, folder)
+	if err != nil {
+		return err
+	}
+	_, err = src.Stat(ctx, f.Name)
+	_ = src.Close() // only read
+	return ignoreNotFound(err)
 }
 
 // noMatch lets a file wait for an entry with its reference id, seldom asking, and not for ever.

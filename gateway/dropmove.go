@@ -23,15 +23,17 @@ func (s *DropFolders) move(ctx context.Context, tx Tx, f *DropFile, to DropState
 	if to != DropWaiting && to != DropNoMatch {
 		f.WaitingFor = nil
 	}
-	switch to {
-	case DropWaiting, DropNoMatch, DropPending:
-	default:
+	if from.Busy() || to != DropWaiting && to != DropNoMatch && to != DropPending {
 		f.TryAt = nil
 	}
 	if to != DropDue {
 		f.DeleteAt = nil
 	}
 	now := s.Clock()
+	if to.Busy() && (f.LeadID == "" || f.Manifest) { // should its task be lost; an item's files are looked after by its manifest
+		at := now.Add(lookAfter)
+		f.TryAt = &at
+	}
 	switch to {
 	case DropPending:
 		if f.WholeAt == nil {

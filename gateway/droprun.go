@@ -14,6 +14,7 @@ import (
 const (
 	atWorkFolder = 32
 	atWorkHub    = 64
+	atWorkLeast  = 4           // of each folder, however many others of its hub are at work
 	laneDrop     = "drop_file" // a lane of its own: fetching takes long, and people's uploads do not wait behind it
 )
 
@@ -24,30 +25,19 @@ func (s *DropFolders) RunFeed(ctx context.Context, folderID string) error {
 		if err != nil || f.PausedAt != nil || f.DeletedAt != nil {
 			return ignoreNotFound(err)
 		}
-		busy := func(folderID string) (int64, error) {
-			n, err := tx.DropFiles().Counts(ctx, Scope(f.HubID), DropFileFilter{FolderID: folderID, States: []DropState{DropImporting}})
-			return n[DropImporting].Files, err
-		}
-		mine, err := busy(f.ID)
+		hub, mine, err := tx.DropFiles().AtWork(ctx, f.HubID, f.ID)
 		if err != nil {
 			return err
 		}
-		hub, err := busy("")
-		if err != nil {
-			return err
-		}
-		n := min(atWorkFolder-mine, atWorkHub-hub)
+		n := min(atWorkFolder-mine, max(atWorkHub-hub, atWorkLeast-mine))
 		if n <= 0 {
 			return nil
 		}
-		rows, err := tx.DropFiles().OfFolder(ctx, f.ID, []DropState{DropPending}, "", int(n))
+		rows, err := tx.DropFiles().Turn(ctx, f.ID, s.Clock(), int(n))
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
-			if r.TryAt != nil && r.TryAt.After(s.Clock()) {
-				continue
-			}
 			if err := tx.Enqueue(ctx, HandleDropFile{FileID: r.ID}, IfIdle()); err != nil {
 				return err
 			}
@@ -123,9 +113,44 @@ func (s *DropFolders) outcome(ctx context.Context, f DropFile, err error) error 
 		if e.Code != Unavailable {
 			least = 30 * time.Second
 		}
-		return &Snooze{max(e.Retry, jitter(grown(s.Clock().Sub(f.UpdatedAt), least, 5*time.Minute)))}
+		since := f.UpdatedAt
+		if f.WholeAt != nil {
+			since = *f.WholeAt
+		}
+		after := max(e.Retry, jitter(grown(s.Clock().Sub(since), least, 5*time.Minute)))
+		if off, err := s.putOff(ctx, f.ID, after, e); err != nil || off {
+			return err
+		}
+		return &Snooze{after}
 	}
 	return errors.Join(err, s.quarantine(ctx, f.ID, -1, "handle", e))
+}
+
+// putOff lets a file wait that cannot be fetched now; false when its bytes are on their way to the platform, or it waits
+// anyway. Meanwhile it has no place among those at work and keeps no other one from its turn.
+func (s *DropFolders) putOff(ctx context.Context, id string, after time.Duration, why *Error) (off bool, _ error) {
+	_, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
+		off = false
+		if f.State != DropPending && (f.State != DropImporting || f.LeadID != "") {
+			return errUnchanged
+		}
+		if f.State == DropImporting {
+			u, err := tx.Uploads().Get(ctx, AnyHub, f.UploadID)
+			if ignoreNotFound(err) != nil {
+				return err
+			}
+			if err == nil && u.State != UploadReceiving && u.State != UploadCancelled && u.State != UploadExpired {
+				return errUnchanged
+			}
+			if err := s.move(ctx, tx, f, DropPending, "import.later", system(f.HubID), why.Message); err != nil {
+				return err
+			}
+		}
+		at := s.Clock().Add(after)
+		f.TryAt, off = &at, true
+		return tx.DropFiles().Update(ctx, f)
+	})
+	return off, err
 }
 
 // GiveUpFile quarantines a file whose task was tried too often.

@@ -106,24 +106,22 @@ type DropFileTable interface {
 	FolderCounts(ctx context.Context, folderIDs []string) (map[string]map[DropState]DropCount, error)
 	// OfFolder gives the live files of a folder in any of the states after an id, oldest first.
 	OfFolder(ctx context.Context, folderID string, states []DropState, after string, n int) ([]DropFile, error)
-	// Due gives files of all hubs whose TryAt or DeleteAt has come, longest due first.
+	// Due gives files of all hubs whose TryAt or DeleteAt has come, id, hub, folder and state of each: the longest due
+	// of each folder first, then the second of each, so that no folder's many hide another's. Those that wait in a
+	// folder that is paused or deleted are left out.
 	Due(ctx context.Context, now time.Time, n int) ([]DropFile, error)
-	// Stuck gives files of all hubs that are importing or processing without a change since a time.
-	Stuck(ctx context.Context, before time.Time, n int) ([]DropFile, error)
-	// Pending gives the folders of all hubs that have pending files, and how many files of each are importing.
-	Pending(ctx context.Context) ([]DropBacklog, error)
+	// Later moves TryAt of files that are importing or processing, whatever the version.
+	Later(ctx context.Context, ids []string, at time.Time) error
+	// Turn gives the pending files of a folder whose TryAt is not set or has come, oldest first.
+	Turn(ctx context.Context, folderID string, now time.Time, n int) ([]DropFile, error)
+	// AtWork counts the files of a hub, and of one of its folders, that are importing by themselves, not as a manifest's.
+	AtWork(ctx context.Context, hubID, folderID string) (hub, folder int64, _ error)
+	// Pending gives the ids of the folders of all hubs that have pending files.
+	Pending(ctx context.Context) ([]string, error)
 	// Reasons counts a listing by reason, those with one.
 	Reasons(ctx context.Context, s Scope, f DropFileFilter) (map[string]int64, error)
 	// OthersWithEntry counts the live files, other than one, that are the same entry.
 	OthersWithEntry(ctx context.Context, s Scope, entryID, butID string) (int64, error)
-}
-
-// DropBacklog is the work of a folder that waits.
-type DropBacklog struct {
-	HubID     string `bun:"hub_id"`
-	FolderID  string `bun:"folder_id"`
-	Pending   int64  `bun:"pending"`
-	Importing int64  `bun:"importing"`
 }
 
 // DropChangeTable holds the timelines of files.

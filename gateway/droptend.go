@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+const (
+	dueMost   = 2000            // files that are due, of one look at all hubs
+	lookAfter = 5 * time.Minute // a file at work is looked after so often
+)
+
 // Tend queues what is due of drop folders (task TendDropFolders): looks, waits that are over, deletions, and what a crash
 // kept from being queued.
 func (s *DropFolders) Tend(ctx context.Context) error {
@@ -38,42 +43,40 @@ func (s *DropFolders) tendScans(ctx context.Context) error {
 	return s.queue(ctx, tasks...)
 }
 
+// tendFiles queues the files whose time has come: a folder's part of a hub's share. One at work is looked after now and
+// then, because what was queued for it may be lost.
 func (s *DropFolders) tendFiles(ctx context.Context) error {
-	due, err := s.Store.DropFiles().Due(ctx, s.Clock(), 500)
+	due, err := s.Store.DropFiles().Due(ctx, s.Clock(), dueMost)
 	if err != nil {
 		return err
 	}
 	perHub := map[string]int{}
 	var tasks []Task
+	var busy []string
 	for _, f := range due {
-		if perHub[f.HubID]++; perHub[f.HubID] <= atWorkHub {
-			tasks = append(tasks, HandleDropFile{FileID: f.ID})
+		if perHub[f.HubID]++; perHub[f.HubID] > atWorkHub {
+			continue
 		}
+		tasks = append(tasks, HandleDropFile{FileID: f.ID})
+		if f.State.Busy() {
+			busy = append(busy, f.ID)
+		}
+	}
+	if err := s.Store.DropFiles().Later(ctx, busy, s.Clock().Add(lookAfter)); err != nil {
+		return err
 	}
 	return s.queue(ctx, tasks...)
 }
 
-// tendTurns feeds every folder that has files waiting for their turn, and looks after those at work for which nothing
-// is queued any more.
+// tendTurns feeds every folder that has files waiting for their turn.
 func (s *DropFolders) tendTurns(ctx context.Context) error {
-	all, err := s.Store.DropFiles().Pending(ctx)
+	folders, err := s.Store.DropFiles().Pending(ctx)
 	if err != nil {
 		return err
 	}
-	tasks := make([]Task, len(all))
-	for i, b := range all {
-		tasks[i] = FeedDropFolder{FolderID: b.FolderID}
-	}
-	if err := s.queue(ctx, tasks...); err != nil {
-		return err
-	}
-	stuck, err := s.Store.DropFiles().Stuck(ctx, s.Clock().Add(-5*time.Minute), 200)
-	if err != nil {
-		return err
-	}
-	tasks = tasks[:0]
-	for _, f := range stuck {
-		tasks = append(tasks, HandleDropFile{FileID: f.ID})
+	tasks := make([]Task, len(folders))
+	for i, id := range folders {
+		tasks[i] = FeedDropFolder{FolderID: id}
 	}
 	return s.queue(ctx, tasks...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -265,35 +266,59 @@ func (f dropFiles) OfFolder(ctx context.Context, folderID string, states []gatew
 }
 
 func (f dropFiles) Due(ctx context.Context, now time.Time, n int) ([]gateway.DropFile, error) {
-	out := []gateway.DropFile{}
+	out, given := []gateway.DropFile{}, map[string]bool{}
+	open := f.r.NewSelect().Model((*gateway.DropFolder)(nil)).Column("id").Where("paused_at IS NULL").Where("deleted_at IS NULL")
+	busy := []gateway.DropState{gateway.DropImporting, gateway.DropProcessing}
 	for _, c := range []bun.Ident{"delete_at", "try_at"} {
+		turns := f.r.NewSelect().Model((*gateway.DropFile)(nil)).Column("id", "hub_id", "folder_id", "state").ColumnExpr("? AS at", c).
+			ColumnExpr("row_number() OVER (PARTITION BY folder_id ORDER BY ?, id) AS turn", c).Where("? IS NOT NULL", c).Where("? <= ?", c, now)
+		if c == "try_at" {
+			turns = turns.Where("(state IN (?) OR folder_id IN (?))", bun.List(busy), open)
+		}
 		var part []gateway.DropFile
-		err := f.r.NewSelect().Model(&part).Where("? IS NOT NULL", c).Where("? <= ?", c, now).OrderExpr("?, id", c).Limit(limit(n)).Scan(ctx)
+		err := f.r.NewSelect().TableExpr("(?) AS due", turns).Column("id", "hub_id", "folder_id", "state").OrderExpr("turn, at, id").Limit(int64(n)).Scan(ctx, &part)
 		if err != nil {
 			return nil, translate(err)
 		}
 		for _, x := range part {
-			if c == "try_at" && x.DeleteAt != nil && !x.DeleteAt.After(now) {
-				continue // given already
+			if !given[x.ID] {
+				given[x.ID] = true
+				out = append(out, x)
 			}
-			out = append(out, x)
 		}
 	}
 	return out, nil
 }
 
-func (f dropFiles) Stuck(ctx context.Context, before time.Time, n int) ([]gateway.DropFile, error) {
+func (f dropFiles) Later(ctx context.Context, ids []string, at time.Time) error {
+	for part := range slices.Chunk(ids, 500) {
+		if _, err := f.change(ctx, func(ctx context.Context) (sql.Result, error) {
+			return f.w.NewUpdate().Model((*gateway.DropFile)(nil)).Set("try_at = ?", at).Where("id IN (?)", bun.List(part)).
+				Where("state IN (?)", bun.List([]gateway.DropState{gateway.DropImporting, gateway.DropProcessing})).Where("try_at < ?", at).Exec(ctx)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f dropFiles) Turn(ctx context.Context, folderID string, now time.Time, n int) ([]gateway.DropFile, error) {
 	out := []gateway.DropFile{}
-	err := f.r.NewSelect().Model(&out).Where("state IN (?)", bun.List([]gateway.DropState{gateway.DropImporting, gateway.DropProcessing})).
-		Where("updated_at < ?", before).OrderExpr("updated_at, id").Limit(limit(n)).Scan(ctx)
+	err := f.r.NewSelect().Model(&out).Where("folder_id = ?", folderID).Where("state = ?", gateway.DropPending).Where("NOT superseded").
+		Where("(try_at IS NULL OR try_at <= ?)", now).OrderExpr("id").Limit(limit(n)).Scan(ctx)
 	return out, translate(err)
 }
 
-func (f dropFiles) Pending(ctx context.Context) ([]gateway.DropBacklog, error) {
-	out := []gateway.DropBacklog{}
-	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).ColumnExpr("min(hub_id) AS hub_id").Column("folder_id").ColumnExpr("count(*) AS pending").
-		ColumnExpr("(SELECT count(*) FROM drop_files AS busy WHERE busy.folder_id = drop_file.folder_id AND busy.state = ?) AS importing", gateway.DropImporting).
-		Where("state = ?", gateway.DropPending).Group("folder_id").OrderExpr("folder_id").Scan(ctx, &out)
+func (f dropFiles) AtWork(ctx context.Context, hubID, folderID string) (hub, folder int64, err error) {
+	var n struct{ Hub, Folder int64 }
+	err = f.r.NewSelect().Model((*gateway.DropFile)(nil)).ColumnExpr("count(*) AS hub").ColumnExpr("count(CASE WHEN folder_id = ? THEN 1 END) AS folder", folderID).
+		Where("hub_id = ?", hubID).Where("state = ?", gateway.DropImporting).Where("lead_id = ''").Scan(ctx, &n)
+	return n.Hub, n.Folder, translate(err)
+}
+
+func (f dropFiles) Pending(ctx context.Context) ([]string, error) {
+	out := []string{}
+	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).Distinct().Column("folder_id").Where("state = ?", gateway.DropPending).OrderExpr("folder_id").Scan(ctx, &out)
 	return out, translate(err)
 }
 

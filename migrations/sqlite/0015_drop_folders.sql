@@ -94,12 +94,12 @@ CREATE INDEX drop_files_by_hub ON drop_files (hub_id, id);
 CREATE INDEX drop_files_by_folder ON drop_files (folder_id, id);
 CREATE INDEX drop_files_by_state ON drop_files (folder_id, state, id);
 CREATE INDEX drop_files_pending ON drop_files (folder_id, id) WHERE state = 'pending';
-CREATE INDEX drop_files_busy ON drop_files (updated_at) WHERE state IN ('importing', 'processing');
+CREATE INDEX drop_files_at_work ON drop_files (hub_id, folder_id) WHERE state = 'importing';
 CREATE INDEX drop_files_by_lead ON drop_files (lead_id) WHERE lead_id <> '';
 CREATE INDEX drop_files_by_upload ON drop_files (upload_id) WHERE upload_id <> '';
 CREATE INDEX drop_files_by_entry ON drop_files (hub_id, entry_id) WHERE entry_id <> '';
-CREATE INDEX drop_files_by_try ON drop_files (try_at) WHERE try_at IS NOT NULL;
-CREATE INDEX drop_files_by_delete ON drop_files (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX drop_files_by_try ON drop_files (folder_id, try_at, id) WHERE try_at IS NOT NULL;
+CREATE INDEX drop_files_by_delete ON drop_files (folder_id, delete_at, id) WHERE delete_at IS NOT NULL;
 
 CREATE TABLE drop_changes (
     id             text PRIMARY KEY NOT NULL,
