@@ -70,7 +70,7 @@ func (r *manifestReader) mayTake(tx Tx, f *DropFile, n itemName, item string) *E
 		return nil
 	case f.LeadID != "" && !f.State.Over():
 		lead, err := tx.DropFiles().Get(r.ctx, Scope(f.HubID), f.LeadID)
-		if err == nil && !lead.State.Over() {
+		if err == nil && !lead.State.Over() && !lead.Superseded {
 			return E(Conflict, "file_claimed", n.name+" is named by "+lead.Name+", which came first.").
 				Next("Send the file under another name, or wait until that manifest is done and send the file again.")
 		}

@@ -221,6 +221,9 @@ func (s *DropFolders) putBack(ctx context.Context, f DropFile, u Upload, why *Er
 		if err := tx.Enqueue(ctx, ScanDropFolder{FolderID: row.FolderID}); err != nil {
 			return err
 		}
+		if row.Manifest && to == DropDetected { // its items may be of what it was: what it is now is another manifest
+			row.Superseded, to = true, DropGone
+		}
 		return s.move(ctx, tx, row, to, "fetch."+why.Reason, system(row.HubID), why.Message)
 	})
 	if err != nil {

@@ -161,11 +161,25 @@ func (s *shed) turn() (busy bool) {
 	for _, f := range s.files(gateway.DropPending, gateway.DropImporting, gateway.DropProcessing) {
 		before := f.Version
 		again := wait(s.folders.RunFile(ctx, f.ID))
+		if f.Manifest && f.State == gateway.DropProcessing {
+			again = wait(s.folders.RunItems(ctx, f.ID)) || again
+			s.convert()
+		}
 		now, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, f.ID)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		busy = busy || again || now.Version != before
+	}
+	yes := true
+	over, err := s.db.DropFiles().List(ctx, gateway.AnyHub, gateway.DropFileFilter{
+		FolderID: s.folder.ID, Manifests: &yes, Superseded: true, States: []gateway.DropState{gateway.DropQuarantined, gateway.DropIgnored, gateway.DropGone, gateway.DropDeleted},
+	}, gateway.Slice{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range over { // their files hear of it
+		wait(s.folders.RunFile(ctx, f.ID))
 	}
 	list, err := s.db.Uploads().List(ctx, gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadIngesting, gateway.UploadProcessing}, gateway.Slice{})
 	if err != nil {

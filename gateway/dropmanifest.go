@@ -61,30 +61,12 @@ func (s *DropFolders) arrived(ctx context.Context, tx Tx, f DropFile) error {
 		return nil
 	case err != nil:
 		return err
-	case lead.State == DropQuarantined && lead.Reason == reasonOrphan && !lead.Superseded: // it came after all
-		return s.move(ctx, tx, &lead, DropPending, "file.arrived", system(f.HubID), f.Name+" has come.")
-	case lead.State == DropWaiting:
+	case lead.resumes(): // it came after all, or is tried again
+		return s.move(ctx, tx, &lead, DropPending, "file.arrived", system(f.HubID), f.Name+" is here.")
+	case lead.State == DropPending, lead.State == DropWaiting:
 		return tx.Enqueue(ctx, HandleDropFile{FileID: lead.ID})
 	}
 	return nil
-}
-
-// refuseManifest ends a manifest that cannot be read, with all that was written of it.
-func (s *DropFolders) refuseManifest(ctx context.Context, f DropFile, why *Error) error {
-	if err := s.Store.DropItems().DeleteOf(ctx, f.ID); err != nil {
-		return err
-	}
-	if err := s.release(ctx, f, why); err != nil {
-		return err
-	}
-	_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
-		if !f.State.mayBecome(DropQuarantined) {
-			return errUnchanged
-		}
-		f.Items, f.ItemsDone, f.ItemsFailed = 0, 0, 0
-		return s.aside(ctx, tx, f, "manifest.refused", why)
-	})
-	return err
 }
 
 // manifestReader writes what a manifest says, some items at a time.
@@ -248,6 +230,13 @@ func (r *manifestReader) flush() error {
 	}
 	err := retryConflict(func() error {
 		return r.s.Store.Tx(r.ctx, func(tx Tx) error {
+			now, err := tx.DropFiles().Get(r.ctx, Scope(r.f.HubID), r.f.ID)
+			if err == nil && (now.Superseded || now.State != DropPending) { // it takes no files any more
+				err = &Snooze{time.Second}
+			}
+			if err != nil {
+				return err
+			}
 			rows := slices.Clone(r.batch) // Tx may run this again
 			if err := r.claim(tx, rows); err != nil {
 				return err
@@ -338,73 +327,6 @@ func listed20(names []string, n int64) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-// orphan ends a manifest whose files did not come in time.
-func (s *DropFolders) orphan(ctx context.Context, f DropFile, missing []string, n int64) error {
-	why := E(NotFound, reasonOrphan, "Files that the manifest names did not come in time: "+listed20(missing, n)+".").
-		Next("Send them: the manifest goes on by itself then. Or correct the manifest and send it again.")
-	if err := s.release(ctx, f, why); err != nil {
-		return err
-	}
-	_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
-		if f.State != DropWaiting {
-			return errUnchanged
-		}
-		return s.aside(ctx, tx, f, "wait.over", why)
-	})
-	return err
-}
-
-// release settles the files of a manifest that does not go on: those that are here are quarantined with it, and
-// are taken again when it is.
-func (s *DropFolders) release(ctx context.Context, f DropFile, why *Error) error {
-	for _, state := range []DropState{DropWaiting, DropPending, DropNoMatch} {
-		filter := DropFileFilter{LeadID: f.ID, States: []DropState{state}, Order: DropOldest}
-		for {
-			rows, err := s.Store.DropFiles().List(ctx, Scope(f.HubID), filter, Slice{Limit: 100})
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			err = retryConflict(func() error {
-				return s.Store.Tx(ctx, func(tx Tx) error {
-					for _, r := range rows {
-						row, err := tx.DropFiles().Get(ctx, Scope(f.HubID), r.ID)
-						if err != nil {
-							return err
-						}
-						if row.State != state || row.LeadID != f.ID {
-							continue
-						}
-						no := E(why.Code, why.Reason, "Its manifest "+f.Name+" does not go on. "+why.Message).Next("%s", why.NextStep)
-						if err := s.aside(ctx, tx, &row, "manifest", no); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// unnamed ends a file in a folder of manifests that none named in time.
-func (s *DropFolders) unnamed(ctx context.Context, id string) error {
-	_, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
-		if f.State != DropWaiting || f.LeadID != "" || f.Manifest || f.TryAt == nil || s.Clock().Before(*f.TryAt) {
-			return errUnchanged
-		}
-		return s.aside(ctx, tx, f, "wait.over", E(NotFound, reasonNoManifest, "No manifest named this file in time.").
-			Next("Send a manifest that names it: it is taken then. Or let the folder take files without manifests."))
-	})
-	return err
 }
 
 // expect writes down a file that a manifest names and that is not there yet.

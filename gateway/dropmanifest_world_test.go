@@ -208,12 +208,21 @@ func (d *drops) work() {
 // round takes each manifest one step further and tells whether there was one.
 func (d *drops) round(ctx context.Context) (busy bool) {
 	d.t.Helper()
-	list, err := d.db.DropFiles().OfFolder(d.t.Context(), d.folder.ID, []gateway.DropState{gateway.DropPending, gateway.DropWaiting, gateway.DropProcessing}, "", 500)
+	yes := true
+	list, err := d.db.DropFiles().List(d.t.Context(), gateway.AnyHub, gateway.DropFileFilter{
+		FolderID: d.folder.ID, Manifests: &yes, Superseded: true, Order: gateway.DropOldest,
+	}, gateway.Slice{Limit: 500})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	for _, f := range list {
-		if !f.Manifest {
+		switch {
+		case f.State == gateway.DropReady:
+			continue
+		case f.Superseded || f.State.Over(): // its files hear of it
+			if err := d.folders.RunFile(ctx, f.ID); err != nil && !d.kills.dead() {
+				d.t.Fatal(f.Name, err)
+			}
 			continue
 		}
 		var z *gateway.Snooze

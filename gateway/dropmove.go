@@ -77,6 +77,11 @@ func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropSt
 			return err
 		}
 	}
+	if f.Manifest && f.stopped() {
+		if err := tx.Enqueue(ctx, HandleDropFile{FileID: f.ID}); err != nil { // its files hear of it
+			return err
+		}
+	}
 	switch f.State {
 	case DropPending:
 		if from != DropImporting {

@@ -53,6 +53,9 @@ func (s *DropFolders) RunFile(ctx context.Context, id string) error {
 	if err != nil {
 		return ignoreNotFound(err)
 	}
+	if f.Manifest && f.stopped() {
+		return s.release(ctx, f)
+	}
 	switch f.State {
 	case DropPending, DropWaiting, DropNoMatch:
 		if folder.PausedAt != nil || folder.DeletedAt != nil || f.Superseded {
@@ -233,14 +236,24 @@ func (s *DropFolders) handleManifest(ctx context.Context, folder DropFolder, f D
 
 // handleNamed fetches a file that a manifest names, so that it is here when the item comes to it.
 func (s *DropFolders) handleNamed(ctx context.Context, folder DropFolder, f DropFile) error {
+	lead, err := s.Store.DropFiles().Get(ctx, AnyHub, f.LeadID)
+	switch {
+	case ignoreNotFound(err) != nil:
+		return err
+	case err != nil, lead.Superseded, lead.State.Over() && !lead.resumes(): // it is over: nobody else decides
+		f, err = s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
+			f.LeadID, f.ItemID = "", ""
+			return tx.DropFiles().Update(ctx, f)
+		})
+		if err != nil {
+			return err
+		}
+		return s.handle(ctx, folder, f)
+	}
 	if f.Size == 0 {
 		return E(Invalid, reasonEmpty, "The file is empty.").Next("Put a file there that has content.")
 	}
 	if _, err := s.stage(ctx, folder, f); err != nil {
-		return err
-	}
-	lead, err := s.Store.DropFiles().Get(ctx, AnyHub, f.LeadID)
-	if ignoreNotFound(err) != nil {
 		return err
 	}
 	_, err = s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {

@@ -375,6 +375,12 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 	case f.State.Over() || f.State == DropDue:
 		return true, l.s.supersede(ctx, tx, f)
 	}
+	if f.Manifest { // its items are of what it was: what it is now is another manifest
+		if err := l.s.move(ctx, tx, f, DropGone, "scan.changed", by, "It was replaced before it was run."); err != nil {
+			return false, err
+		}
+		return true, l.s.supersede(ctx, tx, f)
+	}
 	l.note(f, e) // changed before its turn came
 	return false, l.s.move(ctx, tx, f, DropDetected, "scan.changed", by, "It changed after it was taken for whole.")
 }

@@ -156,6 +156,10 @@ type DropItemTable interface {
 	Hold(ctx context.Context, id string, attempt int64, until time.Time) error
 	// Later moves TryAt of items whose entries are being converted, whatever the version.
 	Later(ctx context.Context, ids []string, at time.Time) error
-	// Again queues a manifest's failed items once more; those that could not be read are deleted.
+	// Again queues a manifest's failed items once more. Those that have no data are deleted, to be read anew, but for
+	// those that may have made an entry: they stay failed.
 	Again(ctx context.Context, fileID string) error
+	// Forget ends what a manifest that is no more did not finish: items that never began are deleted, the others failed;
+	// none has data after it.
+	Forget(ctx context.Context, fileID string) error
 }

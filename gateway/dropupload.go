@@ -313,6 +313,11 @@ func (s *DropFolders) supersede(ctx context.Context, tx Tx, f *DropFile) error {
 	if err := tx.DropFiles().Update(ctx, f); err != nil {
 		return err
 	}
+	if f.Manifest {
+		if err := tx.Enqueue(ctx, HandleDropFile{FileID: f.ID}); err != nil { // its files hear of it
+			return err
+		}
+	}
 	return s.letGo(ctx, tx, f.UploadID)
 }
 

@@ -46,10 +46,13 @@ func (i dropItems) Later(ctx context.Context, ids []string, at time.Time) error 
 	return err
 }
 
+// noData is true of an item whose data are gone, or could not be read.
+const noData = "(data IS NULL OR length(data) = 0)"
+
 func (i dropItems) Again(ctx context.Context, fileID string) error {
 	_, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		return i.w.NewDelete().Model((*gateway.DropItem)(nil)).Where("file_id = ?", fileID).
-			Where("state = ?", gateway.ItemRefused).Where("data IS NULL OR length(data) = 0").Exec(ctx)
+			Where("state = ?", gateway.ItemRefused).Where(noData).Where("step IN ('', 'checked')").Exec(ctx)
 	})
 	if err != nil {
 		return err
@@ -57,7 +60,23 @@ func (i dropItems) Again(ctx context.Context, fileID string) error {
 	_, err = i.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("state = ?", gateway.ItemQueued).Set("version = version + 1").
 			Set("updated_at = ?", i.db.clock()).Set("reason = ''").Set("text = ''").Set("next_step = ''").Set("attempt = 0").Set("try_at = NULL").
-			Where("file_id = ?", fileID).Where("state = ?", gateway.ItemRefused).Exec(ctx)
+			Where("file_id = ?", fileID).Where("state = ?", gateway.ItemRefused).Where("NOT "+noData).Exec(ctx)
+	})
+	return err
+}
+
+func (i dropItems) Forget(ctx context.Context, fileID string) error {
+	_, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewDelete().Model((*gateway.DropItem)(nil)).Where("file_id = ?", fileID).
+			Where("state = ?", gateway.ItemQueued).Where("step = ''").Exec(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("state = ?", gateway.ItemRefused).Set("data = NULL").Set("try_at = NULL").
+			Set("version = version + 1").Set("updated_at = ?", i.db.clock()).
+			Where("file_id = ?", fileID).Where("state <> ?", gateway.ItemFinished).Exec(ctx)
 	})
 	return err
 }
