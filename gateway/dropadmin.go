@@ -428,6 +428,16 @@ func (s *DropFolders) Resume(ctx context.Context, a Actor, id string) (DropFolde
 			return errUnchanged
 		}
 		f.PausedAt = nil
+		yes := true // manifests whose files came meanwhile
+		waiting, err := tx.DropFiles().List(ctx, Scope(f.HubID), DropFileFilter{FolderID: f.ID, Manifests: &yes, States: []DropState{DropWaiting}}, Slice{Limit: 500})
+		if err != nil {
+			return err
+		}
+		for _, m := range waiting {
+			if err := tx.Enqueue(ctx, HandleDropFile{FileID: m.ID}); err != nil {
+				return err
+			}
+		}
 		if err := tx.Enqueue(ctx, TendDropFolders{}); err != nil {
 			return err
 		}

@@ -29,8 +29,16 @@ func (r *manifestReader) claim(tx Tx, rows []DropItem) error {
 			there[files[i].NameKey] = &files[i]
 		}
 	}
+	finished, err := tx.DropItems().OfFile(r.ctx, r.f.ID, []DropItemState{ItemFinished}, rows[0].Number-1, len(rows))
+	if err != nil {
+		return err
+	}
+	done := map[int64]bool{} // in an earlier run; a file that has the name by now is another
+	for _, it := range finished {
+		done[it.Number] = true
+	}
 	for i := range rows {
-		if rows[i].State == ItemRefused {
+		if rows[i].State == ItemRefused || done[rows[i].Number] {
 			continue
 		}
 		var no *Error
@@ -68,6 +76,9 @@ func (r *manifestReader) mayTake(tx Tx, f *DropFile, n itemName, item string) *E
 				Next("Give each item a file of its own; an item can name another entry as its source.")
 		}
 		return nil
+	case f.State == DropReady || f.State == DropDue: // else its bytes, which still lie there, would be taken once more
+		return E(Conflict, "file_used", n.name+" was used already"+ofEntry(f.EntryID)+".").
+			Next("Send the file again, then try this manifest again. To change an entry that is there, name it by its id.")
 	case f.LeadID != "" && !f.State.Over():
 		lead, err := tx.DropFiles().Get(r.ctx, Scope(f.HubID), f.LeadID)
 		if err == nil && !lead.State.Over() && !lead.Superseded {
@@ -85,7 +96,14 @@ func (r *manifestReader) mayTake(tx Tx, f *DropFile, n itemName, item string) *E
 	return nil
 }
 
-// take makes a file the manifest's; one that is not there yet, or is used already, is expected.
+func ofEntry(id string) string {
+	if id == "" {
+		return ""
+	}
+	return ", for the entry " + id
+}
+
+// take makes a file the manifest's; one that is not there is expected.
 func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*DropFile, error) {
 	if !n.content {
 		item = ""
@@ -94,11 +112,11 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 		if item == "" || f.ItemID == item {
 			return f, nil
 		}
-		f.ItemID = item
+		f.ItemID, f.NamedSize = item, n.size
 		return f, tx.DropFiles().Update(r.ctx, f)
 	}
 	if f != nil && f.State.Over() && !f.retakable() {
-		if f.LeadID == r.f.ID && f.ItemID == item && f.State != DropGone && f.State != DropQuarantined { // done in an earlier run
+		if f.LeadID == r.f.ID && f.State == DropReady { // a picture that served an earlier run
 			return f, nil
 		}
 		if err := r.s.supersede(r.ctx, tx, f); err != nil {
@@ -109,10 +127,11 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 	if f == nil {
 		f = &DropFile{
 			Row: Row{ID: NewID("dfi"), HubID: r.f.HubID}, FolderID: r.folder.ID, Name: n.name, NameKey: n.key, LeadID: r.f.ID, ItemID: item,
+			NamedSize: n.size,
 		}
 		return f, r.s.expect(r.ctx, tx, f, r.f)
 	}
-	f.LeadID = r.f.ID
+	f.LeadID, f.NamedSize = r.f.ID, n.size
 	if item != "" {
 		f.ItemID = item
 	}

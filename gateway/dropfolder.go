@@ -48,8 +48,8 @@ const (
 	DeleteAfterDays   DropDelete = "after_days"   // DeleteDays after it was ready
 )
 
-// DropComplete is how a file of a directory or bucket says that it is whole. Any of the chosen is enough;
-// none chosen = a manifest that names it. A bucket's objects are always whole.
+// DropComplete is how a file of a directory or bucket says that it is whole. Any of the chosen is enough, and so is a
+// manifest that names it with the size that it has. A bucket's objects are always whole.
 type DropComplete struct {
 	Marker  string `json:"marker,omitempty"`   // ending of an empty file beside it, as ".done": clip.mp4.done
 	Rename  string `json:"rename,omitempty"`   // pattern of names that are still written, as "*.part"; any rename away from it is the end
@@ -181,6 +181,7 @@ type DropFile struct {
 	WaitingFor  []string   `bun:"waiting_for"`  // stored as JSON; names of files, or "entry:REFERENCE"
 	LeadID      string     `bun:"lead_id"`      // the manifest that it belongs to
 	ItemID      string     `bun:"item_id"`      // the item of it whose content it is
+	NamedSize   int64      `bun:"named_size"`   // bytes that the manifest says it has; 0 = it does not say
 	ReferenceID string     `bun:"reference_id"` // parsed of the name
 	Flavor      string     `bun:"flavor"`
 	UserID      string     `bun:"user_id"`

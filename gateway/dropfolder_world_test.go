@@ -158,7 +158,20 @@ func (s *shed) turn() (busy bool) {
 		}
 		return gateway.IsReason(err, "changed_meanwhile")
 	}
-	for _, f := range s.files(gateway.DropPending, gateway.DropImporting, gateway.DropProcessing) {
+	yes := true
+	over, err := s.db.DropFiles().List(ctx, gateway.AnyHub, gateway.DropFileFilter{
+		FolderID: s.folder.ID, Manifests: &yes, Superseded: true, States: []gateway.DropState{gateway.DropQuarantined, gateway.DropIgnored, gateway.DropGone, gateway.DropDeleted},
+	}, gateway.Slice{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range over { // their files hear of it
+		wait(s.folders.RunFile(ctx, f.ID))
+	}
+	for _, f := range s.files(gateway.DropPending, gateway.DropImporting, gateway.DropProcessing, gateway.DropWaiting) {
+		if f.State == gateway.DropWaiting && !f.Manifest { // until its time comes
+			continue
+		}
 		before := f.Version
 		again := wait(s.folders.RunFile(ctx, f.ID))
 		if f.Manifest && f.State == gateway.DropProcessing {
@@ -170,16 +183,6 @@ func (s *shed) turn() (busy bool) {
 			s.t.Fatal(err)
 		}
 		busy = busy || again || now.Version != before
-	}
-	yes := true
-	over, err := s.db.DropFiles().List(ctx, gateway.AnyHub, gateway.DropFileFilter{
-		FolderID: s.folder.ID, Manifests: &yes, Superseded: true, States: []gateway.DropState{gateway.DropQuarantined, gateway.DropIgnored, gateway.DropGone, gateway.DropDeleted},
-	}, gateway.Slice{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for _, f := range over { // their files hear of it
-		wait(s.folders.RunFile(ctx, f.ID))
 	}
 	list, err := s.db.Uploads().List(ctx, gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadIngesting, gateway.UploadProcessing}, gateway.Slice{})
 	if err != nil {

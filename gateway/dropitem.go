@@ -105,6 +105,21 @@ func (it ManifestItem) files() iter.Seq2[string, bool] {
 	}
 }
 
+// sizeOf is how many bytes an item says that a file has; 0 = it does not say.
+func (it ManifestItem) sizeOf(file string) int64 {
+	for _, c := range it.Contents {
+		if c.File == file {
+			return c.Size
+		}
+	}
+	for _, t := range it.Thumbnails {
+		if t.File == file {
+			return t.Size
+		}
+	}
+	return 0
+}
+
 // mediaType is what kind of entry an item makes: as it says, else by the name of its content.
 func (it ManifestItem) mediaType() MediaType {
 	if it.Type != "" {

@@ -35,7 +35,7 @@ func (s *DropFolders) RunItems(ctx context.Context, fileID string) error {
 	if err != nil {
 		return err
 	}
-	if folder.PausedAt != nil || folder.DeletedAt != nil {
+	if folder.PausedAt != nil && folder.DeletedAt == nil {
 		return &Snooze{itemPause}
 	}
 	leave, err := s.Lanes.enter(QueuePlatform, f.HubID)
@@ -51,6 +51,9 @@ func (s *DropFolders) RunItems(ctx context.Context, fileID string) error {
 	if err != nil {
 		if ctx.Err() != nil || CodeOf(err) == Internal {
 			return err
+		}
+		if folder.DeletedAt != nil && !passes(err) { // nobody will mend that any more
+			return s.quarantine(ctx, f.ID, -1, "folder.deleted", AsError(err))
 		}
 		slog.InfoContext(ctx, "manifest waits", "file", f.ID, "error", err) // the folder itself says why it stands still
 		return &Snooze{max(itemPause, AsError(err).Retry)}
@@ -176,6 +179,9 @@ func (r *itemRun) one(ctx context.Context, row DropItem) {
 
 // guarded runs the item while its lease is held; nothing that goes wrong with one may end the process.
 func (w *itemWork) guarded(ctx context.Context) (err error) {
+	if w.folder.DeletedAt != nil && (w.item.Step == stepNone || w.item.step().name == stepDue) {
+		return E(Conflict, "folder_deleted", "The folder was deleted before the item began.").Next("Send the manifest to another folder.")
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := every(ctx, itemHold, func(ctx context.Context) bool {
@@ -377,7 +383,7 @@ func (r *itemRun) next(ctx context.Context) error {
 
 // end settles a manifest all of whose items are.
 func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
-	for after := ""; ; { // pictures, which several items may have named
+	for after := ""; failed == 0; { // pictures, which several items may have named, also such as are tried again
 		rows, err := r.s.Store.DropFiles().List(ctx, Scope(r.f.HubID), DropFileFilter{
 			LeadID: r.f.ID, States: []DropState{DropWaiting, DropPending}, Order: DropOldest,
 		}, Slice{After: after, Limit: 100})
@@ -399,11 +405,11 @@ func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 			return errUnchanged
 		}
 		f.Items, f.ItemsDone, f.ItemsFailed = all, done, failed
-		if done == 0 {
-			return r.s.aside(ctx, tx, f, "items.failed", E(Invalid, reasonItems, fmt.Sprintf("None of the %d items succeeded.", all)).
-				Next("Look at what each item says; then try again, or correct the manifest and send it again."))
+		if failed > 0 {
+			return r.s.aside(ctx, tx, f, "items.failed", E(Invalid, reasonItems, fmt.Sprintf("%d of %d items failed.", failed, all)).
+				Next("Look at what each item says; then try again: what is done stays as it is. Or send the failed items in a new manifest."))
 		}
-		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("%d of %d items are done, %d failed.", done, all, failed))
+		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("All %d items are done.", done))
 	})
 	if err != nil || f.State != DropReady { // one in quarantine is looked at and tried again
 		return err

@@ -338,7 +338,7 @@ func (w *itemWork) ready(ctx context.Context) error {
 		it.Reason, it.Text, it.NextStep = "", "", ""
 		return w.files(ctx, tx, w.said, func(f *DropFile) error {
 			over = append(over, f.UploadID)
-			if f.State != DropProcessing && f.State != DropImporting {
+			if f.State != DropProcessing && f.State != DropImporting && f.State != DropWaiting { // it waits when the item is tried again
 				return nil
 			}
 			f.EntryID = it.EntryID
@@ -423,7 +423,7 @@ func (s *DropFolders) UndoItem(ctx context.Context, a Actor, itemID string) (Dro
 		if it.step().name != stepDue || it.State != ItemQueued && it.State != ItemRunning {
 			return E(Conflict, "item_not_due", "This item does not delete anything any more.").Next("Load the list again.")
 		}
-		it.State, it.TryAt, it.Data = ItemRefused, nil, nil
+		it.State, it.TryAt, it.Data = ItemFinished, nil, nil // as somebody wanted: nothing is to be tried again
 		it.Reason, it.Text, it.NextStep = "deletion_undone", "The deletion was undone.", "Nothing is to be done."
 		return audit(ctx, tx, a, "dropfolder.undo_item", it.EntryID, map[string]any{"folder_id": it.FolderID, "file_id": it.FileID, "item": it.Number})
 	})

@@ -84,7 +84,8 @@ type manifestReader struct {
 // itemName is a file that an item names.
 type itemName struct {
 	name, key string
-	content   bool // whose bytes become an entry's; a picture may serve several
+	content   bool  // whose bytes become an entry's; a picture may serve several
+	size      int64 // that it is said to have; 0 = not said
 }
 
 // readManifest writes a manifest's items as rows, again too: those that are there stay as they are. bad says why
@@ -188,7 +189,7 @@ func (r *manifestReader) Item(it ManifestItem) error {
 			refuse(AsError(err))
 			break
 		}
-		names = append(names, itemName{n, dropKey(n), content})
+		names = append(names, itemName{n, dropKey(n), content, it.sizeOf(name)})
 	}
 	if row.State == ItemQueued {
 		raw, err := json.Marshal(it)

@@ -2,7 +2,17 @@ package gateway
 
 import (
 	"context"
+	"time"
 )
+
+// keepFailed is how long what a manifest says of an item that failed is kept to be tried again. It may hold addresses
+// with secrets, and names of people.
+const keepFailed = 30 * 24 * time.Hour
+
+// tendItems forgets what is kept no longer.
+func (s *DropFolders) tendItems(ctx context.Context) error {
+	return s.Store.DropItems().ForgetFailed(ctx, s.Clock().Add(-keepFailed), 1000)
+}
 
 // resumes tells whether a manifest in quarantine goes on when one of its files comes, or is tried again.
 func (f DropFile) resumes() bool {
@@ -36,7 +46,7 @@ func (s *DropFolders) refuseManifest(ctx context.Context, f DropFile, why *Error
 // orphan ends a manifest whose files did not come in time.
 func (s *DropFolders) orphan(ctx context.Context, f DropFile, missing []string, n int64) error {
 	why := E(NotFound, reasonOrphan, "Files that the manifest names did not come in time: "+listed20(missing, n)+".").
-		Next("Send them: the manifest goes on by itself then. Or correct the manifest and send it again.")
+		Next("Send them: the manifest goes on by itself then. One that lies there is not known to be whole: the folder's settings say how it can be. Or correct the manifest and send it again.")
 	_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
 		if f.State != DropWaiting {
 			return errUnchanged
@@ -55,7 +65,7 @@ func (s *DropFolders) release(ctx context.Context, f DropFile) error {
 	}
 	states := []DropState{DropWaiting, DropNoMatch}
 	if !f.resumes() { // else what comes wakes it
-		states = append(states, DropPending, DropParsed, DropDetected, DropUploading)
+		states = append(states, DropPending, DropParsed, DropDetected, DropUploading, DropImporting, DropProcessing)
 	}
 	for _, state := range states {
 		filter := DropFileFilter{LeadID: f.ID, States: []DropState{state}, Order: DropOldest}
@@ -101,7 +111,7 @@ func (s *DropFolders) release(ctx context.Context, f DropFile) error {
 func (s *DropFolders) free(ctx context.Context, tx Tx, f *DropFile, lead DropFile) error {
 	text := "Its manifest " + lead.Name + " does not go on."
 	waits := f.State == DropWaiting || f.State == DropPending || f.State == DropNoMatch
-	if waits && lead.State == DropQuarantined && !lead.Superseded {
+	if f.State.Busy() || waits && lead.State == DropQuarantined && !lead.Superseded {
 		return s.aside(ctx, tx, f, "manifest", E(Invalid, lead.Reason, text+" "+lead.Text).Next("%s", lead.NextStep))
 	}
 	f.LeadID, f.ItemID = "", ""

@@ -106,7 +106,7 @@ func TestManyItemsSomeOfWhichFail(t *testing.T) {
 	}
 	f := d.put("many.xml", xml(items...))
 	d.work()
-	done := d.expect("many.xml", gateway.DropReady, "")
+	done := d.expect("many.xml", gateway.DropQuarantined, "items_failed")
 	if done.Items != 200 || done.ItemsDone != 180 || done.ItemsFailed != 20 {
 		t.Error(done.Items, done.ItemsDone, done.ItemsFailed)
 	}

@@ -91,7 +91,7 @@ func TestManifestUpdatesAndDeletes(t *testing.T) {
 	}
 	d.later(11 * time.Minute)
 	d.work()
-	done := d.expect("two.xml", gateway.DropReady, "")
+	done := d.expect("two.xml", gateway.DropQuarantined, "items_failed")
 	if done.ItemsDone != 2 || done.ItemsFailed != 1 {
 		t.Error(done.ItemsDone, done.ItemsFailed)
 	}

@@ -178,7 +178,7 @@ func unsettled(s DropState) bool { return s == DropDetected || s == DropUploadin
 func (l *dropLook) undecided(k DropKnown, e DropEntry) bool {
 	c := l.f.Complete
 	_, marked := l.markers[e.Name]
-	if k.State == DropParsed || marked || e.Whole || c == (DropComplete{}) || k.SizeSetAt == nil ||
+	if k.State == DropParsed || marked || e.Whole || k.NamedSize > 0 && k.NamedSize == e.Size || c == (DropComplete{}) || k.SizeSetAt == nil ||
 		c.StableS > 0 && l.s.Clock().Sub(*k.SizeSetAt) >= time.Duration(c.StableS)*time.Second {
 		return false
 	}
@@ -349,7 +349,7 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 	case unsettled(f.State):
 		was := f.State
 		l.note(f, e)
-		switch whole, cause := l.whole(ctx, tx, e, f); {
+		switch whole, cause := l.whole(e, f); {
 		case whole:
 			return false, l.s.move(ctx, tx, f, DropPending, cause, by, "")
 		case was == DropParsed:
@@ -390,7 +390,7 @@ func (l *dropLook) manifest(e DropEntry) bool {
 }
 
 // whole tells whether a file is known to be complete, and by what. row is nil of one that is seen for the first time.
-func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile) (bool, string) {
+func (l *dropLook) whole(e DropEntry, row *DropFile) (bool, string) {
 	if l.rules.isWriting(e.Name) {
 		return false, ""
 	}
@@ -411,11 +411,8 @@ func (l *dropLook) whole(ctx context.Context, tx Tx, e DropEntry, row *DropFile)
 			return true, "scan.stable"
 		case c == DropComplete{} && row.Manifest && l.s.Manifests.Format(e.Name) != ManifestCSV && still >= settleTime:
 			return true, "scan.manifest" // one that is cut off cannot be read, and is refused whole; of CSV it could
-		case c == DropComplete{} && row.LeadID != "" && row.LeadID != row.ID:
-			lead, err := tx.DropFiles().Get(ctx, AnyHub, row.LeadID)
-			if err == nil && lead.WholeAt != nil && lead.ModifiedAt != nil && !lead.ModifiedAt.Before(e.ModifiedAt) {
-				return true, "scan.named" // its manifest was written after it
-			}
+		case row.LeadID != "" && row.NamedSize > 0 && row.NamedSize == e.Size && still >= settleTime:
+			return true, "scan.named" // it has what its manifest says
 		}
 	}
 	l.unsure++
@@ -476,7 +473,7 @@ func (l *dropLook) insert(ctx context.Context, tx Tx, fresh []DropFile) error {
 			continue
 		}
 		e := DropEntry{Name: kept[i].Name, Identity: kept[i].Identity, ModifiedAt: *kept[i].ModifiedAt, Size: kept[i].Size, Whole: l.f.Source == DropBucket}
-		if ok, cause := l.whole(ctx, tx, e, nil); ok {
+		if ok, cause := l.whole(e, nil); ok {
 			at := l.s.Clock()
 			kept[i].State, kept[i].WholeAt, pending = DropPending, &at, true
 			whole[kept[i].ID] = cause

@@ -47,6 +47,7 @@ type DropKnown struct {
 	SizeSetAt  *time.Time `bun:"size_set_at"`
 	WholeAt    *time.Time `bun:"whole_at"`
 	UploadID   string     `bun:"upload_id"`
+	NamedSize  int64      `bun:"named_size"`
 }
 
 // DropOrder is how a listing of files is ordered.
@@ -162,4 +163,6 @@ type DropItemTable interface {
 	// Forget ends what a manifest that is no more did not finish: items that never began are deleted, the others failed;
 	// none has data after it.
 	Forget(ctx context.Context, fileID string) error
+	// ForgetFailed deletes the data of items that failed before a time, n at most.
+	ForgetFailed(ctx context.Context, before time.Time, n int) error
 }

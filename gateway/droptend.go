@@ -14,7 +14,7 @@ const (
 // Tend queues what is due of drop folders (task TendDropFolders): looks, waits that are over, deletions, and what a crash
 // kept from being queued.
 func (s *DropFolders) Tend(ctx context.Context) error {
-	return errors.Join(s.tendScans(ctx), s.tendFiles(ctx), s.tendTurns(ctx), s.tendDeleted(ctx))
+	return errors.Join(s.tendScans(ctx), s.tendFiles(ctx), s.tendTurns(ctx), s.tendDeleted(ctx), s.tendItems(ctx))
 }
 
 func (s *DropFolders) queue(ctx context.Context, tasks ...Task) error {

@@ -207,7 +207,7 @@ func (p *previewer) look() error {
 				}
 				p.warn(n.at, "file_missing", n.name+" is not in the folder yet.", "Send it: the manifest waits for it.")
 			case f.State == DropReady || f.State == DropDue:
-				p.warn(n.at, "file_used", n.name+" was used already, for the entry "+f.EntryID+".", "Send the file again: the manifest waits for it.")
+				p.warn(n.at, "file_used", n.name+" was used already, for the entry "+f.EntryID+".", "Send the file again before the manifest: no file is taken twice.")
 			case f.Manifest:
 				p.warn(n.at, "file_is_manifest", n.name+" is a manifest.", "Name a media file.")
 			case f.LeadID != "" && !f.State.Over():

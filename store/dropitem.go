@@ -80,3 +80,12 @@ func (i dropItems) Forget(ctx context.Context, fileID string) error {
 	})
 	return err
 }
+
+func (i dropItems) ForgetFailed(ctx context.Context, before time.Time, n int) error {
+	_, err := i.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		old := i.w.NewSelect().Model((*gateway.DropItem)(nil)).Column("id").Where("state = 'failed'").Where("data IS NOT NULL").
+			Where("updated_at < ?", before).OrderExpr("updated_at").Limit(limit(n))
+		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("data = NULL").Set("version = version + 1").Where("id IN (?)", old).Exec(ctx)
+	})
+	return err
+}

@@ -66,6 +66,7 @@ CREATE TABLE drop_files (
     waiting_for  jsonb,
     lead_id      text COLLATE "C" NOT NULL,
     item_id      text COLLATE "C" NOT NULL,
+    named_size   bigint NOT NULL,
     reference_id text NOT NULL,
     flavor       text NOT NULL,
     user_id      text NOT NULL,
@@ -147,6 +148,7 @@ CREATE TABLE drop_items (
 CREATE UNIQUE INDEX drop_items_by_file ON drop_items (file_id, number);
 CREATE INDEX drop_items_by_state ON drop_items (file_id, state, number);
 CREATE INDEX drop_items_by_try ON drop_items (try_at) WHERE try_at IS NOT NULL;
+CREATE INDEX drop_items_failed ON drop_items (updated_at) WHERE state = 'failed' AND data IS NOT NULL;
 
 -- The folder that an upload is for, and the file of it that it carries.
 ALTER TABLE uploads ADD COLUMN folder_id text COLLATE "C" NOT NULL DEFAULT '';

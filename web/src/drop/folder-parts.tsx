@@ -142,7 +142,7 @@ function Completeness({ d, set, problems }: FieldsProps) {
   return (
     <fieldset class="bare stack-s">
       <legend class="label">When a file is whole</legend>
-      <p class="small muted">Any of these is enough. A manifest that names a file with its size or digest is, too.</p>
+      <p class="small muted">Any of these is enough. So is a manifest that names a file with the size that it has.</p>
       <div class="fields">
         <Field
           label="Renamed from a temporary name"
