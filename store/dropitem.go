@@ -60,7 +60,7 @@ func (i dropItems) Again(ctx context.Context, fileID string) error {
 	_, err = i.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		return i.w.NewUpdate().Model((*gateway.DropItem)(nil)).Set("state = ?", gateway.ItemQueued).Set("version = version + 1").
 			Set("updated_at = ?", i.db.clock()).Set("reason = ''").Set("text = ''").Set("next_step = ''").Set("attempt = 0").Set("try_at = NULL").
-			Where("file_id = ?", fileID).Where("state = ?", gateway.ItemRefused).Where("NOT "+noData).Exec(ctx)
+			Where("file_id = ?", fileID).Where("state = ?", gateway.ItemRefused).Where("NOT " + noData).Exec(ctx)
 	})
 	return err
 }
