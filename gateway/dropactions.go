@@ -43,6 +43,9 @@ func (f DropFile) may(act DropAction) error {
 		if f.Manifest {
 			return refuse("A manifest is not imported itself.", "Retry it, or put it into the folder again.")
 		}
+		if f.LeadID != "" {
+			return refuse("What becomes of this file is for its manifest to say.", "Send a manifest that updates the entry and names the file.")
+		}
 		switch f.State {
 		case DropReady, DropDue, DropQuarantined:
 			return nil
@@ -210,6 +213,12 @@ func (s *DropFolders) Reprocess(ctx context.Context, a Actor, id string, profile
 		return DropFile{}, err
 	}
 	return s.act(ctx, a, id, ActReprocess, map[string]any{"conversion_profile": profileID}, func(tx Tx, f *DropFile) error {
+		if err := s.unique(ctx, tx, f); err != nil {
+			return err
+		}
+		if err := s.anew(ctx, tx, f); err != nil {
+			return err
+		}
 		f.ProfileID, f.FormerState, f.DeleteEntry = profileID, "", false
 		f.ReadyAt, f.TryAt, f.Attempt = nil, nil, f.Attempt+1
 		return s.move(ctx, tx, f, DropPending, "reprocess", a, "")
@@ -244,9 +253,13 @@ func (s *DropFolders) profile(ctx context.Context, a Actor, id int64) error {
 	return err
 }
 
+func bytesGone() *Error {
+	return E(Conflict, "bytes_gone", "The bytes of this file are no longer here.").Next("Put the file into the folder again.")
+}
+
 // bytesThere tells whether a file can be read once more.
 func (s *DropFolders) bytesThere(ctx context.Context, f DropFile) error {
-	gone := E(Conflict, "bytes_gone", "The bytes of this file are no longer here.").Next("Put the file into the folder again.")
+	gone := bytesGone()
 	folder, err := s.Store.DropFolders().Get(ctx, Scope(f.HubID), f.FolderID)
 	if err != nil {
 		return err
@@ -302,14 +315,35 @@ func (s *DropFolders) MatchTo(ctx context.Context, a Actor, id, entryID string) 
 	if err != nil {
 		return DropFile{}, err
 	}
-	if _, err := h.entry(ctx, entryID); err != nil {
+	_, err = h.entry(ctx, entryID)
+	if err == nil {
+		err = s.mayGive(ctx, f, entryID)
+	}
+	if err != nil {
 		e := *AsError(err)
 		return DropFile{}, e.At("/entry_id")
 	}
 	return s.act(ctx, a, id, ActMatch, map[string]any{"entry_id": entryID}, func(tx Tx, f *DropFile) error {
+		if err := s.anew(ctx, tx, f); err != nil {
+			return err
+		}
 		f.EntryID, f.LeadID, f.ByHand = entryID, "", true
 		return s.again(ctx, tx, f, "match", a, "It was given to the entry "+entryID+" by hand.")
 	})
+}
+
+// mayGive refuses an entry that the file's folder may not handle, which it does when the file's turn comes.
+func (s *DropFolders) mayGive(ctx context.Context, f DropFile, entryID string) error {
+	folder, err := s.Store.DropFolders().Get(ctx, Scope(f.HubID), f.FolderID)
+	if err != nil {
+		return err
+	}
+	h, err := s.hand(ctx, folder)
+	if err != nil {
+		return err
+	}
+	_, err = h.entry(ctx, entryID)
+	return err
 }
 
 // Take says of a file of a directory that it is whole, and of one that waits for others that it is to be imported by itself. One that goes

@@ -156,7 +156,7 @@ func (f DropFile) retakable() bool {
 		return false
 	}
 	switch f.Reason {
-	case reasonTwin, reasonEmpty, reasonChanging, reasonNotAccepted, reasonUnreadable, reasonFetch:
+	case reasonTwin, reasonEmpty, reasonNotAccepted, reasonUnreadable, reasonFetch:
 		return false
 	}
 	return true

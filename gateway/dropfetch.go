@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// deadReplica is after how long without a change a fetch of another replica is begun anew here.
+// deadReplica is after how long without a change bytes that another replica has are fetched anew here.
 const deadReplica = 10 * time.Minute
 
 // staged gives the upload that carries a file's bytes, after fetching them if need be.
@@ -37,6 +37,9 @@ func (s *DropFolders) stage(ctx context.Context, folder DropFolder, f DropFile) 
 		return u, &Snooze{time.Second}
 	}
 	err = s.fetchInto(ctx, folder, f, u)
+	if e := AsError(err); err != nil && ctx.Err() == nil && e.Code == Internal && e.Reason == "" {
+		err = E(Internal, reasonStaging, "The file could not be stored here.").Next("Ask the operator to look at this server's disk; then try it again.").Because(err)
+	}
 	if IsReason(err, "changed_while_read") || IsReason(err, "file_gone") {
 		return u, s.putBack(context.WithoutCancel(ctx), f, u, AsError(err))
 	}
@@ -82,13 +85,15 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 		case CodeOf(err) == NotFound:
 		case err != nil:
 			return u, err
-		case u.State == UploadReceiving && u.Replica != s.Uploads.Replica && !uploaded(f.Identity):
-			if s.Clock().Sub(u.UpdatedAt) < deadReplica { // the bytes lie with another process, which will draw this task too
+		case (u.State == UploadReceiving || u.State == UploadHeld) && u.Replica != s.Uploads.Replica && !uploaded(f.Identity):
+			if s.Clock().Sub(u.movedAt()) < deadReplica { // the bytes lie with another process, which will draw this task too
 				return u, &Snooze{time.Second}
 			}
 			old = u.ID
-		case uploaded(f.Identity), u.State != UploadCancelled && u.State != UploadExpired && SameDropContent(u.Fingerprint, f.Identity):
-			return u, s.replaced(ctx, u)
+		case uploaded(f.Identity) && u.State == UploadHeld && u.Replica != s.Uploads.Replica:
+			return u, &Snooze{time.Second} // as above, but only there
+		case uploaded(f.Identity), !s.lost(u) && SameDropContent(u.Fingerprint, f.Identity):
+			return u, nil
 		default:
 			old = u.ID
 		}
@@ -131,12 +136,35 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 	return n, nil
 }
 
-// replaced refuses to go on with bytes that lie with another process; that one will draw the task, too.
-func (s *DropFolders) replaced(_ context.Context, u Upload) error {
-	if u.Replica != s.Uploads.Replica && u.State == UploadHeld {
-		return &Snooze{time.Second}
+// lost tells whether the bytes of an upload are gone, or will be soon.
+func (s *DropFolders) lost(u Upload) bool {
+	return u.State == UploadCancelled || u.State == UploadExpired || u.State == UploadFailed && !s.Clock().Before(u.ExpiresAt)
+}
+
+// strand gives up what another replica was to hand to the platform and has not for long, and has it fetched again. What
+// was sent to us lies nowhere else, and waits for that replica.
+func (s *DropFolders) strand(ctx context.Context, u Upload) error {
+	if s == nil || u.DropFileID == "" {
+		return nil
 	}
-	return nil
+	_, err := s.changeFile(ctx, u.DropFileID, func(tx Tx, f *DropFile) error {
+		now, err := tx.Uploads().Get(ctx, AnyHub, u.ID)
+		if err != nil {
+			return err
+		}
+		if f.UploadID != u.ID || uploaded(f.Identity) || now.State != UploadIngesting || now.Version != u.Version {
+			return errUnchanged
+		}
+		if err := s.cancel(ctx, tx, now); err != nil {
+			return err
+		}
+		f.UploadID, f.SHA256 = "", ""
+		if err := tx.DropFiles().Update(ctx, f); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, HandleDropFile{FileID: f.ID})
+	})
+	return ignoreNotFound(err)
 }
 
 // fetchInto copies what is missing.

@@ -98,8 +98,8 @@ type DropFolder struct {
 	MaxFiles   int64      `bun:"max_files"` // open files; 0 = the hub's limit
 	MaxBytes   int64      `bun:"max_bytes"` // bytes of open files; 0 = no limit
 
-	Policy  TransferPolicy `bun:"policy"`   // of transfers into it; "" = the hub's
-	RateBPS int64          `bun:"rate_bps"` // of transfers into it; 0 = no limit
+	Policy  TransferPolicy `bun:"policy"`   // of transfers into it whose sender says none; "" = the hub's
+	RateBPS int64          `bun:"rate_bps"` // of each transfer into it at most; 0 = no limit
 	AppID   string         `bun:"app_id"`   // machine client made by Activate, which may only send into it
 
 	Health DropHealth `bun:"health"`  // stored as JSON. Own setter: health, scan_at, scan_by, wake

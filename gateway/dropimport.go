@@ -18,12 +18,23 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 	if err != nil {
 		return err
 	}
+	var h hand
+	if f.EntryID != "" || folder.Match != MatchAdd || reading.Flavor != "" {
+		if h, err = s.hand(ctx, folder); err != nil {
+			return err
+		}
+	}
 	entryID := f.EntryID // chosen by hand, or of an earlier try
-	if entryID == "" && (folder.Match != MatchAdd || reading.Flavor != "") {
-		h, err := s.hand(ctx, folder)
+	if entryID != "" {
+		_, err := h.entry(ctx, entryID)
+		if IsReason(err, "entry_not_found") && !f.ByHand { // deleted since
+			entryID, err = "", nil
+		}
 		if err != nil {
 			return err
 		}
+	}
+	if entryID == "" && (folder.Match != MatchAdd || reading.Flavor != "") {
 		found, err := h.referred(ctx, reading.ReferenceID)
 		if err != nil {
 			return err
@@ -41,6 +52,11 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 	started, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
 		if row.Version != f.Version || row.LeadID != "" {
 			return &Snooze{time.Second} // something happened: look again
+		}
+		if row.EntryID != "" && row.EntryID != entryID {
+			if err := s.anew(ctx, tx, row); err != nil {
+				return err
+			}
 		}
 		row.Attempt++
 		row.ReferenceID, row.Flavor, row.UserID, row.EntryID = reading.ReferenceID, reading.Flavor, reading.UserID, entryID
@@ -126,6 +142,10 @@ func (s *DropFolders) handOver(ctx context.Context, folder DropFolder, f DropFil
 	if err != nil {
 		return err
 	}
+	same, err := s.sameBefore(ctx, folder, f, u)
+	if err != nil {
+		return err
+	}
 	return retryConflict(func() error {
 		return s.Store.Tx(ctx, func(tx Tx) error {
 			row, err := tx.DropFiles().Get(ctx, AnyHub, f.ID)
@@ -139,17 +159,20 @@ func (s *DropFolders) handOver(ctx context.Context, folder DropFolder, f DropFil
 			if row.State != DropImporting || row.Attempt != f.Attempt || row.UploadID != u.ID || now.State != UploadHeld && now.State != UploadFailed {
 				return nil // somebody else was first
 			}
-			former, err := tx.DropFiles().Former(ctx, row.FolderID, row.NameKey, now.SHA256)
-			if ignoreNotFound(err) != nil {
-				return err
-			}
-			if err == nil && former.EntryID != "" && former.ReadyAt != nil && row.EntryID == "" && row.ProfileID == 0 && now.EntryID == "" {
-				row.EntryID, row.SHA256 = former.EntryID, now.SHA256
+			if same != "" {
+				row.EntryID, row.SHA256 = same, now.SHA256
 				if err := s.letGo(ctx, tx, now.ID); err != nil {
 					return err
 				}
 				return s.ready(ctx, tx, &row, "import.same", "The same bytes were imported before under this name.")
 			}
+			// The platform takes what it was sent once, and another account has never seen it.
+			if now.EntryID != "" || now.IntegrationID != folder.IntegrationID {
+				if err := tx.Uploads().SetRelay(ctx, now.ID, "", nil); err != nil {
+					return err
+				}
+			}
+			now.IntegrationID = folder.IntegrationID
 			now.Replaces, now.Flavor, now.ProfileID = row.EntryID, row.Flavor, folder.Origin.ConversionProfileID
 			if row.ProfileID != 0 {
 				now.ProfileID = row.ProfileID
@@ -170,6 +193,52 @@ func (s *DropFolders) handOver(ctx context.Context, folder DropFolder, f DropFil
 			return s.Uploads.tell(ctx, tx, now, typ)
 		})
 	})
+}
+
+// sameBefore gives the entry that the same bytes became under this name before, if it is still there; "" = none.
+func (s *DropFolders) sameBefore(ctx context.Context, folder DropFolder, f DropFile, u Upload) (entryID string, _ error) {
+	if f.EntryID != "" || f.ProfileID != 0 || u.EntryID != "" {
+		return "", nil
+	}
+	former, err := s.Store.DropFiles().Former(ctx, f.FolderID, f.NameKey, u.SHA256)
+	if err != nil || former.EntryID == "" || former.ReadyAt == nil {
+		return "", ignoreNotFound(err)
+	}
+	h, err := s.hand(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	m, err := h.entry(ctx, former.EntryID)
+	if IsReason(err, "entry_not_found") {
+		return "", nil
+	}
+	return m.ID, err
+}
+
+// anew has a file's bytes handed to the platform once more: those that were belong to an entry. What was sent to us is
+// sent on from here; everything else is fetched again.
+func (s *DropFolders) anew(ctx context.Context, tx Tx, f *DropFile) error {
+	if f.UploadID == "" {
+		return nil
+	}
+	u, err := tx.Uploads().Get(ctx, AnyHub, f.UploadID)
+	if ignoreNotFound(err) != nil {
+		return err
+	}
+	switch {
+	case u.State == UploadReceiving, u.State == UploadHeld, u.State == UploadFailed && u.EntryID == "":
+		return nil
+	case u.State == UploadIngesting:
+		return E(Conflict, "file_busy", "The file is being imported.").Next("Wait until that is done.")
+	case !uploaded(f.Identity):
+		f.UploadID, f.SHA256 = "", ""
+		return nil
+	case err != nil || u.State != UploadProcessing && u.State != UploadFailed:
+		return bytesGone()
+	}
+	u.State, u.Progress = UploadHeld, 0
+	u.clear()
+	return tx.Uploads().Update(ctx, &u)
 }
 
 // describe gives a new entry its real reference id, owner and categories. Only now, when its id is written down: until

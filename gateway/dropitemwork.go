@@ -242,7 +242,7 @@ func (w *itemWork) fill(ctx context.Context, i int, c ManifestContent) error {
 		if !ok {
 			return notOffered()
 		}
-		_, err = replacer.Replace(ctx, w.item.EntryID, c.Flavor)
+		_, err = replacer.Replace(ctx, w.item.EntryID, c.Flavor, w.said.ConversionProfile)
 		if !IsReason(err, "ingest_gone") || u.ID == "" || try == 3 {
 			break
 		}

@@ -87,6 +87,10 @@ func (s *DropFolders) follow(ctx context.Context, tx Tx, f DropFile, from DropSt
 		if from != DropImporting {
 			return s.arrived(ctx, tx, f)
 		}
+	case DropQuarantined, DropIgnored: // fetched again when somebody has it tried again
+		if !uploaded(f.Identity) && !f.Manifest {
+			return s.letGo(ctx, tx, f.UploadID)
+		}
 	case DropGone, DropDeleted:
 		if !strings.HasPrefix(cause, "upload.") { // else its upload ended and is being written
 			if err := s.letGo(ctx, tx, f.UploadID); err != nil {

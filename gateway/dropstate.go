@@ -40,7 +40,7 @@ const (
 	reasonSlug        = "slug_no_match"
 	reasonUnreadable  = "file_unreadable"
 	reasonFetch       = "fetch_failed"
-	reasonFile        = "file_update_failed"
+	reasonFile        = "replacement_not_approved"
 	reasonQueue       = "work_not_started"
 	reasonConversion  = "conversion_failed"
 	reasonDelete      = "delete_failed"
@@ -55,8 +55,6 @@ const (
 	reasonTooLarge    = "manifest_too_large"
 	reasonTwin        = "name_twin"
 	reasonEmpty       = "empty_file"
-	reasonChanging    = "file_keeps_changing"
-	reasonWaitOver    = "wait_over"
 	reasonNotAccepted = "type_not_accepted"
 )
 
@@ -66,7 +64,7 @@ const kalturaXML = "dropFolderXmlBulkUpload."
 // dropErrors are Kaltura's error codes by our reasons. What is not here is an error in the content processor, 11.
 var dropErrors = map[string]string{
 	reasonUpdate: "1", reasonAdd: "2", reasonFlavor: "3", reasonNoFlavor: "4", reasonSlug: "5", reasonUnreadable: "6", reasonEmpty: "6",
-	reasonFetch: "7", reasonChanging: "7", reasonFile: "8", reasonQueue: "10", reasonConversion: "11", reasonDelete: "12", reasonNoMatch: "13",
+	reasonFetch: "7", reasonFile: "8", reasonQueue: "10", reasonConversion: "11", reasonDelete: "12", reasonNoMatch: "13",
 	reasonWrongSize:  kalturaXML + "LOCAL_FILE_WRONG_SIZE",
 	reasonWrongSum:   kalturaXML + "LOCAL_FILE_WRONG_CHECKSUM",
 	reasonStaging:    kalturaXML + "ERROR_WRITING_TEMP_FILE",
@@ -103,7 +101,7 @@ func KalturaFile(state DropState, reason string) (status int64, code string) {
 		code = dropErrors[reasonConversion]
 	}
 	switch reason {
-	case reasonFetch, reasonChanging:
+	case reasonFetch:
 		status = kalturaErrorDownloading
 	case reasonDelete:
 		status = kalturaErrorDeleting
@@ -128,7 +126,7 @@ func FromKalturaFile(status int64, code string) (DropState, string) {
 			return state, ""
 		}
 		for reason, c := range dropErrors {
-			if c == code && reason != reasonEmpty && reason != reasonChanging {
+			if c == code && reason != reasonEmpty {
 				return state, reason
 			}
 		}

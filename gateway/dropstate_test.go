@@ -35,7 +35,7 @@ func TestDropFilesReadAsInKaltura(t *testing.T) {
 		{DropQuarantined, "slug_no_match", 9, "5"},
 		{DropQuarantined, "file_unreadable", 9, "6"},
 		{DropQuarantined, "fetch_failed", 12, "7"},
-		{DropQuarantined, "file_update_failed", 9, "8"},
+		{DropQuarantined, "replacement_not_approved", 9, "8"},
 		{DropQuarantined, "work_not_started", 9, "10"},
 		{DropQuarantined, "conversion_failed", 9, "11"},
 		{DropDue, "delete_failed", 10, "12"},
@@ -69,9 +69,7 @@ func TestDropFilesReadAsInKaltura(t *testing.T) {
 	}{
 		{DropDue, "", 4, ""},
 		{DropQuarantined, "name_twin", 9, "11"},
-		{DropQuarantined, "wait_over", 9, "11"},
 		{DropQuarantined, "empty_file", 9, "6"},
-		{DropQuarantined, "file_keeps_changing", 12, "7"},
 		{DropReady, "name_twin", 4, ""},
 	} {
 		if status, code := KalturaFile(c.state, c.reason); status != c.status || code != c.code {

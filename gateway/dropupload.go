@@ -254,7 +254,7 @@ func finishIngest(ctx context.Context, ing Ingest, u Upload) (Media, error) {
 	if !ok {
 		return Media{}, notOffered()
 	}
-	return r.Replace(ctx, u.Replaces, ManifestRef{Name: u.Flavor})
+	return r.Replace(ctx, u.Replaces, ManifestRef{Name: u.Flavor}, ManifestRef{ID: u.ProfileID})
 }
 
 // noteUpload lets a file follow the upload that carries it, in the same transaction. Items of manifests look after theirs.
@@ -298,13 +298,27 @@ func (s *DropFolders) noteUpload(ctx context.Context, tx Tx, u Upload) error {
 	case UploadCancelled, UploadExpired:
 		text := "Its upload was cancelled."
 		if u.State == UploadExpired {
-			text = "Its upload expired before it was finished."
+			text = "Its upload expired."
 		}
-		if uploaded(f.Identity) && f.State.mayBecome(DropGone) && !f.State.Over() {
+		aside := f.State == DropQuarantined || f.State == DropIgnored // nobody can try it again
+		if uploaded(f.Identity) && f.State.mayBecome(DropGone) && (aside || !f.State.Over()) {
 			return s.move(ctx, tx, &f, DropGone, "upload."+string(u.State), by, text)
 		}
 	}
 	return nil
+}
+
+// wanted tells whether somebody will ask for the bytes of an upload that waits for its folder: one that was put aside, and
+// that nobody looked after for as long as uploads live, is not kept.
+func (s *DropFolders) wanted(ctx context.Context, tx Tx, u Upload) (bool, error) {
+	if s == nil || u.DropFileID == "" {
+		return false, nil
+	}
+	f, err := tx.DropFiles().Get(ctx, AnyHub, u.DropFileID)
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	return f.UploadID == u.ID && !f.State.Over(), nil
 }
 
 // supersede makes room for a newer file of the same name: nobody tries the older one again, so its bytes are let go.
@@ -330,6 +344,10 @@ func (s *DropFolders) letGo(ctx context.Context, tx Tx, uploadID string) error {
 	if err != nil || u.State != UploadHeld && u.State != UploadReceiving {
 		return ignoreNotFound(err)
 	}
+	return s.cancel(ctx, tx, u)
+}
+
+func (s *DropFolders) cancel(ctx context.Context, tx Tx, u Upload) error {
 	u.State = UploadCancelled
 	u.clear()
 	if err := tx.Uploads().Update(ctx, &u); err != nil {

@@ -26,7 +26,7 @@ type EntryChange struct {
 //
 // What a connection is limited to holds here as well: with a category, entries outside are NotFound, categories
 // outside are Invalid, an entry never leaves the hub's own category, and its other categories outside stay as they
-// are. A conversion profile counts for entries without content only; what was converted stays.
+// are. A conversion profile counts for entries without content only; what was converted stays until it is replaced.
 type Editor interface {
 	// Make makes an entry without content, found again by the reference id: c.ReferenceID is not looked at, Edit sets
 	// it once the id was written down.
@@ -42,8 +42,8 @@ type Editor interface {
 
 // Replacer is an Ingest whose bytes can become the content of an entry that exists.
 type Replacer interface {
-	// Replace gives the entry the bytes as its new content. With a flavour only that rendition is made or replaced.
-	// Repeating it after a lost answer is harmless. The old content may play until the new one is converted: Get says
+	// Replace gives the entry the bytes as its new content, which the conversion profile is for; none = the entry's. With
+	// a flavour only that rendition is made or replaced. Repeating it after a lost answer is harmless. The old content may play until the new one is converted: Get says
 	// in Media.Replacing how far that is. Unavailable with reason "replacing" while the entry is given other content.
-	Replace(ctx context.Context, entryID string, flavor ManifestRef) (Media, error)
+	Replace(ctx context.Context, entryID string, flavor, profile ManifestRef) (Media, error)
 }

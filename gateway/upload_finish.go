@@ -167,7 +167,7 @@ func (s *Uploads) finishAll(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		err := s.finishGroup(ctx, group)
-		if IsReason(err, "changed_meanwhile") && n > 1 { // one of them was: each by itself
+		if code := CodeOf(err); err != nil && code != Internal && code != Unavailable && n > 1 { // one of them: each by itself
 			for i := range group {
 				s.settleGroup(group[i:i+1], s.finishGroup(ctx, group[i:i+1]))
 			}

@@ -33,6 +33,11 @@ func (s *Uploads) RunIngest(ctx context.Context, id string) error {
 		return err
 	}
 	if u.Replica != s.Replica { // the bytes lie with another process, which will draw this task too
+		if s.Clock().Sub(u.movedAt()) >= deadReplica { // it does not
+			if err := s.Folders.strand(ctx, u); err != nil {
+				return err
+			}
+		}
 		return &Snooze{time.Second}
 	}
 	leave, err := s.Lanes.enter(QueuePlatform, u.HubID)
@@ -305,7 +310,7 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 	if err = verify(u, m); err != nil && u.Flavor == "" { // of a rendition the platform tells no size
 		return err
 	}
-	if _, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
+	if u, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
 		if u.State != UploadProcessing {
 			return errUnchanged
 		}
@@ -315,7 +320,7 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 	}); err != nil {
 		return err
 	}
-	if u.Replica != s.Replica {
+	if u.Replica != s.Replica || u.State != UploadReady {
 		return nil // its own replica sweeps
 	}
 	return s.Staging.Remove(ctx, u.ID)
@@ -419,8 +424,18 @@ func (s *Uploads) Sweep(ctx context.Context) error {
 
 func (s *Uploads) expire(ctx context.Context, id string) error {
 	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
-		if u.State != UploadReceiving || s.Clock().Before(u.ExpiresAt) { // extended or finished since
+		if u.State != UploadReceiving && u.State != UploadHeld || s.Clock().Before(u.ExpiresAt) { // extended or finished since
 			return errUnchanged
+		}
+		if u.State == UploadHeld {
+			wanted, err := s.Folders.wanted(ctx, tx, *u)
+			if err != nil {
+				return err
+			}
+			if wanted {
+				u.ExpiresAt = s.Clock().Add(s.Life)
+				return nil
+			}
 		}
 		u.State = UploadExpired
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {

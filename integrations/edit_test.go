@@ -158,7 +158,7 @@ func TestEditSurvivesLostAnswers(t *testing.T) {
 						if err := in.WriteAt(t.Context(), 0, m.Size, bytes.NewReader(data)); err != nil {
 							return err
 						}
-						_, err = in.(gateway.Replacer).Replace(t.Context(), id, gateway.ManifestRef{})
+						_, err = in.(gateway.Replacer).Replace(t.Context(), id, gateway.ManifestRef{}, gateway.ManifestRef{})
 						return err
 					})
 				}

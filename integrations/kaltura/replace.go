@@ -12,8 +12,8 @@ import (
 
 // Replace implements gateway.Replacer. The upload token says whether it was done: it can be used once. Which entry
 // used it Kaltura does not tell any more, so one ingest is for one entry.
-func (in *ingest) Replace(ctx context.Context, entryID string, flavor gateway.ManifestRef) (gateway.Media, error) {
-	ch := in.p.finishing.DoChan("replace "+in.id, func() (any, error) { return in.replace(context.WithoutCancel(ctx), entryID, flavor) })
+func (in *ingest) Replace(ctx context.Context, entryID string, flavor, profile gateway.ManifestRef) (gateway.Media, error) {
+	ch := in.p.finishing.DoChan("replace "+in.id, func() (any, error) { return in.replace(context.WithoutCancel(ctx), entryID, flavor, profile) })
 	select {
 	case <-ctx.Done():
 		return gateway.Media{}, public(ctx.Err())
@@ -25,7 +25,7 @@ func (in *ingest) Replace(ctx context.Context, entryID string, flavor gateway.Ma
 	}
 }
 
-func (in *ingest) replace(ctx context.Context, entryID string, flavor gateway.ManifestRef) (gateway.Media, error) {
+func (in *ingest) replace(ctx context.Context, entryID string, flavor, profile gateway.ManifestRef) (gateway.Media, error) {
 	w := in.who
 	if !in.ownRight {
 		var err error
@@ -46,6 +46,11 @@ func (in *ingest) replace(ctx context.Context, entryID string, flavor gateway.Ma
 			return gateway.Media{}, err
 		}
 	}
+	if !profile.Zero() && params == 0 { // a rendition is taken as it is
+		if r.profile, err = r.lookUp(ctx, w, conversionProfiles, profile); err != nil {
+			return gateway.Media{}, err
+		}
+	}
 	if r.t, err = r.token(ctx); err != nil {
 		return gateway.Media{}, err
 	}
@@ -57,7 +62,7 @@ func (in *ingest) replace(ctx context.Context, entryID string, flavor gateway.Ma
 		case params != 0:
 			err = r.rendition(ctx, params)
 		case r.e.Status == statusNoContent:
-			_, err = r.attach(ctx, entryID)
+			err = r.first(ctx)
 		default:
 			err = r.content(ctx)
 		}
@@ -72,8 +77,9 @@ func (in *ingest) replace(ctx context.Context, entryID string, flavor gateway.Ma
 type replacing struct {
 	*Platform
 	*ingest
-	e entry
-	t uploadToken
+	e       entry
+	t       uploadToken
+	profile int64 // that converts the new content; 0 = the entry's
 }
 
 // used looks whether the token was used after all, by an attempt whose answer was lost.
@@ -91,11 +97,29 @@ func (r *replacing) used(ctx context.Context, err error) error {
 	return err
 }
 
+// first gives an entry without content its first one, which is converted by the entry's profile.
+func (r *replacing) first(ctx context.Context) error {
+	id := string(r.e.ID)
+	if r.profile != 0 && int64(r.e.ProfileID) != r.profile {
+		if err := r.as(ctx, r.who, "media.update", params{"entryId": id, "mediaEntry": params{
+			"objectType": "KalturaMediaEntry", "conversionProfileId": r.profile,
+		}}, nil); err != nil {
+			return err
+		}
+	}
+	_, err := r.attach(ctx, id)
+	return err
+}
+
 // content replaces the whole content of an entry that has some. Kaltura converts the new one first, as a hidden entry
 // that then takes over; only one at a time.
 func (r *replacing) content(ctx context.Context) error {
 	update := func() error {
-		err := r.as(ctx, r.who, "media.updateContent", params{"entryId": string(r.e.ID), "resource": tokenResource(r.id)}, nil)
+		send := params{"entryId": string(r.e.ID), "resource": tokenResource(r.id)}
+		if r.profile != 0 {
+			send["conversionProfileId"] = r.profile
+		}
+		err := r.as(ctx, r.who, "media.updateContent", send, nil)
 		return r.used(ctx, err)
 	}
 	err := update()

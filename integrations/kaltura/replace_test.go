@@ -109,7 +109,7 @@ func TestReplacementStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := in.(gateway.Replacer).Replace(t.Context(), "0_entry", gateway.ManifestRef{})
+			m, err := in.(gateway.Replacer).Replace(t.Context(), "0_entry", gateway.ManifestRef{}, gateway.ManifestRef{})
 			if c.reason == "" && (err != nil || m.Replacing != gateway.MediaProcessing || m.Status != gateway.MediaReady) {
 				t.Errorf("%+v, %v", m, err)
 			}

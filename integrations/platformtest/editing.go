@@ -179,10 +179,10 @@ func (s *suite) replacing(t *testing.T) {
 		what := s.describe("x", s.Picture, len(data), gateway.Image)
 		in := s.send(t, s.p, what, data)
 		what.Handle = in.Handle()
-		if _, err := in.(gateway.Replacer).Replace(t.Context(), "0_doesnotexist", gateway.ManifestRef{}); gateway.CodeOf(err) != gateway.NotFound {
+		if _, err := in.(gateway.Replacer).Replace(t.Context(), "0_doesnotexist", gateway.ManifestRef{}, gateway.ManifestRef{}); gateway.CodeOf(err) != gateway.NotFound {
 			t.Errorf("an entry that is not there: %v", err)
 		}
-		if _, err := in.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{Name: s.marker}); !gateway.IsReason(err, "flavor_unknown") {
+		if _, err := in.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{Name: s.marker}, gateway.ManifestRef{}); !gateway.IsReason(err, "flavor_unknown") {
 			t.Errorf("a flavour that is not there: %v", err)
 		}
 		var wg sync.WaitGroup
@@ -192,7 +192,7 @@ func (s *suite) replacing(t *testing.T) {
 				t.Fatal(err)
 			}
 			wg.Go(func() {
-				got, err := again.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{})
+				got, err := again.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{}, gateway.ManifestRef{})
 				if err != nil || got.ID != m.ID {
 					t.Errorf("%+v, %v", got, err)
 				}
@@ -205,7 +205,7 @@ func (s *suite) replacing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := again.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{}); err != nil {
+		if _, err := again.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{}, gateway.ManifestRef{}); err != nil {
 			t.Error(err)
 		}
 		s.ready(t, s.Alice, m.ID)
@@ -216,14 +216,14 @@ func (s *suite) replacing(t *testing.T) {
 	// The bytes of one entry do not become those of another.
 	what := s.describe("x", s.Picture, len(other), gateway.Image)
 	in := s.send(t, s.p, what, other)
-	if _, err := in.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{}); err != nil {
+	if _, err := in.(gateway.Replacer).Replace(t.Context(), m.ID, gateway.ManifestRef{}, gateway.ManifestRef{}); err != nil {
 		t.Fatal(err)
 	}
 	empty, err := ed.Make(t.Context(), s.Alice, s.reference(), gateway.Image, gateway.EntryChange{Name: ptr("Empty")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.(gateway.Replacer).Replace(t.Context(), empty.ID, gateway.ManifestRef{}); !gateway.IsReason(err, "content_elsewhere") {
+	if _, err := in.(gateway.Replacer).Replace(t.Context(), empty.ID, gateway.ManifestRef{}, gateway.ManifestRef{}); !gateway.IsReason(err, "content_elsewhere") {
 		t.Errorf("used bytes: %v", err)
 	}
 	s.ready(t, s.Alice, m.ID)
@@ -243,7 +243,7 @@ func (s *suite) flavours(t *testing.T) {
 	low := append(read(t, s.Video), "low"...)
 	in := s.send(t, s.p, s.describe("x", s.Video, len(low), gateway.Video), low)
 	for range 2 {
-		if _, err := in.(gateway.Replacer).Replace(t.Context(), id, s.Flavor); err != nil {
+		if _, err := in.(gateway.Replacer).Replace(t.Context(), id, s.Flavor, gateway.ManifestRef{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -347,7 +347,7 @@ func (s *suite) editingScoped(t *testing.T) {
 	picture := read(t, s.Picture)
 	wantCode(t, in.SetThumbnail(t.Context(), s.Alice, outside.ID, bytes.NewReader(picture), int64(len(picture)), true), gateway.NotFound)
 	up := s.send(t, s.p, s.describe("x", s.Picture, len(picture), gateway.Image), picture)
-	_, err = up.(gateway.Replacer).Replace(t.Context(), outside.ID, gateway.ManifestRef{})
+	_, err = up.(gateway.Replacer).Replace(t.Context(), outside.ID, gateway.ManifestRef{}, gateway.ManifestRef{})
 	wantCode(t, err, gateway.NotFound)
 	if found, err := in.FindAll(t.Context(), s.Alice, ref); err != nil || len(found) != 0 {
 		t.Errorf("%+v, %v", found, err)
