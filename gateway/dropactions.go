@@ -29,6 +29,9 @@ func (f DropFile) may(act DropAction) error {
 	if f.Superseded && act != ActDelete && act != ActUndo {
 		return E(Conflict, "superseded", "A newer file has this name.").Next("Look at the newer one.")
 	}
+	if f.State == DropDue && f.Deleting {
+		return E(Conflict, "being_deleted", "The file is being deleted at this moment.").Next("Look again in a moment.")
+	}
 	if act != ActUndo && byHand {
 		return E(Conflict, "being_deleted", "The file is about to be deleted.").Next("Take the deletion back first.")
 	}

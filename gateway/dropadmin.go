@@ -527,7 +527,7 @@ func (s *DropFolders) scanned(ctx context.Context, f DropFolder, h DropHealth, n
 		if err != nil {
 			return err
 		}
-		if mine, err = tx.DropFolders().Scanned(ctx, f.ID, s.Replica, h, next, s.Clock()); err != nil || !mine || before.Health.Code == h.Code {
+		if mine, err = tx.DropFolders().Scanned(ctx, f.ID, f.ScanBy, h, next, s.Clock()); err != nil || !mine || before.Health.Code == h.Code {
 			return err
 		}
 		f.Health = h

@@ -173,7 +173,7 @@ type DropFile struct {
 	Identity    string     `bun:"identity"` // what the source knows the content by: inode and times, ETag, upload id
 	Manifest    bool       `bun:"manifest"` // describes others
 	State       DropState  `bun:"state"`
-	FormerState DropState  `bun:"former_state"` // before it was to be deleted by hand; what an undo brings back
+	FormerState DropState  `bun:"former_state"` // before it was to be deleted by hand, or gone: what an undo, or the file's return, brings back
 	Superseded  bool       `bun:"superseded"`   // a newer file has its name; unique key: folder, name_key, live rows
 	ByHand      bool       `bun:"by_hand"`      // somebody took it as whole, and by itself: it waits for no manifest
 	SizeSetAt   *time.Time `bun:"size_set_at"`  // when size and time last changed
@@ -195,6 +195,7 @@ type DropFile struct {
 	NextStep    string     `bun:"next_step"`
 	Kept        bool       `bun:"kept"`         // never deleted by itself
 	DeleteEntry bool       `bun:"delete_entry"` // when it is deleted by hand: its entry goes, too
+	Deleting    bool       `bun:"deleting"`     // it is being done: nobody takes it back any more
 	ReadyAt     *time.Time `bun:"ready_at"`
 	DeleteAt    *time.Time `bun:"delete_at"`
 	TryAt       *time.Time `bun:"try_at"` // looked at again then
@@ -277,6 +278,7 @@ type DropEntry struct {
 	ModifiedAt time.Time
 	Identity   string // differs when the content was replaced or changed; of a directory also when only mode or name did
 	Whole      bool   // the source knows that it is complete (objects of a bucket)
+	Moved      bool   // something, but not its content, changed after its last write, as a rename does
 	Odd        string // slug of DropOdd…, why it is never taken; "" = it may be. Name is then for people only
 }
 

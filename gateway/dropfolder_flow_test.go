@@ -80,8 +80,8 @@ func TestHalfWrittenIsNotTaken(t *testing.T) {
 	s.drive()
 	s.is("marked.mp4", gateway.DropReady, "")
 	s.is("written.mp4", gateway.DropReady, "")
-	s.is("plain.mp4", gateway.DropDetected, "")
-	s.is("stale.mp4", gateway.DropDetected, "")
+	s.is("plain.mp4", gateway.DropDetected, "not_known_whole")
+	s.is("stale.mp4", gateway.DropDetected, "not_known_whole")
 	if n := len(s.all()); n != 2 {
 		t.Errorf("%d entries", n)
 	}

@@ -27,7 +27,10 @@ func (s *DropFolders) move(ctx context.Context, tx Tx, f *DropFile, to DropState
 		f.TryAt = nil
 	}
 	if to != DropDue {
-		f.DeleteAt = nil
+		f.DeleteAt, f.Deleting = nil, false
+	}
+	if to == DropGone && (from != DropDue || f.FormerState == "") {
+		f.FormerState = from
 	}
 	now := s.Clock()
 	if to.Busy() && (f.LeadID == "" || f.Manifest) { // should its task be lost; an item's files are looked after by its manifest

@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	scanLease  = 2 * time.Minute // two replicas that look at once do no harm, they only work twice
+	scanLease  = 2 * time.Minute // prolonged while a look goes on; one that lost it writes nothing
 	scanPage   = 200             // files of one transaction
 	settleTime = 10 * time.Second
+	unseenTime = time.Minute // for which a file whose rename nobody saw must not change
+	doubtTime  = time.Hour   // after it people are told that nothing says that a file is whole
 )
 
 // RunScan looks at what lies in a folder (task ScanDropFolder). One replica at a time does; who does so twice finds
@@ -31,13 +33,17 @@ func (s *DropFolders) RunScan(ctx context.Context, id string) error {
 	}
 	defer leave()
 	now := s.Clock()
-	if mine, err := s.Store.DropFolders().Claim(ctx, id, s.Replica, now, now.Add(scanLease)); err != nil || !mine {
+	f.ScanBy = s.Replica + "/" + NewID("scn") // a look that was overtaken is no other of the same replica
+	if mine, err := s.Store.DropFolders().Claim(ctx, id, f.ScanBy, now, now.Add(scanLease)); err != nil || !mine {
 		return err
 	}
 	began := time.Now()
 	l, err := s.look(ctx, f)
 	if err == nil {
+		l.claim = f.ScanBy
+		stop := every(ctx, scanLease/4, func(ctx context.Context) bool { return l.hold(ctx, s.Store) == nil })
 		err = l.all(ctx)
+		stop()
 		_ = l.src.Close() // only read
 	}
 	return s.looked(context.WithoutCancel(ctx), f, l, err, time.Since(began), ctx.Err() != nil)
@@ -88,13 +94,18 @@ func (s *DropFolders) looked(ctx context.Context, f DropFolder, l *dropLook, err
 type dropLook struct {
 	s        *DropFolders
 	f        DropFolder
+	claim    string // of the look at the whole folder
 	rules    *dropRules
 	src      DropSource
 	seen     []DropEntry
-	markers  map[string]time.Time // name of the file that a marker is about: when the marker was written
-	moved    map[string]string    // name of a new file: id of the row that it had under its former name
-	finished map[string]bool      // names that were given by a rename from an unfinished one
-	owner    map[string]string    // of twins: key to the name that has it
+	markers  map[string]time.Time  // name of the file that a marker is about: when the marker was written
+	moved    map[string]string     // name of a new file: id of the row that it had under its former name
+	finished map[string]bool       // names that were given by a rename from an unfinished one
+	owner    map[string]string     // of twins: key to the name that has it
+	before   map[string]*DropKnown // the rows as they were before the look, by key
+	counted  bool                  // room is known:
+	files    int64
+	bytes    int64
 	full     bool
 	unsure   int // files that are not known to be whole
 }
@@ -120,10 +131,6 @@ func (s *DropFolders) look(ctx context.Context, f DropFolder) (*dropLook, error)
 
 // all compares everything that is there with the rows.
 func (l *dropLook) all(ctx context.Context) error {
-	scanErr := l.src.Scan(ctx, func(e DropEntry) error {
-		l.seen = append(l.seen, e)
-		return nil
-	})
 	known, err := l.s.Store.DropFiles().Known(ctx, l.f.ID)
 	if err != nil {
 		return err
@@ -132,6 +139,11 @@ func (l *dropLook) all(ctx context.Context) error {
 	for i := range known {
 		byKey[known[i].NameKey] = &known[i]
 	}
+	l.before = byKey
+	scanErr := l.src.Scan(ctx, func(e DropEntry) error {
+		l.seen = append(l.seen, e)
+		return nil
+	})
 	l.choose(l.seen, func(key, name string) bool { k := byKey[key]; return k != nil && k.Name == name })
 	there := make(map[string]bool, len(l.seen))
 	var news []DropEntry
@@ -171,6 +183,34 @@ func (l *dropLook) all(ctx context.Context) error {
 	return l.gone(ctx, lost)
 }
 
+// hold prolongs the claim, or tells that another look has the folder by now.
+func (l *dropLook) hold(ctx context.Context, t Tables) error {
+	if l.claim == "" {
+		return nil
+	}
+	return t.DropFolders().Hold(ctx, l.f.ID, l.claim, l.s.Clock().Add(scanLease))
+}
+
+// overtaken tells that a row is not what it was before the look: what was seen may be older than what it says.
+func (l *dropLook) overtaken(row DropFile, key string) bool {
+	if l.before == nil {
+		return false
+	}
+	k := l.before[key]
+	return k == nil && row.State.Live() || k != nil && (k.ID != row.ID || k.Version != row.Version)
+}
+
+// unseen tells whether a file got its name by a rename that nobody saw: in a folder whose files are renamed when they are
+// whole, its inode changed after its last write, and nothing since.
+func (l *dropLook) unseen(e DropEntry, since time.Time) bool {
+	return l.f.Complete.Rename != "" && e.Moved && !l.rules.isWriting(e.Name) && l.s.Clock().Sub(since) >= unseenTime
+}
+
+// doubtful tells whether people are to be told that a file lies there and nothing says that it is whole.
+func (l *dropLook) doubtful(state DropState, reason, name string, since time.Time) bool {
+	return state == DropDetected && reason == "" && !l.rules.isWriting(name) && l.f.Complete != DropComplete{} && l.s.Clock().Sub(since) >= doubtTime
+}
+
 // unsettled are the states in which an unchanged file may have become whole.
 func unsettled(s DropState) bool { return s == DropDetected || s == DropUploading || s == DropParsed }
 
@@ -179,6 +219,7 @@ func (l *dropLook) undecided(k DropKnown, e DropEntry) bool {
 	c := l.f.Complete
 	_, marked := l.markers[e.Name]
 	if k.State == DropParsed || marked || e.Whole || k.NamedSize > 0 && k.NamedSize == e.Size || c == (DropComplete{}) || k.SizeSetAt == nil ||
+		l.unseen(e, *k.SizeSetAt) || l.doubtful(k.State, k.Reason, k.Name, *k.SizeSetAt) ||
 		c.StableS > 0 && l.s.Clock().Sub(*k.SizeSetAt) >= time.Duration(c.StableS)*time.Second {
 		return false
 	}
@@ -252,7 +293,9 @@ func (l *dropLook) renames(news []DropEntry, byKey map[string]*DropKnown, lost [
 		if !ok || !was || byKey[l.key(e)] != nil && !l.rules.isWriting(k.Name) {
 			continue
 		}
-		if SameDropContent(k.Identity, e.Identity) || l.rules.isWriting(k.Name) && SameDropFile(k.Identity, e.Identity) {
+		// An inode is used again for another file: the content is the one that was seen, or no write came after the rename.
+		if SameDropContent(k.Identity, e.Identity) || l.rules.isWriting(k.Name) && e.Moved {
+			delete(byFile, file) // else each of two names of one file would have the row
 			l.moved[e.Name] = k.ID
 			l.finished[e.Name] = l.rules.isWriting(k.Name) && !l.rules.isWriting(e.Name)
 		}
@@ -262,7 +305,12 @@ func (l *dropLook) renames(news []DropEntry, byKey map[string]*DropKnown, lost [
 // page compares some files with their rows, in one transaction.
 func (l *dropLook) page(ctx context.Context, page []DropEntry) error {
 	return retryConflict(func() error {
-		return l.s.Store.Tx(ctx, func(tx Tx) error { return l.compare(ctx, tx, page) })
+		return l.s.Store.Tx(ctx, func(tx Tx) error {
+			if err := l.hold(ctx, tx); err != nil {
+				return err
+			}
+			return l.compare(ctx, tx, page)
+		})
 	})
 }
 
@@ -290,6 +338,9 @@ func (l *dropLook) compare(ctx context.Context, tx Tx, page []DropEntry) error {
 			}
 		}
 		if row != nil {
+			if l.overtaken(*row, keys[i]) {
+				continue
+			}
 			again, err := l.known(ctx, tx, row, e)
 			if err != nil {
 				return err
@@ -358,20 +409,18 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 			return false, l.s.move(ctx, tx, f, DropUploading, "scan.changed", by, "It is still being written.")
 		case !same:
 			return false, tx.DropFiles().Update(ctx, f)
+		case f.SizeSetAt != nil && l.doubtful(f.State, f.Reason, f.Name, *f.SizeSetAt):
+			return false, l.doubt(ctx, tx, f)
 		}
 		return false, nil
 	case same && f.State == DropGone:
 		l.note(f, e)
-		to := DropDetected
-		switch {
-		case f.ReadyAt != nil:
-			to = DropReady
-		case f.Reason != "":
-			f.Reason = ""
-		}
-		return false, l.s.move(ctx, tx, f, to, "scan.back", by, "It is there again.")
+		return false, l.back(ctx, tx, f)
 	case same:
 		return false, nil
+	case f.State == DropDue && unsettled(f.FormerState) && SameDropFile(f.Identity, e.Identity):
+		l.note(f, e) // somebody deletes it, and it goes on growing
+		return false, tx.DropFiles().Update(ctx, f)
 	case f.State.Over() || f.State == DropDue:
 		return true, l.s.supersede(ctx, tx, f)
 	}
@@ -383,6 +432,39 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 	}
 	l.note(f, e) // changed before its turn came
 	return false, l.s.move(ctx, tx, f, DropDetected, "scan.changed", by, "It changed after it was taken for whole.")
+}
+
+// doubt says of a file that stays as it is what is missing.
+func (l *dropLook) doubt(ctx context.Context, tx Tx, f *DropFile) error {
+	f.Reason, f.Text = reasonUnfinished, "Nothing says that the file is whole."
+	f.NextStep = "Have its sender say so as the folder has it, by a marker or a rename; or take it by hand if you know that it is whole."
+	if err := tx.DropFiles().Update(ctx, f); err != nil {
+		return err
+	}
+	c := dropChange(*f, "scan", system(f.HubID).Subject(), "", l.s.Clock())
+	return tx.DropChanges().Insert(ctx, &c)
+}
+
+// back makes a file that was gone what it was before: what was left alone, or is a twin, is not taken now.
+func (l *dropLook) back(ctx context.Context, tx Tx, f *DropFile) error {
+	by, was := system(f.HubID), f.FormerState
+	f.FormerState = ""
+	switch {
+	case strings.Contains(f.NameKey, "\x01"):
+		return l.s.aside(ctx, tx, f, "scan.back", twinError())
+	case was == DropIgnored:
+		return l.s.move(ctx, tx, f, DropIgnored, "scan.back", by, "It is there again.")
+	case f.ReadyAt == nil:
+		return l.s.move(ctx, tx, f, DropDetected, "scan.back", by, "It is there again.")
+	}
+	if err := l.s.move(ctx, tx, f, DropReady, "scan.back", by, "It is there again."); err != nil {
+		return err
+	}
+	return l.s.plan(ctx, tx, l.f, f)
+}
+
+func twinError() *Error {
+	return E(Conflict, reasonTwin, "Another file has the same name, written with other characters.").Next("Rename one of the two.")
 }
 
 func (l *dropLook) manifest(e DropEntry) bool {
@@ -407,6 +489,8 @@ func (l *dropLook) whole(e DropEntry, row *DropFile) (bool, string) {
 	if row != nil && row.SizeSetAt != nil {
 		still := l.s.Clock().Sub(*row.SizeSetAt)
 		switch {
+		case l.unseen(e, *row.SizeSetAt):
+			return true, "scan.renamed"
 		case c.StableS > 0 && still >= time.Duration(c.StableS)*time.Second:
 			return true, "scan.stable"
 		case c == DropComplete{} && row.Manifest && l.s.Manifests.Format(e.Name) != ManifestCSV && still >= settleTime:
@@ -440,8 +524,8 @@ func (l *dropLook) fresh(e DropEntry, key string) (_ DropFile, take bool) {
 		return f, false
 	}
 	if strings.Contains(key, "\x01") {
-		f.State, f.Reason = DropQuarantined, reasonTwin
-		f.Text, f.NextStep = "Another file has the same name, written with other characters.", "Rename one of the two."
+		e := twinError()
+		f.State, f.Reason, f.Text, f.NextStep = DropQuarantined, e.Reason, e.Message, e.NextStep
 	}
 	return f, true
 }
@@ -451,18 +535,21 @@ func (l *dropLook) insert(ctx context.Context, tx Tx, fresh []DropFile) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	files, bytes, err := l.s.room(ctx, tx, l.f)
-	if err != nil {
-		return err
+	if !l.counted { // once: counting takes long where there are many
+		var err error
+		if l.files, l.bytes, err = l.s.room(ctx, tx, l.f); err != nil {
+			return err
+		}
+		l.counted = true
 	}
 	kept := fresh[:0:0]
 	for _, f := range fresh {
 		if f.State != DropQuarantined {
-			if files--; files < 0 || f.Size > bytes {
+			if l.files <= 0 || f.Size > l.bytes {
 				l.full = true
 				continue
 			}
-			bytes -= f.Size
+			l.files, l.bytes = l.files-1, l.bytes-f.Size
 		}
 		kept = append(kept, f)
 	}
@@ -516,6 +603,16 @@ func (l *dropLook) gone(ctx context.Context, lost []DropKnown) error {
 		}
 		if !strings.HasPrefix(k.NameKey, "\x02") { // else the name is for people only
 			_, err := l.src.Stat(ctx, k.Name)
+			if err == nil && strings.Contains(k.NameKey, "\x01") { // the other one is gone: it has the name, and a row, of its own now
+				if _, err := l.s.changeFile(ctx, k.ID, func(tx Tx, f *DropFile) error {
+					if f.Superseded || f.Identity != k.Identity {
+						return errUnchanged
+					}
+					return l.s.supersede(ctx, tx, f)
+				}); ignoreNotFound(err) != nil {
+					return err
+				}
+			}
 			if err == nil || CodeOf(err) != NotFound {
 				continue
 			}

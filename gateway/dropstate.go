@@ -56,6 +56,9 @@ const (
 	reasonTwin        = "name_twin"
 	reasonEmpty       = "empty_file"
 	reasonNotAccepted = "type_not_accepted"
+
+	reasonUnverifiable = "unverifiable" // of a deletion: what the file became can never be compared with it
+	reasonUnfinished   = "not_known_whole"
 )
 
 // kalturaXML is what Kaltura puts before the codes of its handler for XML.

@@ -24,6 +24,8 @@ type DropFolderTable interface {
 	// Claim has a replica look at a folder until a time. False when another one does, or it is deleted or paused, or
 	// its time has not come.
 	Claim(ctx context.Context, id, replica string, now, until time.Time) (bool, error)
+	// Hold prolongs a claim. Conflict when the replica no longer has the folder.
+	Hold(ctx context.Context, id, replica string, until time.Time) error
 	// Scanned ends a look: the health, and when to look next (at once when it was woken meanwhile). False when the
 	// replica no longer had the folder; nothing is written then.
 	Scanned(ctx context.Context, id, replica string, h DropHealth, next, now time.Time) (bool, error)
@@ -38,6 +40,8 @@ type DropFolderTable interface {
 // DropKnown is what a scan compares: a file that is live.
 type DropKnown struct {
 	ID         string     `bun:"id"`
+	Version    int64      `bun:"version"`
+	Reason     string     `bun:"reason"`
 	Name       string     `bun:"name"`
 	NameKey    string     `bun:"name_key"`
 	Size       int64      `bun:"size"`

@@ -110,125 +110,147 @@ func (s *DropFolders) tendDeleted(ctx context.Context) error {
 	return nil
 }
 
-// notYet puts a deletion off and says why.
-func (s *DropFolders) notYet(ctx context.Context, id string, after time.Duration, e *Error) error {
-	_, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
-		if f.State != DropDue {
-			return errUnchanged
-		}
-		at := s.Clock().Add(after)
-		first := f.Reason != reasonOf(e)
-		f.DeleteAt, f.Reason, f.Text, f.NextStep = &at, reasonOf(e), e.Message, e.NextStep
-		if err := tx.DropFiles().Update(ctx, f); err != nil || !first {
-			return err
-		}
-		c := dropChange(*f, "delete", system(f.HubID).Subject(), "", s.Clock())
-		return tx.DropChanges().Insert(ctx, &c)
-	})
-	return err
-}
+// deletionLease is how long a deletion may take; another one begins after it.
+const deletionLease = 2 * time.Minute
 
 // runDeletion deletes a file that is due: one whose time came only when its entry plays and holds all its bytes, which is
-// asked now; one that somebody had deleted by hand when the time to undo that is over.
+// asked now; one that somebody had deleted by hand when the time to undo that is over. It is written down before
+// anything goes: nobody keeps the file, or takes the deletion back, when it is half done.
 func (s *DropFolders) runDeletion(ctx context.Context, folder DropFolder, f DropFile) error {
-	if f.DeleteAt == nil || s.Clock().Before(*f.DeleteAt) {
-		return nil
-	}
-	if !s.files.enter(f.ID) {
-		return &Snooze{time.Second}
-	}
-	defer s.files.leave(f.ID)
-	byHand := f.FormerState != ""
-	if !byHand && (f.Kept || folder.Delete == DeleteManually || folder.DeletedAt != nil) { // somebody thought better of it
-		_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
-			if f.State != DropDue {
-				return errUnchanged
-			}
-			return s.move(ctx, tx, f, DropReady, "policy", system(f.HubID), "It is kept.")
-		})
+	f, mine, err := s.claimDeletion(ctx, f.ID)
+	if err != nil || !mine {
 		return err
 	}
-	if !byHand && folder.Delete == DeleteAfterDays && f.ReadyAt != nil { // the days may be more by now
-		if at := f.ReadyAt.Add(time.Duration(folder.DeleteDays) * 24 * time.Hour); s.Clock().Before(at) {
-			return s.notYet(ctx, f.ID, at.Sub(s.Clock()), E(Conflict, "days_changed", "The folder keeps its files longer now.").Next("Nothing to do."))
-		}
+	inTime, cancel := context.WithTimeout(ctx, deletionLease*3/4)
+	err = s.erase(inTime, folder, f, f.FormerState != "")
+	cancel()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if err := s.erase(ctx, folder, f, byHand); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		e := AsError(err)
-		if e.Reason == "file_changed" {
-			_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
-				if f.State != DropDue {
-					return errUnchanged
-				}
-				to := DropReady
-				if f.FormerState != "" && DropDue.mayBecome(f.FormerState) {
-					to = f.FormerState
-				}
-				return s.move(ctx, tx, f, to, "delete.changed", system(f.HubID), "Another file lies under its name now, which is not deleted.")
-			})
-			return err
-		}
-		after := 10 * time.Minute
-		if passes(err) {
-			after = time.Minute
-		} else if e.Reason != "not_verified" {
-			e = E(e.Code, reasonDelete, "The file could not be deleted: "+e.Message).Next("%s", e.NextStep)
-		}
-		return s.notYet(ctx, f.ID, after, e)
-	}
-	_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
-		if f.State != DropDue {
+	attempt := f.Attempt
+	_, werr := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
+		if f.State != DropDue || f.Attempt != attempt {
 			return errUnchanged
 		}
-		f.Reason, f.Text, f.NextStep = "", "", ""
-		return s.move(ctx, tx, f, DropDeleted, "delete", system(f.HubID), "")
+		f.Deleting = false
+		return s.erased(ctx, tx, f, err)
 	})
-	return err
+	return werr
 }
 
-// erase removes the file from where it lies, and its entry when somebody said so.
+// claimDeletion makes a deletion this run's, if the file is still to be deleted.
+func (s *DropFolders) claimDeletion(ctx context.Context, id string) (_ DropFile, mine bool, _ error) {
+	f, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
+		mine = false
+		now := s.Clock()
+		if f.State != DropDue || f.DeleteAt == nil || now.Before(*f.DeleteAt) {
+			return errUnchanged
+		}
+		folder, err := tx.DropFolders().Get(ctx, AnyHub, f.FolderID)
+		if err != nil {
+			return err
+		}
+		if f.FormerState == "" && !f.Deleting {
+			if f.Kept || folder.Delete == DeleteManually || folder.DeletedAt != nil { // somebody thought better of it
+				return s.move(ctx, tx, f, DropReady, "policy", system(f.HubID), "It is kept.")
+			}
+			if folder.Delete == DeleteAfterDays && f.ReadyAt != nil { // the days may be more by now
+				if at := f.ReadyAt.Add(time.Duration(folder.DeleteDays) * 24 * time.Hour); now.Before(at) {
+					return s.notYet(ctx, tx, f, at.Sub(now), E(Conflict, "days_changed", "The folder keeps its files longer now.").Next("Nothing to do."))
+				}
+			}
+		}
+		until := now.Add(deletionLease)
+		f.Deleting, f.DeleteAt, f.Attempt, mine = true, &until, f.Attempt+1, true
+		return tx.DropFiles().Update(ctx, f)
+	})
+	return f, mine && err == nil, err
+}
+
+// notYet puts a deletion off and says why.
+func (s *DropFolders) notYet(ctx context.Context, tx Tx, f *DropFile, after time.Duration, e *Error) error {
+	at := s.Clock().Add(after)
+	first := f.Reason != reasonOf(e)
+	f.DeleteAt, f.Reason, f.Text, f.NextStep = &at, reasonOf(e), e.Message, e.NextStep
+	if err := tx.DropFiles().Update(ctx, f); err != nil || !first {
+		return err
+	}
+	c := dropChange(*f, "delete", system(f.HubID).Subject(), "", s.Clock())
+	return tx.DropChanges().Insert(ctx, &c)
+}
+
+// erased writes down how a deletion went.
+func (s *DropFolders) erased(ctx context.Context, tx Tx, f *DropFile, err error) error {
+	by := system(f.HubID)
+	e := AsError(err)
+	after := 10 * time.Minute
+	switch {
+	case err == nil:
+		f.Reason, f.Text, f.NextStep = "", "", ""
+		return s.move(ctx, tx, f, DropDeleted, "delete", by, "")
+	case e.Reason == "file_changed" && unsettled(f.FormerState): // it goes on growing, and is to be deleted all the same
+		after = time.Minute
+	case e.Reason == "file_changed":
+		to := DropReady
+		if f.FormerState != "" && DropDue.mayBecome(f.FormerState) {
+			to = f.FormerState
+		}
+		return s.move(ctx, tx, f, to, "delete.changed", by, "Another file lies under its name now, which is not deleted.")
+	case e.Reason == reasonUnverifiable:
+		return s.move(ctx, tx, f, DropReady, "delete.unverified", by, e.Message+" "+e.NextStep)
+	case passes(err) || errors.Is(err, context.DeadlineExceeded):
+		after = time.Minute
+	case e.Reason == "not_verified" && f.ReadyAt != nil:
+		after = grown(s.Clock().Sub(*f.ReadyAt), after, 24*time.Hour)
+	case e.Reason != "not_verified" && e.Reason != "entry_busy":
+		e = E(e.Code, reasonDelete, "The file could not be deleted: "+e.Message).Next("%s", e.NextStep)
+	}
+	return s.notYet(ctx, tx, f, after, e)
+}
+
+// erase removes the file from where it lies, and after it its entry when somebody said so: a file that turns out to be
+// another one keeps both.
 func (s *DropFolders) erase(ctx context.Context, folder DropFolder, f DropFile, byHand bool) error {
+	var entry func() error
 	if byHand && f.DeleteEntry && f.EntryID != "" {
 		h, err := s.hand(ctx, folder)
 		if err != nil {
 			return err
 		}
 		m, err := h.entry(ctx, f.EntryID)
-		if err == nil {
-			r, ok := h.Platform.(Remover)
-			if !ok {
-				return notOffered()
+		r, ok := h.Platform.(Remover)
+		switch {
+		case CodeOf(err) == NotFound:
+		case err != nil:
+			return err
+		case m.Status == MediaProcessing || m.Replacing == MediaProcessing:
+			return E(Conflict, "entry_busy", "The entry is being converted.").Next("Nothing to do: both are deleted when that is done.")
+		case !ok:
+			return notOffered()
+		default:
+			entry = func() error { return ignoreNotFound(r.Remove(ctx, h.actor, m.ID)) }
+		}
+	}
+	if !uploaded(f.Identity) && f.Identity != "" && !f.Superseded { // else nothing lies anywhere, or another file
+		if !byHand {
+			if err := s.verified(ctx, folder, f); err != nil {
+				return err
 			}
-			err = r.Remove(ctx, h.actor, m.ID)
 		}
-		if ignoreNotFound(err) != nil {
+		src, err := s.source(ctx, folder)
+		if err != nil {
+			return err
+		}
+		err = src.Remove(ctx, f.Name, f.Identity)
+		_ = src.Close() // nothing is written
+		if err != nil {
 			return err
 		}
 	}
-	if uploaded(f.Identity) || f.Identity == "" {
-		return nil
+	if entry != nil {
+		return entry()
 	}
-	if !byHand {
-		if err := s.verified(ctx, folder, f); err != nil {
-			return err
-		}
-	}
-	secret, err := s.secret(folder)
-	if err != nil {
-		return err
-	}
-	if s.Sources == nil {
-		return E(Unavailable, "sources_off", "This server looks at no directories and buckets.").Next("Ask the operator.")
-	}
-	src, err := s.Sources.Open(ctx, folder, secret)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }() // nothing is written
-	return src.Remove(ctx, f.Name, f.Identity)
+	return nil
 }
 
 // verified tells whether the entry of a file plays and the platform holds all its bytes.
@@ -236,11 +258,26 @@ func (s *DropFolders) verified(ctx context.Context, folder DropFolder, f DropFil
 	no := func(text string) error {
 		return E(Conflict, "not_verified", text).Next("The file stays until that is certain; delete it by hand if you are.")
 	}
+	never := func(text string) error {
+		return E(Conflict, reasonUnverifiable, text).Next("The file stays; delete it by hand if you are certain.")
+	}
 	if f.EntryID == "" {
-		if f.Manifest && f.ItemsFailed == 0 {
-			return nil // its items are done
+		lead := f // of a picture: the manifest that names it
+		if !f.Manifest && f.LeadID != "" {
+			var err error
+			if lead, err = s.Store.DropFiles().Get(ctx, AnyHub, f.LeadID); ignoreNotFound(err) != nil {
+				return err
+			}
 		}
-		return no("It is not known what the file became.")
+		switch {
+		case !lead.Manifest || lead.Superseded && !f.Manifest:
+			return never("It is not known what the file became.")
+		case lead.ItemsFailed > 0:
+			return never("Some items of the manifest failed.")
+		case lead.ReadyAt == nil:
+			return no("The manifest is not done.")
+		}
+		return nil // its items are done
 	}
 	h, err := s.hand(ctx, folder)
 	if err != nil {
@@ -255,13 +292,19 @@ func (s *DropFolders) verified(ctx context.Context, folder DropFolder, f DropFil
 	case m.Status != MediaReady:
 		return no("The entry cannot be played.")
 	}
+	known := false
 	for _, r := range m.Renditions {
-		if r.Original && r.Size > 0 {
-			if verify(Upload{Size: f.Size}, m) != nil {
-				return no("The entry does not have the size of the file.")
-			}
+		if r.Size == 0 || f.Flavor == "" && !r.Original { // a file that became a rendition is one of them
+			continue
+		}
+		known = true
+		r.Original = true
+		if verify(Upload{Size: f.Size}, Media{Renditions: []Rendition{r}}) == nil {
 			return nil
 		}
+	}
+	if known {
+		return never("The entry does not have the size of the file.")
 	}
 	return no("The platform does not tell how many bytes it holds.")
 }

@@ -323,7 +323,15 @@ func (s *DropFolders) wanted(ctx context.Context, tx Tx, u Upload) (bool, error)
 
 // supersede makes room for a newer file of the same name: nobody tries the older one again, so its bytes are let go.
 func (s *DropFolders) supersede(ctx context.Context, tx Tx, f *DropFile) error {
-	f.Superseded, f.DeleteAt, f.TryAt = true, nil, nil
+	if f.State == DropDue && f.FormerState == "" { // the folder's policy; nothing of it is left to delete
+		if err := s.move(ctx, tx, f, DropReady, "replaced", system(f.HubID), "Another file has its name."); err != nil {
+			return err
+		}
+	}
+	if f.State != DropDue { // what somebody deletes by hand is deleted, with its entry if that was said
+		f.DeleteAt = nil
+	}
+	f.Superseded, f.TryAt = true, nil
 	if err := tx.DropFiles().Update(ctx, f); err != nil {
 		return err
 	}

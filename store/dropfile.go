@@ -79,7 +79,7 @@ func (f dropFiles) InsertAll(ctx context.Context, all []gateway.DropFile) ([]gat
 func (f dropFiles) Known(ctx context.Context, folderID string) ([]gateway.DropKnown, error) {
 	out := []gateway.DropKnown{}
 	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).
-		Column("id", "name", "name_key", "size", "modified_at", "identity", "state", "size_set_at", "whole_at", "upload_id", "named_size").
+		Column("id", "version", "reason", "name", "name_key", "size", "modified_at", "identity", "state", "size_set_at", "whole_at", "upload_id", "named_size").
 		Where("folder_id = ?", folderID).Where("NOT superseded").Where("state NOT IN (?)", bun.List([]gateway.DropState{gateway.DropDeleted, gateway.DropGone})).
 		Scan(ctx, &out)
 	return out, translate(err)

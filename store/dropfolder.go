@@ -66,6 +66,16 @@ func (d dropFolders) Claim(ctx context.Context, id, replica string, now, until t
 	return n > 0, err
 }
 
+func (d dropFolders) Hold(ctx context.Context, id, replica string, until time.Time) error {
+	n, err := d.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		return d.w.NewUpdate().Model((*gateway.DropFolder)(nil)).Set("scan_at = ?", until).Where("id = ?", id).Where("scan_by = ?", replica).Exec(ctx)
+	})
+	if err == nil && n == 0 {
+		err = gateway.E(gateway.Conflict, "look_overtaken", "Another look at the folder has begun.").Next("Nothing to do.")
+	}
+	return err
+}
+
 func (d dropFolders) Scanned(ctx context.Context, id, replica string, h gateway.DropHealth, next, now time.Time) (bool, error) {
 	row := gateway.DropFolder{Health: h}
 	// The branch that is never taken tells Postgres that the others are times and no texts.

@@ -169,6 +169,7 @@ func (s *scan) name(dir int, prefix, name string, depth int) (folder bool, _ err
 		return false, nil
 	}
 	e := entry(prefix+name, st)
+	e.Moved = moved(dir, name, st)
 	if e.Odd = oddName(e.Name); e.Odd != "" {
 		e.Name = readable(e.Name)
 	}
@@ -185,14 +186,17 @@ func (s *scan) give(e gateway.DropEntry) error {
 
 // Stat implements gateway.DropSource.
 func (d *directory) Stat(_ context.Context, name string) (gateway.DropEntry, error) {
-	var st unix.Stat_t
-	err := d.within(name, func(dir int, base string) (err error) {
-		if st, err = statAt(dir, base); err == nil && !regular(st) {
+	var e gateway.DropEntry
+	err := d.within(name, func(dir int, base string) error {
+		st, err := statAt(dir, base)
+		if err == nil && !regular(st) {
 			err = errIrregular
 		}
+		e = entry(name, st)
+		e.Moved = err == nil && moved(dir, base, st)
 		return err
 	})
-	return entry(name, st), err
+	return e, err
 }
 
 // Open implements gateway.DropSource.

@@ -108,3 +108,19 @@ func entry(name string, st unix.Stat_t) gateway.DropEntry {
 		ModifiedAt: time.Unix(st.Mtim.Unix()).UTC().Truncate(time.Microsecond),
 	}
 }
+
+// moved tells whether a file's inode changed after its last write and its directory with it, as a rename does. Nothing
+// is said of a file with several names, of one whose time was set (to before it was made: so do senders that keep
+// times, also of what they sent in part), and on disks that do not know when it was made.
+func moved(dir int, name string, st unix.Stat_t) bool {
+	if st.Nlink != 1 || st.Ctim.Nano() <= st.Mtim.Nano() {
+		return false
+	}
+	var d unix.Stat_t
+	if unix.Fstat(dir, &d) != nil || d.Mtim.Nano()+int64(20*time.Millisecond) < st.Ctim.Nano() {
+		return false
+	}
+	var x unix.Statx_t
+	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME|unix.STATX_INO, &x)
+	return err == nil && x.Mask&unix.STATX_BTIME != 0 && x.Ino == st.Ino && x.Btime.Sec*1e9+int64(x.Btime.Nsec) <= st.Mtim.Nano()
+}

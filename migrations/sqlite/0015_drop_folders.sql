@@ -80,6 +80,7 @@ CREATE TABLE drop_files (
     next_step    text NOT NULL,
     kept         boolean NOT NULL,
     delete_entry boolean NOT NULL,
+    deleting     boolean NOT NULL,
     ready_at     timestamp,
     delete_at    timestamp,
     try_at       timestamp,
