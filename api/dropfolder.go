@@ -22,7 +22,7 @@ func dropFolderOf(v gateway.DropFolderView) openapi.DropFolder {
 		},
 		WaitHours: f.WaitHours, Delete: openapi.DropDelete(f.Delete), DeleteDays: f.DeleteDays, MaxFiles: f.MaxFiles, MaxBytes: f.MaxBytes,
 		Policy: some(openapi.TransferPolicy(f.Policy)), RateBps: f.RateBPS, ClientID: text(f.AppID), CreatedBy: makerOf(f),
-		Health: dropHealthOf(f), States: dropCountsOf(v.Counts), CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
+		Health: dropHealthOf(v), States: dropCountsOf(v.Counts), CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
 	}
 	if f.Source == gateway.DropBucket {
 		out.Bucket = &openapi.DropBucket{
@@ -47,9 +47,9 @@ func listed(in []string) *[]string {
 	return &in
 }
 
-func dropHealthOf(f gateway.DropFolder) openapi.DropHealth {
+func dropHealthOf(f gateway.DropFolderView) openapi.DropHealth {
 	h := f.Health
-	out := openapi.DropHealth{State: openapi.DropHealthStateOk, LastAt: h.LastAt, OkAt: h.OKAt, NextAt: f.ScanAt, Since: h.Since, Error: itemError(h.Code, h.Text, h.NextStep)}
+	out := openapi.DropHealth{State: openapi.DropHealthStateOk, LastAt: h.LastAt, OkAt: h.OKAt, NextAt: f.ScanAt, Since: h.Since, BehindSince: f.Behind, Error: itemError(h.Code, h.Text, h.NextStep)}
 	switch {
 	case h.LastAt == nil:
 		out.State, out.NextAt = openapi.DropHealthStateUnseen, nil

@@ -87,6 +87,11 @@ func TestDropFolders(t *testing.T) {
 	if counts.States["pending"].Files != 1 {
 		t.Errorf("%+v", counts)
 	}
+	// What is not done is the folder's lag.
+	con.want(200, "GET", at+"/"+f.ID, nil).into(t, &f)
+	if f.Health.BehindSince == nil || !f.Health.BehindSince.Equal(file.CreatedAt) {
+		t.Errorf("%+v of %+v", f.Health, file)
+	}
 	con.want(200, "GET", at+"/files?state=quarantined,ready&type=media&order=name", nil).into(t, &page)
 	if len(page.Items) != 0 {
 		t.Errorf("%+v", page)
@@ -285,6 +290,46 @@ func TestValidateDropManifest(t *testing.T) {
 	ada.want(200, "POST", at, mrss, "Content-Type", "application/xml", "Idempotency-Key", "k")
 	if p := ada.want(422, "POST", at, bad["application/xml"], "Content-Type", "application/xml", "Idempotency-Key", "k").problem(t); p.Code != "manifest_faults" {
 		t.Errorf("%+v", p)
+	}
+}
+
+// Kaltura's own folders and their files are shown as they are there, to those who see the whole account.
+func TestKalturasOwnDropFolders(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ada, hub := connected(t, r, "shared")
+	con := r.signIn("con@example.org")
+	var folders openapi.RemoteDropFolderPage
+	con.want(200, "GET", hub+"/drop-folders/remote", nil).into(t, &folders)
+	if len(folders.Items) != 1 || folders.Items[0].Name == "" || folders.Items[0].Kind == nil || *folders.Items[0].Kind != "local" || !folders.Items[0].Enabled {
+		t.Fatalf("%+v", folders)
+	}
+	at := hub + "/drop-folders/remote/" + folders.Items[0].ID + "/files"
+	var files openapi.RemoteDropFilePage
+	con.want(200, "GET", at, nil).into(t, &files)
+	if len(files.Items) != 0 {
+		t.Errorf("%+v", files)
+	}
+	var ks string
+	r.kalturaCall("session", "start", map[string]any{"secret": "admin-secret-of-the-account-01", "userId": "kadmin@example.org", "type": 2, "partnerId": partner}, &ks)
+	r.kalturaCall("dropfolder_dropfolderfile", "add", map[string]any{"ks": ks, "dropFolderFile": map[string]any{
+		"dropFolderId": folders.Items[0].ID, "fileName": "clip.mp4", "fileSize": 7,
+	}}, nil)
+	con.want(200, "GET", at, nil).into(t, &files)
+	if f := files.Items; len(f) != 1 || f[0].Name != "clip.mp4" || f[0].Size != 7 || f[0].State != openapi.DropStateUploading || f[0].KalturaStatus != 1 {
+		t.Errorf("%+v", files)
+	}
+	con.want(400, "GET", at+"?cursor=abc", nil)
+	con.want(404, "GET", hub+"/drop-folders/remote/one/files", nil)
+	r.signIn("pat@example.org").want(403, "GET", hub+"/drop-folders/remote", nil)
+
+	// People who see their own media only do not see the whole account's folders.
+	tag := ada.want(200, "GET", hub+"/integrations/kaltura", nil).Header.Get("ETag")
+	ada.want(200, "PUT", hub+"/integrations/kaltura", r.appToken("own"), "If-Match", tag)
+	for _, path := range []string{hub + "/drop-folders/remote", at} {
+		if p := ada.want(404, "GET", path, nil).problem(t); p.Code != "no_remote_drop_folders" {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -208,7 +208,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	t.Cleanup(func() { r.api.Close(); ts.Close() })
 
 	must(kaltura.CreateAccount(context.WithoutCancel(t.Context()), platform.Account{
-		PartnerID: partner, Name: "Test", AdminEmail: "kadmin@example.org", AdminSecret: "admin-secret-of-the-account-01", UserSecret: "user-secret-of-the-account-0001",
+		PartnerID: partner, Name: "Test", AdminEmail: "kadmin@example.org", AdminSecret: "admin-secret-of-the-account-01", UserSecret: "user-secret-of-the-account-0001", DropFolder: "/in",
 	}))
 	return r
 }

@@ -154,7 +154,7 @@ type ServerInterface interface {
 	// UpdateDropFolder Change a drop folder; what is at work goes on as it began
 	// (PATCH /v1/hubs/{hub}/drop-folders/{id})
 	UpdateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params UpdateDropFolderParams) error
-	// DeactivateDropFolder Take the folder's credential away and pause it
+	// DeactivateDropFolder Take the folder's credential away; the folder goes on
 	// (POST /v1/hubs/{hub}/drop-folders/{id}/deactivate)
 	DeactivateDropFolder(ctx echo.Context, hub HubPath, id IDPath, params DeactivateDropFolderParams) error
 	// PauseDropFolder Take no more files; what is at work is finished
@@ -15048,7 +15048,7 @@ type StrictServerInterface interface {
 	// UpdateDropFolder Change a drop folder; what is at work goes on as it began
 	// (PATCH /v1/hubs/{hub}/drop-folders/{id})
 	UpdateDropFolder(ctx context.Context, request UpdateDropFolderRequestObject) (UpdateDropFolderResponseObject, error)
-	// DeactivateDropFolder Take the folder's credential away and pause it
+	// DeactivateDropFolder Take the folder's credential away; the folder goes on
 	// (POST /v1/hubs/{hub}/drop-folders/{id}/deactivate)
 	DeactivateDropFolder(ctx context.Context, request DeactivateDropFolderRequestObject) (DeactivateDropFolderResponseObject, error)
 	// PauseDropFolder Take no more files; what is at work is finished

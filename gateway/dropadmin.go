@@ -374,9 +374,13 @@ func (s *DropFolders) views(ctx context.Context, rows []DropFolder) ([]DropFolde
 	if err != nil {
 		return nil, err
 	}
+	behind, err := s.behind(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]DropFolderView, len(rows))
 	for i, f := range rows {
-		out[i] = DropFolderView{DropFolder: f, Counts: counts[f.ID]}
+		out[i] = DropFolderView{DropFolder: f, Counts: counts[f.ID], Behind: behind[f.ID]}
 		if err := s.stopped(ctx, f); err != nil {
 			e := AsError(err)
 			if e.Code == Internal || e.Code == Unavailable {
@@ -386,6 +390,28 @@ func (s *DropFolders) views(ctx context.Context, rows []DropFolder) ([]DropFolde
 		}
 	}
 	return out, nil
+}
+
+// behind gives, by folder, when the oldest of its files came that something still happens to.
+func (s *DropFolders) behind(ctx context.Context, counts map[string]map[DropState]DropCount) (map[string]*time.Time, error) {
+	var ids []string
+	for _, states := range counts {
+		oldest := ""
+		for state, n := range states {
+			if !state.Over() && state != DropDue && (oldest == "" || n.OldestID < oldest) {
+				oldest = n.OldestID
+			}
+		}
+		if oldest != "" {
+			ids = append(ids, oldest)
+		}
+	}
+	files, err := s.Store.DropFiles().Named(ctx, AnyHub, ids)
+	out := map[string]*time.Time{}
+	for _, f := range files {
+		out[f.FolderID] = &f.CreatedAt
+	}
+	return out, err
 }
 
 // stopped says why nothing goes on in a folder, nil when it does.

@@ -42,10 +42,9 @@ type DropDelete string
 
 // The policies. Only verified files of directories and buckets are ever deleted; with DropKeepAll by hand only.
 const (
-	DeleteManually    DropDelete = "manual"
-	DeleteAfterImport DropDelete = "after_import" // the platform has all bytes
-	DeleteWhenReady   DropDelete = "when_ready"   // the entry plays and its size was verified
-	DeleteAfterDays   DropDelete = "after_days"   // DeleteDays after it was ready
+	DeleteManually  DropDelete = "manual"
+	DeleteWhenReady DropDelete = "when_ready" // the entry plays and its size was verified: never after the import alone
+	DeleteAfterDays DropDelete = "after_days" // DeleteDays after it was ready
 )
 
 // DropComplete is how a file of a directory or bucket says that it is whole. Any of the chosen is enough, and so is a

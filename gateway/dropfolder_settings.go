@@ -246,8 +246,8 @@ func (d DropFolderDraft) applyDelete(f *DropFolder) error {
 		f.DeleteDays = *d.DeleteDays
 	}
 	switch {
-	case !slices.Contains([]DropDelete{DeleteManually, DeleteAfterImport, DeleteWhenReady, DeleteAfterDays}, f.Delete):
-		return E(Invalid, "delete_unknown", "There is no such time to delete.").Next("Choose manual, after_import, when_ready or after_days.").At("/delete")
+	case !slices.Contains([]DropDelete{DeleteManually, DeleteWhenReady, DeleteAfterDays}, f.Delete):
+		return E(Invalid, "delete_unknown", "There is no such time to delete.").Next("Choose manual, when_ready or after_days.").At("/delete")
 	case f.Delete != DeleteManually && f.Source == DropUploads:
 		return E(Invalid, "delete_unwanted", "Nothing is left of an upload that would have to be deleted.").Next("Choose manual.").At("/delete")
 	case f.DeleteDays < 0 || f.DeleteDays > maxDropDays || f.Delete == DeleteAfterDays && f.DeleteDays == 0:

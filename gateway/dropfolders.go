@@ -37,6 +37,7 @@ type DropFolderNews struct {
 type DropFolderView struct {
 	DropFolder
 	Counts map[DropState]DropCount // of live files
+	Behind *time.Time              // when the oldest file came that is not done yet; nil = none
 	Stop   *Problem                // why nothing goes on: paused, its maker is gone, not connected; nil = it does
 }
 

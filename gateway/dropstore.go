@@ -83,8 +83,11 @@ type DropFileFilter struct {
 	Order      DropOrder
 }
 
-// DropCount is how many files are in a state, and their bytes.
-type DropCount struct{ Files, Bytes int64 }
+// DropCount is how many files are in a state, their bytes, and the one that came first.
+type DropCount struct {
+	Files, Bytes int64
+	OldestID     string // known of FolderCounts only
+}
 
 // DropFileTable holds the files of drop folders. A live file is one that is not superseded.
 type DropFileTable interface {

@@ -286,18 +286,15 @@ func (e DropBulkInputAction) Valid() bool {
 
 // Defines values for DropDelete.
 const (
-	DropDeleteAfterDays   DropDelete = "after_days"
-	DropDeleteAfterImport DropDelete = "after_import"
-	DropDeleteManual      DropDelete = "manual"
-	DropDeleteWhenReady   DropDelete = "when_ready"
+	DropDeleteAfterDays DropDelete = "after_days"
+	DropDeleteManual    DropDelete = "manual"
+	DropDeleteWhenReady DropDelete = "when_ready"
 )
 
 // Valid indicates whether the value is a known member of the DropDelete enum.
 func (e DropDelete) Valid() bool {
 	switch e {
 	case DropDeleteAfterDays:
-		return true
-	case DropDeleteAfterImport:
 		return true
 	case DropDeleteManual:
 		return true
@@ -2413,7 +2410,7 @@ type DropCounts struct {
 	States  map[string]DropCount `json:"states"`
 }
 
-// DropDelete When a file goes from its directory or bucket; only once its entry has all bytes, verified
+// DropDelete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
 type DropDelete string
 
 // DropDeleteInput defines model for DropDeleteInput.
@@ -2573,7 +2570,7 @@ type DropFolder struct {
 	// CreatedBy In whose name it acts, as in the audit log
 	CreatedBy string `json:"created_by"`
 
-	// Delete When a file goes from its directory or bucket; only once its entry has all bytes, verified
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
 	Delete      DropDelete `json:"delete"`
 	DeleteDays  int64      `json:"delete_days"`
 	Description string     `json:"description"`
@@ -2628,7 +2625,7 @@ type DropFolderInput struct {
 	// Complete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
 	Complete *DropComplete `json:"complete,omitempty"`
 
-	// Delete When a file goes from its directory or bucket; only once its entry has all bytes, verified
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
 	Delete *DropDelete `json:"delete,omitempty"`
 
 	// DeleteDays Of after_days
@@ -2714,7 +2711,7 @@ type DropFolderPatch struct {
 	// Complete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
 	Complete *DropComplete `json:"complete,omitempty"`
 
-	// Delete When a file goes from its directory or bucket; only once its entry has all bytes, verified
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
 	Delete      *DropDelete `json:"delete,omitempty"`
 	DeleteDays  *int64      `json:"delete_days,omitempty"`
 	Description *string     `json:"description,omitempty"`
@@ -2758,6 +2755,9 @@ type DropHandler string
 
 // DropHealth How looking at the folder goes
 type DropHealth struct {
+	// BehindSince The lag: when the oldest file came that is neither done nor given up; absent: none
+	BehindSince *time.Time `json:"behind_since,omitempty"`
+
 	// Error Why it failed
 	Error *ItemError `json:"error,omitempty"`
 
@@ -6730,7 +6730,7 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
 	UpdateDropFolderWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeactivateDropFolder Take the folder's credential away and pause it
+	// DeactivateDropFolder Take the folder's credential away; the folder goes on
 	//
 	// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
 	//
@@ -8932,7 +8932,7 @@ func (c *Client) UpdateDropFolderWithApplicationMergePatchPlusJSONBody(ctx conte
 	return c.Client.Do(req)
 }
 
-// DeactivateDropFolder Take the folder's credential away and pause it
+// DeactivateDropFolder Take the folder's credential away; the folder goes on
 //
 // The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
 //
@@ -23144,7 +23144,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
 	UpdateDropFolderWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDropFolderResponse, error)
 
-	// DeactivateDropFolderWithResponse Take the folder's credential away and pause it
+	// DeactivateDropFolderWithResponse Take the folder's credential away; the folder goes on
 	//
 	// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
 	//
@@ -34309,7 +34309,7 @@ func (c *ClientWithResponses) UpdateDropFolderWithApplicationMergePatchPlusJSONB
 	return ParseUpdateDropFolderResponse(rsp)
 }
 
-// DeactivateDropFolderWithResponse Take the folder's credential away and pause it
+// DeactivateDropFolderWithResponse Take the folder's credential away; the folder goes on
 //
 // The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
 //

@@ -241,15 +241,16 @@ func (f dropFiles) FolderCounts(ctx context.Context, folderIDs []string) (map[st
 		FolderID     string
 		State        gateway.DropState
 		Files, Bytes int64
+		OldestID     string
 	}
 	err := f.r.NewSelect().Model((*gateway.DropFile)(nil)).Column("folder_id", "state").
-		ColumnExpr("count(*) AS files").ColumnExpr("CAST(coalesce(sum(size), 0) AS bigint) AS bytes").
+		ColumnExpr("count(*) AS files").ColumnExpr("CAST(coalesce(sum(size), 0) AS bigint) AS bytes").ColumnExpr("min(id) AS oldest_id").
 		Where("folder_id IN (?)", bun.List(folderIDs)).Where("NOT superseded").Group("folder_id", "state").Scan(ctx, &rows)
 	for _, r := range rows {
 		if out[r.FolderID] == nil {
 			out[r.FolderID] = map[gateway.DropState]gateway.DropCount{}
 		}
-		out[r.FolderID][r.State] = gateway.DropCount{Files: r.Files, Bytes: r.Bytes}
+		out[r.FolderID][r.State] = gateway.DropCount{Files: r.Files, Bytes: r.Bytes, OldestID: r.OldestID}
 	}
 	return out, translate(err)
 }

@@ -19,7 +19,7 @@ type foldersCommand struct {
 	Show       foldersShow       `cmd:"" help:"Show one drop folder."`
 	Files      foldersFiles      `cmd:"" help:"List files of drop folders with their states, and what to do about those that are stuck."`
 	Activate   foldersActivate   `cmd:"" help:"Make a drop folder with a credential that can send into it; repeating it makes nothing twice."`
-	Deactivate foldersDeactivate `cmd:"" help:"Take a folder's credential away and pause it."`
+	Deactivate foldersDeactivate `cmd:"" help:"Take a folder's credential away; the folder goes on."`
 	Pause      foldersPause      `cmd:"" help:"Have a folder take no more files."`
 	Resume     foldersResume     `cmd:"" help:"Have a folder take files again."`
 	Scan       foldersScan       `cmd:"" help:"Have the server look at a folder now."`
@@ -340,7 +340,7 @@ func (c *foldersDeactivate) Run(ctx context.Context, a *app) error {
 	if f, err = answer(r.JSON200, r.ApplicationProblemJSONDefault, r.HTTPResponse); err != nil {
 		return err
 	}
-	return c.shown(a, f, "has no credential any more, and is paused.")
+	return c.shown(a, f, "has no credential any more; people can still send into it.")
 }
 
 type foldersPause struct{ oneFolder }

@@ -45,13 +45,6 @@ var folderErrors = map[text]string{
 	"5": "DROP_FOLDER_APP_ERROR", "6": "CONTENT_MATCH_POLICY_UNDEFINED", "7": "MISSING_CONFIG",
 }
 
-// fileStates are the states of Kaltura's files in our words. Handled does not mean that the entry plays.
-var fileStates = map[number]gateway.DropState{
-	1: gateway.DropUploading, 2: gateway.DropPending, 3: gateway.DropWaiting, 4: gateway.DropReady, 5: gateway.DropIgnored,
-	6: gateway.DropDeleted, 7: gateway.DropGone, 8: gateway.DropNoMatch, 9: gateway.DropQuarantined, 10: gateway.DropQuarantined,
-	11: gateway.DropImporting, 12: gateway.DropQuarantined, 13: gateway.DropProcessing, 14: gateway.DropParsed, 15: gateway.DropDetected,
-}
-
 const (
 	folderEnabled  = 1
 	folderStatuses = "0,1,3" // all but deleted ones
@@ -172,7 +165,7 @@ func (p *Platform) DropFiles(ctx context.Context, folderID, cursor string) ([]ga
 func (f dropFile) remote() gateway.RemoteDropFile {
 	out := gateway.RemoteDropFile{
 		ID: strconv.FormatInt(int64(f.ID), 10), FolderID: strconv.FormatInt(int64(f.FolderID), 10), Name: brief(f.Name, nameLimit),
-		Size: max(0, int64(f.Size)), State: fileStates[f.Status], Status: int64(f.Status), ErrorText: discreet(f.ErrorDescription),
+		Size: max(0, int64(f.Size)), Status: int64(f.Status), ErrorText: discreet(f.ErrorDescription),
 		CreatedAt: unix(f.CreatedAt), UpdatedAt: unix(f.UpdatedAt),
 	}
 	if f.ErrorCode != "0" {
@@ -181,9 +174,7 @@ func (f dropFile) remote() gateway.RemoteDropFile {
 	if entryIDs.MatchString(string(f.EntryID)) {
 		out.EntryID = string(f.EntryID)
 	}
-	if out.State == "" {
-		out.State = gateway.DropProcessing // a state that newer servers have
-	}
+	out.State, _ = gateway.FromKalturaFile(out.Status, out.ErrorCode)
 	return out
 }
 

@@ -56,8 +56,8 @@ func TestRemoteDropFolders(t *testing.T) {
 func TestRemoteFileStates(t *testing.T) {
 	want := map[int]gateway.DropState{
 		1: gateway.DropUploading, 2: gateway.DropPending, 3: gateway.DropWaiting, 4: gateway.DropReady, 5: gateway.DropIgnored, 6: gateway.DropDeleted,
-		7: gateway.DropGone, 8: gateway.DropNoMatch, 9: gateway.DropQuarantined, 10: gateway.DropQuarantined, 11: gateway.DropImporting,
-		12: gateway.DropQuarantined, 13: gateway.DropProcessing, 14: gateway.DropParsed, 15: gateway.DropDetected, 99: gateway.DropProcessing,
+		7: gateway.DropGone, 8: gateway.DropNoMatch, 9: gateway.DropQuarantined, 10: gateway.DropDue, 11: gateway.DropImporting,
+		12: gateway.DropQuarantined, 13: gateway.DropProcessing, 14: gateway.DropParsed, 15: gateway.DropDetected, 99: gateway.DropDetected,
 	}
 	for status, state := range want {
 		got := dropFile{ID: 1, Status: number(status), ErrorCode: "dropFolderXmlBulkUpload.MALFORMED_XML_FILE<script>", EntryID: "../x"}.remote()

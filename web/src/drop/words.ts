@@ -72,8 +72,7 @@ export const matchNames: Record<string, string> = {
 
 export const deleteNames: Record<string, string> = {
   manual: "Never by itself",
-  after_import: "As soon as Kaltura has all bytes",
-  when_ready: "When the entry is ready and was verified",
+  when_ready: "As soon as the entry is ready and was verified",
   after_days: "Some days after the entry is ready",
 };
 

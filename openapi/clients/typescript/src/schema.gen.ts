@@ -2288,7 +2288,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take the folder's credential away and pause it
+         * Take the folder's credential away; the folder goes on
          * @description The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
          */
         post: operations["deactivateDropFolder"];
@@ -10756,10 +10756,10 @@ export interface components {
          */
         DropMatch: "add" | "match_or_add" | "match_or_wait";
         /**
-         * @description When a file goes from its directory or bucket; only once its entry has all bytes, verified
+         * @description When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
          * @enum {string}
          */
-        DropDelete: "manual" | "after_import" | "when_ready" | "after_days";
+        DropDelete: "manual" | "when_ready" | "after_days";
         /**
          * @description detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
          *     an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
@@ -10975,6 +10975,11 @@ export interface components {
              * @description Since when it does not work
              */
             since?: string;
+            /**
+             * Format: date-time
+             * @description The lag: when the oldest file came that is neither done nor given up; absent: none
+             */
+            behind_since?: string;
             error?: components["schemas"]["ItemError"];
         };
         /**
