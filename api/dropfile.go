@@ -195,8 +195,12 @@ func (s *Server) ListDropChanges(ctx context.Context, r ListDropChangesRequestOb
 		return nil, err
 	}
 	rows, next := cut(rows, w, size, func(c gateway.DropChange) string { return c.ID })
+	who, err := s.drops.Who(ctx, actorOf(ctx), rows)
+	if err != nil {
+		return nil, err
+	}
 	items := each(rows, func(c gateway.DropChange) openapi.DropChange {
-		return openapi.DropChange{ID: c.ID, State: openapi.DropState(c.State), Cause: c.Cause, Text: c.Text, By: text(c.By), At: c.At}
+		return openapi.DropChange{ID: c.ID, State: openapi.DropState(c.State), Cause: c.Cause, Text: c.Text, By: text(c.By), ByName: text(who[c.By].Name), At: c.At}
 	})
 	return ListDropChanges200JSONResponse{
 		Body: openapi.DropChangePage{Items: items, Next: next}, Headers: ListDropChanges200ResponseHeaders{Link: nextLink(ctx, next)},

@@ -77,7 +77,7 @@ func TestDropFolders(t *testing.T) {
 	}
 	var times openapi.DropChangePage
 	con.want(200, "GET", at+"/files/"+file.ID+"/timeline", nil).into(t, &times)
-	if len(times.Items) < 2 || times.Items[0].State != openapi.DropStateUploading || times.Items[len(times.Items)-1].State != openapi.DropStatePending {
+	if len(times.Items) < 2 || times.Items[0].State != openapi.DropStateUploading || times.Items[0].ByName == nil || *times.Items[0].ByName != "Con Content" || times.Items[len(times.Items)-1].State != openapi.DropStatePending {
 		t.Errorf("%+v", times)
 	}
 

@@ -1,6 +1,6 @@
 // What a content admin does on the page of drop folders: make one, fill it, watch it, mend what is held up.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Locator, Page } from "@playwright/test";
 import { accessible, everywhere, expect, person, signIn, test, watch } from "./base.ts";
 import { padded } from "./fixtures.ts";
@@ -69,6 +69,24 @@ test("drop folders", async ({ browser, server, files }) => {
   });
 
   const card = page.locator("li[data-folder]").filter({ hasText: "Newsroom" });
+  const watched = page.locator("li[data-folder]").filter({ hasText: "Watched directory" });
+  await test.step("tested, looked into, paused and resumed; what Kaltura has itself", async () => {
+    // Found by the watch meanwhile, and ready when it is wanted below.
+    copyFileSync(padded(files.small, join(files.dir, "lake.mp4"), 3000), join(demo.drop_folder.path, "lake.mp4"));
+    await watched.getByRole("button", { name: "Test Demo" }).press("Enter");
+    await expect(watched.locator("ul.checks li").first()).toHaveClass("ok");
+    await watched.getByRole("button", { name: "Look now into Demo" }).press("Enter");
+    await expect(page.getByText("Demo is being looked at.")).toBeVisible();
+    await card.getByRole("button", { name: "Pause Newsroom" }).press("Enter");
+    await expect(card.locator('[data-health="paused"]')).toContainText("takes no more files");
+    await expect(card.getByRole("button", { name: "Upload files into Newsroom" })).toBeDisabled();
+    await card.getByRole("button", { name: "Resume Newsroom" }).press("Enter");
+    await expect(card.getByRole("button", { name: "Upload files into Newsroom" })).toBeEnabled();
+    const own = page.getByRole("region", { name: "Kaltura's own drop folders" });
+    await own.getByText("Files", { exact: false }).last().click();
+    await expect(own).toContainText("No files.");
+  });
+
   await test.step("two files and an XML become entries", async () => {
     await card.getByText("Ways in").click();
     await expect(card).toContainText("isthmusctl send --folder");
@@ -82,6 +100,16 @@ test("drop folders", async ({ browser, server, files }) => {
     for (const name of ["beach.mp4", "harbour.mp4", "tour.xml"]) await expect(row(page, name)).toHaveAttribute("data-state", "ready", slow);
     await expect(row(page, "beach.mp4").getByRole("link")).toHaveAttribute("href", /media=/);
     await everywhere(page, "the files of drop folders", "drop-files");
+  });
+
+  await test.step("a folder of this computer keeps its tree", async () => {
+    const tree = join(files.dir, "tour 2026");
+    mkdirSync(join(tree, "night"), { recursive: true });
+    padded(files.small, join(tree, "night", "pier.mp4"), 4000);
+    await tab(page, "Folders").click();
+    await card.getByLabel("Folder for Newsroom").setInputFiles(tree);
+    await tab(page, "Files").click();
+    await expect(row(page, "tour 2026/night/pier.mp4")).toHaveAttribute("data-state", /importing|processing|ready/, slow);
   });
 
   await test.step("a file's history", async () => {
@@ -103,7 +131,7 @@ test("drop folders", async ({ browser, server, files }) => {
     await page.getByLabel("Name of the view").fill("Manifests");
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Clear the filter" }).click();
-    await expect(page.locator("tr[data-file]")).toHaveCount(3);
+    await expect(page.locator("tr[data-file]")).toHaveCount(5);
     await page.reload();
     await page.getByRole("button", { name: "Manifests", exact: true }).click();
     await expect(page.locator("tr[data-file]")).toHaveCount(1);
@@ -154,6 +182,61 @@ test("drop folders", async ({ browser, server, files }) => {
     await expect(page.getByRole("dialog")).toHaveCount(0);
     await page.getByRole("region", { name: "Deleted" }).getByRole("button", { name: "Undo" }).click();
     await expect(row(page, "beach.mp4")).toHaveAttribute("data-state", "ready");
+  });
+
+  await test.step("matched by hand with an entry that exists", async () => {
+    await tab(page, "Folders").click();
+    await card.getByRole("button", { name: "Edit Newsroom" }).click();
+    const form = page.getByRole("dialog", { name: "Edit Newsroom" });
+    await form.getByText("Entries that exist, and reference ids").click();
+    await form.getByLabel("When an entry has the reference id").selectOption("match_or_wait");
+    await form.getByRole("button", { name: "Save folder" }).click();
+    await expect(form).toHaveCount(0);
+    await card.getByLabel("Files for Newsroom").setInputFiles([padded(files.small, join(files.dir, "unknown.mp4"), 5000)]);
+    await tab(page, "Files").click();
+    await expect(row(page, "unknown.mp4")).toHaveAttribute("data-state", "no_match", slow);
+    await row(page, "unknown.mp4").getByRole("button", { name: "unknown.mp4" }).click();
+    await page.getByRole("dialog", { name: "unknown.mp4", exact: true }).getByRole("button", { name: /^Match by hand/ }).press("Enter");
+    const match = page.getByRole("dialog", { name: "Match unknown.mp4 by hand" });
+    await match.getByLabel("Search entries").fill("Harbour");
+    await expect(match.getByRole("list", { name: "Entries" }).getByRole("listitem")).toHaveCount(1);
+    await everywhere(page, "a match by hand", "drop-match");
+    await match.getByRole("button", { name: /^Use Harbour tour/ }).press("Enter");
+    await expect(match).toHaveCount(0);
+    await page.keyboard.press("Escape");
+    await expect(row(page, "unknown.mp4")).toHaveAttribute("data-state", /importing|processing|ready/, slow);
+  });
+
+  await test.step("a deletion counts down and is kept from; a directory that is not there", async () => {
+    const desk = await browser.newContext({ baseURL: demo.base_url, viewport: { width: 1280, height: 860 }, reducedMotion: "reduce" });
+    const admin = await desk.newPage();
+    await signIn(admin, server, person(server, "admin"));
+    await admin.goto(at);
+    await admin.getByRole("button", { name: "Edit Demo" }).click();
+    const form = admin.getByRole("dialog");
+    await form.getByText("Deletion of files").click();
+    await form.getByLabel("Files are deleted").selectOption("after_days");
+    await form.getByRole("button", { name: "Save folder" }).click();
+    await expect(form).toHaveCount(0);
+    copyFileSync(padded(files.small, join(files.dir, "shore.mp4"), 6000), join(demo.drop_folder.path, "shore.mp4"));
+    await admin.getByRole("button", { name: "New folder" }).click();
+    await form.getByLabel("Name", { exact: true }).fill("Nowhere");
+    await form.getByText("Watched directory", { exact: true }).click();
+    await form.getByLabel("Directory", { exact: true }).fill("soon/gone");
+    await form.getByRole("button", { name: "Make folder" }).click();
+    await expect(form).toHaveCount(0);
+    rmSync(join(dirname(demo.drop_folder.path), "soon"), { recursive: true, force: true });
+    await admin.getByRole("button", { name: "Look now into Nowhere" }).click();
+    await expect(admin.locator("li[data-folder]").filter({ hasText: "Nowhere" }).locator('[data-health="failing"]')).toBeVisible(slow);
+    await tab(admin, "Files").click();
+    await expect(row(admin, "shore.mp4")).toHaveAttribute("data-state", "deletion_due", slow);
+    await row(admin, "shore.mp4").getByRole("button", { name: "shore.mp4" }).click();
+    await expect(form.getByTestId("deletion")).toContainText(/deleted in (30|29) days/);
+    await everywhere(admin, "a deletion that counts down", "drop-countdown");
+    await form.getByRole("button", { name: /^Keep/ }).press("Enter");
+    await expect(form.locator("[data-file-detail]")).toHaveAttribute("data-state", "ready");
+    await expect(form.getByTestId("deletion")).toHaveCount(0);
+    await desk.close();
   });
 
   await test.step("updates stand still while they are paused", async () => {

@@ -153,25 +153,34 @@ func (s *Audits) Names(ctx context.Context, a Actor, records []AuditRecord) (map
 	if err := adminOnly(a, ScopeAuditRead); err != nil {
 		return nil, err
 	}
+	actors := make([]string, len(records))
+	for i, r := range records {
+		actors[i] = r.Actor
+	}
+	return actorNames(ctx, s.Store, a.HubID, actors)
+}
+
+// actorNames tells who those are whom Actor.Subject gives; who was erased is missing.
+func actorNames(ctx context.Context, st Store, hubID string, subjects []string) (map[string]AuditName, error) {
 	out := map[string]AuditName{}
 	var people []string
-	for _, r := range records {
-		if _, done := out[r.Actor]; done {
+	for _, subject := range subjects {
+		if _, done := out[subject]; done {
 			continue
 		}
-		switch kind, id, _ := strings.Cut(r.Actor, ":"); kind {
+		switch kind, id, _ := strings.Cut(subject, ":"); kind {
 		case "participant":
-			out[r.Actor], people = AuditName{}, append(people, id)
+			out[subject], people = AuditName{}, append(people, id)
 		case "client":
-			out[r.Actor] = AuditName{}
-			c, err := s.Store.Clients().Get(ctx, AnyHub, id)
+			out[subject] = AuditName{}
+			c, err := st.Clients().Get(ctx, AnyHub, id)
 			if err != nil && CodeOf(err) != NotFound {
 				return nil, err
 			}
-			out[r.Actor] = AuditName{Name: c.Name}
+			out[subject] = AuditName{Name: c.Name}
 		}
 	}
-	found, err := s.Store.Mappings().People(ctx, Scope(a.HubID), people)
+	found, err := st.Mappings().People(ctx, Scope(hubID), people)
 	for id, p := range found {
 		out["participant:"+id] = AuditName{p.Name, p.Email}
 	}

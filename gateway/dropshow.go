@@ -85,6 +85,15 @@ func (s *DropFolders) FolderNames(ctx context.Context, a Actor, files []DropFile
 	return names, nil
 }
 
+// Who names those who did what a timeline tells, by DropChange.By; who was erased is missing.
+func (s *DropFolders) Who(ctx context.Context, a Actor, changes []DropChange) (map[string]AuditName, error) {
+	subjects := make([]string, len(changes))
+	for i, c := range changes {
+		subjects[i] = c.By
+	}
+	return actorNames(ctx, s.Store, a.HubID, subjects)
+}
+
 // remote opens the hub's own drop folders on its platform, in the name of the hub's account.
 func (s *DropFolders) remote(ctx context.Context, a Actor) (RemoteDropFolders, error) {
 	only, err := s.dropReader(ctx, a)

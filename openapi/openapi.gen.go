@@ -2356,8 +2356,11 @@ type DropBulkResult struct {
 type DropChange struct {
 	At time.Time `json:"at"`
 
-	// By Who, as in the audit log; absent: it happened by itself
+	// By Who, as in the audit log; `system`: it happened by itself
 	By *string `json:"by,omitempty"`
+
+	// ByName What they are called now; absent: nobody, or somebody who was erased
+	ByName *string `json:"by_name,omitempty"`
 
 	// Cause Stable slug
 	Cause string `json:"cause"`

@@ -11407,8 +11407,10 @@ export interface components {
             /** @description Stable slug */
             cause: string;
             text: string;
-            /** @description Who, as in the audit log; absent: it happened by itself */
+            /** @description Who, as in the audit log; `system`: it happened by itself */
             by?: string;
+            /** @description What they are called now; absent: nobody, or somebody who was erased */
+            by_name?: string;
             /** Format: date-time */
             at: string;
         };

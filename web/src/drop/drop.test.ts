@@ -161,6 +161,7 @@ describe("words", () => {
     expect(kalturaWords(9, "5")).toBe("9 ERROR_HANDLING, code 5");
     expect(reasonName("odd_thing")).toBe("Odd thing");
     expect(reasonName("")).toBe("Other reasons");
-    expect(causeWords("upload.finished")).toBe("Upload finished");
+    expect(causeWords("upload.finished")).toBe("All its bytes came.");
+    expect(causeWords("odd.thing")).toBe("Odd thing");
   });
 });

@@ -87,7 +87,7 @@ export function FileDetail(p: { id: string; turn: number; desk: Desk; close: () 
 
 function Facts({ hub, f, open }: { hub: string; f: DropFile; open: (id: string) => void }) {
   const fact = (name: string, value: preact.ComponentChildren) =>
-    value !== undefined && value !== "" && value !== null ? (
+    value !== undefined && value !== "" && value !== null && value !== false ? (
       <>
         <dt>{name}</dt>
         <dd>{value}</dd>
@@ -98,7 +98,7 @@ function Facts({ hub, f, open }: { hub: string; f: DropFile; open: (id: string) 
       <h3>Facts</h3>
       <dl class="facts small">
         {fact("Folder", f.folder_name)}
-        {fact("Size", `${bytes(f.size)} (${count(f.size, "byte")})`)}
+        {fact("Size", f.size > 0 && `${bytes(f.size)} (${count(f.size, "byte")})`)}
         {fact("Seen first", when(f.created_at))}
         {fact("Whole since", f.whole_at && when(f.whole_at))}
         {fact("Ready since", f.ready_at && when(f.ready_at))}
@@ -173,7 +173,7 @@ function Timeline({ hub, f, turn }: { hub: string; f: DropFile; turn: number }) 
                   {new Date(c.at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" })}
                 </time>
                 {i > 0 && ` · ${passed(all[i - 1]!.at, Date.parse(c.at))} later`}
-                {c.by && ` · by ${c.by}`}
+                {c.by && c.by !== "system" && ` · by ${c.by_name ?? "somebody who is not here any more"}`}
               </p>
             </div>
           </li>

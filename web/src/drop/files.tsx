@@ -271,7 +271,11 @@ function Row(p: {
         <time dateTime={f.created_at}>{when(f.created_at)}</time>
       </td>
       <td data-label="Size" class="nowrap tabular">
-        {f.received !== undefined && f.received < f.size ? `${bytes(f.received)} of ${bytes(f.size)}` : bytes(f.size)}
+        {f.received !== undefined && f.received < f.size
+          ? `${bytes(f.received)} of ${bytes(f.size)}`
+          : f.state === "parsed"
+            ? "–"
+            : bytes(f.size)}
       </td>
       <td data-label="Entry" class={f.entry_id ? "" : "void"}>
         {f.entry_id ? (

@@ -191,8 +191,10 @@ function rules(f: DropFolder): string {
 function Health({ f }: { f: DropFolder }) {
   const now = useNow();
   const h = f.health;
+  // Paused is what somebody wanted, and no mistake.
+  const stopped = f.paused ? undefined : f.stopped;
   const wrong =
-    f.stopped ?? (h.state === "failing" ? (h.error ?? { message: "It does not work.", next_step: "" }) : null);
+    stopped ?? (h.state === "failing" ? (h.error ?? { message: "It does not work.", next_step: "" }) : null);
   const [icon, tone, words]: [IconName, string, string] = f.paused
     ? ["pause", "warn", "Paused: takes no more files."]
     : h.state === "ok"
@@ -202,7 +204,7 @@ function Health({ f }: { f: DropFolder }) {
         : ["info", "warn", "Not looked at yet."];
   const looked = h.last_at && f.source !== "uploads" ? `Looked ${passed(h.last_at, now)} ago` : "";
   return (
-    <div class="health" data-health={f.stopped ? "stopped" : f.paused ? "paused" : h.state}>
+    <div class="health" data-health={stopped ? "stopped" : f.paused ? "paused" : h.state}>
       <Icon name={wrong ? "error" : icon} class={wrong ? "bad" : tone} />
       <div>
         {wrong ? (
@@ -222,21 +224,23 @@ function Health({ f }: { f: DropFolder }) {
               .join(" · ")}
           </p>
         )}
-        <Lag f={f} />
+        <Lag f={f} now={now} />
       </div>
     </div>
   );
 }
 
-/** How much is not done yet. */
-function Lag({ f }: { f: DropFolder }) {
+/** How much is not done yet, and for how long. */
+function Lag({ f, now }: { f: DropFolder; now: number }) {
   const open = stateOrder.filter((s) => !over(s) && s !== "deletion_due");
   const n = open.reduce((sum, s) => sum + (f.states[s]?.files ?? 0), 0);
   const size = open.reduce((sum, s) => sum + (f.states[s]?.bytes ?? 0), 0);
   if (n === 0) return null;
   return (
     <p class="small muted tabular">
-      Behind by {count(n, "file")}, {bytes(size)}.
+      Behind by {count(n, "file")}
+      {size > 0 && `, ${bytes(size)}`}
+      {f.health.behind_since && `; the oldest came ${passed(f.health.behind_since, now)} ago`}.
     </p>
   );
 }

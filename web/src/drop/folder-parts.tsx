@@ -180,9 +180,6 @@ function Completeness({ d, set, problems }: FieldsProps) {
           </p>
         </Banner>
       )}
-      {!seconds && !d.rename.trim() && !d.marker.trim() && (
-        <p class="small muted">Then only files that a manifest names are taken from the directory.</p>
-      )}
     </fieldset>
   );
 }
@@ -340,8 +337,8 @@ export function Deleting({ d, set, problems }: FieldsProps) {
       <summary>Deletion of files</summary>
       <div class="stack">
         <p class="small muted">
-          A file is deleted only when its entry has all bytes, verified by size and digest. The entry stays. Each file
-          shows when it goes, and can be kept.
+          A file is deleted only when its entry is ready and has all bytes, verified by size and digest. The entry
+          stays. Each file shows when it goes, and can be kept.
         </p>
         <div class="fields">
           <Choice

@@ -162,8 +162,39 @@ export function reasonName(reason: string, infos: { reason: string; title: strin
   return words ? words[0]!.toUpperCase() + words.slice(1) : "Other reasons";
 }
 
+const causes: Record<string, string> = {
+  scan: "It was seen.",
+  "scan.back": "It is there again.",
+  "scan.gone": "It is not there any more.",
+  "scan.changed": "Its content changed.",
+  "scan.renamed": "It got its final name.",
+  "upload.created": "It was announced.",
+  "upload.finished": "All its bytes came.",
+  "upload.failed": "Its upload failed.",
+  "upload.retried": "Its upload goes on.",
+  "upload.cancelled": "Its upload was cancelled.",
+  "upload.expired": "Its upload was given up.",
+  "upload.ready": "Its entry plays, with all its bytes.",
+  import: "Its turn came.",
+  "entry.made": "Its entry was made.",
+  match: "An entry was chosen by hand.",
+  manifest: "A manifest names it.",
+  "manifest.complete": "All that it names is here.",
+  "manifest.incomplete": "Not all that it names is here.",
+  "items.done": "All its items were run.",
+  "file.arrived": "What it waited for came.",
+  retry: "Tried again by hand.",
+  reprocess: "Imported once more, by hand.",
+  take: "Taken as whole, by hand.",
+  ignore: "Left alone, by hand.",
+  keep: "Kept, by hand.",
+  undo: "The deletion was taken back.",
+  delete: "Deleted.",
+};
+
 /** What happened, by its cause, when the server gives no words of its own. */
 export function causeWords(cause: string): string {
+  if (causes[cause]) return causes[cause];
   const words = cause.replaceAll(/[._]/g, " ");
   return words ? words[0]!.toUpperCase() + words.slice(1) : "";
 }
