@@ -76,7 +76,7 @@ test("drop folders", async ({ browser, server, files }) => {
     await watched.getByRole("button", { name: "Test Demo" }).press("Enter");
     await expect(watched.locator("ul.checks li").first()).toHaveClass("ok");
     await watched.getByRole("button", { name: "Look now into Demo" }).press("Enter");
-    await expect(page.getByText("Demo is being looked at.")).toBeVisible();
+    await expect(page.locator(".toast")).toHaveText("Demo is being looked at.");
     await card.getByRole("button", { name: "Pause Newsroom" }).press("Enter");
     await expect(card.locator('[data-health="paused"]')).toContainText("takes no more files");
     await expect(card.getByRole("button", { name: "Upload files into Newsroom" })).toBeDisabled();
