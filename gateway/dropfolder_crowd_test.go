@@ -359,36 +359,3 @@ func leaveRoom(t *testing.T, db *store.DB) {
 		t.Errorf("%d tasks of a folder that is paused", n)
 	}
 }
-
-// A folder of a hundred thousand files in which nothing changed.
-func BenchmarkUnchangedScan(b *testing.B) {
-	s := newShed(b, storetest.SQLite(b))
-	n := raised("ISTHMUS_DROP_SCAN", 100_000)
-	for i := range n {
-		dir := filepath.Join(s.dir, fmt.Sprintf("%03d", i/1000))
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.mp4", i)), []byte{1}, 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
-	look := func() {
-		if err := s.db.DropFolders().SetWake(b.Context(), s.folder.ID, s.now().Add(-time.Second)); err != nil {
-			b.Fatal(err)
-		}
-		if err := s.folders.RunScan(b.Context(), s.folder.ID); err != nil {
-			b.Fatal(err)
-		}
-	}
-	look()
-	s.later(61 * time.Second)
-	look()
-	if got := len(s.files(gateway.DropPending)); got != n {
-		b.Fatalf("%d of %d are whole", got, n)
-	}
-	for b.Loop() {
-		look()
-	}
-	b.ReportMetric(float64(n), "files")
-}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -78,17 +79,18 @@ func distinct(piece string, n int) string {
 	return all.String()
 }
 
-// Hostile documents are refused after a small part of them, with little memory: that is what makes the refusal quick,
-// on whatever machine. Not parallel: it counts what is allocated.
-func TestHostileManifests(t *testing.T) {
+// hostile is a document that costs a reader much that believes it.
+type hostile struct {
+	name, rule string
+	format     gateway.ManifestFormat
+	doc        repeated
+	read       int64 // most bytes taken before the refusal
+}
+
+func hostiles() []hostile {
 	const mib = 1 << 20
 	in := `<mrss><channel><item><type>1</type>`
-	for _, h := range []struct {
-		name, rule string
-		format     gateway.ManifestFormat
-		doc        repeated
-		read       int64 // most bytes taken before the refusal
-	}{
+	return []hostile{
 		{"tiny elements", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<tags>`, body: `<a/>`, n: mib}, mib},
 		{"tiny elements in metadata", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<customDataItems><customData><xmlData><a>`, body: `<a/>`, n: mib}, mib},
 		{"tiny texts in metadata", "item_too_many_parts", gateway.ManifestXML, repeated{head: in + `<customDataItems><customData><xmlData><a>`, body: `<a/> `, n: mib}, mib},
@@ -134,7 +136,14 @@ func TestHostileManifests(t *testing.T) {
 		{"empty rows", "item_too_large", gateway.ManifestCSV, repeated{head: "name\n", body: "\n", n: 60 * mib}, 2 * mib},
 		{"blank rows", "item_too_large", gateway.ManifestCSV, repeated{head: "name,file\n", body: ",\n", n: 30 * mib}, 2 * mib},
 		{"tiny bad rows", "faults_too_many", gateway.ManifestCSV, repeated{head: "name,type\n", body: ",a\n", n: 15 * mib}, mib},
-	} {
+	}
+}
+
+// Hostile documents are refused after a small part of them, with little memory: that is what makes the refusal quick,
+// on whatever machine. Not parallel: it counts what is allocated.
+func TestHostileManifests(t *testing.T) {
+	const mib = 1 << 20
+	for _, h := range hostiles() {
 		t.Run(string(h.format)+" "+h.name, func(t *testing.T) {
 			c := &counter{r: &h.doc}
 			var before, after runtime.MemStats
@@ -273,4 +282,28 @@ func BenchmarkManifest(b *testing.B) {
 			b.ReportMetric(float64(10_000*b.N)/b.Elapsed().Seconds(), "items/s")
 		})
 	}
+}
+
+// BenchmarkHostileManifests says how long the slowest of the hostile documents is read until it is refused, and how much
+// the greediest of them allocates.
+func BenchmarkHostileManifests(b *testing.B) {
+	var slowest time.Duration
+	var greediest uint64
+	for b.Loop() {
+		for _, h := range hostiles() {
+			var before, after runtime.MemStats
+			c := &counter{r: &h.doc}
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			if err := (Manifests{}).Read(b.Context(), h.format, c, c); err != nil || !c.last.Fatal {
+				b.Fatal(h.name, err)
+			}
+			slowest = max(slowest, time.Since(began))
+			runtime.ReadMemStats(&after)
+			greediest = max(greediest, after.TotalAlloc-before.TotalAlloc)
+		}
+	}
+	b.ReportMetric(slowest.Seconds()*1000, "ms/slowest")
+	b.ReportMetric(float64(greediest)/(1<<20), "MiB/greediest")
 }
