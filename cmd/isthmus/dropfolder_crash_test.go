@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,32 +165,34 @@ func (d *dropper) renamed() {
 		d.c.get(d.hub+"/drop-folders/"+d.folder, &f)
 		return f.Health.LastAt
 	}
-	d.s.eventually("a first look", func() error {
-		if looked() == "" {
-			return errors.New("none")
-		}
-		return nil
-	})
 	for n := range 20 { // a look that comes between is rare
 		name := fmt.Sprintf("renamed%d.jpg", n)
 		content := d.content(name)
 		must(d.s.t, os.WriteFile(filepath.Join(d.at, name+".part"), content, 0o600))
+		d.seen(name+".part", "uploading")
 		before := looked()
 		must(d.s.t, os.Rename(filepath.Join(d.at, name+".part"), filepath.Join(d.at, name)))
 		d.know(name, strings.TrimSuffix(name, ".jpg"), content)
-		d.s.eventually(name+" to be taken", func() error {
-			for _, f := range d.rows() {
-				if f.Name == name && f.State != "detected" && f.State != "uploading" {
-					return nil
-				}
-			}
-			return errors.New("it is not")
-		})
+		d.seen(name, "pending", "importing", "processing", "ready")
 		if looked() == before {
 			return
 		}
 	}
 	d.s.t.Fatal("only looks at the folder as a whole find what was renamed")
+}
+
+// seen waits until a file is in one of the states, and gives its row.
+func (d *dropper) seen(name string, states ...string) (row dropFileRow) {
+	d.s.t.Helper()
+	d.s.eventually(fmt.Sprintf("%s to be %v", name, states), func() error {
+		for _, row = range d.rows() {
+			if row.Name == name && slices.Contains(states, row.State) {
+				return nil
+			}
+		}
+		return errors.New("it is not")
+	})
+	return row
 }
 
 // dropFileRow is a file as the API gives it.
