@@ -280,11 +280,14 @@ func (s *DropFolders) Update(ctx context.Context, a Actor, id string, version in
 	f.IntegrationID = o.Integration.ID
 	err = s.Store.Tx(ctx, func(tx Tx) error {
 		row := f
-		if _, err := s.maker(ctx, tx, row); err != nil {
-			if CodeOf(err) != Forbidden {
-				return err
-			}
+		by, err := s.maker(ctx, tx, row)
+		if err == nil {
+			err = by.handles(o.Integration)
+		}
+		if CodeOf(err) == Forbidden {
 			row.by(a)
+		} else if err != nil {
+			return err
 		}
 		if err := s.alone(ctx, tx, row); err != nil {
 			return err
@@ -422,15 +425,19 @@ func (s *DropFolders) stopped(ctx context.Context, f DropFolder) error {
 	if f.PausedAt != nil {
 		return E(Conflict, "paused", "The folder is paused.").Next("Resume it.")
 	}
-	if _, err := s.maker(ctx, s.Store, f); err != nil {
+	by, err := s.maker(ctx, s.Store, f)
+	if err != nil {
 		return err
 	}
 	if _, err := s.Integrations.gate(ctx, f.HubID, true); err != nil {
 		return err
 	}
 	in, err := s.Integrations.saved(ctx, f.HubID)
-	if err == nil && in.ID != f.IntegrationID {
-		err = E(Conflict, "account_changed", "The hub was connected to another Kaltura account since.").Next("Save the folder's settings: then its files go to that account.")
+	if err == nil {
+		err = by.handles(in)
+	}
+	if err == nil {
+		err = f.goesTo(in)
 	}
 	return err
 }

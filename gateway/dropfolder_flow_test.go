@@ -402,3 +402,20 @@ func TestWatchedFolderNeedsNoLook(t *testing.T) {
 		t.Errorf("the folder was looked at: %+v %v", f.Health, err)
 	}
 }
+
+// Two files with one reference id that come together become one entry, although the platform's index shows it late.
+func TestTwoFilesOfOneReference(t *testing.T) {
+	t.Parallel()
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newShed(t, db, func(f *gateway.DropFolder) { f.Match = gateway.MatchOrAdd })
+		s.lag()
+		s.put("a/clip.mp4", noise(10_000))
+		s.put("b/clip.mp4", noise(20_000))
+		s.settle()
+		s.drive()
+		a, b := s.is("a/clip.mp4", gateway.DropReady, ""), s.is("b/clip.mp4", gateway.DropReady, "")
+		if l := s.all(); len(l) != 1 || a.EntryID != b.EntryID {
+			t.Error(a.EntryID, b.EntryID, l)
+		}
+	})
+}

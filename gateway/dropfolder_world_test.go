@@ -43,8 +43,8 @@ func (byName) Inspect(_ context.Context, _ gateway.Source, name string) (gateway
 func newShed(t testing.TB, db *store.DB, change ...func(*gateway.DropFolder)) *shed {
 	t.Helper()
 	s := &shed{live: &live{}, ahead: &atomic.Int64{}}
-	front := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.platform.ServeHTTP(w, r) })
-	s.world = &world{t: t, transport: integrations.NewLocal(http.StripPrefix("/kaltura", front))}
+	front := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r) })
+	s.world = &world{t: t, transport: integrations.NewLocal(http.StripPrefix("/kaltura", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.platform.ServeHTTP(w, r) })))}
 	s.site = newSite(t, db, siteOptions{Local: map[string]http.Handler{serviceURL: front}, Later: true})
 	s.platform = platform.New(platform.Config{
 		BaseURL: serviceURL, Records: db, Staging: s.staging, Blobs: s.blobs, Assets: s.assets, Sealer: s.keys,

@@ -19,6 +19,8 @@ type DropFolders struct {
 	Sealer       Sealer
 	Replica      string
 
+	previews previewSeats
+
 	items itemRuns
 	files itemRuns // runs of RunFile
 	bytes itemRuns // files that are fetched

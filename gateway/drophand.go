@@ -10,6 +10,7 @@ import (
 // hand is one who may handle entries: whoever a folder acts for, on the hub's account.
 type hand struct {
 	Opened
+	s      *DropFolders
 	actor  Actor
 	editor Editor
 }
@@ -20,7 +21,28 @@ func (s *DropFolders) hand(ctx context.Context, folder DropFolder) (hand, error)
 	if err != nil {
 		return hand{}, err
 	}
-	return s.handOf(ctx, a)
+	h, err := s.handOf(ctx, a)
+	if err == nil {
+		err = folder.goesTo(h.Integration)
+	}
+	return h, err
+}
+
+// goesTo refuses an account that is not the folder's: what was begun in one is not ended in another.
+func (f DropFolder) goesTo(in Integration) error {
+	if in.ID == f.IntegrationID {
+		return nil
+	}
+	return E(Conflict, "account_changed", "The hub was connected to another Kaltura account since.").Next("Save the folder's settings: then its files go to that account.")
+}
+
+// handles refuses an actor who has no media of their own where each may handle only these.
+func (a Actor) handles(in Integration) error {
+	if a.Machine() && in.Visibility == VisibilityOwn {
+		return E(Forbidden, "machine_own", "The hub shows each person only their own media, and this folder acts for an app.").
+			Next("Have a person save the folder's settings: then it acts in their name.")
+	}
+	return nil
 }
 
 func (s *DropFolders) handOf(ctx context.Context, a Actor) (hand, error) {
@@ -28,9 +50,8 @@ func (s *DropFolders) handOf(ctx context.Context, a Actor) (hand, error) {
 	if err != nil {
 		return hand{}, err
 	}
-	if a.Machine() && o.Integration.Visibility == VisibilityOwn {
-		return hand{}, E(Forbidden, "machine_own", "The hub shows each person only their own media, and this folder acts for an app.").
-			Next("Have a person edit the folder: it acts for them then.")
+	if err = a.handles(o.Integration); err != nil {
+		return hand{}, err
 	}
 	if err = o.Integration.paused(); err != nil {
 		return hand{}, err
@@ -42,7 +63,7 @@ func (s *DropFolders) handOf(ctx context.Context, a Actor) (hand, error) {
 	if !ok {
 		return hand{}, notOffered()
 	}
-	return hand{o, a, e}, nil
+	return hand{o, s, a, e}, nil
 }
 
 // entry gives an entry that the hand may touch. NotFound otherwise, whatever the cause.
@@ -64,30 +85,10 @@ func (h hand) entry(ctx context.Context, id string) (Media, error) {
 	return m, nil
 }
 
-// referred gives the entries with a reference id that the hand may touch, oldest first.
-func (h hand) referred(ctx context.Context, referenceID string) ([]Media, error) {
-	all, err := h.editor.FindAll(ctx, h.actor, referenceID)
-	if err != nil {
-		return nil, err
-	}
-	var out []Media
-	for _, m := range all {
-		m, err := h.entry(ctx, m.ID)
-		if IsReason(err, "entry_not_found") {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
 // plan decides what an item does, and to which entry (none: it makes one), and checks that it may and can.
-// Nothing is changed.
-func (h hand) plan(ctx context.Context, it ManifestItem) (ManifestAction, Media, error) {
-	action, m, err := h.target(ctx, it)
+// by is the id of its row, "" when it is only looked at. Nothing is changed.
+func (h hand) plan(ctx context.Context, it ManifestItem, by string) (ManifestAction, Media, error) {
+	action, m, err := h.target(ctx, it, by)
 	if err != nil {
 		return action, m, err
 	}
@@ -100,13 +101,23 @@ func (h hand) plan(ctx context.Context, it ManifestItem) (ManifestAction, Media,
 	if action == ManifestAdd && it.mediaType() == "" {
 		return action, m, E(Invalid, "type_missing", "The item does not say what it is.").Next("Say its media type: video, image or audio.").At("/type")
 	}
+	if err := it.possible(); err != nil {
+		return action, m, err
+	}
 	if err := h.allowed(it); err != nil {
 		return action, m, err
 	}
-	return action, m, h.editor.Check(ctx, h.actor, it.change())
+	if err := h.related(ctx, it); err != nil {
+		return action, m, err
+	}
+	err = h.editor.Check(ctx, h.actor, it.change())
+	if IsReason(err, "parent_unknown") { // it was just made
+		err = errMaking(it.ParentReferenceID)
+	}
+	return action, m, err
 }
 
-func (h hand) target(ctx context.Context, it ManifestItem) (ManifestAction, Media, error) {
+func (h hand) target(ctx context.Context, it ManifestItem, by string) (ManifestAction, Media, error) {
 	action := it.Action
 	switch {
 	case it.EntryID != "" && action == ManifestAdd:
@@ -119,7 +130,7 @@ func (h hand) target(ctx context.Context, it ManifestItem) (ManifestAction, Medi
 	case it.ReferenceID == "":
 		return action, Media{}, E(Invalid, "entry_unnamed", "The item names no entry.").Next("Say its entry id or reference id.")
 	}
-	found, err := h.referred(ctx, it.ReferenceID)
+	found, err := h.referred(ctx, it.ReferenceID, by)
 	switch {
 	case err != nil:
 		return action, Media{}, err
@@ -142,4 +153,51 @@ func (h hand) allowed(it ManifestItem) error {
 			Next("Leave the user out, or name %s.", h.actor.PlatformUserID).At("/user_id")
 	}
 	return nil
+}
+
+// possible refuses sources that cannot be had here, or not be compared with what is said of them.
+func (it ManifestItem) possible() error {
+	for _, c := range it.Contents {
+		if c.Token != "" && (c.Size != 0 || c.MD5 != "" || c.SHA1 != "" || c.SHA256 != "") {
+			return E(Invalid, "checksum_unverifiable", "Size and checksum of what an upload token holds cannot be verified here.").
+				Next("Leave them out, or send the file into the folder.").At("/contents")
+		}
+		if c.AssetID != "" {
+			return errAssetSource().At("/contents")
+		}
+	}
+	for _, t := range it.Thumbnails {
+		if t.Token != "" {
+			return E(Invalid, "thumbnail_token", "A thumbnail cannot come from an upload token here.").Next("Send the picture into the folder and name it.").At("/thumbnails")
+		}
+		if t.AssetID != "" {
+			return errAssetSource().At("/thumbnails")
+		}
+	}
+	return nil
+}
+
+func errAssetSource() *Error {
+	return E(Invalid, "asset_source", "Another entry's rendition cannot be a source here.").Next("Name the entry itself, or send the file into the folder.")
+}
+
+// related refuses a template or a parent that the hand may not touch: who names one may learn or copy what it says.
+func (h hand) related(ctx context.Context, it ManifestItem) error {
+	if it.TemplateEntryID != "" {
+		if _, err := h.entry(ctx, it.TemplateEntryID); IsReason(err, "entry_not_found") {
+			return E(Invalid, "template_unknown", "There is no entry with the id of the template, or this folder may not touch it.").
+				Next("Name an entry of the hub.").At("/template_entry_id")
+		} else if err != nil {
+			return err
+		}
+	}
+	if it.ParentReferenceID == "" {
+		return nil
+	}
+	found, err := h.referred(ctx, it.ParentReferenceID, "")
+	if err == nil && len(found) == 0 {
+		err = E(Invalid, "parent_unknown", "There is no entry with the reference id of the parent, or this folder may not touch it.").
+			Next("Make the parent first, or correct its reference id.").At("/parent_reference_id")
+	}
+	return err
 }

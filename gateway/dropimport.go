@@ -35,7 +35,7 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 		}
 	}
 	if entryID == "" && (folder.Match != MatchAdd || reading.Flavor != "") {
-		found, err := h.referred(ctx, reading.ReferenceID)
+		found, err := h.referred(ctx, reading.ReferenceID, f.ID)
 		if err != nil {
 			return err
 		}
@@ -52,6 +52,11 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 	started, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
 		if row.Version != f.Version || row.LeadID != "" {
 			return &Snooze{time.Second} // something happened: look again
+		}
+		if folder.Match != MatchAdd && reading.Flavor == "" { // those of one reference id go one after the other
+			if err := s.makes(ctx, tx, h.Integration, reading.ReferenceID, f.ID); err != nil {
+				return err
+			}
 		}
 		if row.EntryID != "" && row.EntryID != entryID {
 			if err := s.anew(ctx, tx, row); err != nil {
@@ -270,7 +275,7 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 	}
 	if c.UserID != nil || c.ReferenceID != nil || c.Categories != nil {
 		if _, err := h.editor.Edit(ctx, h.actor, u.EntryID, c); err != nil {
-			return err
+			return blamed(AsError(err), reasonUpdate)
 		}
 	}
 	row, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
@@ -284,6 +289,15 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 		return err
 	}
 	return s.settleFile(ctx, folder, row)
+}
+
+// refusal is why an upload that failed made no entry, or gave one no content.
+func (u Upload) refusal() *Error {
+	reason := reasonAdd
+	if u.Replaces != "" {
+		reason = reasonContent
+	}
+	return blamed(E(Invalid, u.ErrorCode, u.ErrorText).Next("%s", u.NextStep), reason)
 }
 
 // settleFile ends a file whose entry is ready.
@@ -302,7 +316,7 @@ func (s *DropFolders) settleFile(ctx context.Context, _ DropFolder, f DropFile) 
 		case u.State == UploadReady:
 			return s.ready(ctx, tx, f, "upload.ready", "")
 		case u.State == UploadFailed:
-			return s.aside(ctx, tx, f, "upload.failed", E(Invalid, u.ErrorCode, u.ErrorText).Next("%s", u.NextStep))
+			return s.aside(ctx, tx, f, "upload.failed", u.refusal())
 		}
 		return errUnchanged
 	})

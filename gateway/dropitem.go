@@ -38,6 +38,7 @@ const (
 	stepThumbnail = "thumbnail" // and n pictures
 	stepEdited    = "edited"    // and all it says about the entry
 	stepDue       = "due"       // of a deletion: it is done at the Unix second n
+	stepDeleting  = "deleting"  // since then the entry may be gone: nothing can be undone
 )
 
 var stepOrder = []string{stepNone, stepCertain, stepChecked, stepMaking, stepMade, stepContent, stepThumbnail, stepEdited}

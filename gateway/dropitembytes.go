@@ -58,13 +58,7 @@ func itemUpload(itemID, kind string, i int) string {
 
 // certain brings the bytes of a resource here and compares them with what was said of them.
 func (w *itemWork) certain(ctx context.Context, kind string, i int, r ManifestResource) error {
-	if r.Token != "" {
-		if kind == "thumbnail" {
-			return E(Invalid, "thumbnail_token", "A thumbnail cannot come from an upload token here.").Next("Send the picture into the folder and name it.")
-		}
-		if r.MD5 != "" || r.SHA1 != "" || r.SHA256 != "" {
-			return E(Invalid, "checksum_unverifiable", "A checksum of what an upload token holds cannot be verified here.").Next("Leave the checksum out, or send the file into the folder.")
-		}
+	if r.Token != "" { // nothing is said of its bytes, see possible
 		return nil
 	}
 	u, err := w.bytes(ctx, kind, i, r)
@@ -310,8 +304,6 @@ func (w *itemWork) source(ctx context.Context, r ManifestResource) (opened, erro
 			}
 			return body, size, name, nil
 		}, nil
-	case r.AssetID != "":
-		return nil, E(Invalid, "asset_source", "Another entry's rendition cannot be a source here.").Next("Name the entry itself, or send the file into the folder.")
 	}
 	return nil, E(Invalid, "resource_missing", "The item does not say where the bytes are.").Next("Name a file, an address, an upload token or an entry.")
 }

@@ -145,7 +145,7 @@ func (r *itemRun) claim(ctx context.Context, n int) (rows []DropItem, err error)
 		return r.s.Store.Tx(ctx, func(tx Tx) error {
 			rows = nil
 			now := r.s.Clock()
-			due, err := tx.DropItems().Ready(ctx, r.f.ID, []DropItemState{ItemQueued, ItemRunning}, now, n)
+			due, err := tx.DropItems().Ready(ctx, r.f.ID, now, n)
 			if err != nil || len(due) == 0 {
 				return err
 			}
@@ -223,7 +223,7 @@ func (w *itemWork) settle(ctx context.Context, err error, stopped bool) error {
 		slog.WarnContext(ctx, "item of a manifest", "item", w.item.ID, "error", err)
 		return w.later(ctx, now.Add(jitter(time.Second<<min(w.item.Attempt, 8))), nil)
 	}
-	return w.refuse(ctx, e)
+	return w.refuse(ctx, blamed(e, w.doing))
 }
 
 // later puts an item off.
@@ -246,9 +246,11 @@ func (w *itemWork) refuse(ctx context.Context, why *Error) error {
 		it.State, it.TryAt = ItemRefused, nil
 		it.Reason, it.Text, it.NextStep = reasonOf(why), why.Message, why.NextStep
 		switch st := it.step(); {
+		case it.Action == ManifestAdd && (IsReason(why, "entry_gone") || IsReason(why, "entry_not_found")): // tried again, it is made anew
+			it.Step, it.EntryID = stepNone, ""
 		case st.past(stepMade): // tried again, the content is given again
 			it.Step = stepMade
-		case st.name == stepCertain, st.name == stepChecked: // tried again, all is looked at again
+		case st.name == stepCertain, st.name == stepChecked, st.name == stepDue, st.name == stepDeleting: // tried again, all is looked at again
 			it.Step = stepNone
 		}
 		return w.files(ctx, tx, w.said, func(f *DropFile) error {
@@ -285,7 +287,7 @@ func (r *itemRun) watch(ctx context.Context) error {
 	looker, ok := r.h.Platform.(Looker)
 	for ctx.Err() == nil {
 		now := r.s.Clock()
-		rows, err := r.s.Store.DropItems().Ready(ctx, r.f.ID, []DropItemState{ItemConverting}, now, 100)
+		rows, err := r.s.Store.DropItems().Converting(ctx, r.f.ID, now, 100)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -15,8 +15,9 @@ const deletePause = 10 * time.Minute
 // itemWork is one item being run.
 type itemWork struct {
 	*itemRun
-	item DropItem
-	said ManifestItem
+	item  DropItem
+	said  ManifestItem
+	doing string // the reason of a failure now that has none of its own
 }
 
 func (w *itemWork) read(raw Secret) error { return json.Unmarshal([]byte(raw.Reveal()), &w.said) }
@@ -31,14 +32,17 @@ func (w *itemWork) run(ctx context.Context) error {
 	if w.item.Action == ManifestDelete {
 		return w.remove(ctx)
 	}
+	w.doing = reasonAdd
 	if err := w.entry(ctx); err != nil {
 		return err
 	}
+	w.doing = reasonContent
 	for i := w.item.step().done(stepContent); i < len(w.said.Contents); i++ {
 		if err := w.fill(ctx, i, w.said.Contents[i]); err != nil {
 			return err
 		}
 	}
+	w.doing = reasonUpdate
 	for i := w.item.step().done(stepThumbnail); i < len(w.said.Thumbnails); i++ {
 		if err := w.picture(ctx, i, w.said.Thumbnails[i]); err != nil {
 			return err
@@ -76,7 +80,7 @@ func (w *itemWork) heard(ctx context.Context, err error) error {
 // check decides what is done, and makes sure that it can be: nothing is made before all bytes are here and are what
 // they were said to be.
 func (w *itemWork) check(ctx context.Context) error {
-	action, m, err := w.h.plan(ctx, w.said)
+	action, m, err := w.h.plan(ctx, w.said, w.item.ID)
 	if err != nil {
 		return w.heard(ctx, err)
 	}
@@ -110,6 +114,11 @@ func (w *itemWork) check(ctx context.Context) error {
 		}
 	}
 	return w.save(ctx, func(tx Tx, it *DropItem) error {
+		if action == ManifestAdd && w.said.Action == "" && w.said.ReferenceID != "" { // because no entry has it
+			if err := w.s.makes(ctx, tx, w.h.Integration, w.said.ReferenceID, it.ID); err != nil {
+				return err
+			}
+		}
 		it.Action, it.EntryID, it.Step = action, m.ID, stepChecked
 		return w.takes(ctx, tx, all)
 	})
@@ -349,12 +358,12 @@ func (w *itemWork) ready(ctx context.Context) error {
 		return err
 	}
 	for i, c := range w.said.Contents {
-		if c.URL != "" || c.EntryID != "" || c.AssetID != "" {
+		if c.URL != "" || c.EntryID != "" {
 			over = append(over, itemUpload(w.item.ID, "content", i))
 		}
 	}
 	for i, t := range w.said.Thumbnails {
-		if t.URL != "" || t.EntryID != "" || t.AssetID != "" {
+		if t.URL != "" || t.EntryID != "" {
 			over = append(over, itemUpload(w.item.ID, "thumbnail", i))
 		}
 	}
@@ -385,8 +394,10 @@ func (w *itemWork) verified(ctx context.Context, m Media) error {
 
 // remove deletes the entry of an item once its time has come, unless it was undone or the entry is busy.
 func (w *itemWork) remove(ctx context.Context) error {
-	if wait := time.Unix(w.item.step().n, 0).Sub(w.s.Clock()); wait > 0 {
-		return &Snooze{wait}
+	if st := w.item.step(); st.name == stepDue {
+		if wait := time.Unix(st.n, 0).Sub(w.s.Clock()); wait > 0 {
+			return &Snooze{wait}
+		}
 	}
 	m, err := w.h.entry(ctx, w.item.EntryID)
 	switch {
@@ -403,6 +414,10 @@ func (w *itemWork) remove(ctx context.Context) error {
 		if !ok {
 			return notOffered()
 		}
+		// Written down first: an undo that came before wins here, one that comes after is told that it is too late.
+		if err := w.save(ctx, func(_ Tx, it *DropItem) error { it.Step = stepDeleting; return nil }); err != nil {
+			return err
+		}
 		if err := remover.Remove(ctx, w.h.actor, w.item.EntryID); err != nil {
 			return w.heard(ctx, err)
 		}
@@ -414,7 +429,7 @@ func (w *itemWork) remove(ctx context.Context) error {
 	})
 }
 
-// UndoItem keeps an entry that a manifest is about to delete. Conflict when it is too late.
+// UndoItem keeps an entry that a manifest is about to delete. Conflict when its deletion has begun.
 func (s *DropFolders) UndoItem(ctx context.Context, a Actor, itemID string) (DropItem, error) {
 	if err := dropWriter(a); err != nil {
 		return DropItem{}, err

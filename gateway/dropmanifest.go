@@ -177,7 +177,7 @@ var errRead = E(Invalid, reasonMalformed, "The manifest is refused.")
 func (r *manifestReader) Item(it ManifestItem) error {
 	row := DropItem{
 		Number: it.Number, Line: it.Line, State: ItemQueued, Action: it.Action, Title: it.title(),
-		ReferenceID: it.ReferenceID, EntryID: it.EntryID,
+		ReferenceID: cutText(it.ReferenceID, 2048), EntryID: it.EntryID, // longer ones the platform refuses, and no index holds
 	}
 	var names []itemName
 	refuse := func(e *Error) {

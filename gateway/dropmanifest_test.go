@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -298,4 +299,55 @@ func TestItemWhoseFilesLieWithTwoReplicas(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An undo that comes while the entry is being deleted is told that it is too late; one before it wins.
+func TestUndoMeetsTheDeletion(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	id := d.world.entry("", "Old", "")
+	f := d.put("d.xml", xml(fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, id), `<item><action>update</action><entryId>0_nothere1</entryId><name>X</name></item>`))
+	d.work()
+	item := d.items(f)[0].ID
+	asked := 0
+	d.meet(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/action/delete") {
+			asked++
+			if _, err := d.folders.UndoItem(t.Context(), d.house.Admin, item); !gateway.IsReason(err, "item_not_due") {
+				t.Error("undone while it was deleted:", err)
+			}
+		}
+		d.platform.ServeHTTP(w, r)
+	})
+	d.later(11 * time.Minute)
+	d.work()
+	if got := d.told(f); asked != 1 || got != "1 delete done \n2 update failed entry_not_found\n" {
+		t.Error(asked, d.explain(f))
+	}
+}
+
+// What was undone is not done after all when the items that failed are tried again.
+func TestUndoneStaysUndone(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	id := d.world.entry("", "Old", "")
+	f := d.put("d.xml", xml(fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, id), `<item><action>update</action><entryId>0_nothere1</entryId><name>X</name></item>`))
+	d.work()
+	if _, err := d.folders.UndoItem(t.Context(), d.house.Admin, d.items(f)[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	d.work()
+	if _, err := d.folders.Retry(t.Context(), d.house.Admin, f.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		d.work()
+		d.later(11 * time.Minute)
+	}
+	if got := d.told(f); got != "1 delete done deletion_undone\n2 update failed entry_not_found\n" {
+		t.Error(d.explain(f))
+	}
+	if l := d.all(); len(l) != 1 || fmt.Sprint(l[0].Status) == "3" {
+		t.Error(l)
+	}
 }

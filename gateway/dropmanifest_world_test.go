@@ -34,7 +34,7 @@ func newDrops(t testing.TB, db *store.DB, change ...func(*gateway.Integration, *
 	t.Helper()
 	d := &drops{live: &live{}, kills: &kills{Store: db}}
 	d.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.kills.call(func() { d.platform.ServeHTTP(w, r) }, func() { http.Error(w, "killed", http.StatusBadGateway) })
+		d.kills.call(func() { d.serve(w, r) }, func() { http.Error(w, "killed", http.StatusBadGateway) })
 	})
 	d.world = &world{t: t, transport: integrations.NewLocal(http.StripPrefix("/kaltura", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.platform.ServeHTTP(w, r)

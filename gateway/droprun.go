@@ -110,7 +110,7 @@ func (s *DropFolders) outcome(ctx context.Context, f DropFile, err error) error 
 	case e.Code == Internal, e.Code == Conflict && (e.Reason == "changed_meanwhile" || e.Reason == ""):
 		return err
 	case e.Code == Unavailable, e.Code == RateLimited, e.Code == Precondition,
-		e.Reason == "quota_exceeded", e.Reason == "maker_gone", e.Reason == "maker_demoted", e.Reason == "account_changed", e.Reason == "plan_too_low":
+		e.Reason == "quota_exceeded", e.Reason == "maker_gone", e.Reason == "maker_demoted", e.Reason == "machine_own", e.Reason == "account_changed", e.Reason == "plan_too_low":
 		slog.InfoContext(ctx, "drop file waits", "file", f.ID, "error", e)
 		least := 2 * time.Second
 		if e.Code != Unavailable {
@@ -158,8 +158,11 @@ func (s *DropFolders) putOff(ctx context.Context, id string, after time.Duration
 
 // GiveUpFile quarantines a file whose task was tried too often.
 func (s *DropFolders) GiveUpFile(ctx context.Context, id string, err error) error {
-	e := AsError(err)
-	return ignoreNotFound(s.quarantine(ctx, id, -1, "handle", E(e.Code, cmp.Or(e.Reason, reasonQueue), e.Message).
+	e, reason := AsError(err), reasonQueue
+	if f, err := s.Store.DropFiles().Get(ctx, AnyHub, id); err == nil && f.Manifest {
+		reason = reasonItemsStart
+	}
+	return ignoreNotFound(s.quarantine(ctx, id, -1, "handle", E(e.Code, cmp.Or(e.Reason, reason), e.Message).
 		Next("Try it again; if it fails again, report the file's id.")))
 }
 

@@ -61,6 +61,16 @@ const (
 	reasonUnfinished   = "not_known_whole"
 )
 
+// blamed gives an error that has no reason of its own the one of what was being done.
+func blamed(e *Error, reason string) *Error {
+	if reason == "" || e.Reason != "" && e.Reason != "kaltura_refused" {
+		return e
+	}
+	out := *e
+	out.Reason = reason
+	return &out
+}
+
 // kalturaXML is what Kaltura puts before the codes of its handler for XML.
 const kalturaXML = "dropFolderXmlBulkUpload."
 

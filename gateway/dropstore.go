@@ -104,6 +104,8 @@ type DropFileTable interface {
 	ByUpload(ctx context.Context, uploadID string) (DropFile, error)
 	// Named gives those of the ids that are in the scope.
 	Named(ctx context.Context, s Scope, ids []string) ([]DropFile, error)
+	// OfReference gives a hub's files with a reference id that changed since a time, or are importing or processing.
+	OfReference(ctx context.Context, hubID, referenceID string, since time.Time) ([]DropFile, error)
 	// OfNames gives the live files of a folder with one of the name keys.
 	OfNames(ctx context.Context, folderID string, keys []string) ([]DropFile, error)
 	// List gives a listing; Slice.After is a DropFile.Cursor of the filter's order.
@@ -156,8 +158,13 @@ type DropItemTable interface {
 	Due(ctx context.Context, now time.Time, n int) ([]DropItem, error)
 	// DeleteOf deletes a manifest's items.
 	DeleteOf(ctx context.Context, fileID string) error
-	// Ready gives a manifest's items in the states whose TryAt is not set or has come, by number.
-	Ready(ctx context.Context, fileID string, states []DropItemState, now time.Time, n int) ([]DropItem, error)
+	// Ready gives a manifest's queued and running items whose TryAt is not set or has come, by number. Those of one
+	// reference id are in order: none before the one before it is done with the entry.
+	Ready(ctx context.Context, fileID string, now time.Time, n int) ([]DropItem, error)
+	// Converting gives those whose entries are being converted and whose TryAt is not set or has come, by number.
+	Converting(ctx context.Context, fileID string, now time.Time, n int) ([]DropItem, error)
+	// OfReference gives a hub's items with a reference id that changed since a time, without their data.
+	OfReference(ctx context.Context, hubID, referenceID string, since time.Time) ([]DropItem, error)
 	// Next tells when the first of a manifest's items that are not over is to be looked at; nil = now, or never.
 	Next(ctx context.Context, fileID string) (*time.Time, error)
 	// Hold moves TryAt of an item that an attempt runs, whatever the version; NotFound when it no longer does.

@@ -293,7 +293,7 @@ func (s *DropFolders) noteUpload(ctx context.Context, tx Tx, u Upload) error {
 		}
 	case UploadFailed:
 		if f.LeadID == "" && f.State.Busy() {
-			return s.aside(ctx, tx, &f, "upload.failed", E(Invalid, u.ErrorCode, u.ErrorText).Next("%s", u.NextStep))
+			return s.aside(ctx, tx, &f, "upload.failed", u.refusal())
 		}
 	case UploadCancelled, UploadExpired:
 		text := "Its upload was cancelled."

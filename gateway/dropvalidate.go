@@ -18,10 +18,59 @@ const (
 	previewAtOnce  = 8    // questions to the platform
 	previewWait    = 20 * time.Second
 	previewQueuing = 10 * time.Second
+
+	previewSeatsHub = 2
+	previewSeatsAll = 4
 )
 
-// validations are the places of dry runs in this process: each may hold 64 MiB of somebody's body open.
-var validations = make(chan struct{}, 4)
+// previewSeats are the places of dry runs in this process: some of each hub, so that one whose senders are slow keeps
+// nobody else waiting, and some of all hubs together, which are left while a sender is waited for. The zero value is ready.
+type previewSeats struct {
+	mu   sync.Mutex
+	all  chan struct{}
+	hubs map[string]chan struct{}
+}
+
+func (p *previewSeats) of(hubID string) (hub, all chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hubs == nil {
+		p.all, p.hubs = make(chan struct{}, previewSeatsAll), map[string]chan struct{}{}
+	}
+	if p.hubs[hubID] == nil {
+		p.hubs[hubID] = make(chan struct{}, previewSeatsHub)
+	}
+	return p.hubs[hubID], p.all
+}
+
+// seat takes a place within a time.
+func seat(ctx context.Context, places chan struct{}) (leave func(), _ error) {
+	queue := time.NewTimer(previewQueuing)
+	defer queue.Stop()
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-queue.C:
+		return nil, E(RateLimited, "validations_busy", "Too many manifests are being looked at.").Next("Try again in a moment.").After(5 * time.Second)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// standing leaves its place while it waits for bytes, and counts them.
+type standing struct {
+	r      io.Reader
+	n      int64
+	places chan struct{}
+}
+
+func (s *standing) Read(p []byte) (int, error) {
+	<-s.places
+	n, err := s.r.Read(p)
+	s.places <- struct{}{}
+	s.n += int64(n)
+	return n, err
+}
 
 // DropPreview is what a manifest would do. It is right when there are no Faults.
 type DropPreview struct {
@@ -39,8 +88,9 @@ type DropPreview struct {
 // DropPreviewItem is an item and what it would do.
 type DropPreviewItem struct {
 	ManifestItem
-	Does string   // for people
-	Lost []string // names of library items that would no longer play
+	Does   string   // for people
+	Lost   []string // names of library items that would no longer play
+	hidden bool     // the entry is one that the folder may touch, but not who asks
 }
 
 // Validate says what a manifest would do in a folder ("" = in none), without changing anything. Faults of the document are
@@ -61,18 +111,16 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 		}
 		folder = &f
 	}
-	queue := time.NewTimer(previewQueuing)
-	defer queue.Stop()
-	select {
-	case validations <- struct{}{}:
-		defer func() { <-validations }()
-	case <-queue.C:
-		return DropPreview{}, E(RateLimited, "validations_busy", "Too many manifests are being looked at.").Next("Try again in a moment.").After(5 * time.Second)
-	case <-ctx.Done():
-		return DropPreview{}, ctx.Err()
+	hub, all := s.previews.of(a.HubID)
+	for _, places := range []chan struct{}{hub, all} {
+		leave, err := seat(ctx, places)
+		if err != nil {
+			return DropPreview{}, err
+		}
+		defer leave()
 	}
 	p := &previewer{ctx: ctx, s: s, folder: folder, p: DropPreview{Format: format, Actions: map[ManifestAction]int64{}}}
-	in := &counted{r: r}
+	in := &standing{r: r, places: all}
 	err = s.Manifests.Read(ctx, format, io.LimitReader(in, maxManifest+1), p)
 	if in.n > maxManifest {
 		return DropPreview{}, E(TooLarge, reasonTooLarge, "The manifest has more than 64 MiB.").Next("Split it into several.")
@@ -91,18 +139,6 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 
 // errEnough ends the reading of a document that has more faults than anybody reads.
 var errEnough = E(Invalid, "enough", "There are too many faults.")
-
-// counted counts what was read.
-type counted struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
 
 // previewer collects what a dry run tells.
 type previewer struct {
@@ -225,7 +261,7 @@ func (p *previewer) look() error {
 func (p *previewer) foresee(ctx context.Context, a Actor) error {
 	ask, cancel := context.WithTimeout(ctx, previewWait)
 	defer cancel()
-	h, err := p.hand(ask, a)
+	h, own, err := p.hands(ask, a)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -244,7 +280,7 @@ func (p *previewer) foresee(ctx context.Context, a Actor) error {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				told[i] = p.p.Items[i].foresee(ask, h)
+				told[i] = p.p.Items[i].foresee(ask, h, own)
 			})
 		}
 		wg.Wait()
@@ -273,20 +309,40 @@ func (p *previewer) foresee(ctx context.Context, a Actor) error {
 	return p.cascade(ctx, h)
 }
 
-func (p *previewer) hand(ctx context.Context, a Actor) (hand, error) {
-	if p.folder != nil {
-		return p.s.hand(ctx, *p.folder)
+// hands are whoever the manifest would be run for, and who asks. Where each may see only their own, these may differ.
+func (p *previewer) hands(ctx context.Context, a Actor) (h, own hand, err error) {
+	own, err = p.s.handOf(ctx, a)
+	if p.folder == nil {
+		return own, own, err
 	}
-	return p.s.handOf(ctx, a)
+	if err != nil && !IsReason(err, "machine_own") { // an app may ask of a folder, and is told no names
+		return h, own, err
+	}
+	h, err = p.s.hand(ctx, *p.folder)
+	return h, own, err
 }
 
-// foresee decides what an item would do.
-func (it *DropPreviewItem) foresee(ctx context.Context, h hand) error {
-	action, m, err := h.plan(ctx, it.ManifestItem)
+// foresee decides what an item would do in h's name, for the eyes of own.
+func (it *DropPreviewItem) foresee(ctx context.Context, h, own hand) error {
+	action, m, err := h.plan(ctx, it.ManifestItem, "")
 	if err != nil {
 		return err
 	}
-	it.Action, it.EntryID = action, m.ID
+	it.Action = action
+	if m.ID != "" && h.Integration.Visibility == VisibilityOwn && own.actor.Subject() != h.actor.Subject() {
+		if own.Platform == nil {
+			it.hidden = true
+		} else if _, err := own.entry(ctx, m.ID); IsReason(err, "entry_not_found") {
+			it.hidden = true
+		} else if err != nil {
+			return err
+		}
+	}
+	if it.hidden {
+		it.Does = it.words("an entry")
+		return nil
+	}
+	it.EntryID = m.ID
 	it.Does = it.words(m.Name)
 	return nil
 }
@@ -326,7 +382,7 @@ func (p *previewer) cascade(ctx context.Context, h hand) error {
 	at := map[string]int{}
 	var ids []string
 	for i, it := range p.p.Items {
-		if it.Action == ManifestDelete && it.EntryID != "" {
+		if it.Action == ManifestDelete && it.EntryID != "" && !it.hidden {
 			at[it.EntryID] = i
 			ids = append(ids, it.EntryID)
 		}

@@ -39,7 +39,6 @@ var DropReasonTexts = []DropReasonWords{
 	{reasonStaging, "The bytes could not be stored here", "Look at the server's disk, then retry."},
 	{reasonSlug, "The name does not fit the folder's expression", "Rename the file, or correct the expression and retry."},
 	{reasonFlavor, "The rendition in its name is not known", "Rename the file, or make flavour parameters of that name in Kaltura."},
-	{reasonNoFlavor, "Its name says no rendition", "Rename the file so that the expression finds the rendition."},
 	{reasonNoMatch, "No entry has its reference id", "Make the entry, match the file by hand, or take it as a new entry."},
 	{reasonNotAccepted, "Its kind is not taken", "Convert it, or have the folder ignore such names."},
 	{reasonWrongSize, "Its size is not what the manifest says", "Send the file again, or correct the manifest."},

@@ -370,6 +370,13 @@ func (c dropChanges) Trim(ctx context.Context, before time.Time, n int) (int64, 
 	})
 }
 
+func (f dropFiles) OfReference(ctx context.Context, hubID, referenceID string, since time.Time) ([]gateway.DropFile, error) {
+	out := []gateway.DropFile{}
+	err := f.r.NewSelect().Model(&out).Where("hub_id = ?", hubID).Where("reference_id = ?", referenceID).
+		Where("reference_id <> ''").Where("(updated_at >= ? OR state IN (?))", since, bun.List([]gateway.DropState{gateway.DropImporting, gateway.DropProcessing})).OrderExpr("id").Limit(mostOfReference).Scan(ctx)
+	return out, translate(err)
+}
+
 type dropItems struct{ rows[gateway.DropItem] }
 
 // DropItems gives the items of manifests.

@@ -10,17 +10,43 @@ import (
 	"isthmus/gateway"
 )
 
-func (i dropItems) Ready(ctx context.Context, fileID string, states []gateway.DropItemState, now time.Time, n int) ([]gateway.DropItem, error) {
+// unfinished are the states of items that have something to do.
+var unfinished = bun.List([]gateway.DropItemState{gateway.ItemQueued, gateway.ItemRunning})
+
+// inOrder leaves out items whose reference id an earlier one has that is not done with it.
+func (i dropItems) inOrder(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.Where(`NOT EXISTS (SELECT 1 FROM drop_items AS e WHERE e.hub_id = drop_item.hub_id AND e.reference_id = drop_item.reference_id AND
+		e.reference_id <> '' AND e.file_id = drop_item.file_id AND e.number < drop_item.number AND e.state IN (?))`, unfinished)
+}
+
+func (i dropItems) Ready(ctx context.Context, fileID string, now time.Time, n int) ([]gateway.DropItem, error) {
 	out := []gateway.DropItem{}
-	err := i.r.NewSelect().Model(&out).Where("file_id = ?", fileID).Where("state IN (?)", bun.List(states)).
+	err := i.inOrder(i.r.NewSelect().Model(&out).Where("file_id = ?", fileID).Where("state IN (?)", unfinished).
+		Where("try_at IS NULL OR try_at <= ?", now)).OrderExpr("number").Limit(limit(n)).Scan(ctx)
+	return out, translate(err)
+}
+
+func (i dropItems) Converting(ctx context.Context, fileID string, now time.Time, n int) ([]gateway.DropItem, error) {
+	out := []gateway.DropItem{}
+	err := i.r.NewSelect().Model(&out).Where("file_id = ?", fileID).Where("state = ?", gateway.ItemConverting).
 		Where("try_at IS NULL OR try_at <= ?", now).OrderExpr("number").Limit(limit(n)).Scan(ctx)
 	return out, translate(err)
 }
 
+func (i dropItems) OfReference(ctx context.Context, hubID, referenceID string, since time.Time) ([]gateway.DropItem, error) {
+	out := []gateway.DropItem{}
+	err := i.r.NewSelect().Model(&out).ExcludeColumn("data").Where("hub_id = ?", hubID).Where("reference_id = ?", referenceID).
+		Where("reference_id <> ''").Where("updated_at >= ?", since).OrderExpr("id").Limit(mostOfReference).Scan(ctx)
+	return out, translate(err)
+}
+
+// mostOfReference is how many rows of one reference id are looked at.
+const mostOfReference = 200
+
 func (i dropItems) Next(ctx context.Context, fileID string) (*time.Time, error) {
 	var first gateway.DropItem
-	err := i.r.NewSelect().Model(&first).Column("id", "try_at").Where("file_id = ?", fileID).
-		Where("state IN (?)", bun.List([]gateway.DropItemState{gateway.ItemQueued, gateway.ItemRunning, gateway.ItemConverting})).
+	err := i.inOrder(i.r.NewSelect().Model(&first).Column("id", "try_at").Where("file_id = ?", fileID).
+		Where("state IN (?)", bun.List([]gateway.DropItemState{gateway.ItemQueued, gateway.ItemRunning, gateway.ItemConverting}))).
 		OrderExpr("CASE WHEN try_at IS NULL THEN 0 ELSE 1 END, try_at").Limit(1).Scan(ctx)
 	if err = translate(err); gateway.CodeOf(err) == gateway.NotFound {
 		return nil, nil

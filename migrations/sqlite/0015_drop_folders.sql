@@ -99,6 +99,7 @@ CREATE INDEX drop_files_pending ON drop_files (folder_id, id) WHERE state = 'pen
 CREATE INDEX drop_files_at_work ON drop_files (hub_id, folder_id) WHERE state = 'importing';
 CREATE INDEX drop_files_by_lead ON drop_files (lead_id) WHERE lead_id <> '';
 CREATE INDEX drop_files_by_upload ON drop_files (upload_id) WHERE upload_id <> '';
+CREATE INDEX drop_files_by_reference ON drop_files (hub_id, reference_id) WHERE reference_id <> '';
 CREATE INDEX drop_files_by_entry ON drop_files (hub_id, entry_id) WHERE entry_id <> '';
 CREATE INDEX drop_files_by_try ON drop_files (folder_id, try_at, id) WHERE try_at IS NOT NULL;
 CREATE INDEX drop_files_by_delete ON drop_files (folder_id, delete_at, id) WHERE delete_at IS NOT NULL;
@@ -146,6 +147,7 @@ CREATE TABLE drop_items (
     FOREIGN KEY (hub_id) REFERENCES hubs (id) ON DELETE CASCADE,
     FOREIGN KEY (file_id) REFERENCES drop_files (id) ON DELETE CASCADE
 );
+CREATE INDEX drop_items_by_reference ON drop_items (hub_id, reference_id, file_id, number) WHERE reference_id <> '';
 CREATE UNIQUE INDEX drop_items_by_file ON drop_items (file_id, number);
 CREATE INDEX drop_items_by_state ON drop_items (file_id, state, number);
 CREATE INDEX drop_items_by_try ON drop_items (try_at) WHERE try_at IS NOT NULL;

@@ -81,7 +81,6 @@ const reasonNames: Record<string, string> = {
   entry_update_failed: "The entry could not be changed",
   entry_add_failed: "The entry could not be made",
   flavor_unknown: "Renditions that are not known",
-  flavor_missing: "No rendition in the name",
   slug_no_match: "Names that the expression does not fit",
   file_unreadable: "Files that cannot be read",
   fetch_failed: "Files that could not be fetched",
@@ -111,7 +110,6 @@ export type Fix = "retry" | "reprocess" | "match" | "validate" | "folder" | "del
 const fixes: Record<string, Fix[]> = {
   slug_no_match: ["folder", "match", "retry", "delete"],
   flavor_unknown: ["folder", "retry", "delete"],
-  flavor_missing: ["folder", "retry", "delete"],
   no_entry: ["match", "retry", "delete"],
   conversion_failed: ["reprocess", "retry", "delete"],
   entry_add_failed: ["retry", "reprocess", "delete"],
