@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -357,14 +358,10 @@ func TestWatchedFolderNeedsNoLook(t *testing.T) {
 		f.Complete = gateway.DropComplete{Marker: ".done", Rename: "*.part"}
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.folders.Watch(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	var watch sync.WaitGroup
+	watch.Go(func() { s.folders.Watch(ctx) })
+	defer watch.Wait()
+	defer stop()
 	until := func(name string, state gateway.DropState) gateway.DropFile {
 		t.Helper()
 		for late := time.Now().Add(2 * time.Minute); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {

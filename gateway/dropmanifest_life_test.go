@@ -111,7 +111,7 @@ func TestFilesOfAManifestThatStops(t *testing.T) {
 			s.drive()
 			s.is("never.mp4", gateway.DropGone, "")
 			if how == "given up" {
-				s.is("here.mp4", gateway.DropQuarantined, "work_not_started")
+				s.is("here.mp4", gateway.DropQuarantined, "items_not_started")
 			} else if f := s.is("here.mp4", gateway.DropWaiting, ""); f.LeadID != "" {
 				t.Errorf("%+v", f)
 			}

@@ -15,9 +15,9 @@ const (
 
 // Watch watches the directories of all folders until ctx ends, so that a file is taken soon after it is whole. It is of
 // use only: what it misses the scan finds. Each replica watches; which of them acts first is no matter.
-func (s *DropFolders) Watch(ctx context.Context) error {
+func (s *DropFolders) Watch(ctx context.Context) {
 	if s.Sources == nil {
-		return nil
+		return
 	}
 	running := map[string]*watching{}
 	var all sync.WaitGroup
@@ -28,7 +28,7 @@ func (s *DropFolders) Watch(ctx context.Context) error {
 		s.watchAll(ctx, running, &all)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}

@@ -17,7 +17,7 @@ import (
 type audits struct{ handles }
 
 // Audit gives the audit log.
-func (t tables) Audit() gateway.AuditTable { return audits{t.handles} }
+func (t tables) Audit() gateway.AuditTable { return audits(t) }
 
 // Insert keeps a record back until the end of its transaction.
 func (a audits) Insert(ctx context.Context, r *gateway.AuditRecord) error {

@@ -13,7 +13,7 @@ import (
 type events struct{ handles }
 
 // Events gives the event log.
-func (t tables) Events() gateway.EventTable { return events{t.handles} }
+func (t tables) Events() gateway.EventTable { return events(t) }
 
 // Append keeps an event back until the end of its transaction.
 func (e events) Append(ctx context.Context, ev *gateway.Event) error {

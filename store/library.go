@@ -125,10 +125,10 @@ func (l library) OfEntries(ctx context.Context, integrationID string, entryIDs [
 type spacesMedia struct{ handles }
 
 // Spaces gives what there is of the spaces platform's own media beside the items.
-func (t tables) Spaces() gateway.SpacesTable { return spacesMedia{t.handles} }
+func (t tables) Spaces() gateway.SpacesTable { return spacesMedia(t) }
 
 func (s spacesMedia) ByExternal(ctx context.Context, hubID, clientID, externalID string) (gateway.LibraryItem, error) {
-	return tables{s.handles}.Library().(library).one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+	return tables(s).Library().(library).one(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("hub_id = ?", hubID).Where("client_id = ?", clientID).Where("external_id = ?", externalID).Where("external_id <> ''")
 	})
 }

@@ -23,7 +23,7 @@ type rateLimit struct {
 type limits struct{ handles }
 
 // Limits gives the rate limits.
-func (t tables) Limits() gateway.LimitTable { return limits{t.handles} }
+func (t tables) Limits() gateway.LimitTable { return limits(t) }
 
 func (l limits) Charge(ctx context.Context, now time.Time, charges []gateway.LimitCharge) ([]time.Time, error) {
 	out := make([]time.Time, len(charges))

@@ -16,7 +16,7 @@ import (
 type changes struct{ handles }
 
 // Sync gives the order of all changes to library items.
-func (t tables) Sync() gateway.SyncTable { return changes{t.handles} }
+func (t tables) Sync() gateway.SyncTable { return changes(t) }
 
 // note remembers that an item changed or went, until the end of the transaction.
 func (tx *Tx) note(it gateway.LibraryItem, removed bool) {

@@ -122,7 +122,7 @@ type transferShare struct {
 type transferShares struct{ handles }
 
 // TransferShares gives what the sessions of all replicas want.
-func (t tables) TransferShares() gateway.TransferShareTable { return transferShares{t.handles} }
+func (t tables) TransferShares() gateway.TransferShareTable { return transferShares(t) }
 
 func (t transferShares) Swap(ctx context.Context, hubID, replica string, mine []gateway.TransferWish, lately time.Duration) ([]gateway.TransferWish, error) {
 	row := transferShare{HubID: hubID, Replica: replica, Wishes: mine}

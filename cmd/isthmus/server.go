@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"isthmus/api"
@@ -282,12 +283,10 @@ func (s *server) run(ctx context.Context) error {
 	defer s.transfers.Close()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
-	watched := make(chan error, 1)
-	go func() { watched <- s.drops.Watch(working) }()
-	defer func() {
-		stopWork()
-		<-watched // it gives no error
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { s.drops.Watch(working) })
+	defer watching.Wait()
+	defer stopWork()
 	if s.cfg.Demo && s.cfg.DemoMedia {
 		go func() {
 			if err := s.seedMedia(working, s.demo); err != nil && working.Err() == nil {

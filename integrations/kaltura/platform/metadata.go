@@ -146,6 +146,11 @@ func walkXML(doc string, each func(xml.StartElement, int) error) error {
 	}
 }
 
+// libxmlError is an error in the words of libxml, which Kaltura passes on.
+type libxmlError string
+
+func (e libxmlError) Error() string { return string(e) }
+
 // fits tells what is wrong with custom metadata. Of the schema only the names count.
 func (p MetadataProfile) fits(doc string) error {
 	bad := func(message string) error { return refuse("INVALID_METADATA_DATA", "ERR_MSG", message) }
@@ -159,9 +164,9 @@ func (p MetadataProfile) fits(doc string) error {
 	err = walkXML(doc, func(e xml.StartElement, depth int) error {
 		switch {
 		case depth == 0 && e.Name.Local != "metadata":
-			return errors.New(fmt.Sprintf("Element '%s': No matching global declaration available for the validation root", e.Name.Local))
+			return libxmlError("Element '" + e.Name.Local + "': No matching global declaration available for the validation root")
 		case !slices.Contains(names, e.Name.Local):
-			return errors.New(fmt.Sprintf("Element '%s': This element is not expected", e.Name.Local))
+			return libxmlError("Element '" + e.Name.Local + "': This element is not expected")
 		}
 		return nil
 	})
