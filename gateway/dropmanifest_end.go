@@ -9,11 +9,6 @@ import (
 // with secrets, and names of people.
 const keepFailed = 30 * 24 * time.Hour
 
-// tendItems forgets what is kept no longer.
-func (s *DropFolders) tendItems(ctx context.Context) error {
-	return s.Store.DropItems().ForgetFailed(ctx, s.Clock().Add(-keepFailed), 1000)
-}
-
 // resumes tells whether a manifest in quarantine goes on when one of its files comes, or is tried again.
 func (f DropFile) resumes() bool {
 	return f.State == DropQuarantined && !f.Superseded && (f.Reason == reasonOrphan || f.Reason == reasonItems)

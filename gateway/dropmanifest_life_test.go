@@ -206,7 +206,7 @@ func TestFailedItemsAreForgotten(t *testing.T) {
 		t.Fatal(err, data(sent), data(old))
 	}
 	d.later(31 * 24 * time.Hour)
-	if err := d.folders.Tend(ctx); err != nil || data(old) != 0 {
+	if err := d.folders.Sweep(ctx); err != nil || data(old) != 0 {
 		t.Fatal(err, data(old))
 	}
 	if _, err := d.folders.Retry(ctx, d.house.Admin, old.ID); err != nil { // read anew as long as its bytes are here

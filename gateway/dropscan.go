@@ -304,8 +304,10 @@ func (l *dropLook) renames(news []DropEntry, byKey map[string]*DropKnown, lost [
 
 // page compares some files with their rows, in one transaction.
 func (l *dropLook) page(ctx context.Context, page []DropEntry) error {
+	before := *l
 	return retryConflict(func() error {
 		return l.s.Store.Tx(ctx, func(tx Tx) error {
+			l.counted, l.files, l.bytes, l.unsure = before.counted, before.files, before.bytes, before.unsure // it may be the second try
 			if err := l.hold(ctx, tx); err != nil {
 				return err
 			}

@@ -14,7 +14,17 @@ const (
 // Tend queues what is due of drop folders (task TendDropFolders): looks, waits that are over, deletions, and what a crash
 // kept from being queued.
 func (s *DropFolders) Tend(ctx context.Context) error {
-	return errors.Join(s.tendScans(ctx), s.tendFiles(ctx), s.tendTurns(ctx), s.tendDeleted(ctx), s.tendItems(ctx))
+	return errors.Join(s.tendScans(ctx), s.tendFiles(ctx), s.tendTurns(ctx), s.tendDeleted(ctx))
+}
+
+// keepTimeline is how long what happened to a file is kept after the file is gone, deleted or replaced.
+const keepTimeline = 400 * 24 * time.Hour
+
+// Sweep forgets what is kept no longer: what manifests say of items that failed, and timelines of files that are over.
+func (s *DropFolders) Sweep(ctx context.Context) error {
+	now := s.Clock()
+	_, err := s.Store.DropChanges().Trim(ctx, now.Add(-keepTimeline), 500)
+	return errors.Join(err, s.Store.DropItems().ForgetFailed(ctx, now.Add(-keepFailed), 1000))
 }
 
 func (s *DropFolders) queue(ctx context.Context, tasks ...Task) error {

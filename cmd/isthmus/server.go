@@ -139,7 +139,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
 	s.limits = &gateway.Limits{Store: s.db, Clock: clock}
 	tasks.Sweeps = append(tasks.Sweeps, library.SweepChanges, mappings.Sweep, audits.Sweep, webhooks.Sweep, once.Sweep, s.limits.Sweep)
-	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep)
+	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep, s.drops.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}

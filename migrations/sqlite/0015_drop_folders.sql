@@ -121,6 +121,7 @@ CREATE TABLE drop_changes (
     FOREIGN KEY (file_id) REFERENCES drop_files (id) ON DELETE CASCADE
 );
 CREATE INDEX drop_changes_by_file ON drop_changes (file_id, id);
+CREATE INDEX drop_changes_by_time ON drop_changes (at);
 
 CREATE TABLE drop_items (
     id             text PRIMARY KEY NOT NULL,
