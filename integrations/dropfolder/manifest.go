@@ -21,6 +21,8 @@ const (
 	maxItemParts  = 20_000 // elements, JSON values or cells
 	maxAttributes = 64     // of an element
 	maxNamespaces = 64     // declared at once
+	maxSpaceChars = 2000   // of a namespace
+	maxTagGrowth  = 8      // of the tags of metadata, to an item's bytes
 	maxNameBytes  = 128    // of an element, attribute, key or column
 	maxTextChars  = 64 << 10
 	maxItemFaults = 20     // told of one item

@@ -36,6 +36,7 @@ type charReader struct {
 	hasPeeked  bool
 	itemBytes  int64 // taken since refill
 	itemParts  int
+	itemTags   int64 // bytes of its metadata's tags as written anew
 	begunLine  int64 // where the budget began
 	begunCol   int64
 	afterFirst bool // the beginning of the document was looked at
@@ -63,7 +64,7 @@ func (c *charReader) fatal(rule, text, fix string) {
 
 // refill begins the budget of the next item.
 func (c *charReader) refill(at spot) {
-	c.itemBytes, c.itemParts, c.begunLine, c.begunCol = 0, 0, at.line, at.col
+	c.itemBytes, c.itemParts, c.itemTags, c.begunLine, c.begunCol = 0, 0, 0, at.line, at.col
 }
 
 // part takes one element, value or cell from the budget.
@@ -71,6 +72,14 @@ func (c *charReader) part() {
 	if c.itemParts++; c.itemParts > maxItemParts {
 		c.line, c.col = c.begunLine, c.begunCol
 		c.fatal("item_too_many_parts", fmt.Sprintf("One item has more than %d parts.", maxItemParts), "Split the item, or leave out what is not needed.")
+	}
+}
+
+// tag takes a tag of metadata that is written anew from the budget. It may grow by quotes and by namespaces that were
+// declared outside of it, but not to any length.
+func (c *charReader) tag(n int) {
+	if c.itemTags += int64(n); c.itemTags > min(maxItemBytes, maxTagGrowth*c.itemBytes) {
+		c.fatal("item_too_large", "Custom metadata grows too much when its namespaces are written out.", "Declare the namespaces on the first element of the metadata, and shorten them.")
 	}
 }
 

@@ -244,7 +244,7 @@ func (d *itemDraft) xmlMetadata(n *xmlNode) string {
 		return ""
 	}
 	var out strings.Builder
-	found.write(&out, nil)
+	found.write(d.doc.in, &out, nil)
 	return out.String()
 }
 
@@ -267,7 +267,8 @@ func (n *xmlNode) long() *xmlNode {
 }
 
 // write writes an element with all that it needs to stand alone.
-func (n *xmlNode) write(out *strings.Builder, scope []xmlBinding) {
+func (n *xmlNode) write(in *charReader, out *strings.Builder, scope []xmlBinding) {
+	before := out.Len()
 	scope = scope[:len(scope):len(scope)]
 	declare := func(prefix, space string) {
 		if prefix == "xml" {
@@ -290,6 +291,9 @@ func (n *xmlNode) write(out *strings.Builder, scope []xmlBinding) {
 		fmt.Fprintf(out, ` %s="%s"`, name, xmlQuoted.Replace(space))
 	}
 	out.WriteString("<" + n.raw)
+	for _, b := range n.bindings { // where they stood: its kids need not repeat them
+		declare(b.prefix, b.space)
+	}
 	declare(n.prefix, n.space)
 	for _, a := range n.attrs {
 		if a.prefix != "" {
@@ -297,6 +301,7 @@ func (n *xmlNode) write(out *strings.Builder, scope []xmlBinding) {
 		}
 		fmt.Fprintf(out, ` %s="%s"`, a.raw, xmlQuoted.Replace(a.value))
 	}
+	in.tag(out.Len() - before)
 	if len(n.kids) == 0 {
 		out.WriteString("/>")
 		return
@@ -307,7 +312,7 @@ func (n *xmlNode) write(out *strings.Builder, scope []xmlBinding) {
 			_, _ = xmlEscaped.WriteString(out, k.text)
 			continue
 		}
-		k.write(out, scope)
+		k.write(in, out, scope)
 	}
 	out.WriteString("</" + n.raw + ">")
 }
@@ -351,6 +356,6 @@ func fragment(ctx context.Context, xml string) (written string, broken *gateway.
 		m.fatal(n.spot(), "value_too_long", fmt.Sprintf("A text in it has more than %d characters.", maxTextChars), "Shorten it.")
 	}
 	var out strings.Builder
-	n.write(&out, nil)
+	n.write(m.in, &out, nil)
 	return out.String(), nil
 }

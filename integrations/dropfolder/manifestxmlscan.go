@@ -15,6 +15,7 @@ type xmlNode struct {
 	name, prefix, space string
 	raw                 string // prefix and name as written
 	attrs               []xmlAttr
+	bindings            []xmlBinding // declared here
 	kids                []*xmlNode
 	text                string
 	cut                 bool // the text is longer than may be held

@@ -2,7 +2,9 @@ package dropfolder
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 func (p *xmlParser) startTag() *xmlNode {
@@ -46,6 +48,9 @@ func (p *xmlParser) attribute(n *xmlNode) {
 	a := xmlAttr{line: at.line, col: at.col}
 	a.raw, a.prefix, a.name = p.name("an attribute")
 	a.value, a.cut = p.attrValue(a.raw)
+	if (a.raw == "xmlns" || a.prefix == "xmlns") && (a.cut || utf8.RuneCountInString(a.value) > maxSpaceChars) {
+		p.m.fatal(at, "name_too_long", fmt.Sprintf("A namespace is longer than %d characters.", maxSpaceChars), "Write a manifest as the schema describes it.")
+	}
 	switch {
 	case a.raw == "xmlns":
 		p.bind(n, at, "", a.value)
@@ -92,6 +97,7 @@ func (p *xmlParser) space(prefix string) (string, bool) {
 
 // resolve finds the namespaces of an element and of its attributes.
 func (p *xmlParser) resolve(n *xmlNode) {
+	n.bindings = slices.Clone(p.scope[n.bound:])
 	var ok bool
 	if n.space, ok = p.space(n.prefix); !ok {
 		p.broken(p.at, "The prefix "+n.prefix+" is not declared.")
