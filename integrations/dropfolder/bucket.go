@@ -1,6 +1,7 @@
 package dropfolder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -62,7 +63,7 @@ func (s *Sources) bucket(f gateway.DropFolder, secret gateway.Secret) (*bucket, 
 		endpoint = &at
 	}
 	return &bucket{name: b.Name, prefix: prefixOf(f.Path), client: s3.New(s3.Options{
-		Region: region, BaseEndpoint: endpoint, UsePathStyle: b.PathStyle, HTTPClient: s.o.Client, Credentials: key(b.KeyID, secret),
+		Region: region, BaseEndpoint: endpoint, UsePathStyle: b.PathStyle, HTTPClient: answers{s.o.Client, cmp.Or(s.o.Answer, answerTime)}, Credentials: key(b.KeyID, secret),
 		RetryMaxAttempts: 3, AppID: "isthmus", DisableLogOutputChecksumValidationSkipped: true,
 		// Other stores know the checksums of long ago only.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/integrations/dropfolder"
+	"isthmus/outbound"
 )
 
 func TestBucketAddresses(t *testing.T) {
@@ -217,5 +220,53 @@ func TestManyObjects(t *testing.T) {
 	}
 	if plain != 2100 || odd[gateway.DropOddPath] != 5 || odd[gateway.DropOddLong] != 1 {
 		t.Error(plain, odd)
+	}
+}
+
+// TestAnswersThatDoNotEnd are given up, by their size or by their time.
+func TestAnswersThatDoNotEnd(t *testing.T) {
+	t.Parallel()
+	guard := outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	for name, c := range map[string]struct {
+		status     int
+		head, more string
+		most       time.Duration
+		reason     string
+	}{
+		"error":            {500, "<Error>", strings.Repeat(" ", 64<<10), 0, "bucket_no_store"},
+		"listing":          {200, "<ListBucketResult><Name>drops</Name>", strings.Repeat("<Contents><Key>in/video/a</Key></Contents>", 1000), 0, "bucket_no_store"},
+		"trickling error":  {400, "<Error>", "", 100 * time.Millisecond, "bucket_"},
+		"trickling answer": {200, "<ListBucketResult><Name>drops</Name>", "", 100 * time.Millisecond, "bucket_"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var calls, sent atomic.Int64
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.head)
+				_ = http.NewResponseController(w).Flush()
+				if c.more == "" {
+					<-r.Context().Done()
+					return
+				}
+				for sent.Load() < 512<<20 { // the end of a test that fails
+					n, err := io.WriteString(w, c.more)
+					if sent.Add(int64(n)); err != nil {
+						return
+					}
+				}
+			}))
+			t.Cleanup(srv.Close)
+			s := open(t, dropfolder.New(dropfolder.Options{Client: outbound.New(guard), CheckURL: guard.ServiceURL, Answer: c.most}), bucketFolder(srv.URL), "secret")
+			err := s.Scan(t.Context(), func(gateway.DropEntry) error { return nil })
+			if e := gateway.AsError(err); e == nil || e.Code != gateway.Unavailable || !strings.HasPrefix(e.Reason, c.reason) {
+				t.Errorf("%v", err)
+			}
+			gatewaytest.Explained(t, err)
+			if sent.Load() > calls.Load()*(32<<20) { // with what the connection holds
+				t.Errorf("%d bytes were taken in %d calls", sent.Load(), calls.Load())
+			}
+		})
 	}
 }

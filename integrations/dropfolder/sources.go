@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -20,7 +21,9 @@ type Options struct {
 	Client *http.Client
 	// CheckURL checks an endpoint that somebody typed in and gives its normal form.
 	CheckURL func(string) (string, error)
-	Log      *slog.Logger
+	// Answer is how long a bucket's store may take for an answer that is no object; 0 = two minutes.
+	Answer time.Duration
+	Log    *slog.Logger
 }
 
 // Sources opens the places of folders. It implements gateway.DropSources; safe for concurrent use.
