@@ -1,5 +1,6 @@
 import { say } from "../announce";
-import { api, call, idempotencyKey, type Problem } from "../api";
+import { api, asProblem, call, idempotencyKey, type Problem } from "../api";
+import { count } from "../format";
 import { Act } from "../ui/parts";
 import type { DropBulkResult, DropFile, DropFileAction, DropFileState, DropFileType } from "./types";
 
@@ -95,8 +96,14 @@ interface Those {
 
 const asUsual = { entry: false, keep: true };
 
-/** The same for many files; the answer says for each what became of it. */
-export function bulk(
+/** So many ids one call takes. */
+const MOST_IDS = 500;
+
+/** What became of many files; `stopped` says why the rest was not reached. */
+export type BulkDone = Pick<DropBulkResult, "done" | "failed" | "results"> & { stopped?: Problem };
+
+/** The same for many files, in as many calls as that takes. Rejects when nothing was done at all. */
+export async function bulk(
   hub: string,
   what: {
     action: "retry" | "take" | "keep" | "ignore" | "delete" | "undo";
@@ -104,11 +111,33 @@ export function bulk(
     filter?: Those;
     entry?: boolean;
   },
-): Promise<DropBulkResult> {
-  return call(
-    api.POST("/v1/hubs/{hub}/drop-folders/files/bulk", {
-      params: { path: { hub }, header: { "Idempotency-Key": idempotencyKey() } },
-      body: { ...asUsual, ...what },
-    }),
-  );
+): Promise<BulkDone> {
+  const all: BulkDone = { done: 0, failed: 0, results: [] };
+  const ids = what.ids ?? [];
+  let from = 0;
+  let after: string | undefined;
+  do {
+    try {
+      const part = await call(
+        api.POST("/v1/hubs/{hub}/drop-folders/files/bulk", {
+          params: { path: { hub }, header: { "Idempotency-Key": idempotencyKey() } },
+          body: { ...asUsual, ...what, ids: what.ids && ids.slice(from, from + MOST_IDS), after },
+        }),
+      );
+      all.done += part.done;
+      all.failed += part.failed;
+      all.results.push(...part.results);
+      after = part.next;
+    } catch (e) {
+      if (all.results.length === 0) throw e;
+      return { ...all, stopped: asProblem(e) };
+    }
+    from += MOST_IDS;
+  } while (from < ids.length || after);
+  return all;
+}
+
+/** "3 files tried again, 1 refused." */
+export function bulkWords(r: BulkDone, words: string): string {
+  return `${count(r.done, "file")} ${words}${r.failed > 0 ? `, ${r.failed.toLocaleString("en")} refused` : ""}.`;
 }

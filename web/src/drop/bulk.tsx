@@ -3,13 +3,13 @@ import { say } from "../announce";
 import type { Problem } from "../api";
 import { count } from "../format";
 import { Act, Banner, Dialog, ProblemBanner } from "../ui/parts";
-import { bulk, type Desk } from "./acts";
+import { type BulkDone, bulk, bulkWords, type Desk } from "./acts";
 import { Tick } from "./fields";
 import { type Filter, filterQuery } from "./filter";
-import type { DropBulkResult, DropFile } from "./types";
+import type { DropFile } from "./types";
 
 type BulkAction = "retry" | "take" | "keep" | "ignore" | "delete" | "undo";
-const bulkWords: [BulkAction, string, string][] = [
+const actions: [BulkAction, string, string][] = [
   ["retry", "Retry", "tried again"],
   ["take", "Take now", "taken"],
   ["keep", "Keep", "kept"],
@@ -30,7 +30,7 @@ export function Bulk(p: {
 }) {
   const { files, filter } = p;
   const [problem, setProblem] = useState<Problem>();
-  const [result, setResult] = useState<DropBulkResult>();
+  const [result, setResult] = useState<BulkDone>();
   const [asking, setAsking] = useState(false);
   const [entry, setEntry] = useState(false);
   const n = p.every ? (p.total ?? 0) : files.length;
@@ -56,13 +56,14 @@ export function Bulk(p: {
           }
         : { ids: files.map((f) => f.id) }),
     });
-    say(`${count(r.done, "file")} ${words}${r.failed > 0 ? `, ${r.failed} refused` : ""}.`);
+    say(bulkWords(r, words));
     if (action === "delete" && r.done > 0) {
       const names = new Map(files.map((f) => [f.id, f.name]));
       p.desk.deleted(r.results.filter((x) => !x.error).map((x) => ({ id: x.id, name: names.get(x.id) ?? x.id })));
     }
     setAsking(false);
-    if (r.failed > 0) setResult(r);
+    setProblem(r.stopped);
+    if (r.failed > 0 || r.stopped) setResult(r);
     else p.done();
   };
   const nameOf = (id: string) => files.find((f) => f.id === id)?.name ?? id;
@@ -80,8 +81,9 @@ export function Bulk(p: {
         >
           <p>
             <strong>
-              {result.done} done, {result.failed} refused.
+              {result.done.toLocaleString("en")} done, {result.failed.toLocaleString("en")} refused.
             </strong>
+            {result.stopped && " The rest was not reached: do the same again."}
           </p>
           <ul class="bullets small">
             {result.results
@@ -105,7 +107,7 @@ export function Bulk(p: {
           )}
         </p>
         <div class="row">
-          {bulkWords
+          {actions
             .filter(([a]) => p.every || files.some((f) => f.actions.includes(a)))
             .map(([a, label, words]) => (
               <Act key={a} small do={() => run(a, words)} failed={setProblem}>

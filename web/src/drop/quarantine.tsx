@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, type Problem } from "../api";
-import { bytes, count, when } from "../format";
+import { bytes, when } from "../format";
 import { Icon } from "../ui/icons";
 import { Act, Loading, ProblemBanner, useLoad } from "../ui/parts";
-import { bulk, type Desk, FileAct } from "./acts";
+import { bulk, bulkWords, type Desk, FileAct } from "./acts";
 import { useTold } from "./news";
 import type { DropCounts, DropFile, DropFolderOptions } from "./types";
 import { fixesOf, reasonName } from "./words";
@@ -83,7 +83,8 @@ function Group(p: {
             do={async () => {
               setProblem(undefined);
               const r = await bulk(hub, { action: "retry", filter: { states: ["quarantined"], reason } });
-              say(`${count(r.done, "file")} tried again${r.failed > 0 ? `, ${r.failed} refused` : ""}.`);
+              say(bulkWords(r, "tried again"));
+              setProblem(r.stopped);
               load.again();
             }}
             failed={setProblem}
