@@ -17,7 +17,17 @@ import {
 import { samples } from "./samples";
 import { slugWords, trySlug } from "./slug";
 import { cut, formatOf, linesOf, offsetOf, WINDOW, windowOf } from "./source";
-import { causeWords, changeWords, countdown, fixesOf, kalturaWords, reasonName, someNames, stateOrder } from "./words";
+import {
+  causeWords,
+  changeWords,
+  countdown,
+  fixesOf,
+  kalturaWords,
+  reasonName,
+  receivedWords,
+  someNames,
+  stateOrder,
+} from "./words";
 
 describe("the expression that finds the reference id", () => {
   it("takes the name without its ending when there is none", () => {
@@ -164,4 +174,11 @@ describe("words", () => {
     expect(causeWords("upload.finished")).toBe("All its bytes came.");
     expect(causeWords("odd.thing")).toBe("Odd thing");
   });
+});
+
+it("says how much of an upload is here while it is under way", () => {
+  expect(receivedWords({ received: 3_000_000, size: 7_340_032 })).toBe("3.0 MB of 7.3 MB");
+  expect(receivedWords({ received: 0, size: 10 })).toBe("0 B of 10 B");
+  expect(receivedWords({ received: 10, size: 10 })).toBe("");
+  expect(receivedWords({ size: 10 })).toBe("");
 });

@@ -1,11 +1,12 @@
 import { useState } from "preact/hooks";
-import { api, call, type Problem } from "../api";
+import { say } from "../announce";
+import { api, call, idempotencyKey, type Problem } from "../api";
 import { bytes, count, passed, when } from "../format";
 import { Act, CopyButton, Dialog, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import { type Desk, FileAct } from "./acts";
 import { Countdown } from "./countdown";
 import type { DropChange, DropFile, DropFileAction, DropItem } from "./types";
-import { causeWords, kalturaWords, stateMeaning, stateName, stateTone } from "./words";
+import { causeWords, kalturaWords, receivedWords, stateMeaning, stateName, stateTone } from "./words";
 
 const acts: DropFileAction[] = ["retry", "take", "match", "reprocess", "keep", "ignore", "undo", "delete"];
 
@@ -99,6 +100,7 @@ function Facts({ hub, f, open }: { hub: string; f: DropFile; open: (id: string) 
       <dl class="facts small">
         {fact("Folder", f.folder_name)}
         {fact("Size", f.size > 0 && `${bytes(f.size)} (${count(f.size, "byte")})`)}
+        {fact("Received", receivedWords(f))}
         {fact("Seen first", when(f.created_at))}
         {fact("Whole since", f.whole_at && when(f.whole_at))}
         {fact("Ready since", f.ready_at && when(f.ready_at))}
@@ -195,6 +197,7 @@ const did: Record<string, string> = { add: "Add", update: "Update", delete: "Del
 /** What became of each item of a manifest. */
 function Items({ hub, f, turn }: { hub: string; f: DropFile; turn: number }) {
   const [failed, setFailed] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1);
   const load = useLoad(
@@ -233,10 +236,20 @@ function Items({ hub, f, turn }: { hub: string; f: DropFile; turn: number }) {
         </div>
       )}
       {load.problem && !load.data && <ProblemBanner problem={load.problem} retry={load.again} />}
+      {problem && <ProblemBanner problem={problem} />}
       {load.data && load.data.items.length > 0 && (
         <ul class="previews" aria-labelledby="items-title">
           {load.data.items.map((x) => (
-            <Item key={x.id} hub={hub} x={x} />
+            <Item
+              key={x.id}
+              hub={hub}
+              x={x}
+              kept={() => {
+                setProblem(undefined);
+                load.again();
+              }}
+              failed={setProblem}
+            />
           ))}
         </ul>
       )}
@@ -256,7 +269,8 @@ function Items({ hub, f, turn }: { hub: string; f: DropFile; turn: number }) {
   );
 }
 
-function Item({ hub, x }: { hub: string; x: DropItem }) {
+function Item(p: { hub: string; x: DropItem; kept: () => void; failed: (p: Problem) => void }) {
+  const { hub, x } = p;
   const [word, tone] = itemStates[x.state] ?? [x.state, ""];
   return (
     <li data-item={x.number} data-state={x.state}>
@@ -281,6 +295,24 @@ function Item({ hub, x }: { hub: string; x: DropItem }) {
         <p class="small wrap">
           {x.text} {x.next_step && <strong>{x.next_step}</strong>}
         </p>
+      )}
+      {x.reason === "deletion_due" && (x.state === "queued" || x.state === "running") && (
+        <div class="row">
+          <Act
+            small
+            icon="retry"
+            aria-label={`Undo the deletion: ${x.title}`}
+            do={async () => {
+              const params = { path: { hub, id: x.id }, header: { "Idempotency-Key": idempotencyKey() } };
+              await call(api.POST("/v1/hubs/{hub}/drop-folders/items/{id}/undo", { params }));
+              say(`${x.title} is not deleted.`);
+              p.kept();
+            }}
+            failed={p.failed}
+          >
+            Undo the deletion
+          </Act>
+        </div>
       )}
     </li>
   );

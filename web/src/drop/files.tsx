@@ -25,10 +25,20 @@ import { Filters, orders, Views } from "./filters";
 import { useTold } from "./news";
 import { baseName } from "./slug";
 import type { DropFile, DropFolder } from "./types";
-import { fixesOf, someNames, stateMeaning, stateName, stateOrder, stateTone } from "./words";
+import { fixesOf, receivedWords, someNames, stateMeaning, stateName, stateOrder, stateTone } from "./words";
+
+/** So often is looked at what is being received. */
+const GROWN_MS = 2000;
 
 /** The files of all folders: found, chosen, and changed together. */
-export function Files(p: { hub: string; turn: number; desk: Desk; folders: DropFolder[]; open: (id: string) => void }) {
+export function Files(p: {
+  hub: string;
+  turn: number;
+  still: boolean; // nothing is looked at again by itself
+  desk: Desk;
+  folders: DropFolder[];
+  open: (id: string) => void;
+}) {
   const { hub, desk } = p;
   const s = here.value.searchParams;
   const filter = readFilter(s, stateOrder);
@@ -66,6 +76,13 @@ export function Files(p: { hub: string; turn: number; desk: Desk; folders: DropF
     setPicked(new Set());
     setEvery(false);
   }, [question]);
+  // How far uploads of others are is told by no event that all who read this page hear.
+  const growing = !p.still && items?.some((f) => receivedWords(f));
+  useEffect(() => {
+    if (!growing) return;
+    const t = setInterval(load.again, GROWN_MS);
+    return () => clearInterval(t);
+  }, [growing]);
   const asked = useRef("");
   useEffect(() => {
     if (total === undefined) return;
@@ -271,11 +288,10 @@ function Row(p: {
         <time dateTime={f.created_at}>{when(f.created_at)}</time>
       </td>
       <td data-label="Size" class="nowrap tabular">
-        {f.received !== undefined && f.received < f.size
-          ? `${bytes(f.received)} of ${bytes(f.size)}`
-          : f.state === "parsed"
-            ? "–"
-            : bytes(f.size)}
+        {receivedWords(f) || (f.state === "parsed" ? "–" : bytes(f.size))}
+        {receivedWords(f) && (
+          <progress class="bar" max={f.size} value={f.received} aria-label={`Received of ${f.name}`} />
+        )}
       </td>
       <td data-label="Entry" class={f.entry_id ? "" : "void"}>
         {f.entry_id ? (

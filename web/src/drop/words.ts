@@ -1,4 +1,5 @@
 // States, settings and Kaltura's own words, for people.
+import { bytes } from "../format";
 import type { DropFileState } from "./types";
 
 type Tone = "" | "ok" | "warn" | "bad" | "accent";
@@ -248,4 +249,9 @@ export function changeWords(
   for (const f of changed) sums.set(f.state, (sums.get(f.state) ?? 0) + 1);
   const parts = [...sums].map(([s, n]) => `${n} ${stateName(s).toLowerCase()}`);
   return `${changed.length} files changed: ${parts.join(", ")}.`;
+}
+
+/** How much of an upload is here: "3.0 MB of 7.3 MB"; "" when it is not under way. */
+export function receivedWords(f: { received?: number; size: number }): string {
+  return f.received !== undefined && f.received < f.size ? `${bytes(f.received)} of ${bytes(f.size)}` : "";
 }

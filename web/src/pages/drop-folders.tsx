@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { announce, say } from "../announce";
 import { api, call } from "../api";
 import type { PageProps } from "../app";
-import { bulk, type Desk } from "../drop/acts";
+import { bulk, bulkWords, type Desk } from "../drop/acts";
 import type { ToCheck } from "../drop/check";
 import { Files } from "../drop/files";
 import { Folders, useFolders } from "../drop/folders";
@@ -169,7 +169,14 @@ function Page({ hub }: { hub: (typeof hubs.value)[number] }) {
           />
         )}
         {tab === "files" && (
-          <Files hub={id} turn={news.turn} desk={desk} folders={all} open={(f) => setParams({ file: f }, true)} />
+          <Files
+            hub={id}
+            turn={news.turn}
+            still={news.paused}
+            desk={desk}
+            folders={all}
+            open={(f) => setParams({ file: f }, true)}
+          />
         )}
         {tab === "quarantine" && (
           <Quarantine
@@ -199,10 +206,11 @@ function Page({ hub }: { hub: (typeof hubs.value)[number] }) {
           seconds={options.data?.undo_seconds ?? 0}
           close={() => setDeleted([])}
           undo={async () => {
-            const r = await bulk(id, { action: "undo", ids: deleted.slice(0, 500).map((f) => f.id) });
+            const r = await bulk(id, { action: "undo", ids: deleted.map((f) => f.id) });
             const wrong = r.results.find((x) => x.error)?.error;
-            say(wrong ? `${r.done} back. ${wrong.message} ${wrong.next_step ?? ""}` : `${count(r.done, "file")} back.`);
-            setDeleted([]);
+            say(wrong ? `${bulkWords(r, "back")} ${wrong.message} ${wrong.next_step ?? ""}` : bulkWords(r, "back"));
+            setDeleted(deleted.slice(r.results.length)); // what was not reached can still be taken back
+            if (r.stopped) desk.failed(r.stopped);
             news.look();
           }}
           failed={(p) => say(`${p.message} ${p.nextStep}`)}
