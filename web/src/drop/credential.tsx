@@ -34,7 +34,7 @@ export function Credential(p: { hub: string; folder: DropFolder; close: () => vo
     p.changed();
   };
   return (
-    <Dialog title={`Machine credential of ${folder.name}`} close={p.close} slim={!made}>
+    <Dialog title={`Machine credential of ${folder.name}`} close={p.close} slim={!made} firm={!!made?.secret}>
       <div class="stack">
         {problem && <ProblemBanner problem={problem} />}
         {made?.secret ? (
@@ -54,8 +54,13 @@ export function Credential(p: { hub: string; folder: DropFolder; close: () => vo
         ) : (
           <>
             <p>
-              A program may send files into this folder with a credential of its own. It can see the folder's files and
-              nothing else of the hub. People need none: they sign in.
+              A program may send files into this folder with a credential of its own, and see the folder's files. People
+              need none: they sign in.
+            </p>
+            <p>
+              {folder.handler === "content"
+                ? "What it sends becomes entries; manifests are refused."
+                : "A manifest that it sends may change and delete each entry that the maker of the folder may. A folder for media only refuses manifests."}
             </p>
             {has ? (
               <>
@@ -77,12 +82,12 @@ export function Credential(p: { hub: string; folder: DropFolder; close: () => vo
                     kind="danger"
                     do={async () => {
                       await takeAway();
-                      say(`${folder.name} has no credential any more and is paused.`);
+                      say(`${folder.name} has no credential any more. What is sent with it is refused from now on.`);
                       p.close();
                     }}
                     failed={setProblem}
                   >
-                    Take it away and pause
+                    Take it away
                   </Act>
                 </div>
               </>

@@ -121,6 +121,7 @@ export function FolderForm(p: {
     <Dialog
       title={p.folder ? `Edit ${p.folder.name}` : "New drop folder"}
       close={p.close}
+      firm
       foot={
         <>
           <button type="button" class="btn" onClick={p.close}>
