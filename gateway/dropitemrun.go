@@ -383,6 +383,14 @@ func (r *itemRun) next(ctx context.Context) error {
 	return &Snooze{pause}
 }
 
+// itemsOf counts items in words.
+func itemsOf(n int64) string {
+	if n == 1 {
+		return "1 item"
+	}
+	return fmt.Sprintf("%d items", n)
+}
+
 // end settles a manifest all of whose items are.
 func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 	for after := ""; failed == 0; { // pictures, which several items may have named, also such as are tried again
@@ -408,10 +416,10 @@ func (r *itemRun) end(ctx context.Context, all, done, failed int64) error {
 		}
 		f.Items, f.ItemsDone, f.ItemsFailed = all, done, failed
 		if failed > 0 {
-			return r.s.aside(ctx, tx, f, "items.failed", E(Invalid, reasonItems, fmt.Sprintf("%d of %d items failed.", failed, all)).
+			return r.s.aside(ctx, tx, f, "items.failed", E(Invalid, reasonItems, fmt.Sprintf("%d of %s failed.", failed, itemsOf(all))).
 				Next("Look at what each item says; then try again: what is done stays as it is. Or send the failed items in a new manifest."))
 		}
-		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("All %d items are done.", done))
+		return r.s.ready(ctx, tx, f, "items.done", fmt.Sprintf("Done: %s.", itemsOf(done)))
 	})
 	if err != nil || f.State != DropReady { // one in quarantine is looked at and tried again
 		return err

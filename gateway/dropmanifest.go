@@ -268,7 +268,7 @@ func (s *DropFolders) gather(ctx context.Context, folder DropFolder, f DropFile)
 			if err := tx.Enqueue(ctx, RunDropItems{FileID: f.ID}); err != nil {
 				return err
 			}
-			return s.move(ctx, tx, f, DropProcessing, "manifest.complete", system(f.HubID), fmt.Sprintf("All files are here; %d items are run.", f.Items))
+			return s.move(ctx, tx, f, DropProcessing, "manifest.complete", system(f.HubID), fmt.Sprintf("All files are here; to be run: %s.", itemsOf(f.Items)))
 		})
 		return err
 	}
