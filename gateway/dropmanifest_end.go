@@ -14,6 +14,22 @@ func (f DropFile) resumes() bool {
 	return f.State == DropQuarantined && !f.Superseded && (f.Reason == reasonOrphan || f.Reason == reasonItems)
 }
 
+// leads tells whether a manifest goes on, or will when one of its files comes.
+func (f DropFile) leads() bool { return !f.Superseded && (!f.State.Over() || f.resumes()) }
+
+// inherit makes a file that was sent again its manifest's, which waits for it or failed with the older one. What has
+// served its manifest is done with it.
+func (s *DropFolders) inherit(ctx context.Context, tx Tx, f *DropFile, old DropFile) error {
+	if old.LeadID == "" || old.ReadyAt != nil || f.Manifest {
+		return nil
+	}
+	lead, err := tx.DropFiles().Get(ctx, Scope(old.HubID), old.LeadID)
+	if err == nil && lead.leads() {
+		f.LeadID, f.ItemID, f.NamedSize = old.LeadID, old.ItemID, old.NamedSize
+	}
+	return ignoreNotFound(err)
+}
+
 // stopped tells whether a manifest does nothing more by itself, so that it has no claim to files.
 func (f DropFile) stopped() bool {
 	switch f.State {

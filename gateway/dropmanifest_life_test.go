@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // what manifests say
 	"fmt"
 	"os"
 	"path/filepath"
@@ -423,4 +425,88 @@ func TestManifestOfADeletedFolder(t *testing.T) {
 			t.Error("deleted for a folder that is no more")
 		}
 	}
+}
+
+// What a manifest waits for, or failed with, is its own also when it is sent again: it becomes no entry by itself.
+func TestFileSentAgainIsItsManifests(t *testing.T) {
+	t.Parallel()
+	right, wrong := noise(700), noise(500)
+	sum := sha1.Sum(right)
+	item := strings.Replace(addItem("ref-a", "A", "a.mp4"), `filePath="a.mp4"/>`,
+		fmt.Sprintf(`filePath="a.mp4"><fileChecksum type="sha1">%x</fileChecksum></dropFolderFileContentResource>`, sum), 1)
+	once := func(t *testing.T, s *shed) {
+		t.Helper()
+		s.is("news.xml", gateway.DropReady, "")
+		s.is("a.mp4", gateway.DropReady, "")
+		if l := s.all(); len(l) != 1 || l[0].ReferenceID != "ref-a" {
+			t.Errorf("%+v", l)
+		}
+	}
+	t.Run("written", func(t *testing.T) {
+		t.Parallel()
+		s := newShed(t, storetest.SQLite(t), describing(gateway.HandleBoth, stable))
+		s.put("news.xml", xml(item))
+		s.put("a.mp4", wrong)
+		s.settle()
+		s.drive()
+		s.is("a.mp4", gateway.DropQuarantined, "file_checksum_differs")
+		s.put("a.mp4", right)
+		s.settle()
+		s.drive()
+		once(t, s)
+	})
+	t.Run("renamed", func(t *testing.T) {
+		t.Parallel()
+		s := newShed(t, storetest.SQLite(t), describing(gateway.HandleBoth, gateway.DropComplete{Marker: ".done", Rename: "*.part"}))
+		s.put("news.xml", xml(item))
+		s.put("news.xml.done", nil)
+		s.scan()
+		s.drive()
+		s.is("news.xml", gateway.DropWaiting, "")
+		s.put("a.mp4.part", right)
+		s.scan()
+		if err := os.Rename(filepath.Join(s.dir, "a.mp4.part"), filepath.Join(s.dir, "a.mp4")); err != nil {
+			t.Fatal(err)
+		}
+		s.scan()
+		s.drive()
+		once(t, s)
+	})
+	t.Run("uploaded", func(t *testing.T) {
+		t.Parallel()
+		s := newShed(t, storetest.SQLite(t), describing(gateway.HandleBoth, gateway.DropComplete{}), func(f *gateway.DropFolder) {
+			f.Source, f.Path = gateway.DropUploads, ""
+		})
+		ctx, admin := t.Context(), s.house.Admin
+		begin := func(name string, size int) gateway.Upload {
+			u, err := s.uploads.Create(ctx, admin, gateway.NewUpload{Name: name, Size: int64(size), FolderID: s.folder.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u
+		}
+		send := func(u gateway.Upload, body []byte) {
+			if _, err := s.uploads.Write(ctx, admin, u.ID, 0, bytes.NewReader(body)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.uploads.Finish(ctx, admin, u.ID, u.Size, digest(body)); err != nil {
+				t.Fatal(err)
+			}
+			s.drive()
+		}
+		doc := xml(item)
+		send(begin("news.xml", len(doc)), doc)
+		if _, err := s.uploads.Cancel(ctx, admin, begin("a.mp4", len(wrong)).ID); err != nil {
+			t.Fatal(err)
+		}
+		s.drive()
+		s.is("news.xml", gateway.DropWaiting, "")
+		u := begin("a.mp4", len(wrong))
+		s.drive()
+		s.is("news.xml", gateway.DropWaiting, "")
+		send(u, wrong)
+		s.is("a.mp4", gateway.DropQuarantined, "file_checksum_differs")
+		send(begin("a.mp4", len(right)), right)
+		once(t, s)
+	})
 }

@@ -243,7 +243,7 @@ func (s *DropFolders) handleNamed(ctx context.Context, folder DropFolder, f Drop
 	switch {
 	case ignoreNotFound(err) != nil:
 		return err
-	case err != nil, lead.Superseded, lead.State.Over() && !lead.resumes(): // it is over: nobody else decides
+	case err != nil, !lead.leads(): // it is over: nobody else decides
 		f, err = s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
 			f.LeadID, f.ItemID = "", ""
 			return tx.DropFiles().Update(ctx, f)

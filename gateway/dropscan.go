@@ -352,6 +352,11 @@ func (l *dropLook) compare(ctx context.Context, tx Tx, page []DropEntry) error {
 			}
 		}
 		if n, take := l.fresh(e, keys[i]); take {
+			if row != nil {
+				if err := l.s.inherit(ctx, tx, &n, *row); err != nil {
+					return err
+				}
+			}
 			fresh = append(fresh, n)
 		}
 	}
@@ -373,6 +378,11 @@ func (l *dropLook) rename(ctx context.Context, tx Tx, e DropEntry, key, id strin
 		}
 	}
 	row.Name, row.NameKey, row.Manifest = e.Name, key, l.manifest(e)
+	if there != nil && there.ID != id {
+		if err := l.s.inherit(ctx, tx, &row, *there); err != nil {
+			return false, err
+		}
+	}
 	l.note(&row, e)
 	if l.finished[e.Name] && unsettled(row.State) {
 		return true, l.s.move(ctx, tx, &row, DropPending, "scan.renamed", system(l.f.HubID), "It got its final name.")

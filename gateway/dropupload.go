@@ -179,15 +179,18 @@ func (s *DropFolders) announcePage(ctx context.Context, tx Tx, a Actor, f DropFo
 			return at(i, E(Conflict, "name_taken", fmt.Sprintf("The folder has a file “%s” that is %s.", cutText(old.Name, 200), old.State)).
 				Next("Wait until it is done, cancel it, or give this one another name.").At("/name"))
 		}
-		if old != nil {
-			if err := s.supersede(ctx, tx, old); err != nil {
-				return err
-			}
-		}
 		now := s.Clock()
 		n := DropFile{
 			Row: Row{ID: NewID("dfi"), HubID: f.HubID}, FolderID: f.ID, Name: u.Name, NameKey: keys[j], Size: u.Size, Identity: uploadIdentity + u.ID,
 			Manifest: s.Manifests != nil && s.Manifests.Format(u.Name) != "", State: DropUploading, SizeSetAt: &now, UploadID: u.ID,
+		}
+		if old != nil {
+			if err := s.supersede(ctx, tx, old); err != nil {
+				return err
+			}
+			if err := s.inherit(ctx, tx, &n, *old); err != nil {
+				return err
+			}
 		}
 		u.DropFileID = n.ID
 		fresh = append(fresh, n)
