@@ -150,6 +150,16 @@ func (s *DropFolders) again(ctx context.Context, tx Tx, f *DropFile, cause strin
 	if f.WholeAt == nil {
 		to = DropDetected
 	}
+	if f.State == to { // its turn comes anyway
+		if err := tx.DropFiles().Update(ctx, f); err != nil {
+			return err
+		}
+		c := dropChange(*f, cause, by.Subject(), text, s.Clock())
+		if err := tx.DropChanges().Insert(ctx, &c); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, FeedDropFolder{FolderID: f.FolderID})
+	}
 	if err := s.move(ctx, tx, f, to, cause, by, text); err != nil {
 		return err
 	}

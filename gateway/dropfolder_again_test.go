@@ -140,6 +140,17 @@ func TestMatchByHand(t *testing.T) {
 	}
 	two = s.is("two.mp4", gateway.DropQuarantined, "entry_not_found")
 
+	s.put("three.mp4", noise(5000)) // before its turn came
+	s.settle()
+	third := s.entry("third")
+	if _, err := s.folders.MatchTo(ctx, admin, s.is("three.mp4", gateway.DropPending, "").ID, third); err != nil {
+		t.Fatal(err)
+	}
+	s.drive()
+	if f := s.is("three.mp4", gateway.DropReady, ""); f.EntryID != third {
+		t.Errorf("%+v", f)
+	}
+
 	// One that has become an entry already, and could not be described: the other entry gets its bytes, too.
 	one.State, one.Reason = gateway.DropQuarantined, "user_unknown"
 	if err := s.db.DropFiles().Update(ctx, &one); err != nil {

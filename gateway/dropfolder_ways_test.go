@@ -120,6 +120,7 @@ func TestFolderSaysHowItIsSentTo(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := bytes.Repeat([]byte("x"), 200_000)
+		var transfers []string
 		for i, c := range []struct {
 			said, want gateway.Transfer
 		}{
@@ -134,6 +135,14 @@ func TestFolderSaysHowItIsSentTo(t *testing.T) {
 			if err != nil || made.View.Policy != c.want.Policy || made.View.RateBPS != c.want.RateBPS {
 				t.Errorf("%+v %v", made.View, err)
 			}
+			transfers = append(transfers, made.View.ID)
+		}
+		// A transfer of which nothing has come is cancelled: nobody waits for its files, and they can be sent again.
+		if _, err := x.Cancel(ctx, admin, transfers[0]); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := s.uploads.Create(ctx, admin, gateway.NewUpload{Name: "a.mp4", Size: 5, FolderID: f.ID}); err != nil || u.DropFileID == "" {
+			t.Errorf("%+v %v", u, err)
 		}
 		u, err := s.uploads.Create(ctx, admin, gateway.NewUpload{Name: "alone.mp4", Size: int64(len(body)), FolderID: f.ID})
 		if err != nil {

@@ -53,7 +53,7 @@ func (s *DropFolders) RunFile(ctx context.Context, id string) error {
 	if err != nil {
 		return ignoreNotFound(err)
 	}
-	if f.Manifest && f.stopped() {
+	if f.Manifest && f.stopped() && f.State != DropDue {
 		return s.release(ctx, f)
 	}
 	switch f.State {
@@ -263,7 +263,7 @@ func (s *DropFolders) handleNamed(ctx context.Context, folder DropFolder, f Drop
 		if f.State != DropPending {
 			return errUnchanged
 		}
-		f.WaitingFor = []string{lead.Name}
+		f.WaitingFor, f.TryAt = []string{lead.Name}, nil
 		if err := s.move(ctx, tx, f, DropWaiting, "manifest", system(f.HubID), "It is here; its manifest decides."); err != nil {
 			return err
 		}

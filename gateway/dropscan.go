@@ -208,7 +208,7 @@ func (l *dropLook) unseen(e DropEntry, since time.Time) bool {
 
 // doubtful tells whether people are to be told that a file lies there and nothing says that it is whole.
 func (l *dropLook) doubtful(state DropState, reason, name string, since time.Time) bool {
-	return state == DropDetected && reason == "" && !l.rules.isWriting(name) && l.f.Complete != DropComplete{} && l.s.Clock().Sub(since) >= doubtTime
+	return (state == DropDetected || state == DropUploading) && reason == "" && !l.rules.isWriting(name) && l.s.Clock().Sub(since) >= doubtTime
 }
 
 // unsettled are the states in which an unchanged file may have become whole.
@@ -387,14 +387,23 @@ func (l *dropLook) rename(ctx context.Context, tx Tx, e DropEntry, key, id strin
 	if l.finished[e.Name] && unsettled(row.State) {
 		return true, l.s.move(ctx, tx, &row, DropPending, "scan.renamed", system(l.f.HubID), "It got its final name.")
 	}
+	if row.State == DropQuarantined && slices.Contains(nameReasons, row.Reason) { // it was renamed, as it was told to be
+		return true, l.s.again(ctx, tx, &row, "scan.renamed", system(l.f.HubID), "It has another name now.")
+	}
 	return true, tx.DropFiles().Update(ctx, &row)
 }
+
+// nameReasons are those for which another name helps.
+var nameReasons = []string{reasonSlug, reasonFlavor, reasonNotAccepted, reasonTwin, DropOddNotUTF8, DropOddLong}
 
 // note writes down how a file is seen.
 func (l *dropLook) note(f *DropFile, e DropEntry) {
 	if !SameDropContent(f.Identity, e.Identity) || f.SizeSetAt == nil {
 		now := l.s.Clock()
 		f.SizeSetAt = &now
+		if f.Reason == reasonUnfinished {
+			f.Reason, f.Text, f.NextStep = "", "", ""
+		}
 	}
 	at := e.ModifiedAt
 	f.Size, f.ModifiedAt, f.Identity = e.Size, &at, e.Identity
@@ -630,7 +639,7 @@ func (l *dropLook) gone(ctx context.Context, lost []DropKnown) error {
 			}
 		}
 		if _, err := l.s.changeFile(ctx, k.ID, func(tx Tx, f *DropFile) error {
-			if f.Superseded || f.State.Busy() || f.Identity != k.Identity || !f.State.mayBecome(DropGone) {
+			if f.Superseded || f.Deleting || f.State.Busy() || f.Identity != k.Identity || !f.State.mayBecome(DropGone) {
 				return errUnchanged
 			}
 			return l.s.move(ctx, tx, f, DropGone, "scan.gone", system(f.HubID), "It was removed from the folder.")

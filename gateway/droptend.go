@@ -60,11 +60,16 @@ func (s *DropFolders) tendFiles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	perHub := map[string]int{}
+	type share struct {
+		hub string
+		due bool // deletions do not keep others from their turn
+	}
+	given := map[share]int{}
 	var tasks []Task
 	var busy []string
 	for _, f := range due {
-		if perHub[f.HubID]++; perHub[f.HubID] > atWorkHub {
+		of := share{f.HubID, f.State == DropDue}
+		if given[of]++; given[of] > atWorkHub {
 			continue
 		}
 		tasks = append(tasks, HandleDropFile{FileID: f.ID})
@@ -223,6 +228,15 @@ func (s *DropFolders) erased(ctx context.Context, tx Tx, f *DropFile, err error)
 func (s *DropFolders) erase(ctx context.Context, folder DropFolder, f DropFile, byHand bool) error {
 	var entry func() error
 	if byHand && f.DeleteEntry && f.EntryID != "" {
+		if f.Superseded { // by a file that may have become the same entry meanwhile
+			n, err := s.Store.DropFiles().OthersWithEntry(ctx, Scope(f.HubID), f.EntryID, f.ID)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return E(Conflict, "file_changed", "The file that took its place is the same entry now.").Next("Delete that file with its entry.")
+			}
+		}
 		h, err := s.hand(ctx, folder)
 		if err != nil {
 			return err

@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,16 +138,19 @@ func TestDeletionByHandIsFenced(t *testing.T) {
 			t.Error("another replica deleted it meanwhile")
 		}
 	}}
-	for _, name := range []string{"goes.mp4", "changed.mp4", "replaced.mp4"} {
+	names := []string{"goes.mp4", "changed.mp4", "replaced.mp4", "resent.mp4"}
+	for _, name := range names {
 		s.put(name, noise(5000))
 	}
+	resent := noise(5001)
+	s.put("resent.mp4", resent)
 	s.settle()
 	s.drive()
-	if len(s.all()) != 3 {
+	if len(s.all()) != len(names) {
 		t.Fatal(len(s.all()))
 	}
 	var ids []string
-	for _, name := range []string{"goes.mp4", "changed.mp4", "replaced.mp4"} {
+	for _, name := range names {
 		f := s.is(name, gateway.DropReady, "")
 		ids = append(ids, f.ID)
 		if _, err := s.folders.DeleteFile(ctx, admin, f.ID, true); err != nil {
@@ -154,6 +159,14 @@ func TestDeletionByHandIsFenced(t *testing.T) {
 	}
 	s.put("replaced.mp4", noise(4000))
 	s.scan() // a newer file of the name
+	s.later(2 * time.Second)
+	s.put("resent.mp4", resent)
+	s.scan()
+	s.later(61 * time.Second)
+	s.scan()
+	if err := s.folders.RunFile(ctx, s.is("resent.mp4", gateway.DropPending, "").ID); err != nil { // the same entry
+		t.Fatal(err)
+	}
 	s.put("changed.mp4", noise(4000))
 	s.later(11 * time.Minute)
 	for _, id := range ids {
@@ -166,11 +179,35 @@ func TestDeletionByHandIsFenced(t *testing.T) {
 	}
 	s.is("goes.mp4", gateway.DropDeleted, "")
 	s.is("changed.mp4", gateway.DropReady, "")
-	s.is("replaced.mp4", gateway.DropDetected, "")
+	s.is("replaced.mp4", gateway.DropPending, "")
 	if f, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, ids[2]); err != nil || f.State != gateway.DropDeleted {
 		t.Error(f.State, err)
 	}
-	if list := s.all(); len(list) != 1 || list[0].ReferenceID != "changed" {
+	list := s.all()
+	if f, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, ids[3]); err != nil || f.State != gateway.DropReady || f.EntryID != s.is("resent.mp4", gateway.DropReady, "").EntryID {
+		t.Error(f.State, err)
+	}
+	slices.SortFunc(list, func(a, b platformEntry) int { return strings.Compare(a.ReferenceID, b.ReferenceID) })
+	if len(list) != 2 || list[0].ReferenceID != "changed" || list[1].ReferenceID != "resent" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// A file whose name does not fit is renamed, as its reason says: it goes on by itself.
+func TestRenamedAsItWasTold(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Slug = `(?P<referenceId>[a-z]+)-\d+` })
+	s.put("odd.mp4", noise(500))
+	s.settle()
+	s.drive()
+	s.is("odd.mp4", gateway.DropQuarantined, "slug_no_match")
+	if err := os.Rename(filepath.Join(s.dir, "odd.mp4"), filepath.Join(s.dir, "tour-1.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	s.drive()
+	s.is("tour-1.mp4", gateway.DropReady, "")
+	if list := s.all(); len(list) != 1 || list[0].ReferenceID != "tour" {
 		t.Errorf("%+v", list)
 	}
 }

@@ -287,7 +287,7 @@ func (s *People) RunErasure(ctx context.Context, id string) error {
 
 // eraseUploads cancels what is not in Kaltura yet and waits for what is just being converted there.
 func (s *People) eraseUploads(ctx context.Context, a Actor, e Erasure) error {
-	open := []UploadState{UploadReceiving, UploadIngesting, UploadProcessing, UploadFailed}
+	open := []UploadState{UploadReceiving, UploadHeld, UploadIngesting, UploadProcessing, UploadFailed}
 	waiting := false
 	for w := (Slice{Limit: 500}); ; {
 		page, err := s.Store.Uploads().List(ctx, Scope(a.HubID), a.ParticipantID, "", open, w)

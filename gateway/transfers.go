@@ -444,7 +444,7 @@ func (s *Transfers) Cancel(ctx context.Context, a Actor, id string) (TransferVie
 	if err != nil {
 		return TransferView{}, err
 	}
-	// Those of which nothing has come go together, and nobody heard of them one by one.
+	// Those of which nothing has come go together, and nobody heard of them one by one but the files of drop folders.
 	var unbegun []string
 	if t.State == TransferOpen {
 		err = s.Store.Tx(ctx, func(tx Tx) error {
@@ -468,7 +468,7 @@ func (s *Transfers) Cancel(ctx context.Context, a Actor, id string) (TransferVie
 		s.Uploads.drop(ctx, Upload{Row: Row{ID: u}, State: UploadCancelled, Replica: s.Replica})
 	}
 	for after := ""; ; {
-		rest, err := s.Store.Uploads().OfTransfer(ctx, id, []UploadState{UploadReceiving, UploadIngesting, UploadFailed}, after, 500)
+		rest, err := s.Store.Uploads().OfTransfer(ctx, id, []UploadState{UploadReceiving, UploadHeld, UploadIngesting, UploadFailed}, after, 500)
 		if err != nil {
 			return TransferView{}, err
 		}

@@ -149,7 +149,7 @@ func (u uploads) CancelUnbegun(ctx context.Context, transferID string) ([]string
 		err := u.w.NewUpdate().Model((*gateway.Upload)(nil)).Set("state = ?", gateway.UploadCancelled).
 			Set("version = version + 1").Set("updated_at = ?", u.db.clock()).
 			Where("transfer_id = ?", transferID).Where("state = ?", gateway.UploadReceiving).
-			Where("received = 0").Where("relay_handle = ''").Returning("id").Scan(ctx, &ids)
+			Where("received = 0").Where("relay_handle = ''").Where("drop_file_id = ''").Returning("id").Scan(ctx, &ids)
 		return driver.RowsAffected(len(ids)), err
 	})
 	return ids, err
