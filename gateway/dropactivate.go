@@ -62,11 +62,16 @@ func (s *DropFolders) activated(ctx context.Context, a Actor, d DropFolderDraft)
 	if CodeOf(err) == NotFound {
 		return s.draft(ctx, a, d)
 	}
-	if err == nil && f.Source != DropUploads {
-		err = dropPlacer(a)
+	if err != nil {
+		return DropFolder{}, err
 	}
+	o, err := s.Uploads.admit(ctx, a)
+	if err != nil {
+		return DropFolder{}, err
+	}
+	maker, err := s.heir(ctx, s.Store, a, f, o.Integration)
 	if err == nil {
-		_, err = s.Uploads.admit(ctx, a)
+		err = a.speaksFor(maker, o.Integration)
 	}
 	return DropFolder{NameKey: named.NameKey}, err
 }

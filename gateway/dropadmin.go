@@ -111,6 +111,9 @@ func (s *DropFolders) draft(ctx context.Context, a Actor, d DropFolderDraft) (Dr
 	if err != nil {
 		return DropFolder{}, err
 	}
+	if err := s.ownUser(ctx, a, o, f); err != nil {
+		return DropFolder{}, err
+	}
 	f.IntegrationID = o.Integration.ID
 	if f.Source != DropUploads {
 		now := s.Clock()
@@ -265,7 +268,7 @@ func (s *DropFolders) Update(ctx context.Context, a Actor, id string, version in
 	if err := d.apply(&f, false); err != nil {
 		return DropFolder{}, err
 	}
-	if d.Secret != nil || f.place() != before.place() || f.Path != before.Path || f.Bucket != before.Bucket {
+	if d.moves(before, f) {
 		if err := dropPlacer(a); err != nil {
 			return DropFolder{}, err
 		}
@@ -277,18 +280,24 @@ func (s *DropFolders) Update(ctx context.Context, a Actor, id string, version in
 	if err != nil {
 		return DropFolder{}, err
 	}
+	by, err := s.heir(ctx, s.Store, a, f, o.Integration)
+	if err == nil && dropPlacer(a) != nil {
+		err = a.speaksFor(by, o.Integration)
+	}
+	if err == nil {
+		err = s.ownUser(ctx, by, o, f)
+	}
+	if err != nil {
+		return DropFolder{}, err
+	}
 	f.IntegrationID = o.Integration.ID
 	err = s.Store.Tx(ctx, func(tx Tx) error {
 		row := f
-		by, err := s.maker(ctx, tx, row)
-		if err == nil {
-			err = by.handles(o.Integration)
-		}
-		if CodeOf(err) == Forbidden {
-			row.by(a)
-		} else if err != nil {
+		by, err := s.heir(ctx, tx, a, row, o.Integration)
+		if err != nil {
 			return err
 		}
+		row.by(by)
 		if err := s.alone(ctx, tx, row); err != nil {
 			return err
 		}
@@ -330,6 +339,33 @@ func (s *DropFolders) maker(ctx context.Context, t Tables, f DropFolder) (Actor,
 			Next("Save the folder's settings: then it acts in your name.")
 	}
 	return a, nil
+}
+
+// heir gives who a folder acts for once a saves it: its maker, or a when they may not any more.
+func (s *DropFolders) heir(ctx context.Context, t Tables, a Actor, f DropFolder, in Integration) (Actor, error) {
+	by, err := s.maker(ctx, t, f)
+	if err == nil {
+		err = by.handles(in)
+	}
+	if CodeOf(err) == Forbidden {
+		return a, nil
+	}
+	return by, err
+}
+
+// ownUser refuses a folder whose entries would be of another than whoever it acts for, where each handles only their own.
+func (s *DropFolders) ownUser(ctx context.Context, by Actor, o Opened, f DropFolder) error {
+	if f.Origin.UserID == "" || o.Integration.Visibility != VisibilityOwn {
+		return nil
+	}
+	by, err := s.Mappings.Resolve(ctx, by, o)
+	if err != nil {
+		return err
+	}
+	if err := (hand{Opened: o, actor: by}).allowed(f.Origin.UserID, "folder"); err != nil {
+		return err.At("/origin/user_id")
+	}
+	return nil
 }
 
 // Get gives a folder.

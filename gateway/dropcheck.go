@@ -28,13 +28,14 @@ func (s *DropFolders) Test(ctx context.Context, a Actor, id string, d DropFolder
 			return DropTest{}, err
 		}
 	}
-	if d.placed() {
+	before := f
+	if err := d.apply(&f, id == ""); err != nil {
+		return DropTest{}, err
+	}
+	if d.moves(before, f) {
 		if err := dropPlacer(a); err != nil {
 			return DropTest{}, err
 		}
-	}
-	if err := d.apply(&f, id == ""); err != nil {
-		return DropTest{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
@@ -70,20 +71,20 @@ func (t *DropTest) add(name, text string, err error) {
 func (s *DropFolders) testAccount(ctx context.Context, a Actor, f DropFolder, fresh bool) error {
 	maker := a
 	if !fresh {
-		var err error
-		if maker, err = s.maker(ctx, s.Store, f); err != nil && CodeOf(err) != Forbidden {
+		in, err := s.Integrations.saved(ctx, a.HubID)
+		if err == nil {
+			maker, err = s.heir(ctx, s.Store, a, f, in)
+		}
+		if err != nil {
 			return err
-		} else if err != nil {
-			maker = a // who saves the folder now is its maker then
 		}
 	}
 	h, err := s.handOf(ctx, maker)
 	if err != nil {
 		return err
 	}
-	if user := f.Origin.UserID; h.Integration.Visibility == VisibilityOwn && user != "" && user != h.actor.PlatformUserID {
-		return E(Forbidden, "user_not_own", "The hub lets each person handle only their own media; the folder names another user.").
-			Next("Leave the user out, or name %s.", h.actor.PlatformUserID).At("/origin/user_id")
+	if err := h.allowed(f.Origin.UserID, "folder"); err != nil {
+		return err.At("/origin/user_id")
 	}
 	if f.Origin.ConversionProfileID == 0 {
 		return nil

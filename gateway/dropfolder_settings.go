@@ -307,6 +307,11 @@ func (d DropFolderDraft) applyLimits(f *DropFolder) error {
 	return nil
 }
 
+// moves tells whether a draft has a folder look elsewhere than before, or with another key; that is for admins to say, too.
+func (d DropFolderDraft) moves(before, f DropFolder) bool {
+	return d.Secret != nil || f.place() != before.place() || f.Path != before.Path || f.Bucket != before.Bucket
+}
+
 // placed tells whether a draft says where a folder looks, which is for admins to say.
 func (d DropFolderDraft) placed() bool {
 	return d.Source != nil && *d.Source != DropUploads || d.Path != nil && *d.Path != "" || d.Bucket != nil || d.Secret != nil

@@ -157,6 +157,28 @@ func TestWhoMayUseDropFolders(t *testing.T) {
 	if _, err = d.folders.Update(ctx, h.Teacher, dir.ID, dir.Version, gateway.DropFolderDraft{Description: new("x")}); err != nil {
 		t.Error(err)
 	}
+	// One that is there may be sent to anew: no place is chosen.
+	if v, err := d.folders.Activate(ctx, h.Teacher, draft("Dir")); err != nil || v.Folder.ID != dir.ID || v.Secret == "" {
+		t.Error(v, err)
+	}
+	_, err = d.folders.Activate(ctx, h.Teacher, inDirectory("Dir 2", "in2"))
+	gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
+	// Nor does anybody but admins see by a test what lies elsewhere.
+	bucket := gateway.DropFolder{
+		Row: gateway.Row{ID: gateway.NewID("dfo"), HubID: h.Hub.ID}, ParticipantID: h.Admin.ParticipantID, IntegrationID: d.in.ID, Name: "B", NameKey: "b",
+		Source: gateway.DropBucket, Path: "in/", Bucket: gateway.DropBucketAddress{Region: "eu-central-1", Name: "media"}, Handler: gateway.HandleBoth, Match: gateway.MatchAdd,
+		Delete: gateway.DeleteManually, WaitHours: 72,
+	}
+	if err := db.DropFolders().Insert(ctx, &bucket); err != nil {
+		t.Fatal(err)
+	}
+	for id, path := range map[string]string{bucket.ID: "", dir.ID: "in3"} {
+		_, err = d.folders.Test(ctx, h.Teacher, id, gateway.DropFolderDraft{Path: &path})
+		gatewaytest.Want(t, err, gateway.Forbidden, "not_admin")
+	}
+	if _, err = d.folders.Test(ctx, h.Teacher, dir.ID, gateway.DropFolderDraft{Path: new("in")}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFoldersAreMadeChangedAndRemoved(t *testing.T) {
@@ -246,6 +268,49 @@ func TestFolderStopsWithoutItsMaker(t *testing.T) {
 	}
 	if v, err := d.folders.Get(ctx, d.house.Admin, f.ID); err != nil || v.Stop != nil {
 		t.Error(v.Stop, err)
+	}
+}
+
+// Where each may handle only their own media, nobody has another's folder do it for them.
+func TestFoldersOfOthersWhereEachHasTheirOwn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t), siteOptions{Account: gateway.Integration{Visibility: gateway.VisibilityOwn}})
+	ctx, h := t.Context(), d.house
+	bob := h.Bob
+	bob.Role = gateway.RoleContentAdmin
+	theirs := func(origin string) gateway.DropFolderDraft {
+		return gateway.DropFolderDraft{Origin: &gateway.DropOrigin{UserID: origin}}
+	}
+	x := theirs("somebody@else.example")
+	x.Name = new("News")
+	_, err := d.folders.Create(ctx, h.Teacher, x)
+	gatewaytest.Want(t, err, gateway.Forbidden, "user_not_own")
+	x.Origin.UserID = h.Teacher.Email
+	f := d.folder(h.Teacher, x)
+	into := func(a gateway.Actor, name string) error {
+		_, err := d.uploads.Create(ctx, a, gateway.NewUpload{Name: name, Size: 1, FolderID: f.ID})
+		return err
+	}
+	for _, a := range []gateway.Actor{bob, h.Admin} {
+		gatewaytest.Want(t, into(a, "a.xml"), gateway.Forbidden, "folder_not_own")
+		_, err = d.folders.Activate(ctx, a, draft("News"))
+		gatewaytest.Want(t, err, gateway.Forbidden, "folder_not_own")
+		gatewaytest.Explained(t, err)
+		_, err = d.folders.Update(ctx, a, f.ID, f.Version, theirs("somebody@else.example"))
+		gatewaytest.Want(t, err, gateway.Forbidden, map[bool]string{true: "user_not_own", false: "folder_not_own"}[a.Admin()])
+	}
+	if f, err = d.folders.Update(ctx, h.Admin, f.ID, f.Version, gateway.DropFolderDraft{Description: new("x")}); err != nil || f.ParticipantID != h.Teacher.ParticipantID {
+		t.Error(f, err)
+	}
+	v, err := d.folders.Activate(ctx, h.Teacher, draft("News"))
+	if err != nil || v.Secret == "" {
+		t.Fatal(v, err)
+	}
+	app := gateway.Actor{HubID: f.HubID, ClientID: v.Client.ID, Role: gateway.RoleParticipant, Scopes: v.Client.Scopes}
+	for name, a := range map[string]gateway.Actor{"b.mp4": h.Teacher, "c.mp4": app} {
+		if err := into(a, name); err != nil {
+			t.Error(name, err)
+		}
 	}
 }
 

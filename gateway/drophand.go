@@ -45,6 +45,16 @@ func (a Actor) handles(in Integration) error {
 	return nil
 }
 
+// speaksFor refuses all but whoever a folder acts for, where each may handle only their own media: what is sent to it is
+// done in that one's name.
+func (a Actor) speaksFor(maker Actor, in Integration) error {
+	if in.Visibility != VisibilityOwn || a.self() == maker.self() {
+		return nil
+	}
+	return E(Forbidden, "folder_not_own", "The hub lets each person handle only their own media, and this folder acts for somebody else.").
+		Next("Use a folder of your own, or ask whoever made this one.")
+}
+
 func (s *DropFolders) handOf(ctx context.Context, a Actor) (hand, error) {
 	o, err := s.Integrations.OpenFor(ctx, a.HubID, true)
 	if err != nil {
@@ -104,8 +114,8 @@ func (h hand) plan(ctx context.Context, it ManifestItem, by string) (ManifestAct
 	if err := it.possible(); err != nil {
 		return action, m, err
 	}
-	if err := h.allowed(it); err != nil {
-		return action, m, err
+	if err := h.allowed(it.UserID, "item"); err != nil {
+		return action, m, err.At("/user_id")
 	}
 	if err := h.related(ctx, it); err != nil {
 		return action, m, err
@@ -147,12 +157,12 @@ func (h hand) target(ctx context.Context, it ManifestItem, by string) (ManifestA
 }
 
 // allowed refuses what would make an entry somebody else's in a hub where each handles only their own.
-func (h hand) allowed(it ManifestItem) error {
-	if h.Integration.Visibility == VisibilityOwn && it.UserID != "" && it.UserID != h.actor.PlatformUserID {
-		return E(Forbidden, "user_not_own", "The hub lets each person handle only their own media; the item names another user.").
-			Next("Leave the user out, or name %s.", h.actor.PlatformUserID).At("/user_id")
+func (h hand) allowed(user, what string) *Error {
+	if h.Integration.Visibility != VisibilityOwn || user == "" || user == h.actor.PlatformUserID {
+		return nil
 	}
-	return nil
+	return E(Forbidden, "user_not_own", "The hub lets each person handle only their own media; the "+what+" names another user.").
+		Next("Leave the user out, or name %s.", h.actor.PlatformUserID)
 }
 
 // possible refuses sources that cannot be had here, or not be compared with what is said of them.

@@ -262,7 +262,7 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 		return err
 	}
 	var c EntryChange
-	if reading.UserID != "" && h.allowed(ManifestItem{UserID: reading.UserID}) == nil {
+	if reading.UserID != "" && h.allowed(reading.UserID, "folder") == nil {
 		c.UserID = &reading.UserID
 	}
 	if u.Replaces == "" {

@@ -92,6 +92,11 @@ func (w *itemWork) check(ctx context.Context) error {
 			return nil
 		})
 	}
+	if action == ManifestAdd && w.said.UserID == "" {
+		if err := w.h.allowed(w.folder.Origin.UserID, "folder"); err != nil {
+			return err
+		}
+	}
 	for _, c := range w.said.Contents {
 		if _, err := c.into(m); err != nil {
 			return err

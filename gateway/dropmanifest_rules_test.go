@@ -145,6 +145,15 @@ func TestItemsStayWithinWhatTheFolderMayTouch(t *testing.T) {
 	if got := d.told(g); got != "1 add failed template_unknown\n2 add failed parent_unknown\n3 add done \n" {
 		t.Error(d.explain(g))
 	}
+	d.folder.Origin.UserID = "somebody@else.example" // saved while the hub was shared
+	if err := d.db.DropFolders().Update(t.Context(), &d.folder); err != nil {
+		t.Fatal(err)
+	}
+	i := d.put("o.json", fmt.Appendf(nil, `[{"action":"add","type":"video","name":"For them"},{"action":"add","type":"video","name":"Mine as well","user_id":%q}]`, d.house.Admin.Email))
+	d.work()
+	if got := d.told(i); got != "1 add failed user_not_own\n2 add done \n" {
+		t.Error(d.explain(i))
+	}
 	for _, e := range d.all() {
 		if e.ID == theirs && e.Name != "Theirs" || e.Name == "For them" || e.Name == "Copy" {
 			t.Error(e)

@@ -80,6 +80,11 @@ func (s *DropFolders) target(ctx context.Context, a Actor, id, only string) (*dr
 	if err != nil {
 		return nil, err
 	}
+	if only != id {
+		if err := a.speaksFor(maker, o.Integration); err != nil {
+			return nil, err
+		}
+	}
 	return &dropTarget{f, rules, s.Manifests, o.Integration.ID}, nil
 }
 
