@@ -263,7 +263,7 @@ func (s *Server) activationOf(v gateway.DropActivation) openapi.DropActivation {
 	f, base := v.Folder, s.base.String()
 	out := openapi.DropActivation{
 		Folder: dropFolderOf(gateway.DropFolderView{DropFolder: f}), Created: v.Created, ClientID: text(v.Client.ID), Secret: text(v.Secret.Reveal()),
-		TokenURL: base + "/oauth2/token", UploadsURL: base + "/v1/hubs/" + f.HubID + "/uploads", PageURL: text(base + "/hubs/" + f.HubID + "/drop-folders/" + f.ID),
+		TokenURL: base + "/oauth2/token", UploadsURL: base + "/v1/hubs/" + f.HubID + "/uploads", PageURL: text(base + "/hubs/" + f.HubID + "/drop-folders?to=" + f.ID),
 		Command: "isthmusctl send --folder " + f.ID + " FILE…",
 	}
 	switch f.Source {

@@ -183,6 +183,9 @@ func TestActivateDropFolder(t *testing.T) {
 	if !v.Created || v.Secret == nil || v.ClientID == nil || again.Created || again.Secret != nil || again.Folder.ID != v.Folder.ID || deref(again.ClientID) != *v.ClientID {
 		t.Fatalf("%+v\n%+v", v.Folder, again.Folder)
 	}
+	if page := deref(v.PageURL); !strings.HasSuffix(page, "/drop-folders?to="+v.Folder.ID) {
+		t.Error("no page is at", page)
+	}
 	var other openapi.DropFolder
 	ada.want(201, "POST", at, map[string]any{"name": "Other"}).into(t, &other)
 	machine := r.anonymous()
