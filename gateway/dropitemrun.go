@@ -182,12 +182,14 @@ func (w *itemWork) guarded(ctx context.Context) (err error) {
 	if w.folder.DeletedAt != nil && (w.item.Step == stepNone || w.item.step().name == stepDue) {
 		return E(Conflict, "folder_deleted", "The folder was deleted before the item began.").Next("Send the manifest to another folder.")
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := every(ctx, itemHold, func(ctx context.Context) bool {
-		return w.s.Store.DropItems().Hold(ctx, w.item.ID, w.item.Attempt, w.s.Clock().Add(itemLease)) == nil
-	})
-	defer stop()
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	defer w.hold(ctx, lose)()
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), errItemLost) {
+			err = errItemLost
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -201,6 +203,32 @@ func (w *itemWork) guarded(ctx context.Context) (err error) {
 		return err
 	}
 	return w.run(ctx)
+}
+
+// errItemLost ends an item that is another run's, or may be soon.
+var errItemLost = E(Conflict, "changed_meanwhile", "Another run has the item.")
+
+// hold renews the item's lease until stop is called. It calls lose when another run has the item, and in time before
+// one can have it: whatever is being sent to the platform then is not sent twice.
+func (w *itemWork) hold(ctx context.Context, lose context.CancelCauseFunc) (stop func()) {
+	id, attempt, until := w.item.ID, w.item.Attempt, w.s.Clock().Add(itemLease)
+	if w.item.TryAt != nil {
+		until = *w.item.TryAt
+	}
+	return every(ctx, itemHold, func(ctx context.Context) bool {
+		try, cancel := context.WithTimeout(ctx, itemHold)
+		defer cancel()
+		next := w.s.Clock().Add(itemLease)
+		err := w.s.Store.DropItems().Hold(try, id, attempt, next)
+		switch {
+		case err == nil:
+			until = next
+		case CodeOf(err) == NotFound, until.Sub(w.s.Clock()) <= itemHold:
+			lose(errItemLost)
+			return false
+		}
+		return true
+	})
 }
 
 // settle writes down why an item did not get further: final refusals fail it, all else is tried again.
@@ -217,7 +245,7 @@ func (w *itemWork) settle(ctx context.Context, err error, stopped bool) error {
 		return w.later(ctx, now.Add(z.After), nil)
 	case IsReason(err, "changed_while_read"), e.Code == Conflict && e.Reason == "file_gone": // its folder looks again
 		return w.later(ctx, now.Add(itemPause), e)
-	case passes(err) && (!IsReason(err, reasonFetch) || now.Sub(w.item.CreatedAt) < itemPatience):
+	case IsReason(err, "quota_exceeded"), passes(err) && (!IsReason(err, reasonFetch) || now.Sub(w.item.CreatedAt) < itemPatience):
 		return w.later(ctx, now.Add(max(e.Retry, jitter(grown(now.Sub(w.item.UpdatedAt)+time.Duration(w.item.Attempt)*time.Second, time.Second, 5*time.Minute)))), e)
 	case e.Code == Internal && (w.item.Attempt < mostTries || now.Sub(w.item.CreatedAt) < time.Hour):
 		slog.WarnContext(ctx, "item of a manifest", "item", w.item.ID, "error", err)

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1" //nolint:gosec // what manifests say
 	"fmt"
 	"os"
@@ -509,4 +510,70 @@ func TestFileSentAgainIsItsManifests(t *testing.T) {
 		send(begin("a.mp4", len(right)), right)
 		once(t, s)
 	})
+}
+
+// A manifest whose files have no room beside each other is run all the same: they are fetched as room gets free.
+func TestManifestLargerThanTheQuota(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), describing(gateway.HandleXML, stable))
+	ctx := t.Context()
+	doc := xml(addItem("ref-a", "A", "a.mp4"), addItem("ref-b", "B", "b.mp4"), addItem("ref-c", "C", "c.mp4"))
+	hub, err := s.db.Hubs().Get(ctx, gateway.AnyHub, s.house.Hub.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.QuotaBytes = int64(len(doc)) + 1500
+	if err := s.db.Hubs().Update(ctx, &hub); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.mp4", "b.mp4", "c.mp4"} {
+		s.put(name, noise(1000))
+	}
+	s.put("news.xml", doc)
+	s.settle()
+	s.drive()
+	f := s.is("news.xml", gateway.DropReady, "")
+	if got := s.told(f); got != "1 add done \n2 add done \n3 add done \n" || len(s.all()) != 3 {
+		t.Error(got, s.all())
+	}
+}
+
+// stuck is an address that answers when nobody asks any more.
+type stuck struct {
+	gateway.Fetcher
+	began chan struct{}
+}
+
+func (f stuck) Fetch(ctx context.Context, _ string, _ int64, _ string) (gateway.Fetched, error) {
+	f.began <- struct{}{}
+	<-ctx.Done()
+	return gateway.Fetched{}, ctx.Err()
+}
+
+// An item that another run has is let go at once, and what came of it here is not written down.
+func TestItemThatAnotherRunHas(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	began := make(chan struct{}, 9)
+	d.folders.Fetcher = stuck{began: began}
+	f := d.put("n.xml", xml(strings.Replace(addItem("ref-a", "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="https://files.example/a.mp4"/>`, 1)))
+	d.round(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- d.folders.RunItems(ctx, f.ID) }()
+	<-began
+	other := d.items(f)[0]
+	until := d.folders.Clock().Add(time.Hour)
+	other.Attempt, other.TryAt = other.Attempt+1, &until
+	if err := d.db.DropItems().Update(t.Context(), &other); err != nil {
+		t.Fatal(err)
+	}
+	var z *gateway.Snooze
+	if err := <-done; !asSnooze(err, &z) {
+		t.Error(err)
+	}
+	if now := d.items(f)[0]; now.Version != other.Version || now.State != gateway.ItemRunning {
+		t.Errorf("%+v", now)
+	}
 }

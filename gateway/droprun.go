@@ -256,7 +256,12 @@ func (s *DropFolders) handleNamed(ctx context.Context, folder DropFolder, f Drop
 	if f.Size == 0 {
 		return E(Invalid, reasonEmpty, "The file is empty.").Next("Put a file there that has content.")
 	}
-	if _, err := s.stage(ctx, folder, f); err != nil {
+	// Files that have no room beside each other are fetched one by one, when their items come to them.
+	text := "It is here; its manifest decides."
+	switch _, err := s.stage(ctx, folder, f); {
+	case IsReason(err, "quota_exceeded"):
+		text = "There is no room for it yet: it is fetched when its item comes to it."
+	case err != nil:
 		return err
 	}
 	_, err = s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
@@ -264,7 +269,7 @@ func (s *DropFolders) handleNamed(ctx context.Context, folder DropFolder, f Drop
 			return errUnchanged
 		}
 		f.WaitingFor, f.TryAt = []string{lead.Name}, nil
-		if err := s.move(ctx, tx, f, DropWaiting, "manifest", system(f.HubID), "It is here; its manifest decides."); err != nil {
+		if err := s.move(ctx, tx, f, DropWaiting, "manifest", system(f.HubID), text); err != nil {
 			return err
 		}
 		return s.arrived(ctx, tx, *f)
