@@ -422,6 +422,13 @@ func TestDryRunSaysWhatWouldHappen(t *testing.T) {
 	if err != nil || len(p.Faults) != 1000 || !p.More {
 		t.Error(len(p.Faults), p.More, err)
 	}
+	p, err = d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestJSON, strings.NewReader(
+		`{"items":[{"entry_id":"`+old+`","duration_ms":5,"contents":[{"url":"https://a.test/b.mp4","tags":["x"]}]},{"entry_id":"`+old+`","name":"Plain"}]}`))
+	if err != nil || len(p.Faults) != 0 || !slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool {
+		return w.Rule == "without_effect" && w.Item == 1 && strings.Contains(w.Text, "the duration, tags of assets.")
+	}) || slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Rule == "without_effect" && w.Item == 2 }) {
+		t.Errorf("%+v %v", p, err)
+	}
 	_, err = d.folders.Validate(t.Context(), d.house.Ada, "", gateway.ManifestXML, bytes.NewReader(doc))
 	gatewaytest.Want(t, err, gateway.Forbidden, "not_content_admin")
 	south := gatewaytest.NewHouse(t, d.db, gateway.SystemClock, "south", gateway.PlanUniversity)

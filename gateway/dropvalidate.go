@@ -178,8 +178,12 @@ func (p *previewer) Item(it ManifestItem) error {
 		p.p.Truncated = true
 		p.p.Actions[it.decided()]++
 	}
+	at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
+	if what := it.unused(); len(what) > 0 {
+		p.warn(at, "without_effect", "Taken as Kaltura takes it, but without effect here: "+strings.Join(what, ", ")+".", "Nothing to do if the entry may be without it; else set it in Kaltura.")
+	}
 	for name := range it.files() {
-		at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
+		at := at
 		n, err := DropFile{}.beside(name)
 		if err != nil {
 			e := AsError(err)
@@ -197,6 +201,38 @@ func (p *previewer) Item(it ManifestItem) error {
 		return nil
 	}
 	return p.look()
+}
+
+// unused names what is read because Kaltura's manifests have it, and is not carried out.
+func (it ManifestItem) unused() (what []string) {
+	if it.DurationMS != nil {
+		what = append(what, "the duration")
+	}
+	if it.KeepManualThumbnails {
+		what = append(what, "to keep pictures set by hand")
+	}
+	tags := false
+	for _, c := range it.Contents {
+		tags = tags || len(c.Tags) > 0
+		if it.Replace && (!c.Flavor.Zero() || c.Asset != "") {
+			what = append(what, "to replace renditions that are not named")
+			break
+		}
+	}
+	kind, asset := false, false
+	for _, t := range it.Thumbnails {
+		tags, kind, asset = tags || len(t.Tags) > 0, kind || !t.Params.Zero(), asset || t.Asset != ""
+	}
+	if tags {
+		what = append(what, "tags of assets")
+	}
+	if kind {
+		what = append(what, "the kind of a picture")
+	}
+	if asset {
+		what = append(what, "which picture is replaced (it is added)")
+	}
+	return what
 }
 
 // decided is the action of an item as far as it says so itself.
