@@ -111,7 +111,7 @@ func (h hand) plan(ctx context.Context, it ManifestItem, by string) (ManifestAct
 	if action == ManifestAdd && it.mediaType() == "" {
 		return action, m, E(Invalid, "type_missing", "The item does not say what it is.").Next("Say its media type: video, image or audio.").At("/type")
 	}
-	if err := it.possible(); err != nil {
+	if err := h.s.possible(it); err != nil {
 		return action, m, err
 	}
 	if err := h.allowed(it.UserID, "item"); err != nil {
@@ -166,8 +166,11 @@ func (h hand) allowed(user, what string) *Error {
 }
 
 // possible refuses sources that cannot be had here, or not be compared with what is said of them.
-func (it ManifestItem) possible() error {
+func (s *DropFolders) possible(it ManifestItem) error {
 	for _, c := range it.Contents {
+		if err := s.address(c.ManifestResource); err != nil {
+			return AsError(err).At("/contents")
+		}
 		if c.Token != "" && (c.Size != 0 || c.MD5 != "" || c.SHA1 != "" || c.SHA256 != "") {
 			return E(Invalid, "checksum_unverifiable", "Size and checksum of what an upload token holds cannot be verified here.").
 				Next("Leave them out, or send the file into the folder.").At("/contents")
@@ -177,6 +180,9 @@ func (it ManifestItem) possible() error {
 		}
 	}
 	for _, t := range it.Thumbnails {
+		if err := s.address(t.ManifestResource); err != nil {
+			return AsError(err).At("/thumbnails")
+		}
 		if t.Token != "" {
 			return E(Invalid, "thumbnail_token", "A thumbnail cannot come from an upload token here.").Next("Send the picture into the folder and name it.").At("/thumbnails")
 		}
@@ -185,6 +191,18 @@ func (it ManifestItem) possible() error {
 		}
 	}
 	return nil
+}
+
+// address refuses an address that may not be called. The error does not name it: it may hold a secret.
+func (s *DropFolders) address(r ManifestResource) error {
+	if r.URL == "" {
+		return nil
+	}
+	if s.Fetcher == nil {
+		return E(Invalid, "address_not_offered", "This server fetches no addresses.").Next("Send the file into the folder and name it.")
+	}
+	_, err := s.Fetcher.Check(r.URL)
+	return err
 }
 
 func errAssetSource() *Error {

@@ -268,8 +268,8 @@ type opened func(context.Context) (body io.ReadCloser, size int64, name string, 
 func (w *itemWork) source(ctx context.Context, r ManifestResource) (opened, error) {
 	switch {
 	case r.URL != "":
-		if w.s.Fetcher == nil {
-			return nil, E(Invalid, "address_not_offered", "This server fetches no addresses.").Next("Send the file into the folder and name it.")
+		if err := w.s.address(r); err != nil {
+			return nil, err
 		}
 		return func(ctx context.Context) (io.ReadCloser, int64, string, error) {
 			f, err := w.s.Fetcher.Fetch(ctx, r.URL, 0, "")

@@ -19,6 +19,7 @@ import (
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/outbound"
 	"isthmus/store"
 	"isthmus/store/storetest"
 )
@@ -266,6 +267,34 @@ func (w web) Fetch(_ context.Context, url string, _ int64, _ string) (gateway.Fe
 func body(b []byte, size int64) func() (gateway.Fetched, error) {
 	return func() (gateway.Fetched, error) {
 		return gateway.Fetched{Body: io.NopCloser(bytes.NewReader(b)), Size: size}, nil
+	}
+}
+
+// TestAddressesThatMayNotBeCalled are refused by a dry run as by the run itself, without naming them.
+func TestAddressesThatMayNotBeCalled(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	d.folders.Fetcher = outbound.NewSource(outbound.Options{})
+	bad := []string{"http://files.example/s3cr3t", "https://s3cr3t:p@files.example/a.mp4", "https://10.0.0.1/s3cr3t", "https://files.example/s3cr3t" + strings.Repeat("a", 2048)}
+	reasons := []string{"source_url_not_https", "source_url_userinfo", "source_url_internal", "source_url_malformed"}
+	var all []string
+	for i, u := range bad {
+		all = append(all, strings.Replace(addItem(fmt.Sprint("ref-", i), "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="`+u+`"/>`, 1))
+	}
+	p, err := d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestXML, bytes.NewReader(xml(all...)))
+	if err != nil || len(p.Warnings) != len(bad) {
+		t.Fatalf("%+v %v", p, err)
+	}
+	f := d.put("n.xml", xml(all...))
+	d.work()
+	told := d.told(f)
+	for i, w := range p.Warnings {
+		if w.Rule != reasons[i] || strings.Contains(w.Text+w.Fix, "s3cr3t") {
+			t.Errorf("%+v", w)
+		}
+		if !strings.Contains(told, fmt.Sprintf("%d add failed %s\n", i+1, reasons[i])) {
+			t.Error(told)
+		}
 	}
 }
 
