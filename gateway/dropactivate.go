@@ -9,7 +9,7 @@ import (
 var appScopes = []string{ScopeUploadsWrite, ScopeDropFoldersRead}
 
 // Activate gives a folder that is ready to be sent to: the one of that name or else a new one, and a machine client that may send
-// into it and see its files, and nothing else. Repeating it makes nothing twice and changes no settings; the secret is given the
+// into it and see its files; manifests that it sends may do what the folder's maker may. Repeating it makes nothing twice and changes no settings; the secret is given the
 // first time only.
 func (s *DropFolders) Activate(ctx context.Context, a Actor, d DropFolderDraft) (DropActivation, error) {
 	fresh, err := s.activated(ctx, a, d)

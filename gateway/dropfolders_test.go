@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -375,6 +376,8 @@ func TestActivateIsDoneOnce(t *testing.T) {
 				t.Error(page, err)
 			}
 		}
+		_, err = d.folders.Validate(ctx, app, "", gateway.ManifestXML, strings.NewReader("<mrss/>"))
+		gatewaytest.Want(t, err, gateway.Forbidden, "folder_only")
 		_, err = d.folders.Pause(ctx, app, x.Folder.ID)
 		gatewaytest.Want(t, err, gateway.Forbidden, "insufficient_scope")
 		for _, n := range []gateway.NewUpload{{Name: "a.mp4", Size: 1}, {Name: "a.mp4", Size: 1, FolderID: other.ID}, {Name: "a.mp4", Size: 1, Target: gateway.TargetLibrary}} {

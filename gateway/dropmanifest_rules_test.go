@@ -573,6 +573,24 @@ func TestDryRunTellsNoNamesOfOthers(t *testing.T) {
 	}
 }
 
+// Nor does an app that may only send into the folder, though the hub's people see all.
+func TestDryRunTellsAFoldersAppNoNames(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	id := d.world.entry(d.house.Admin.Email, "Confidential", "")
+	v, err := d.folders.Activate(t.Context(), d.house.Admin, gateway.DropFolderDraft{Name: &d.folder.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := gateway.Actor{HubID: d.folder.HubID, ClientID: v.Client.ID, Role: gateway.RoleParticipant, Scopes: v.Client.Scopes}
+	for a, knows := range map[*gateway.Actor]bool{&d.house.Admin: true, &app: false} {
+		p, err := d.folders.Validate(t.Context(), *a, d.folder.ID, gateway.ManifestXML, bytes.NewReader(xml(fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, id))))
+		if err != nil || len(p.Items) != 1 || strings.Contains(p.Items[0].Does, "Confidential") != knows {
+			t.Error(knows, p, err)
+		}
+	}
+}
+
 // While a folder cannot act, or its account is another one, nothing of it is done and nothing is refused: whoever saves
 // it takes it over.
 func TestFolderThatCannotActWaits(t *testing.T) {

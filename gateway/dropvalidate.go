@@ -100,6 +100,9 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 	if err != nil {
 		return DropPreview{}, err
 	}
+	if only != "" && folderID == "" {
+		return DropPreview{}, E(Forbidden, "folder_only", "This app may only ask of its own drop folder.").Next("Name the folder %s.", only)
+	}
 	var folder *DropFolder
 	if folderID != "" {
 		f, err := s.folder(ctx, s.Store, a, folderID)
@@ -131,7 +134,7 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 	if err != nil && err != errEnough {
 		return DropPreview{}, err
 	}
-	if err := p.foresee(ctx, a); err != nil {
+	if err := p.foresee(ctx, a, only != ""); err != nil {
 		return DropPreview{}, err
 	}
 	return p.p, nil
@@ -299,7 +302,8 @@ func (p *previewer) look() error {
 }
 
 // foresee asks the platform what the first items would do. What cannot be asked now stays open.
-func (p *previewer) foresee(ctx context.Context, a Actor) error {
+// An app that may only send into the folder is told no names.
+func (p *previewer) foresee(ctx context.Context, a Actor, hide bool) error {
 	ask, cancel := context.WithTimeout(ctx, previewWait)
 	defer cancel()
 	h, own, err := p.hands(ask, a)
@@ -321,7 +325,7 @@ func (p *previewer) foresee(ctx context.Context, a Actor) error {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				told[i] = p.p.Items[i].foresee(ask, h, own)
+				told[i] = p.p.Items[i].foresee(ask, h, own, hide)
 			})
 		}
 		wg.Wait()
@@ -364,13 +368,14 @@ func (p *previewer) hands(ctx context.Context, a Actor) (h, own hand, err error)
 }
 
 // foresee decides what an item would do in h's name, for the eyes of own.
-func (it *DropPreviewItem) foresee(ctx context.Context, h, own hand) error {
+func (it *DropPreviewItem) foresee(ctx context.Context, h, own hand, hide bool) error {
 	action, m, err := h.plan(ctx, it.ManifestItem, "")
 	if err != nil {
 		return err
 	}
 	it.Action = action
-	if m.ID != "" && h.Integration.Visibility == VisibilityOwn && own.actor.Subject() != h.actor.Subject() {
+	it.hidden = hide && m.ID != ""
+	if !it.hidden && m.ID != "" && h.Integration.Visibility == VisibilityOwn && own.actor.Subject() != h.actor.Subject() {
 		if own.Platform == nil {
 			it.hidden = true
 		} else if _, err := own.entry(ctx, m.ID); IsReason(err, "entry_not_found") {
