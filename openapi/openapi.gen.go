@@ -6492,7 +6492,8 @@ type ClientInterface interface {
 	// ActivateDropFolderWithBody A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 	//
 	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-	// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -6502,7 +6503,8 @@ type ClientInterface interface {
 	// ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 	//
 	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-	// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -8344,7 +8346,8 @@ func (c *Client) CreateDropFolder(ctx context.Context, hub HubPath, params *Crea
 // ActivateDropFolderWithBody A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 //
 // The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8364,7 +8367,8 @@ func (c *Client) ActivateDropFolderWithBody(ctx context.Context, hub HubPath, pa
 // ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 //
 // The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -22870,7 +22874,8 @@ type ClientWithResponsesInterface interface {
 	// ActivateDropFolderWithBodyWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 	//
 	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-	// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -22880,7 +22885,8 @@ type ClientWithResponsesInterface interface {
 	// ActivateDropFolderWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 	//
 	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-	// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -33825,7 +33831,8 @@ func (c *ClientWithResponses) CreateDropFolderWithResponse(ctx context.Context, 
 // ActivateDropFolderWithBodyWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 //
 // The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -33841,7 +33848,8 @@ func (c *ClientWithResponses) ActivateDropFolderWithBodyWithResponse(ctx context
 // ActivateDropFolderWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
 //
 // The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-// lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1652,7 +1652,8 @@ export interface paths {
         /**
          * A folder, its way in and a machine credential in one step; repeating it makes nothing twice
          * @description The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
-         *     lost, deactivate and activate. The credential may send into this folder and see its files, and nothing else. `POST …/deactivate` is the reverse.
+         *     lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+         *     may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
          */
         post: operations["activateDropFolder"];
         delete?: never;
