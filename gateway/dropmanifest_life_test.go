@@ -544,6 +544,8 @@ type stuck struct {
 	began chan struct{}
 }
 
+func (stuck) Check(address string) (string, error) { return address, nil }
+
 func (f stuck) Fetch(ctx context.Context, _ string, _ int64, _ string) (gateway.Fetched, error) {
 	f.began <- struct{}{}
 	<-ctx.Done()
