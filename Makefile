@@ -88,7 +88,7 @@ e2e: build ## drive every page in Chromium on SQLite, the whole outcome on Postg
 	cd web && ../scripts/with-postgres npm run --silent e2e
 
 .PHONY: bench
-bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory
+bench: ## measure: last byte to playable, ladder, browse, lists, sessions, relay, a sick neighbour, memory, drop folders
 	scripts/bench
 
 .PHONY: bench-transfer

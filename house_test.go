@@ -61,6 +61,8 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":          {"store"},
 	"github.com/jackc/pgx":        {"store", "store/storetest"},
 	"github.com/Eyevinn/mp4ff":    {"media", "media/mediatest"},
+	"github.com/fsnotify":         {"integrations/dropfolder"},
+	"github.com/aws":              {"integrations/dropfolder"},
 }
 
 type goPackage struct {

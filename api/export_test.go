@@ -8,15 +8,15 @@ import (
 
 // Policy is a policy as tests compare it.
 type Policy struct {
-	Public, InHub, Admin, Operator bool
-	Scope                          string
+	Public, InHub, Admin, Content, Operator bool
+	Scope                                   string
 }
 
 // Policies gives all policies.
 func Policies() map[string]Policy {
 	out := map[string]Policy{}
 	for id, p := range policies {
-		out[id] = Policy{p.public, p.hub != noHub, p.admin, p.operator, p.scope}
+		out[id] = Policy{p.public, p.hub != noHub, p.admin, p.content, p.operator, p.scope}
 	}
 	return out
 }

@@ -57,6 +57,16 @@ func newGrounds(t *testing.T) *grounds {
 	g.things["/webhooks/{id}/deliveries/"] = id(ada.want(202, "POST", hub+"/webhooks/"+g.things["/webhooks/"]+"/test", nil), "id")
 	g.things["/uploads/"] = id(ada.want(201, "POST", hub+"/uploads", map[string]any{"name": "a.mp4", "size": 1000}), "id")
 	g.things["/transfers/"] = id(ada.want(201, "POST", hub+"/transfers", map[string]any{"files": []any{map[string]any{"name": "b.mp4", "size": 1000}}}), "transfer", "id")
+	folder := id(ada.want(201, "POST", hub+"/drop-folders", map[string]any{"name": "Matrix"}), "id")
+	file := gateway.DropFile{Row: row("dfi"), FolderID: folder, Name: "secret.mp4", NameKey: "secret.mp4", State: gateway.DropQuarantined}
+	entry := gateway.DropItem{Row: row("dit"), FolderID: folder, FileID: file.ID, Number: 1, Line: 1, State: gateway.ItemQueued}
+	if err := r.db.DropFiles().Insert(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.db.DropItems().Insert(t.Context(), &entry); err != nil {
+		t.Fatal(err)
+	}
+	g.things["/drop-folders/"], g.things["/drop-folders/files/"], g.things["/drop-folders/items/"], g.things["/drop-folders/remote/"] = folder, file.ID, entry.ID, "7_remote"
 	g.things["/members/"] = owner
 	job := gateway.Job{Row: row("job"), ParticipantID: owner, Kind: "import", Subject: "x", State: gateway.JobRunning}
 	item := gateway.LibraryItem{
@@ -153,7 +163,7 @@ func (g *grounds) address(op specOperation, hub string, exists bool) (path strin
 	return path, ids
 }
 
-var ofTheMoment = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|"(hub|whe|whd|upl|trf|job|lib|map|par|cli)_[0-9a-z]{26}"`)
+var ofTheMoment = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|"(hub|whe|whd|upl|trf|job|lib|map|par|cli|dfo|dfi|dit)_[0-9a-z]{26}"`)
 
 // bare is an answer without what belongs to the one request: its trace and the ids that were asked for.
 func bare(a answer, hub string, ids []string) string {
@@ -249,7 +259,7 @@ func TestCrossTenantMatrix(t *testing.T) {
 			same("an app for an admin, with all scopes but one", acting(op.scope), []int{403})
 		}
 		switch {
-		case p.Admin:
+		case p.Admin, p.Content:
 			same("the same hub's other user", pat, []int{403})
 		case pathParameter.MatchString(strings.TrimPrefix(op.path, "/v1/hubs/{hub}")):
 			same("the same hub's other user", pat, []int{403, 404})

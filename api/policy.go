@@ -15,6 +15,7 @@ type policy struct {
 	hub     hubIn  // where the request names its hub
 	scope   string // a bearer token must carry it
 	admin   bool   // a person must be an admin of the hub
+	content bool   // a person must be an admin or a content admin of the hub
 	session bool   // a signed-in browser only: no app decides for its person
 
 	operator bool // an operator of the installation, signed in with a browser: tokens never are
@@ -183,6 +184,41 @@ var policies = map[string]policy{
 	"getTransferAccount":    {hub: hubInPath, scope: gateway.ScopeTransfersRead},
 	"updateTransferAccount": {hub: hubInPath, scope: gateway.ScopeTransfersAdmin, admin: true},
 
+	"listDropFolders":       {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"getDropFolder":         {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"listDropFiles":         {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"getDropFile":           {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"exportDropFiles":       {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"countDropFiles":        {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"listDropChanges":       {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"listDropItems":         {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"previewDropDeletion":   {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"getDropFolderOptions":  {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"validateDropManifest":  {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"listRemoteDropFolders": {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"listRemoteDropFiles":   {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"createDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"updateDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"deleteDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"testDropFolder":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"tryDropFolder":         {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"scanDropFolder":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"pauseDropFolder":       {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"resumeDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"activateDropFolder":    {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"deactivateDropFolder":  {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"changeDropFiles":       {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"getDropManifest":       {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"retryDropFile":         {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"reprocessDropFile":     {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"matchDropFile":         {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"takeDropFile":          {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"keepDropFile":          {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"ignoreDropFile":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"deleteDropFile":        {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"undoDropItem":          {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+	"undoDropDeletion":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
+
 	"listJobs":  {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"getJob":    {hub: hubInPath, scope: gateway.ScopeMediaRead},
 	"cancelJob": {hub: hubInPath, scope: gateway.ScopeMediaImport},
@@ -252,6 +288,10 @@ func (s *Server) allowed(c echo.Context, a gateway.Actor, p policy) error {
 		c.Response().Header().Set("WWW-Authenticate", s.challenge("insufficient_scope", p.scope))
 		return gateway.E(gateway.Forbidden, "missing_scope", "The access token lacks the scope "+p.scope+".").
 			Next("Ask for a token with the scope %s; the client must be allowed to have it.", p.scope)
+	}
+	if p.content && !a.Machine() && !a.Admin() && a.Role != gateway.RoleContentAdmin {
+		return gateway.E(gateway.Forbidden, "not_content_admin", "Only an admin or a content admin of the hub may do this.").
+			Next("Ask an admin of your hub.")
 	}
 	if p.admin && !a.Machine() && !a.Admin() {
 		return gateway.E(gateway.Forbidden, "not_admin", "Only an admin of the hub may do this.").

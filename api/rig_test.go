@@ -21,6 +21,7 @@ import (
 	"isthmus/api"
 	"isthmus/gateway"
 	"isthmus/integrations"
+	"isthmus/integrations/dropfolder"
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/integrations/spaces"
 	"isthmus/integrations/spaces/demo"
@@ -56,6 +57,7 @@ type rig struct {
 	kaltura   http.Handler
 	sphere    *gateway.Spherical
 	hooks     *gateway.Webhooks
+	drops     *gateway.DropFolders
 	log       *lockedBuffer
 	hub       map[string]string // our ids by the demo's: "bio" (university), "free", "other"
 }
@@ -81,6 +83,7 @@ const partner = 4711
 
 var people = []demo.Person{
 	{Email: "ada@example.org", Password: "ada-pass", Name: "Ada Admin", Roles: map[string]gateway.Role{"bio": gateway.RoleAdmin, "free": gateway.RoleAdmin}},
+	{Email: "con@example.org", Password: "con-pass", Name: "Con Content", Roles: map[string]gateway.Role{"bio": gateway.RoleContentAdmin}},
 	{Email: "pat@example.org", Password: "pat-pass", Name: "Pat Participant", Roles: map[string]gateway.Role{"bio": gateway.RoleParticipant}},
 	{Email: "eve@example.org", Password: "eve-pass", Name: "Eve Elsewhere", Roles: map[string]gateway.Role{"other": gateway.RoleAdmin}},
 	{Email: "otto@example.org", Password: "otto-pass", Name: "Otto Other", Roles: map[string]gateway.Role{"other": gateway.RoleParticipant}},
@@ -164,16 +167,22 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	uploads.Meter = transfers.Meter
 	t.Cleanup(transfers.Close)
 	r.library.Uploads = uploads
+	r.drops = &gateway.DropFolders{
+		Store: db, Clock: clock, Manifests: dropfolder.Manifests{}, Uploads: uploads, Integrations: connections, Mappings: mappings, Events: r.events,
+		Sealer: keyring, Replica: db.Replica(), Directories: true,
+		Sources: dropfolder.New(dropfolder.Options{Root: t.TempDir(), Client: http.DefaultClient, CheckURL: func(s string) (string, error) { return s, nil }, Log: log}),
+	}
+	uploads.Folders = r.drops
 	r.people.Uploads, r.people.Library = uploads, r.library
 	r.api, err = api.New(api.Config{
-		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits,
+		BaseURL: r.base, Tokens: r.tokens, Identities: r.verifier, Protocol: r.verifier, Tickets: r.tickets, Blobs: r.blobs, Log: log, Limits: limits, DropSchema: dropfolder.Schema,
 		Web: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the page") }),
 		Services: api.Services{
 			Hubs: r.hubs, Providers: r.providers, People: r.people, Operators: r.operators, Clients: &gateway.Clients{Store: db, Clock: clock}, Access: r.access, OAuth: &gateway.OAuth{Store: db, Clock: clock, Hubs: r.hubs, Attempts: &gateway.Attempts{Clock: clock}}, Integrations: connections, Mappings: mappings, Audits: &gateway.Audits{Store: db, Clock: clock}, Catalog: catalog,
 			Library: r.library, Uploads: uploads,
 			Transfers: transfers,
 			Jobs:      &gateway.Jobs{Store: db, Clock: clock, Events: r.events}, Events: r.events,
-			Spherical: r.sphere, Webhooks: r.hooks,
+			Spherical: r.sphere, Webhooks: r.hooks, DropFolders: r.drops,
 			Idempotency: &gateway.Idempotency{Store: db, Clock: clock, Sealer: keyring, Replica: db.Replica()}, Limits: &gateway.Limits{Store: db, Clock: clock},
 		},
 	})
@@ -199,7 +208,7 @@ func newRigLimited(t testing.TB, db *store.DB, limits api.RateLimits) *rig {
 	t.Cleanup(func() { r.api.Close(); ts.Close() })
 
 	must(kaltura.CreateAccount(context.WithoutCancel(t.Context()), platform.Account{
-		PartnerID: partner, Name: "Test", AdminEmail: "kadmin@example.org", AdminSecret: "admin-secret-of-the-account-01", UserSecret: "user-secret-of-the-account-0001",
+		PartnerID: partner, Name: "Test", AdminEmail: "kadmin@example.org", AdminSecret: "admin-secret-of-the-account-01", UserSecret: "user-secret-of-the-account-0001", DropFolder: "/in",
 	}))
 	return r
 }

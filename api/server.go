@@ -39,6 +39,7 @@ type Services struct {
 	Idempotency  *gateway.Idempotency
 	Limits       *gateway.Limits
 	Spherical    *gateway.Spherical
+	DropFolders  *gateway.DropFolders
 }
 
 // Config is all the server needs. Nothing in it may be nil unless it says so.
@@ -53,6 +54,7 @@ type Config struct {
 	Web           http.Handler                // the page; takes every GET that nothing else does
 	Picker        []byte                      // the page that other sites may frame; nil: there is none
 	Docs          http.Handler                // everything below /docs; nil: there is none
+	DropSchema    []byte                      // XSD of manifests; nil: there is none
 	Ready         func(context.Context) error // nil: always ready
 	PlaybackHosts []string                    // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
 	TrustProxies  []*net.IPNet                // whose X-Forwarded-For is believed; nil: nobody's
@@ -81,6 +83,8 @@ type Server struct {
 	events       *gateway.Events
 	webhooks     *gateway.Webhooks
 	spherical    *gateway.Spherical
+	drops        *gateway.DropFolders
+	dropSchema   bool
 
 	base          *url.URL
 	https         bool
@@ -110,9 +114,9 @@ type Server struct {
 	close         context.CancelFunc
 }
 
-// maxBody is the size of a JSON or form body, maxBatch that of one that announces many files. Uploads have
-// their own limit.
-const maxBody, maxBatch = 1 << 20, 8 << 20
+// maxBody is the size of a JSON or form body, maxBatch that of one that announces many files, maxManifest that of
+// a manifest, which is read as it comes. Uploads have their own limit.
+const maxBody, maxBatch, maxManifest = 1 << 20, 8 << 20, 64 << 20
 
 // New builds the server.
 func New(cfg Config) (*Server, error) {
@@ -124,7 +128,7 @@ func New(cfg Config) (*Server, error) {
 	sv := cfg.Services
 	s := &Server{
 		hubs: sv.Hubs, operators: sv.Operators, providers: sv.Providers, people: sv.People, protocol: cfg.Protocol, clients: sv.Clients, access: sv.Access, integrations: sv.Integrations, mappings: sv.Mappings, audits: sv.Audits, catalog: sv.Catalog,
-		library: sv.Library, uploads: sv.Uploads, transfers: sv.Transfers, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical,
+		library: sv.Library, uploads: sv.Uploads, transfers: sv.Transfers, jobs: sv.Jobs, events: sv.Events, webhooks: sv.Webhooks, spherical: sv.Spherical, drops: sv.DropFolders,
 		base: base, https: base.Scheme == "https", tokens: cfg.Tokens, tickets: cfg.Tickets, blobs: cfg.Blobs,
 		playbackHosts: cfg.PlaybackHosts, picker: cfg.Picker, ready: cfg.Ready, log: cfg.Log, sameOrigin: http.NewCrossOriginProtection(),
 		attempts: &gateway.Attempts{Clock: gateway.SystemClock}, once: sv.Idempotency, limits: sv.Limits, rates: cfg.Limits.rates(),
@@ -167,6 +171,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.routeFiles()
 	s.routeEmbed()
+	s.dropSchema = cfg.DropSchema != nil
+	if s.dropSchema {
+		e.GET(xsdPath, public("application/xml", cfg.DropSchema))
+	}
 	if err := s.routeDocs(cfg.Docs); err != nil {
 		return nil, err
 	}
@@ -209,8 +217,11 @@ func (s *Server) routeREST() error {
 	per := map[string][]echo.MiddlewareFunc{}
 	for _, op := range spec.ops {
 		limit := int64(maxBody)
-		if op.batch() {
+		switch {
+		case op.batch():
 			limit = maxBatch
+		case op.stream():
+			limit = maxManifest
 		}
 		per[op.OperationID] = []echo.MiddlewareFunc{
 			noStore, s.bodyLimit(limit), s.authenticate, s.limitCaller, s.enforce(op.OperationID), s.limitHub,

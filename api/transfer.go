@@ -65,8 +65,14 @@ func (s *Server) CreateTransfer(ctx context.Context, r CreateTransferRequestObje
 	keepAnswer(ctx, http.StatusCreated, func(t gateway.StartedTransfer) (any, []string) {
 		return s.startOf(a, t), []string{"Location", transferPath(t.View.Transfer)}
 	})
+	files := each(deref(b.Files), newUploadOf)
+	for i := range files {
+		if files[i].FolderID == "" {
+			files[i].FolderID = deref(b.DropFolderID)
+		}
+	}
 	t, err := s.transfers.Create(ctx, a, gateway.NewTransfer{
-		Files: each(deref(b.Files), newUploadOf), UploadIDs: deref(b.UploadIds), Policy: gateway.TransferPolicy(deref(b.Policy)),
+		Files: files, UploadIDs: deref(b.UploadIds), Policy: gateway.TransferPolicy(deref(b.Policy)),
 		RateBPS: deref(b.RateBps), Device: deref(b.Device),
 	})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 func (s *Server) uploadOf(a gateway.Actor, u gateway.Upload) openapi.Upload {
 	return openapi.Upload{
 		ID: u.ID, Name: u.Name, Title: u.Title, Description: text(u.Description), Tags: list(u.Tags), ContentType: text(u.ContentType), Device: text(u.Device),
-		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), Target: targetOf(u.Target), ItemID: text(u.ItemID), State: openapi.UploadState(u.State), Progress: u.Progress,
+		Size: u.Size, Offset: u.Received, Fingerprint: text(u.Fingerprint), Target: targetOf(u.Target), ItemID: text(u.ItemID), DropFolderID: text(u.FolderID), DropFileID: text(u.DropFileID), State: openapi.UploadState(u.State), Progress: u.Progress,
 		Sha256: text(u.SHA256), TusURL: s.base.String() + tusBase + u.ID, EntryID: text(u.EntryID), Mine: mine(a, u.ParticipantID, u.ClientID),
 		Type: some(openapi.MediaType(u.Inspection.Type)), Is360: u.Inspection.Is360(), Suggest360: u.Inspection.Suggest360,
 		Evidence: text(u.Inspection.Evidence), Error: itemError(u.ErrorCode, u.ErrorText, u.NextStep), Waiting: uploadWaitOf(u),
@@ -57,7 +57,7 @@ func (s *Server) CreateUpload(ctx context.Context, r CreateUploadRequestObject) 
 func newUploadOf(b openapi.UploadInput) gateway.NewUpload {
 	return gateway.NewUpload{
 		Name: b.Name, Title: deref(b.Title), Description: deref(b.Description), Tags: deref(b.Tags),
-		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint), Target: wantedTarget(b.Target),
+		ContentType: deref(b.ContentType), Size: b.Size, Fingerprint: deref(b.Fingerprint), Target: wantedTarget(b.Target), FolderID: deref(b.DropFolderID),
 	}
 }
 
@@ -67,7 +67,7 @@ func uploadPath(u gateway.Upload) string { return "/v1/hubs/" + u.HubID + "/uplo
 func (s *Server) awaitUpload(ctx context.Context, a gateway.Actor, prefer *string, id string) (u gateway.Upload, _ error) {
 	err := s.await(ctx, a, prefers(prefer), func(ctx context.Context) (over bool, err error) {
 		u, err = s.uploads.Get(ctx, a, id)
-		return u.State != gateway.UploadReceiving && u.State != gateway.UploadIngesting && u.State != gateway.UploadProcessing, err
+		return u.State != gateway.UploadReceiving && u.State != gateway.UploadHeld && u.State != gateway.UploadIngesting && u.State != gateway.UploadProcessing, err
 	})
 	return u, err
 }

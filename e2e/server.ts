@@ -19,6 +19,7 @@ export interface Demo {
   client_secret: string;
   hub_id: string;
   unconnected_hub_id: string;
+  drop_folder: { id: string; path: string };
   people: Person[];
   kaltura: {
     service_url: string;

@@ -52,6 +52,23 @@ var auditWords = map[string]string{
 	"upload.retry":                     "had an upload tried again",
 	"transfer.cancel":                  "cancelled a transfer",
 	"transfer_account.change":          "changed the hub's bandwidth for transfers (cap: {cap_bps} bit/s)",
+	"drop_folder.create":               "made the drop folder “{name}” ({source} {path})",
+	"drop_folder.change":               "changed the drop folder “{name}” ({source} {path})",
+	"drop_folder.pause":                "paused the drop folder “{name}”",
+	"drop_folder.resume":               "resumed the drop folder “{name}”",
+	"drop_folder.delete":               "removed the drop folder “{name}”",
+	"drop_folder.activate":             "made an app that may send into the drop folder “{name}”",
+	"drop_folder.deactivate":           "removed the app that may send into the drop folder “{name}”",
+	"drop_file.retry":                  "had the file “{name}” of a drop folder tried again",
+	"drop_file.reprocess":              "had the file “{name}” of a drop folder imported again",
+	"drop_file.match":                  "gave the file “{name}” of a drop folder to the entry {entry_id}",
+	"drop_file.take":                   "took the file “{name}” of a drop folder as whole",
+	"drop_file.keep":                   "had the file “{name}” of a drop folder kept: {keep}",
+	"drop_file.ignore":                 "had the file “{name}” of a drop folder left alone",
+	"drop_file.delete":                 "deleted the file “{name}” of a drop folder (its entry, too: {entry})",
+	"drop_file.undo":                   "took back that the file “{name}” of a drop folder is deleted",
+	"dropfolder.entry_deleted":         "deleted an entry, as item {item} of a manifest said",
+	"dropfolder.undo_item":             "took back that item {item} of a manifest deletes an entry",
 	"job.cancel":                       "cancelled the job “{kind}”",
 	"webhook.create":                   "added a webhook to {host}",
 	"webhook.change":                   "changed the webhook to {host}",
@@ -136,25 +153,34 @@ func (s *Audits) Names(ctx context.Context, a Actor, records []AuditRecord) (map
 	if err := adminOnly(a, ScopeAuditRead); err != nil {
 		return nil, err
 	}
+	actors := make([]string, len(records))
+	for i, r := range records {
+		actors[i] = r.Actor
+	}
+	return actorNames(ctx, s.Store, a.HubID, actors)
+}
+
+// actorNames tells who those are whom Actor.Subject gives; who was erased is missing.
+func actorNames(ctx context.Context, st Store, hubID string, subjects []string) (map[string]AuditName, error) {
 	out := map[string]AuditName{}
 	var people []string
-	for _, r := range records {
-		if _, done := out[r.Actor]; done {
+	for _, subject := range subjects {
+		if _, done := out[subject]; done {
 			continue
 		}
-		switch kind, id, _ := strings.Cut(r.Actor, ":"); kind {
+		switch kind, id, _ := strings.Cut(subject, ":"); kind {
 		case "participant":
-			out[r.Actor], people = AuditName{}, append(people, id)
+			out[subject], people = AuditName{}, append(people, id)
 		case "client":
-			out[r.Actor] = AuditName{}
-			c, err := s.Store.Clients().Get(ctx, AnyHub, id)
+			out[subject] = AuditName{}
+			c, err := st.Clients().Get(ctx, AnyHub, id)
 			if err != nil && CodeOf(err) != NotFound {
 				return nil, err
 			}
-			out[r.Actor] = AuditName{Name: c.Name}
+			out[subject] = AuditName{Name: c.Name}
 		}
 	}
-	found, err := s.Store.Mappings().People(ctx, Scope(a.HubID), people)
+	found, err := st.Mappings().People(ctx, Scope(hubID), people)
 	for id, p := range found {
 		out["participant:"+id] = AuditName{p.Name, p.Email}
 	}

@@ -14,7 +14,7 @@ func (s *Clients) EnsureBuiltIn(ctx context.Context) error {
 	}
 	c := Client{
 		Row: Row{ID: ClientCommandLine}, Type: ClientNative, AuthMethod: AuthNone, Name: "Isthmus command line (isthmusctl)",
-		Scopes: []string{ScopeMediaRead, ScopeMediaImport, ScopeLibraryRead, ScopeUploadsWrite, ScopeEventsRead, ScopeTransfersRead},
+		Scopes: []string{ScopeMediaRead, ScopeMediaImport, ScopeLibraryRead, ScopeUploadsWrite, ScopeEventsRead, ScopeTransfersRead, ScopeDropFoldersRead, ScopeDropFoldersWrite},
 	}
 	err = s.Store.Tx(ctx, func(tx Tx) error {
 		if err := tx.Clients().Insert(ctx, &c); err != nil {

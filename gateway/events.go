@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -71,9 +72,21 @@ func (s *Events) Progress(hubID, audience, typ, subject string, data any) {
 }
 
 // MaySee tells whether an actor may hear of something that happened in a hub to a participant or machine
-// client (empty = to everybody): their own and the hub's, an admin all of the hub.
+// client (empty = to everybody): their own and the hub's, a content admin what is for those, an admin all of the hub.
 func MaySee(a Actor, hubID, audience string) bool {
-	return a.HubID == hubID && (audience == "" || audience == a.self() || (a.Admin() && !a.Machine()))
+	return a.HubID == hubID && (a.Admin() && !a.Machine() || slices.Contains(a.Audiences(), audience))
+}
+
+// AudienceContent is the audience of what is for content admins and admins of the hub.
+const AudienceContent = "content_admins"
+
+// Audiences are those that an actor belongs to, for the table of events; an admin hears of all of the hub.
+func (a Actor) Audiences() []string {
+	out := []string{"", a.self()}
+	if !a.Machine() && (a.Role == RoleAdmin || a.Role == RoleContentAdmin) {
+		out = append(out, AudienceContent)
+	}
+	return out
 }
 
 // AudienceAdmins is the audience of what only admins of the hub can do something about.

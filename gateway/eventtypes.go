@@ -17,6 +17,19 @@ type EventType struct {
 // EventTypes is the catalogue of events that can happen, by type. A test reads the sources and fails
 // when an event is appended that is not listed, or listed and never appended.
 var EventTypes = []EventType{
+	{"drop_file.changed", "Drop file goes on", "A file of a drop folder went one step further, or back. The state says which.", exampleDropFile(DropImporting, nil)},
+	{"drop_file.deleted", "Drop file deleted", "A file was deleted from its drop folder, after its entry was ready or because somebody asked for it.", exampleDropFile(DropDeleted, nil)},
+	{"drop_file.quarantined", "Drop file in quarantine", "A file cannot become an entry; the data say why and what to do.", exampleDropFile(DropQuarantined, &Problem{reasonTwin, "Another file has the same name, written with other characters.", "Rename one of them."})},
+	{"drop_file.ready", "Drop file ready", "The entry of a file can be played; of a manifest, all its items are done.", exampleDropFile(DropReady, nil)},
+
+	{"drop_folder.changed", "Drop folder changed", "The settings of a drop folder were changed.", exampleFolder(false, nil)},
+	{"drop_folder.created", "Drop folder made", "A drop folder was made.", exampleFolder(false, nil)},
+	{"drop_folder.deleted", "Drop folder removed", "A drop folder was removed; its files and entries stay.", exampleFolder(false, nil)},
+	{"drop_folder.health", "Drop folder's health", "A drop folder cannot be looked at any more, for another reason than before, or it can again.", exampleFolder(false, &Problem{"directory_gone", "The directory is not there.", "Mount it again."})},
+	{"drop_folder.paused", "Drop folder paused", "Nothing new begins in a drop folder.", exampleFolder(true, nil)},
+	{"drop_folder.resumed", "Drop folder resumed", "A drop folder goes on.", exampleFolder(false, nil)},
+	{"drop_folder.scanned", "Files found", "New files were found in a drop folder's directory or bucket, or some are no longer there. There is no event for each of those.", exampleFolder(false, nil)},
+
 	{"import.cancelled", "Import cancelled", "Somebody stopped an import before it was done.", exampleItem(ItemCancelled, JobCancelled, 0.4, nil)},
 	{"import.copied", "Import copied", "All bytes of a copy are here and are being prepared for playback.", exampleItem(ItemProcessing, JobRunning, 1, nil)},
 	{"import.failed", "Import failed", "An import was given up; the data say why and what to do.", exampleItem(ItemFailed, JobFailed, 0.4, &Problem{"entry_gone", "The entry is not in Kaltura any more.", "Choose another entry."})},
@@ -128,6 +141,18 @@ func exampleAnnouncement(shared bool) Announcement {
 
 func exampleItem(state ItemState, job JobState, progress float64, p *Problem) ItemNews {
 	return ItemNews{exampleItemID, exampleEntry, ItemCopy, "Beach walk", Video, true, state, exampleJobID, job, progress, p}
+}
+
+func exampleDropFile(state DropState, p *Problem) DropFileNews {
+	n := DropFileNews{ID: "dfi_01kas5n8xq4q7m2w9r5t6y8z0a", FolderID: "dfo_01kas5n8xq4q7m2w9r5t6y8z0a", Name: "2026/beach walk 360.mp4", State: state, Size: 7_340_032, Problem: p}
+	if state == DropReady || state == DropDeleted {
+		n.EntryID = exampleEntry
+	}
+	return n
+}
+
+func exampleFolder(paused bool, p *Problem) DropFolderNews {
+	return DropFolderNews{"dfo_01kas5n8xq4q7m2w9r5t6y8z0a", "Newsroom", DropDirectory, paused, p}
 }
 
 func exampleUpload(state UploadState, progress float64, p *Problem) UploadNews {

@@ -125,6 +125,24 @@ type (
 	DeliverWebhook struct {
 		DeliveryID string `json:"delivery_id"`
 	}
+	// ScanDropFolder looks at what lies in a drop folder.
+	ScanDropFolder struct {
+		FolderID string `json:"folder_id"`
+	}
+	// FeedDropFolder gives files of a folder that are whole their turn, as many as may be at work at once.
+	FeedDropFolder struct {
+		FolderID string `json:"folder_id"`
+	}
+	// HandleDropFile takes a file of a drop folder as far as it gets.
+	HandleDropFile struct {
+		FileID string `json:"file_id"`
+	}
+	// RunDropItems does what the items of a manifest say, some at once.
+	RunDropItems struct {
+		FileID string `json:"file_id"`
+	}
+	// TendDropFolders queues what is due of drop folders: looks, waits that are over, deletions.
+	TendDropFolders struct{}
 	// ResumeWaiting takes up what waits for a connection that works again.
 	ResumeWaiting struct {
 		IntegrationID string `json:"integration_id"`
@@ -154,6 +172,11 @@ func (ProbeIntegration) Kind() string    { return "probe_integration" }
 func (ErasePerson) Kind() string         { return "erase_person" }
 func (DeliverWebhook) Kind() string      { return "deliver_webhook" }
 func (ResumeWaiting) Kind() string       { return "resume_waiting" }
+func (ScanDropFolder) Kind() string      { return "scan_drop_folder" }
+func (FeedDropFolder) Kind() string      { return "feed_drop_folder" }
+func (HandleDropFile) Kind() string      { return "handle_drop_file" }
+func (RunDropItems) Kind() string        { return "run_drop_items" }
+func (TendDropFolders) Kind() string     { return "tend_drop_folders" }
 
 // Queues keep short work from waiting behind long work.
 const (
@@ -164,6 +187,7 @@ const (
 	// QueuePlatform has work that waits for a platform's answers most of the time: many at a time, so
 	// that those which wait for a dead one (see Lanes) leave room for the others.
 	QueuePlatform = "platform"
+	QueueDrop     = "drop"    // looking at directories and buckets, of which some hang
 	QueueWebhook  = "webhook" // waiting for receivers, of which some are always dead
 )
 
@@ -180,8 +204,11 @@ func QueueOf(kind string) string {
 		return QueueWatch
 	case DeliverWebhook{}.Kind():
 		return QueueWebhook
+	case ScanDropFolder{}.Kind():
+		return QueueDrop
 	case IngestUpload{}.Kind(), ImportItem{}.Kind(), AbandonIngest{}.Kind(), DiagnoseIntegration{}.Kind(), ReconcileLibrary{}.Kind(),
-		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind():
+		LookAtEntry{}.Kind(), ScanSpherical{}.Kind(), MarkSpherical{}.Kind(), RunMapping{}.Kind(),
+		HandleDropFile{}.Kind(), FeedDropFolder{}.Kind(), RunDropItems{}.Kind():
 		return QueuePlatform
 	}
 	return QueueDefault

@@ -331,7 +331,7 @@ func (s *Library) settleUpload(ctx context.Context, u Upload, v verdict, r *Reco
 		if err := s.Uploads.noteExport(ctx, tx, *u); err != nil {
 			return err
 		}
-		return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.entry_"+news, u.ID, u.News())
+		return s.Events.Append(ctx, tx, u.HubID, u.audience(), "upload.entry_"+news, u.ID, u.News())
 	})
 	count(r, err, news, false)
 	return err

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -35,16 +37,7 @@ type live struct {
 func newLive(t testing.TB, db *store.DB) *live {
 	t.Helper()
 	l := &live{}
-	front := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l.mu.Lock()
-		between := l.between
-		l.mu.Unlock()
-		if between != nil {
-			between(w, r)
-			return
-		}
-		l.platform.ServeHTTP(w, r)
-	})
+	front := http.HandlerFunc(l.serve)
 	l.world = &world{t: t, transport: integrations.NewLocal(http.StripPrefix("/kaltura", front))}
 	dir := t.TempDir()
 	l.site = newSite(t, db, siteOptions{Dir: dir, Local: map[string]http.Handler{serviceURL: front}, Later: true})
@@ -70,6 +63,36 @@ func newLive(t testing.TB, db *store.DB) *live {
 		Token:   gateway.Secret(tok.Token), Unmapped: true,
 	})
 	return l
+}
+
+// serve is the platform as the gateway reaches it.
+func (l *live) serve(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	between := l.between
+	l.mu.Unlock()
+	if between != nil {
+		between(w, r)
+		return
+	}
+	l.platform.ServeHTTP(w, r)
+}
+
+// lag has the platform's search show nothing of a reference id, as long as its index lags behind.
+func (l *live) lag() {
+	l.meet(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if bytes.Contains(body, []byte("referenceIdEqual")) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"objectType":"KalturaMediaListResponse","objects":[],"totalCount":0}`) // the gateway finds out
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		l.platform.ServeHTTP(w, r)
+	})
 }
 
 // meet puts something on the way to the platform.

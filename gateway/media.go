@@ -48,6 +48,10 @@ type Media struct {
 
 	// CategoryID is Account.CategoryID when the platform says that the entry lies in it or below.
 	CategoryID int64
+
+	// Replacing is how far other content is that is to take the place of the one that plays:
+	// MediaProcessing or MediaFailed; "" = there is none.
+	Replacing MediaStatus
 }
 
 // Is360 tells whether the media is marked as spherical: the tag itself, not a tag that contains it.
@@ -65,6 +69,7 @@ type Rendition struct {
 	ID        string
 	Label     string
 	Original  bool
+	FlavorID  int64 // flavour parameters that it was made by; 0 = none
 	Container string
 	Width     int
 	Height    int
@@ -150,4 +155,5 @@ type NewMedia struct {
 	Size        int64
 	Type        MediaType
 	Tags        []string
+	ProfileID   int64 // conversion profile; 0 = the account's
 }

@@ -85,6 +85,7 @@ func (s *People) lines(ctx context.Context, people []Participant) ([]ErasureLine
 		{"jobs", FateDeleted, n["jobs"], "The history of imports and other long work."},
 		{"events", FateDeleted, n["events"], "Notices of what happened."},
 		{"library_shared", FatePseudonymised, n["library_shared"], "Items shared with the hub stay for the others, without saying who imported them: the hub works with them."},
+		{"drop_folders", FatePseudonymised, n["drop_folders"], "Drop folders that the person made stay for the hub, without saying who made them; they stop until a content admin takes them over."},
 		{"audit", FatePseudonymised, n["audit"], "The audit log cannot be changed, which is its purpose: it proves who did what to the hub. It names people by an id that leads to nobody afterwards; lines about the link to Kaltura name the Kaltura user."},
 		{"deliveries", FateKept, -1, "Webhooks that were sent already: our log of them is forgotten after 7 days, their receivers keep what they were sent."},
 		{"entries", FateKept, -1, "Media in Kaltura, uploaded files included: they belong to the hub's Kaltura account. Delete them there, or ask the hub's admins."},
@@ -286,7 +287,7 @@ func (s *People) RunErasure(ctx context.Context, id string) error {
 
 // eraseUploads cancels what is not in Kaltura yet and waits for what is just being converted there.
 func (s *People) eraseUploads(ctx context.Context, a Actor, e Erasure) error {
-	open := []UploadState{UploadReceiving, UploadIngesting, UploadProcessing, UploadFailed}
+	open := []UploadState{UploadReceiving, UploadHeld, UploadIngesting, UploadProcessing, UploadFailed}
 	waiting := false
 	for w := (Slice{Limit: 500}); ; {
 		page, err := s.Store.Uploads().List(ctx, Scope(a.HubID), a.ParticipantID, "", open, w)

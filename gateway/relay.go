@@ -253,7 +253,7 @@ func (r *Relay) round(ctx context.Context, s *sender) error {
 		return errRelayOver
 	case err != nil:
 		return err
-	case u.State != UploadReceiving && u.State != UploadIngesting, u.Replica != r.replica, u.Target == TargetLibrary:
+	case u.State != UploadReceiving && u.State != UploadIngesting, u.Replica != r.replica, u.Target == TargetLibrary, u.described():
 		return errRelayOver
 	}
 	if _, err = r.Staging.Durable(ctx, u.ID); CodeOf(err) == NotFound && u.State == UploadReceiving {
@@ -351,7 +351,7 @@ func (r *Relay) exclusive(ctx context.Context, id string, f func(*sender) error)
 
 // account opens the account that an upload goes to, in the name of whoever made it.
 func (r *Relay) account(ctx context.Context, u Upload, write bool) (Actor, Opened, error) {
-	a, err := actorOf(ctx, r.Store, u.HubID, u.ParticipantID, u.ClientID)
+	a, err := senderOf(ctx, r.Store, u)
 	if err != nil {
 		return a, Opened{}, err
 	}
@@ -378,7 +378,7 @@ func newMedia(u Upload) NewMedia {
 	}
 	return NewMedia{
 		ReferenceID: u.ID, Handle: u.RelayHandle, Name: u.Title, Description: u.Description,
-		FileName: u.Name, Size: u.Size, Type: t, Tags: entryTags(u),
+		FileName: u.Name, Size: u.Size, Type: t, Tags: entryTags(u), ProfileID: u.ProfileID,
 	}
 }
 
@@ -483,7 +483,7 @@ func (r *Relay) tell(s *sender, u Upload) {
 	}
 	s.toldAt = time.Now()
 	u.Progress = float64(u.RelaySent.Total()) / float64(u.Size)
-	r.Events.Progress(u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.progress", u.ID, u.News())
+	r.Events.Progress(u.HubID, u.audience(), "upload.progress", u.ID, u.News())
 }
 
 // chunk sends one block, within the limits of hub and process.

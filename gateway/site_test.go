@@ -44,6 +44,24 @@ type site struct {
 	told    func(uploadID string, why *gateway.Error) // of sessions of the fast path
 }
 
+// replica gives what a second server on the same database has of its own: staged bytes, and who sends them.
+func (s *site) replica(name string) *site {
+	s.t.Helper()
+	disk, err := media.OpenDisk(s.t.TempDir(), -1)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = disk.Close() })
+	at, u := *s, s.uploads
+	at.staging = media.NewStaging(disk)
+	at.relay = &gateway.Relay{Store: s.db, Staging: at.staging, Integrations: s.ins, Mappings: s.relay.Mappings, Events: s.events, ChunkSize: 64 << 10}
+	at.uploads = &gateway.Uploads{
+		Store: s.db, Clock: u.Clock, Staging: at.staging, Pipeline: u.Pipeline, Integrations: s.ins, Mappings: s.relay.Mappings, Events: s.events,
+		Relay: at.relay, Replica: name, Life: u.Life, MaxSize: u.MaxSize,
+	}
+	return &at
+}
+
 type siteOptions struct {
 	Clock    *gatewaytest.Clock
 	Plan     gateway.Plan

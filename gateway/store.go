@@ -69,6 +69,10 @@ type Tables interface {
 	Transfers() TransferTable
 	TransferAccounts() TransferAccountTable
 	TransferShares() TransferShareTable
+	DropFolders() DropFolderTable
+	DropFiles() DropFileTable
+	DropChanges() DropChangeTable
+	DropItems() DropItemTable
 	Library() LibraryTable
 	Spaces() SpacesTable
 	Sync() SyncTable

@@ -15,6 +15,13 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 		return r, func() {}, err
 	}
 	t := Transfer{Row: Row{HubID: u.HubID}, ParticipantID: u.ParticipantID, ClientID: u.ClientID, Policy: acc.DefaultPolicy}
+	if u.FolderID != "" {
+		f, err := s.Store.DropFolders().Get(ctx, Scope(u.HubID), u.FolderID)
+		if err != nil {
+			return r, func() {}, err
+		}
+		t.Policy, t.RateBPS = cmp.Or(acc.ofFolder(f), t.Policy), f.RateBPS
+	}
 	if u.TransferID != "" {
 		if t, err = s.Store.Transfers().Get(ctx, AnyHub, u.TransferID); err != nil {
 			return r, func() {}, err
@@ -24,7 +31,7 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 	if err != nil {
 		return r, func() {}, err
 	}
-	ss := s.overHTTPS(t, a.Role, acc)
+	ss := s.overHTTPS(t, u.FolderID, a.Role, acc)
 	m := &metered{ctx: ctx, r: r, s: s, session: ss, since: time.Now(), patience: cmp.Or(s.Patience, heldMost)}
 	m.asked = m.since
 	return m, func() {
@@ -36,19 +43,19 @@ func (s *Transfers) Meter(ctx context.Context, u Upload, r io.Reader) (_ io.Read
 }
 
 // overHTTPS joins the session that the transfer has already: requests come and go. Uploads of no transfer share one of
-// their sender's, who has no larger part of the cap for sending them side by side.
-func (s *Transfers) overHTTPS(t Transfer, role Role, acc TransferAccount) *session {
+// their sender's, for each drop folder: who sends them side by side has no larger part of the cap.
+func (s *Transfers) overHTTPS(t Transfer, folder string, role Role, acc TransferAccount) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h := s.hubs[t.HubID]; h != nil {
 		for _, other := range h.sessions {
-			if other.path == PathHTTPS && other.transfer.ID == t.ID && (t.ID != "" || other.Owner == t.audience()) {
+			if other.path == PathHTTPS && other.transfer.ID == t.ID && (t.ID != "" || other.Owner == t.audience() && other.folder == folder) {
 				other.users++
 				return other
 			}
 		}
 	}
-	ss := &session{transfer: t}
+	ss := &session{transfer: t, folder: folder}
 	s.add(ss, role, acc, PathHTTPS)
 	ss.users++
 	return ss

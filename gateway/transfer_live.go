@@ -30,6 +30,7 @@ type session struct {
 	over     atomic.Pointer[Error] // why it has to end
 
 	// Of one over HTTPS:
+	folder  string        // drop folder that uploads of no transfer go to
 	users   int           // requests that share it
 	freed   time.Time     // since when there is none
 	taken   int64         // bytes
@@ -320,6 +321,7 @@ func (s *Transfers) readRows(ctx context.Context) error {
 			t, there := transfers[ss.transfer.ID]
 			p, member := who[ss.transfer.ParticipantID]
 			switch {
+			case ss.transfer.ID == "" && ss.folder != "": // as its folder was when it began
 			case ss.transfer.ID == "": // uploads of no transfer
 				ss.transfer.Policy = acc.DefaultPolicy
 			case !there || t.State == TransferCancelled:

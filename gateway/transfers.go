@@ -51,8 +51,11 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 	if err != nil {
 		return StartedTransfer{}, err
 	}
-	policy := cmp.Or(n.Policy, acc.DefaultPolicy)
-	if err := acc.allow(policy, n.RateBPS); err != nil {
+	policy, rate, err := s.asFolders(ctx, acc, n)
+	if err != nil {
+		return StartedTransfer{}, err
+	}
+	if err := acc.allow(policy, rate); err != nil {
 		return StartedTransfer{}, err
 	}
 	if err := n.check(); err != nil {
@@ -64,7 +67,7 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 	}
 	t := Transfer{
 		Row: Row{ID: NewID("trf"), HubID: a.HubID}, ParticipantID: a.ParticipantID, State: TransferOpen,
-		Policy: policy, RateBPS: n.RateBPS, Device: deviceName(n.Device),
+		Policy: policy, RateBPS: rate, Device: deviceName(n.Device),
 	}
 	if a.Machine() {
 		t.ClientID = a.ClientID
@@ -96,6 +99,9 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 		if err := tx.Transfers().Insert(ctx, &row); err != nil {
 			return err
 		}
+		if err := s.Uploads.Folders.announce(ctx, tx, a, fresh, func(i int, err error) error { return below(err, "/files/%d", i) }); err != nil {
+			return err
+		}
 		if err := tx.Uploads().InsertAll(ctx, fresh); err != nil {
 			return err
 		}
@@ -116,6 +122,46 @@ func (s *Transfers) Create(ctx context.Context, a Actor, n NewTransfer) (Started
 		return StartedTransfer{}, err
 	}
 	return out, nil
+}
+
+// asFolders gives the policy and rate of a transfer. The drop folders that its files go to say the policy if the sender
+// does not, and the highest rate whatever the sender says.
+func (s *Transfers) asFolders(ctx context.Context, acc TransferAccount, n NewTransfer) (policy TransferPolicy, rate int64, _ error) {
+	policy, rate = n.Policy, n.RateBPS
+	seen := map[string]bool{"": true}
+	for _, file := range n.Files {
+		if seen[file.FolderID] {
+			continue
+		}
+		seen[file.FolderID] = true
+		f, err := s.Store.DropFolders().Get(ctx, AnyHub, file.FolderID)
+		if err != nil {
+			if CodeOf(err) == NotFound { // which its file is refused for
+				continue
+			}
+			return "", 0, err
+		}
+		if f.HubID == acc.HubID {
+			policy, rate = cmp.Or(policy, acc.ofFolder(f)), slower(rate, f.RateBPS)
+		}
+	}
+	return cmp.Or(policy, acc.DefaultPolicy), rate, nil
+}
+
+// ofFolder is the policy that a folder asks for, if the hub allows it.
+func (t TransferAccount) ofFolder(f DropFolder) TransferPolicy {
+	if !slices.Contains(t.Policies, f.Policy) {
+		return ""
+	}
+	return f.Policy
+}
+
+// slower is the lower of two rates of which 0 says nothing.
+func slower(a, b int64) int64 {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func (n NewTransfer) check() error {
@@ -398,7 +444,7 @@ func (s *Transfers) Cancel(ctx context.Context, a Actor, id string) (TransferVie
 	if err != nil {
 		return TransferView{}, err
 	}
-	// Those of which nothing has come go together, and nobody heard of them one by one.
+	// Those of which nothing has come go together, and nobody heard of them one by one but the files of drop folders.
 	var unbegun []string
 	if t.State == TransferOpen {
 		err = s.Store.Tx(ctx, func(tx Tx) error {
@@ -422,7 +468,7 @@ func (s *Transfers) Cancel(ctx context.Context, a Actor, id string) (TransferVie
 		s.Uploads.drop(ctx, Upload{Row: Row{ID: u}, State: UploadCancelled, Replica: s.Replica})
 	}
 	for after := ""; ; {
-		rest, err := s.Store.Uploads().OfTransfer(ctx, id, []UploadState{UploadReceiving, UploadIngesting, UploadFailed}, after, 500)
+		rest, err := s.Store.Uploads().OfTransfer(ctx, id, []UploadState{UploadReceiving, UploadHeld, UploadIngesting, UploadFailed}, after, 500)
 		if err != nil {
 			return TransferView{}, err
 		}

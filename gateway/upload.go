@@ -8,6 +8,7 @@ type UploadState string
 // The states. Only an explicit finish leads out of receiving towards ready.
 const (
 	UploadReceiving  UploadState = "receiving"
+	UploadHeld       UploadState = "held"       // finished here; waits for what its drop folder decides
 	UploadIngesting  UploadState = "ingesting"  // finished here; being checked and handed to the platform
 	UploadProcessing UploadState = "processing" // the entry exists; the platform makes it playable
 	UploadReady      UploadState = "ready"
@@ -19,6 +20,14 @@ const (
 // Done tells whether nothing more will happen by itself.
 func (s UploadState) Done() bool {
 	return s == UploadReady || s == UploadFailed || s == UploadCancelled || s == UploadExpired
+}
+
+// movedAt is when something was last done with an upload.
+func (u Upload) movedAt() time.Time {
+	if u.LastTryAt != nil && u.LastTryAt.After(u.UpdatedAt) {
+		return *u.LastTryAt
+	}
+	return u.UpdatedAt
 }
 
 // clear forgets what went wrong or was waited for.
@@ -45,10 +54,15 @@ type Upload struct {
 	ContentType   string      `bun:"content_type"`
 	Size          int64       `bun:"size"`
 	Target        string      `bun:"target"`
-	TransferID    string      `bun:"transfer_id"` // the batch that it is sent with, if any
-	Device        string      `bun:"-"`           // where that is sent from; set by Uploads.Get and List
-	ItemID        string      `bun:"item_id"`     // own library item that it became (TargetLibrary) or carries to Kaltura
-	Fingerprint   string      `bun:"fingerprint"` // client's own mark of the file, to find it again on another device
+	TransferID    string      `bun:"transfer_id"`  // the batch that it is sent with, if any
+	Device        string      `bun:"-"`            // where that is sent from; set by Uploads.Get and List
+	FolderID      string      `bun:"folder_id"`    // the drop folder that it is for, if any
+	DropFileID    string      `bun:"drop_file_id"` // the file of that folder whose bytes it carries
+	Replaces      string      `bun:"replaces"`     // entry that gets the bytes as its new content; "" = a new entry
+	Flavor        string      `bun:"flavor"`       // rendition of it that they are; "" = all of it
+	ProfileID     int64       `bun:"profile_id"`   // conversion profile of a new entry; 0 = the connection's
+	ItemID        string      `bun:"item_id"`      // own library item that it became (TargetLibrary) or carries to Kaltura
+	Fingerprint   string      `bun:"fingerprint"`  // client's own mark of the file, to find it again on another device
 	State         UploadState `bun:"state"`
 	Received      int64       `bun:"received"` // contiguous durable bytes when last looked at; Staging is the truth
 	SHA256        string      `bun:"sha256"`   // set at finish

@@ -107,6 +107,13 @@ func (s *Uploads) accept(ctx context.Context, tx Tx, a Actor, u *Upload, have st
 		u.State, u.Progress, u.ExpiresAt = UploadReady, 1, now.Add(s.Life)
 		return "upload.ready", nil
 	}
+	if u.DropFileID != "" { // its folder decides what becomes of it
+		u.State, u.Progress, u.ExpiresAt = UploadHeld, 0, now.Add(s.Life)
+		if err := s.Folders.sent(ctx, tx, a, *u); err != nil {
+			return "", err
+		}
+		return "upload.finished", audit(ctx, tx, a, "upload.finish", u.ID, map[string]any{"size": u.Size, "sha256": have})
+	}
 	u.State, u.Progress = UploadIngesting, 0
 	if err := tx.Enqueue(ctx, IngestUpload{UploadID: u.ID}); err != nil {
 		return "", err
@@ -160,7 +167,7 @@ func (s *Uploads) finishAll(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		err := s.finishGroup(ctx, group)
-		if IsReason(err, "changed_meanwhile") && n > 1 { // one of them was: each by itself
+		if code := CodeOf(err); err != nil && code != Internal && code != Unavailable && n > 1 { // one of them: each by itself
 			for i := range group {
 				s.settleGroup(group[i:i+1], s.finishGroup(ctx, group[i:i+1]))
 			}

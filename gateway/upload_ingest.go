@@ -33,6 +33,11 @@ func (s *Uploads) RunIngest(ctx context.Context, id string) error {
 		return err
 	}
 	if u.Replica != s.Replica { // the bytes lie with another process, which will draw this task too
+		if s.Clock().Sub(u.movedAt()) >= deadReplica { // it does not
+			if err := s.Folders.strand(ctx, u); err != nil {
+				return err
+			}
+		}
 		return &Snooze{time.Second}
 	}
 	leave, err := s.Lanes.enter(QueuePlatform, u.HubID)
@@ -102,7 +107,7 @@ func (s *Uploads) ingest(ctx context.Context, u Upload) error {
 		if err != nil {
 			return err
 		}
-		m, err := ing.Finish(ctx, newMedia(u))
+		m, err := finishIngest(ctx, ing, u)
 		if IsReason(err, "ingest_gone") && try < 3 {
 			if err = s.Relay.Forget(ctx, u.ID); err != nil {
 				return err
@@ -143,6 +148,9 @@ func (s *Uploads) handedOver(ctx context.Context, id string, m Media) error {
 // removeEntry removes the entry that was made of an upload and tells whether there was one. With an
 // empty id it is looked for.
 func (s *Uploads) removeEntry(ctx context.Context, u Upload, id string) (bool, error) {
+	if u.Replaces != "" { // it was there before
+		return false, nil
+	}
 	actor, o, err := s.Relay.account(ctx, u, true)
 	if err != nil {
 		return false, err
@@ -292,17 +300,17 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 			Next("Upload the file again if you still want it.")
 	case err != nil:
 		return err
-	case m.Status == MediaFailed:
+	case m.Status == MediaFailed || m.Replacing == MediaFailed:
 		return E(Invalid, "conversion_failed", "The media platform could not convert the file.").
 			Next("Check that the file plays on your computer; then upload it again, perhaps in another format.")
-	case m.Status != MediaReady:
+	case m.Status != MediaReady || m.Replacing != "": // what plays may still be what was there before
 		// Often at first (the embedded platform is done in a moment), seldom later.
 		return &Snooze{grown(s.Clock().Sub(u.UpdatedAt), 250*time.Millisecond, 30*time.Second)}
 	}
-	if err = verify(u, m); err != nil {
+	if err = verify(u, m); err != nil && u.Flavor == "" { // of a rendition the platform tells no size
 		return err
 	}
-	if _, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
+	if u, err = s.change(ctx, u.ID, func(tx Tx, u *Upload) error {
 		if u.State != UploadProcessing {
 			return errUnchanged
 		}
@@ -312,7 +320,7 @@ func (s *Uploads) watch(ctx context.Context, u Upload) error {
 	}); err != nil {
 		return err
 	}
-	if u.Replica != s.Replica {
+	if u.Replica != s.Replica || u.State != UploadReady {
 		return nil // its own replica sweeps
 	}
 	return s.Staging.Remove(ctx, u.ID)
@@ -416,8 +424,18 @@ func (s *Uploads) Sweep(ctx context.Context) error {
 
 func (s *Uploads) expire(ctx context.Context, id string) error {
 	u, err := s.change(ctx, id, func(tx Tx, u *Upload) error {
-		if u.State != UploadReceiving || s.Clock().Before(u.ExpiresAt) { // extended or finished since
+		if u.State != UploadReceiving && u.State != UploadHeld || s.Clock().Before(u.ExpiresAt) { // extended or finished since
 			return errUnchanged
+		}
+		if u.State == UploadHeld {
+			wanted, err := s.Folders.wanted(ctx, tx, *u)
+			if err != nil {
+				return err
+			}
+			if wanted {
+				u.ExpiresAt = s.Clock().Add(s.Life)
+				return nil
+			}
 		}
 		u.State = UploadExpired
 		if err := tx.Enqueue(ctx, AbandonIngest{UploadID: id}); err != nil {

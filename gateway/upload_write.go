@@ -165,7 +165,7 @@ func (s *Uploads) passOn(ctx context.Context, u Upload) (received int64, row boo
 	s.Relay.Poke(u.ID)
 	if tellListeners {
 		u.Progress = float64(u.Received) / float64(u.Size)
-		s.Events.Progress(u.HubID, audienceOf(u.ParticipantID, u.ClientID), "upload.progress", u.ID, u.News())
+		s.Events.Progress(u.HubID, u.audience(), "upload.progress", u.ID, u.News())
 	}
 	return u.Received, tellRow
 }

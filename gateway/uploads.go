@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +20,9 @@ type Uploads struct {
 	Mappings     *Mappings
 	Events       *Events
 	Relay        *Relay
-	Blobs        Blobs  // where own items lie that are sent to Kaltura
-	Lanes        *Lanes // one for all services; nil = no limits
+	Blobs        Blobs        // where own items lie that are sent to Kaltura
+	Lanes        *Lanes       // one for all services; nil = no limits
+	Folders      *DropFolders // what is sent to drop folders; nil = nothing is
 	Replica      string
 	Life         time.Duration                 // 30 days
 	MaxSize      int64                         // bytes of one file
@@ -52,6 +54,7 @@ type NewUpload struct {
 	Size                     int64
 	Fingerprint              string
 	Target                   string
+	FolderID                 string // drop folder that it is for; Name is then a path within it
 }
 
 // Create checks name, type, size, plan, mapping and quota, reserves the bytes and makes the upload.
@@ -70,7 +73,11 @@ func (s *Uploads) Create(ctx context.Context, a Actor, n NewUpload) (Upload, err
 		if err := s.reserve(ctx, tx, u); err != nil {
 			return err
 		}
-		row := u // Tx may run this again
+		all := []Upload{u} // Tx may run this again
+		if err := s.Folders.announce(ctx, tx, a, all, func(_ int, err error) error { return err }); err != nil {
+			return err
+		}
+		row := all[0]
 		if err := tx.Uploads().Insert(ctx, &row); err != nil {
 			return err
 		}
@@ -101,8 +108,13 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 	rows := make([]Upload, len(files))
 	kaltura := false
 	var bad *Error
+	places, err := s.Folders.targets(ctx, a, files, at)
+	if err != nil {
+		return nil, err
+	}
 	for i, n := range files {
-		tags, err := s.check(a, n)
+		place := places[n.FolderID]
+		tags, err := s.check(a, n, place)
 		if err == nil && n.Target == TargetLibrary {
 			err = registrar(a)
 		}
@@ -110,7 +122,7 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 			bad = bad.and(*AsError(at(i, err)))
 			continue
 		}
-		kaltura = kaltura || n.Target == TargetKaltura
+		kaltura = kaltura || n.Target == TargetKaltura && place == nil
 		rows[i] = Upload{
 			Row: Row{ID: ids[i], HubID: a.HubID}, ParticipantID: a.ParticipantID,
 			Target: n.Target, Name: n.Name, Title: titleOf(n.Title, n.Name), Description: n.Description, Tags: tags,
@@ -119,6 +131,9 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 		}
 		if a.Machine() {
 			rows[i].ClientID = a.ClientID
+		}
+		if place != nil {
+			rows[i].FolderID, rows[i].IntegrationID, rows[i].Title = n.FolderID, place.integration, titleOf(n.Title, path.Base(n.Name))
 		}
 	}
 	if bad != nil {
@@ -132,7 +147,7 @@ func (s *Uploads) prepare(ctx context.Context, a Actor, files []NewUpload, at fu
 		return nil, err
 	}
 	for i := range rows {
-		if rows[i].Target == TargetKaltura { // stays empty for a file that does not go there
+		if rows[i].Target == TargetKaltura && rows[i].FolderID == "" { // stays empty for a file that does not go there
 			rows[i].IntegrationID = o.Integration.ID
 		}
 	}
@@ -156,15 +171,22 @@ func (s *Uploads) mapped(ctx context.Context, a Actor, o Opened) error {
 	return nil
 }
 
-func (s *Uploads) check(a Actor, n NewUpload) (tags []string, err error) {
+func (s *Uploads) check(a Actor, n NewUpload, place *dropTarget) (tags []string, err error) {
 	if err := checkName(n.Name); err != nil {
 		return nil, err
+	}
+	manifest := false
+	if place != nil {
+		if manifest, err = place.check(n); err != nil {
+			return nil, err
+		}
+		n.Name = path.Base(n.Name)
 	}
 	var accept Acceptance
 	if s.Accept != nil {
 		accept = s.Accept(a.HubID)
 	}
-	if _, err := accept.check(n.Name, n.ContentType); err != nil {
+	if _, err := accept.check(n.Name, n.ContentType); err != nil && !manifest {
 		return nil, err
 	}
 	switch {
@@ -465,7 +487,10 @@ func (s *Uploads) say(ctx context.Context, tx Tx, u Upload, typ string) error {
 	if err := s.noteExport(ctx, tx, u); err != nil {
 		return err
 	}
-	return s.Events.Append(ctx, tx, u.HubID, audienceOf(u.ParticipantID, u.ClientID), typ, u.ID, u.News())
+	if err := s.Folders.noteUpload(ctx, tx, u); err != nil {
+		return err
+	}
+	return s.Events.Append(ctx, tx, u.HubID, u.audience(), typ, u.ID, u.News())
 }
 
 // needScope refuses a token that does not carry the scope.

@@ -171,9 +171,11 @@ func TestEmbeddedPlatformConforms(t *testing.T) {
 			scoped.CategoryID = e.category("hub", 0)
 			return platformtest.Subject{
 				Open: func() gateway.Platform { return e.open(a) }, Scoped: func() gateway.Platform { return e.open(scoped) },
-				Restrict: func(_ *testing.T, id string) { e.restrict(id) },
-				Caption:  func(_ *testing.T, id, language, srt string) { e.caption(id, language, srt) },
-				Alice:    alice, Bob: bob, Video: video, Picture: picture,
+				Restrict:   func(_ *testing.T, id string) { e.restrict(id) },
+				ScopedName: "hub", Custom: func(_ *testing.T, name string) func(string) string { return e.topics(name) },
+				Flavor:  gateway.ManifestRef{Name: "SD/Small - WEB/MBL (H264/900)"},
+				Caption: func(_ *testing.T, id, language, srt string) { e.caption(id, language, srt) },
+				Alice:   alice, Bob: bob, Video: video, Picture: picture,
 			}
 		})
 	})

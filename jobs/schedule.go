@@ -14,6 +14,7 @@ func Schedule() []*river.PeriodicJob {
 		regularly(10*time.Minute, gateway.Sweep{}),
 		regularly(5*time.Minute, gateway.ProbeIntegrations{}),
 		regularly(10*time.Minute, gateway.KeepAlive{}),
+		regularly(15*time.Second, gateway.TendDropFolders{}),
 	}
 }
 

@@ -19,6 +19,7 @@ type Services struct {
 	Webhooks     *gateway.Webhooks
 	Mappings     *gateway.Mappings
 	People       *gateway.People
+	Folders      *gateway.DropFolders
 	Sweeps       []func(context.Context) error // further things that the task Sweep does
 }
 
@@ -47,5 +48,10 @@ func New(s Services) *river.Workers {
 	river.AddWorker(w, resumeWaiting(s))
 	river.AddWorker(w, deliverWebhook(s))
 	river.AddWorker(w, erasePerson(s))
+	river.AddWorker(w, scanDropFolder(s))
+	river.AddWorker(w, feedDropFolder(s))
+	river.AddWorker(w, handleDropFile(s))
+	river.AddWorker(w, runDropItems(s))
+	river.AddWorker(w, tendDropFolders(s))
 	return w
 }

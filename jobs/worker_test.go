@@ -132,7 +132,7 @@ func TestEveryTaskHasAWorkerAndATimeout(t *testing.T) {
 	if d := ladderAsset(Services{}).Timeout(nil); d <= 0 {
 		t.Error("a task without end")
 	}
-	if len(Schedule()) != 3 {
+	if len(Schedule()) != 4 {
 		t.Error(len(Schedule()))
 	}
 }

@@ -251,6 +251,306 @@ func (e DiagnosisSessionType) Valid() bool {
 	}
 }
 
+// Defines values for DropBulkInputAction.
+const (
+	DropBulkInputActionDelete    DropBulkInputAction = "delete"
+	DropBulkInputActionIgnore    DropBulkInputAction = "ignore"
+	DropBulkInputActionKeep      DropBulkInputAction = "keep"
+	DropBulkInputActionReprocess DropBulkInputAction = "reprocess"
+	DropBulkInputActionRetry     DropBulkInputAction = "retry"
+	DropBulkInputActionTake      DropBulkInputAction = "take"
+	DropBulkInputActionUndo      DropBulkInputAction = "undo"
+)
+
+// Valid indicates whether the value is a known member of the DropBulkInputAction enum.
+func (e DropBulkInputAction) Valid() bool {
+	switch e {
+	case DropBulkInputActionDelete:
+		return true
+	case DropBulkInputActionIgnore:
+		return true
+	case DropBulkInputActionKeep:
+		return true
+	case DropBulkInputActionReprocess:
+		return true
+	case DropBulkInputActionRetry:
+		return true
+	case DropBulkInputActionTake:
+		return true
+	case DropBulkInputActionUndo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropDelete.
+const (
+	DropDeleteAfterDays DropDelete = "after_days"
+	DropDeleteManual    DropDelete = "manual"
+	DropDeleteWhenReady DropDelete = "when_ready"
+)
+
+// Valid indicates whether the value is a known member of the DropDelete enum.
+func (e DropDelete) Valid() bool {
+	switch e {
+	case DropDeleteAfterDays:
+		return true
+	case DropDeleteManual:
+		return true
+	case DropDeleteWhenReady:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropFileAction.
+const (
+	DropFileActionDelete    DropFileAction = "delete"
+	DropFileActionIgnore    DropFileAction = "ignore"
+	DropFileActionKeep      DropFileAction = "keep"
+	DropFileActionMatch     DropFileAction = "match"
+	DropFileActionReprocess DropFileAction = "reprocess"
+	DropFileActionRetry     DropFileAction = "retry"
+	DropFileActionTake      DropFileAction = "take"
+	DropFileActionUndo      DropFileAction = "undo"
+)
+
+// Valid indicates whether the value is a known member of the DropFileAction enum.
+func (e DropFileAction) Valid() bool {
+	switch e {
+	case DropFileActionDelete:
+		return true
+	case DropFileActionIgnore:
+		return true
+	case DropFileActionKeep:
+		return true
+	case DropFileActionMatch:
+		return true
+	case DropFileActionReprocess:
+		return true
+	case DropFileActionRetry:
+		return true
+	case DropFileActionTake:
+		return true
+	case DropFileActionUndo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropFileType.
+const (
+	DropFileTypeManifest DropFileType = "manifest"
+	DropFileTypeMedia    DropFileType = "media"
+)
+
+// Valid indicates whether the value is a known member of the DropFileType enum.
+func (e DropFileType) Valid() bool {
+	switch e {
+	case DropFileTypeManifest:
+		return true
+	case DropFileTypeMedia:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropFolderPatchPolicy.
+const (
+	DropFolderPatchPolicyEmpty DropFolderPatchPolicy = ""
+	DropFolderPatchPolicyFair  DropFolderPatchPolicy = "fair"
+	DropFolderPatchPolicyFixed DropFolderPatchPolicy = "fixed"
+	DropFolderPatchPolicyHigh  DropFolderPatchPolicy = "high"
+	DropFolderPatchPolicyLow   DropFolderPatchPolicy = "low"
+)
+
+// Valid indicates whether the value is a known member of the DropFolderPatchPolicy enum.
+func (e DropFolderPatchPolicy) Valid() bool {
+	switch e {
+	case DropFolderPatchPolicyEmpty:
+		return true
+	case DropFolderPatchPolicyFair:
+		return true
+	case DropFolderPatchPolicyFixed:
+		return true
+	case DropFolderPatchPolicyHigh:
+		return true
+	case DropFolderPatchPolicyLow:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropHandler.
+const (
+	DropHandlerBoth    DropHandler = "both"
+	DropHandlerContent DropHandler = "content"
+	DropHandlerXML     DropHandler = "xml"
+)
+
+// Valid indicates whether the value is a known member of the DropHandler enum.
+func (e DropHandler) Valid() bool {
+	switch e {
+	case DropHandlerBoth:
+		return true
+	case DropHandlerContent:
+		return true
+	case DropHandlerXML:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropHealthState.
+const (
+	DropHealthStateFailing DropHealthState = "failing"
+	DropHealthStateOk      DropHealthState = "ok"
+	DropHealthStateUnseen  DropHealthState = "unseen"
+)
+
+// Valid indicates whether the value is a known member of the DropHealthState enum.
+func (e DropHealthState) Valid() bool {
+	switch e {
+	case DropHealthStateFailing:
+		return true
+	case DropHealthStateOk:
+		return true
+	case DropHealthStateUnseen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropItemState.
+const (
+	DropItemStateDone       DropItemState = "done"
+	DropItemStateFailed     DropItemState = "failed"
+	DropItemStateProcessing DropItemState = "processing"
+	DropItemStateQueued     DropItemState = "queued"
+	DropItemStateRunning    DropItemState = "running"
+)
+
+// Valid indicates whether the value is a known member of the DropItemState enum.
+func (e DropItemState) Valid() bool {
+	switch e {
+	case DropItemStateDone:
+		return true
+	case DropItemStateFailed:
+		return true
+	case DropItemStateProcessing:
+		return true
+	case DropItemStateQueued:
+		return true
+	case DropItemStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropMatch.
+const (
+	DropMatchAdd         DropMatch = "add"
+	DropMatchMatchOrAdd  DropMatch = "match_or_add"
+	DropMatchMatchOrWait DropMatch = "match_or_wait"
+)
+
+// Valid indicates whether the value is a known member of the DropMatch enum.
+func (e DropMatch) Valid() bool {
+	switch e {
+	case DropMatchAdd:
+		return true
+	case DropMatchMatchOrAdd:
+		return true
+	case DropMatchMatchOrWait:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropSourceKind.
+const (
+	DropSourceKindBucket    DropSourceKind = "bucket"
+	DropSourceKindDirectory DropSourceKind = "directory"
+	DropSourceKindUploads   DropSourceKind = "uploads"
+)
+
+// Valid indicates whether the value is a known member of the DropSourceKind enum.
+func (e DropSourceKind) Valid() bool {
+	switch e {
+	case DropSourceKindBucket:
+		return true
+	case DropSourceKindDirectory:
+		return true
+	case DropSourceKindUploads:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DropState.
+const (
+	DropStateDeleted     DropState = "deleted"
+	DropStateDeletionDue DropState = "deletion_due"
+	DropStateDetected    DropState = "detected"
+	DropStateGone        DropState = "gone"
+	DropStateIgnored     DropState = "ignored"
+	DropStateImporting   DropState = "importing"
+	DropStateNoMatch     DropState = "no_match"
+	DropStateParsed      DropState = "parsed"
+	DropStatePending     DropState = "pending"
+	DropStateProcessing  DropState = "processing"
+	DropStateQuarantined DropState = "quarantined"
+	DropStateReady       DropState = "ready"
+	DropStateUploading   DropState = "uploading"
+	DropStateWaiting     DropState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the DropState enum.
+func (e DropState) Valid() bool {
+	switch e {
+	case DropStateDeleted:
+		return true
+	case DropStateDeletionDue:
+		return true
+	case DropStateDetected:
+		return true
+	case DropStateGone:
+		return true
+	case DropStateIgnored:
+		return true
+	case DropStateImporting:
+		return true
+	case DropStateNoMatch:
+		return true
+	case DropStateParsed:
+		return true
+	case DropStatePending:
+		return true
+	case DropStateProcessing:
+		return true
+	case DropStateQuarantined:
+		return true
+	case DropStateReady:
+		return true
+	case DropStateUploading:
+		return true
+	case DropStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Entitlement.
 const (
 	EntitlementDisable Entitlement = "disable"
@@ -566,6 +866,48 @@ func (e LibraryPushedResult) Valid() bool {
 	case LibraryPushedResultUnchanged:
 		return true
 	case LibraryPushedResultUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ManifestAction.
+const (
+	ManifestActionAdd    ManifestAction = "add"
+	ManifestActionDelete ManifestAction = "delete"
+	ManifestActionUpdate ManifestAction = "update"
+)
+
+// Valid indicates whether the value is a known member of the ManifestAction enum.
+func (e ManifestAction) Valid() bool {
+	switch e {
+	case ManifestActionAdd:
+		return true
+	case ManifestActionDelete:
+		return true
+	case ManifestActionUpdate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ManifestFormat.
+const (
+	ManifestFormatCsv  ManifestFormat = "csv"
+	ManifestFormatJSON ManifestFormat = "json"
+	ManifestFormatXML  ManifestFormat = "xml"
+)
+
+// Valid indicates whether the value is a known member of the ManifestFormat enum.
+func (e ManifestFormat) Valid() bool {
+	switch e {
+	case ManifestFormatCsv:
+		return true
+	case ManifestFormatJSON:
+		return true
+	case ManifestFormatXML:
 		return true
 	default:
 		return false
@@ -1297,6 +1639,7 @@ const (
 	UploadStateCancelled  UploadState = "cancelled"
 	UploadStateExpired    UploadState = "expired"
 	UploadStateFailed     UploadState = "failed"
+	UploadStateHeld       UploadState = "held"
 	UploadStateIngesting  UploadState = "ingesting"
 	UploadStateProcessing UploadState = "processing"
 	UploadStateReady      UploadState = "ready"
@@ -1311,6 +1654,8 @@ func (e UploadState) Valid() bool {
 	case UploadStateExpired:
 		return true
 	case UploadStateFailed:
+		return true
+	case UploadStateHeld:
 		return true
 	case UploadStateIngesting:
 		return true
@@ -1382,6 +1727,36 @@ func (e WebhookDeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for DropOrder.
+const (
+	DropOrderLargest  DropOrder = "largest"
+	DropOrderLatest   DropOrder = "latest"
+	DropOrderName     DropOrder = "name"
+	DropOrderNewest   DropOrder = "newest"
+	DropOrderOldest   DropOrder = "oldest"
+	DropOrderSmallest DropOrder = "smallest"
+)
+
+// Valid indicates whether the value is a known member of the DropOrder enum.
+func (e DropOrder) Valid() bool {
+	switch e {
+	case DropOrderLargest:
+		return true
+	case DropOrderLatest:
+		return true
+	case DropOrderName:
+		return true
+	case DropOrderNewest:
+		return true
+	case DropOrderOldest:
+		return true
+	case DropOrderSmallest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExportAuditParamsFormat.
 const (
 	ExportAuditParamsFormatCsv   ExportAuditParamsFormat = "csv"
@@ -1394,6 +1769,66 @@ func (e ExportAuditParamsFormat) Valid() bool {
 	case ExportAuditParamsFormatCsv:
 		return true
 	case ExportAuditParamsFormatJsonl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDropFilesParamsOrder.
+const (
+	ListDropFilesParamsOrderLargest  ListDropFilesParamsOrder = "largest"
+	ListDropFilesParamsOrderLatest   ListDropFilesParamsOrder = "latest"
+	ListDropFilesParamsOrderName     ListDropFilesParamsOrder = "name"
+	ListDropFilesParamsOrderNewest   ListDropFilesParamsOrder = "newest"
+	ListDropFilesParamsOrderOldest   ListDropFilesParamsOrder = "oldest"
+	ListDropFilesParamsOrderSmallest ListDropFilesParamsOrder = "smallest"
+)
+
+// Valid indicates whether the value is a known member of the ListDropFilesParamsOrder enum.
+func (e ListDropFilesParamsOrder) Valid() bool {
+	switch e {
+	case ListDropFilesParamsOrderLargest:
+		return true
+	case ListDropFilesParamsOrderLatest:
+		return true
+	case ListDropFilesParamsOrderName:
+		return true
+	case ListDropFilesParamsOrderNewest:
+		return true
+	case ListDropFilesParamsOrderOldest:
+		return true
+	case ListDropFilesParamsOrderSmallest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportDropFilesParamsOrder.
+const (
+	ExportDropFilesParamsOrderLargest  ExportDropFilesParamsOrder = "largest"
+	ExportDropFilesParamsOrderLatest   ExportDropFilesParamsOrder = "latest"
+	ExportDropFilesParamsOrderName     ExportDropFilesParamsOrder = "name"
+	ExportDropFilesParamsOrderNewest   ExportDropFilesParamsOrder = "newest"
+	ExportDropFilesParamsOrderOldest   ExportDropFilesParamsOrder = "oldest"
+	ExportDropFilesParamsOrderSmallest ExportDropFilesParamsOrder = "smallest"
+)
+
+// Valid indicates whether the value is a known member of the ExportDropFilesParamsOrder enum.
+func (e ExportDropFilesParamsOrder) Valid() bool {
+	switch e {
+	case ExportDropFilesParamsOrderLargest:
+		return true
+	case ExportDropFilesParamsOrderLatest:
+		return true
+	case ExportDropFilesParamsOrderName:
+		return true
+	case ExportDropFilesParamsOrderNewest:
+		return true
+	case ExportDropFilesParamsOrderOldest:
+		return true
+	case ExportDropFilesParamsOrderSmallest:
 		return true
 	default:
 		return false
@@ -1830,6 +2265,707 @@ type Diagnosis struct {
 // DiagnosisSessionType Empty when no session could be started
 type DiagnosisSessionType string
 
+// DropActivation defines model for DropActivation.
+type DropActivation struct {
+	ClientID *string `json:"client_id,omitempty"`
+
+	// Command How isthmusctl sends a tree into it
+	Command string `json:"command"`
+
+	// Created false: the folder was there
+	Created bool       `json:"created"`
+	Folder  DropFolder `json:"folder"`
+
+	// PageURL The folder's page
+	PageURL *string `json:"page_url,omitempty"`
+
+	// Place Of a directory or bucket: where to write
+	Place *string `json:"place,omitempty"`
+
+	// Secret Shown only now
+	Secret *string `json:"secret,omitempty"`
+
+	// TokenURL Where the credential gets its tokens
+	TokenURL string `json:"token_url"`
+
+	// UploadsURL Where files are announced, with `drop_folder_id`
+	UploadsURL string `json:"uploads_url"`
+}
+
+// DropBucket defines model for DropBucket.
+type DropBucket struct {
+	// Endpoint https address of the store; absent: Amazon's of the region
+	Endpoint *string `json:"endpoint,omitempty"`
+	KeyID    *string `json:"key_id,omitempty"`
+	Name     string  `json:"name"`
+
+	// PathStyle The bucket is part of the path and not of the host
+	PathStyle *bool   `json:"path_style,omitempty"`
+	Region    *string `json:"region,omitempty"`
+}
+
+// DropBulkInput defines model for DropBulkInput.
+type DropBulkInput struct {
+	Action DropBulkInputAction `json:"action"`
+
+	// After With a filter: `next` of the answer before
+	After *string `json:"after,omitempty"`
+
+	// ConversionProfileID Of reprocess
+	ConversionProfileID *int64 `json:"conversion_profile_id,omitempty"`
+
+	// Entry Of delete: the entries, too
+	Entry *bool `json:"entry,omitempty"`
+
+	// Filter All files that a listing with these would show
+	Filter *DropFileFilter `json:"filter,omitempty"`
+
+	// Ids The files; or
+	Ids *[]string `json:"ids,omitempty"`
+
+	// Keep Of keep: false leaves them to the folder again
+	Keep *bool `json:"keep,omitempty"`
+}
+
+// DropBulkInputAction defines model for DropBulkInput.Action.
+type DropBulkInputAction string
+
+// DropBulkOne defines model for DropBulkOne.
+type DropBulkOne struct {
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+	ID    string     `json:"id"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State *DropState `json:"state,omitempty"`
+}
+
+// DropBulkResult defines model for DropBulkResult.
+type DropBulkResult struct {
+	Done   int64 `json:"done"`
+	Failed int64 `json:"failed"`
+
+	// Next With a filter: there are more files, which the same with this as `after` takes up; absent: all was done
+	Next    *string       `json:"next,omitempty"`
+	Results []DropBulkOne `json:"results"`
+}
+
+// DropChange defines model for DropChange.
+type DropChange struct {
+	At time.Time `json:"at"`
+
+	// By Who, as in the audit log; `system`: it happened by itself
+	By *string `json:"by,omitempty"`
+
+	// ByName What they are called now; absent: nobody, or somebody who was erased
+	ByName *string `json:"by_name,omitempty"`
+
+	// Cause Stable slug
+	Cause string `json:"cause"`
+	ID    string `json:"id"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State DropState `json:"state"`
+	Text  string    `json:"text"`
+}
+
+// DropChangePage defines model for DropChangePage.
+type DropChangePage struct {
+	Items []DropChange `json:"items"`
+	Next  *string      `json:"next,omitempty"`
+}
+
+// DropCheck defines model for DropCheck.
+type DropCheck struct {
+	// Check Stable slug
+	Check    string  `json:"check"`
+	NextStep *string `json:"next_step,omitempty"`
+	Ok       bool    `json:"ok"`
+	Text     string  `json:"text"`
+}
+
+// DropComplete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
+type DropComplete struct {
+	// Marker Ending of an empty file beside it: `.done` for clip.mp4.done
+	Marker *string `json:"marker,omitempty"`
+
+	// Rename Pattern of names that are still written, such as *.part; the rename away from it is the end
+	Rename *string `json:"rename,omitempty"`
+
+	// StableSeconds Seconds without a change of size and time. A guess: a sender that pauses for longer has half a file imported; 0: never
+	StableSeconds *int64 `json:"stable_seconds,omitempty"`
+}
+
+// DropCount defines model for DropCount.
+type DropCount struct {
+	Bytes int64 `json:"bytes"`
+	Files int64 `json:"files"`
+}
+
+// DropCounts defines model for DropCounts.
+type DropCounts struct {
+	// Reasons How many files have which reason
+	Reasons map[string]int64     `json:"reasons"`
+	States  map[string]DropCount `json:"states"`
+}
+
+// DropDelete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
+type DropDelete string
+
+// DropDeleteInput defines model for DropDeleteInput.
+type DropDeleteInput struct {
+	// Entry Also the entry, with all that the plan names
+	Entry *bool `json:"entry,omitempty"`
+}
+
+// DropDeletion defines model for DropDeletion.
+type DropDeletion struct {
+	// Blocked Why it failed
+	Blocked *ItemError `json:"blocked,omitempty"`
+
+	// Copies Items of the library that have their own bytes and stay
+	Copies int64 `json:"copies"`
+
+	// EntryID The entry that can go, too; absent: none
+	EntryID   *string  `json:"entry_id,omitempty"`
+	EntryName *string  `json:"entry_name,omitempty"`
+	File      DropFile `json:"file"`
+
+	// InSource It goes from its directory or bucket
+	InSource bool `json:"in_source"`
+
+	// Items Items of the library that stream from the entry and would no longer play
+	Items int64 `json:"items"`
+
+	// Others Other files of drop folders that are the same entry
+	Others int64 `json:"others"`
+
+	// UndoUntil It could be taken back until then
+	UndoUntil *time.Time `json:"undo_until,omitempty"`
+}
+
+// DropExample What would become of a file by its name
+type DropExample struct {
+	Category    *string   `json:"category,omitempty"`
+	Flavor      *string   `json:"flavor,omitempty"`
+	Name        string    `json:"name"`
+	ReferenceID *string   `json:"reference_id,omitempty"`
+	Size        int64     `json:"size"`
+	Tags        *[]string `json:"tags,omitempty"`
+	Taken       bool      `json:"taken"`
+	UserID      *string   `json:"user_id,omitempty"`
+
+	// Why Not taken: a slug
+	Why *string `json:"why,omitempty"`
+}
+
+// DropFile defines model for DropFile.
+type DropFile struct {
+	// Actions What can be done with it now
+	Actions             []DropFileAction `json:"actions"`
+	ConversionProfileID *int64           `json:"conversion_profile_id,omitempty"`
+	CreatedAt           time.Time        `json:"created_at"`
+	DeleteAt            *time.Time       `json:"delete_at,omitempty"`
+	EntryID             *string          `json:"entry_id,omitempty"`
+	Flavor              *string          `json:"flavor,omitempty"`
+	FolderID            string           `json:"folder_id"`
+	FolderName          string           `json:"folder_name"`
+	ID                  string           `json:"id"`
+
+	// Items Of a manifest
+	Items *DropItemCounts `json:"items,omitempty"`
+
+	// KalturaCode And the reason
+	KalturaCode *string `json:"kaltura_code,omitempty"`
+
+	// KalturaStatus What Kaltura would call the state
+	KalturaStatus *int64 `json:"kaltura_status,omitempty"`
+
+	// Kept Never deleted by itself
+	Kept bool `json:"kept"`
+
+	// ManifestID File id of the manifest that it belongs to
+	ManifestID *string    `json:"manifest_id,omitempty"`
+	ModifiedAt *time.Time `json:"modified_at,omitempty"`
+
+	// Name Path within the folder, `/` between
+	Name     string     `json:"name"`
+	NextStep *string    `json:"next_step,omitempty"`
+	ReadyAt  *time.Time `json:"ready_at,omitempty"`
+
+	// Reason Stable slug
+	Reason *string `json:"reason,omitempty"`
+
+	// Received Of an upload under way
+	Received    *int64  `json:"received,omitempty"`
+	ReferenceID *string `json:"reference_id,omitempty"`
+	Sha256      *string `json:"sha256,omitempty"`
+	Size        int64   `json:"size"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State DropState `json:"state"`
+
+	// Superseded A newer file has its name
+	Superseded bool `json:"superseded"`
+
+	// Text What happened, or what it waits for
+	Text *string `json:"text,omitempty"`
+
+	// TryAt Looked at again then
+	TryAt *time.Time   `json:"try_at,omitempty"`
+	Type  DropFileType `json:"type"`
+
+	// UndoUntil A deletion can be taken back until then
+	UndoUntil *time.Time `json:"undo_until,omitempty"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	UploadID  *string    `json:"upload_id,omitempty"`
+	UserID    *string    `json:"user_id,omitempty"`
+
+	// WaitingFor Names of files, or `entry:` and a reference id
+	WaitingFor []string `json:"waiting_for"`
+
+	// WholeAt When it was known to be whole
+	WholeAt *time.Time `json:"whole_at,omitempty"`
+}
+
+// DropFileAction defines model for DropFileAction.
+type DropFileAction string
+
+// DropFileFilter All files that a listing with these would show
+type DropFileFilter struct {
+	Ending     *string       `json:"ending,omitempty"`
+	FolderID   *string       `json:"folder_id,omitempty"`
+	From       *time.Time    `json:"from,omitempty"`
+	ManifestID *string       `json:"manifest_id,omitempty"`
+	Q          *string       `json:"q,omitempty"`
+	Reason     *string       `json:"reason,omitempty"`
+	States     *[]DropState  `json:"states,omitempty"`
+	To         *time.Time    `json:"to,omitempty"`
+	Type       *DropFileType `json:"type,omitempty"`
+}
+
+// DropFilePage defines model for DropFilePage.
+type DropFilePage struct {
+	Items []DropFile `json:"items"`
+	Next  *string    `json:"next,omitempty"`
+}
+
+// DropFileType defines model for DropFileType.
+type DropFileType string
+
+// DropFolder defines model for DropFolder.
+type DropFolder struct {
+	Bucket *DropBucket `json:"bucket,omitempty"`
+
+	// ClientID App that may send into it, made by activate
+	ClientID *string `json:"client_id,omitempty"`
+
+	// Complete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
+	Complete  DropComplete `json:"complete"`
+	CreatedAt time.Time    `json:"created_at"`
+
+	// CreatedBy In whose name it acts, as in the audit log
+	CreatedBy string `json:"created_by"`
+
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
+	Delete      DropDelete `json:"delete"`
+	DeleteDays  int64      `json:"delete_days"`
+	Description string     `json:"description"`
+	Etag        string     `json:"etag"`
+
+	// Handler content: every file is media; xml: only what manifests name is taken; both: what no manifest names becomes an entry by itself
+	Handler         DropHandler `json:"handler"`
+	HasBucketSecret bool        `json:"has_bucket_secret"`
+
+	// Health How looking at the folder goes
+	Health DropHealth `json:"health"`
+	ID     string     `json:"id"`
+	Ignore []string   `json:"ignore"`
+
+	// Match add: always a new entry; match_or_add: new content of the entry with the file's reference id, else a new entry; match_or_wait: new content of that entry, else wait until there is one
+	Match    DropMatch `json:"match"`
+	MaxBytes int64     `json:"max_bytes"`
+	MaxFiles int64     `json:"max_files"`
+	Name     string    `json:"name"`
+
+	// Origin Whose and where the entries are
+	Origin   DropOrigin `json:"origin"`
+	Path     string     `json:"path"`
+	Patterns []string   `json:"patterns"`
+	Paused   bool       `json:"paused"`
+
+	// Policy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	Policy  *TransferPolicy `json:"policy,omitempty"`
+	RateBps int64           `json:"rate_bps"`
+	Slug    string          `json:"slug"`
+
+	// Source How files come beside uploads, which every folder takes: directory: below the server's drop root, also what an SFTP server writes into; bucket: a prefix in an S3-compatible store
+	Source DropSourceKind `json:"source"`
+
+	// States How many files are in which state
+	States map[string]DropCount `json:"states"`
+
+	// Stopped Why it failed
+	Stopped   *ItemError `json:"stopped,omitempty"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	WaitHours int64      `json:"wait_hours"`
+}
+
+// DropFolderInput defines model for DropFolderInput.
+type DropFolderInput struct {
+	Bucket *DropBucket `json:"bucket,omitempty"`
+
+	// BucketSecret The bucket's secret key; never shown
+	BucketSecret *string `json:"bucket_secret,omitempty"`
+
+	// Complete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
+	Complete *DropComplete `json:"complete,omitempty"`
+
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
+	Delete *DropDelete `json:"delete,omitempty"`
+
+	// DeleteDays Of after_days
+	DeleteDays  *int64  `json:"delete_days,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Handler content: every file is media; xml: only what manifests name is taken; both: what no manifest names becomes an entry by itself
+	Handler *DropHandler `json:"handler,omitempty"`
+
+	// Ignore Names to leave alone
+	Ignore *[]string `json:"ignore,omitempty"`
+
+	// Match add: always a new entry; match_or_add: new content of the entry with the file's reference id, else a new entry; match_or_wait: new content of that entry, else wait until there is one
+	Match *DropMatch `json:"match,omitempty"`
+
+	// MaxBytes Of them; 0: no limit
+	MaxBytes *int64 `json:"max_bytes,omitempty"`
+
+	// MaxFiles Files at work or waiting; 0: the hub's limit
+	MaxFiles *int64 `json:"max_files,omitempty"`
+	Name     string `json:"name"`
+
+	// Origin Whose and where the entries are
+	Origin *DropOrigin `json:"origin,omitempty"`
+
+	// Path Of a directory: relative to the drop root; of a bucket: its prefix
+	Path *string `json:"path,omitempty"`
+
+	// Patterns Names to take, such as *.mp4; none: all
+	Patterns *[]string `json:"patterns,omitempty"`
+
+	// Policy fixed: at the rate asked for, whatever the line says; high: takes two shares of a crowded line; fair: one share;
+	// low: what others leave
+	Policy *TransferPolicy `json:"policy,omitempty"`
+
+	// RateBps Of transfers into it, in bit/s; 0: no limit
+	RateBps *int64 `json:"rate_bps,omitempty"`
+
+	// Slug Expression with (?P<referenceId>…), (?P<userId>…) and (?P<flavorName>…); absent: the reference id is the name without its ending
+	Slug *string `json:"slug,omitempty"`
+
+	// Source How files come beside uploads, which every folder takes: directory: below the server's drop root, also what an SFTP server writes into; bucket: a prefix in an S3-compatible store
+	Source *DropSourceKind `json:"source,omitempty"`
+
+	// WaitHours How long a file waits for others before it is quarantined
+	WaitHours *int64 `json:"wait_hours,omitempty"`
+}
+
+// DropFolderOptions defines model for DropFolderOptions.
+type DropFolderOptions struct {
+	// Directories The server has a drop root: directories can be folders
+	Directories bool `json:"directories"`
+
+	// MaxDocumentBytes Of a manifest
+	MaxDocumentBytes int64 `json:"max_document_bytes"`
+
+	// MaxFiles Files at work or waiting in the hub; 0: no limit
+	MaxFiles int64            `json:"max_files"`
+	Reasons  []DropReasonInfo `json:"reasons"`
+
+	// Sources What the caller may make
+	Sources []DropSourceKind `json:"sources"`
+	States  []DropStateInfo  `json:"states"`
+
+	// UndoSeconds How long a deletion can be taken back
+	UndoSeconds int64 `json:"undo_seconds"`
+
+	// XsdURL Schema of the XML; absent: this server has none to give
+	XsdURL *string `json:"xsd_url,omitempty"`
+}
+
+// DropFolderPage defines model for DropFolderPage.
+type DropFolderPage struct {
+	Items []DropFolder `json:"items"`
+	Next  *string      `json:"next,omitempty"`
+}
+
+// DropFolderPatch defines model for DropFolderPatch.
+type DropFolderPatch struct {
+	Bucket       *DropBucket `json:"bucket,omitempty"`
+	BucketSecret *string     `json:"bucket_secret,omitempty"`
+
+	// Complete How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
+	Complete *DropComplete `json:"complete,omitempty"`
+
+	// Delete When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
+	Delete      *DropDelete `json:"delete,omitempty"`
+	DeleteDays  *int64      `json:"delete_days,omitempty"`
+	Description *string     `json:"description,omitempty"`
+
+	// Handler content: every file is media; xml: only what manifests name is taken; both: what no manifest names becomes an entry by itself
+	Handler *DropHandler `json:"handler,omitempty"`
+	Ignore  *[]string    `json:"ignore,omitempty"`
+
+	// Match add: always a new entry; match_or_add: new content of the entry with the file's reference id, else a new entry; match_or_wait: new content of that entry, else wait until there is one
+	Match    *DropMatch `json:"match,omitempty"`
+	MaxBytes *int64     `json:"max_bytes,omitempty"`
+	MaxFiles *int64     `json:"max_files,omitempty"`
+	Name     *string    `json:"name,omitempty"`
+
+	// Origin Whose and where the entries are
+	Origin   *DropOrigin `json:"origin,omitempty"`
+	Path     *string     `json:"path,omitempty"`
+	Patterns *[]string   `json:"patterns,omitempty"`
+
+	// Policy Empty: the hub's
+	Policy    *DropFolderPatchPolicy `json:"policy,omitempty"`
+	RateBps   *int64                 `json:"rate_bps,omitempty"`
+	Slug      *string                `json:"slug,omitempty"`
+	WaitHours *int64                 `json:"wait_hours,omitempty"`
+}
+
+// DropFolderPatchPolicy Empty: the hub's
+type DropFolderPatchPolicy string
+
+// DropFolderTest defines model for DropFolderTest.
+type DropFolderTest struct {
+	Checks []DropCheck `json:"checks"`
+
+	// Files Some of the files that are there
+	Files []DropExample `json:"files"`
+	Ok    bool          `json:"ok"`
+}
+
+// DropHandler content: every file is media; xml: only what manifests name is taken; both: what no manifest names becomes an entry by itself
+type DropHandler string
+
+// DropHealth How looking at the folder goes
+type DropHealth struct {
+	// BehindSince The lag: when the oldest file came that is neither done nor given up; absent: none
+	BehindSince *time.Time `json:"behind_since,omitempty"`
+
+	// Error Why it failed
+	Error *ItemError `json:"error,omitempty"`
+
+	// Files Seen then
+	Files *int64 `json:"files,omitempty"`
+
+	// LastAt Last look
+	LastAt *time.Time `json:"last_at,omitempty"`
+	NextAt *time.Time `json:"next_at,omitempty"`
+
+	// OkAt Last that worked
+	OkAt *time.Time `json:"ok_at,omitempty"`
+
+	// Since Since when it does not work
+	Since *time.Time `json:"since,omitempty"`
+
+	// State unseen: not looked at yet, or a folder of uploads only
+	State  DropHealthState `json:"state"`
+	TookMs *int64          `json:"took_ms,omitempty"`
+}
+
+// DropHealthState unseen: not looked at yet, or a folder of uploads only
+type DropHealthState string
+
+// DropItem defines model for DropItem.
+type DropItem struct {
+	Action   *ManifestAction `json:"action,omitempty"`
+	EntryID  *string         `json:"entry_id,omitempty"`
+	ID       string          `json:"id"`
+	Line     int64           `json:"line"`
+	NextStep *string         `json:"next_step,omitempty"`
+
+	// Number From 1
+	Number      int64         `json:"number"`
+	Reason      *string       `json:"reason,omitempty"`
+	ReferenceID *string       `json:"reference_id,omitempty"`
+	State       DropItemState `json:"state"`
+	Text        *string       `json:"text,omitempty"`
+	Title       string        `json:"title"`
+	UpdatedAt   time.Time     `json:"updated_at"`
+}
+
+// DropItemCounts Of a manifest
+type DropItemCounts struct {
+	Done   int64 `json:"done"`
+	Failed int64 `json:"failed"`
+	Total  int64 `json:"total"`
+}
+
+// DropItemPage defines model for DropItemPage.
+type DropItemPage struct {
+	Items []DropItem `json:"items"`
+	Next  *string    `json:"next,omitempty"`
+}
+
+// DropItemState defines model for DropItemState.
+type DropItemState string
+
+// DropKeepInput defines model for DropKeepInput.
+type DropKeepInput struct {
+	Keep *bool `json:"keep,omitempty"`
+}
+
+// DropManifest defines model for DropManifest.
+type DropManifest struct {
+	Format ManifestFormat `json:"format"`
+
+	// Text 1 MiB of it at most
+	Text      string `json:"text"`
+	Truncated bool   `json:"truncated"`
+}
+
+// DropMatch add: always a new entry; match_or_add: new content of the entry with the file's reference id, else a new entry; match_or_wait: new content of that entry, else wait until there is one
+type DropMatch string
+
+// DropMatchInput defines model for DropMatchInput.
+type DropMatchInput struct {
+	EntryID string `json:"entry_id"`
+}
+
+// DropOrigin Whose and where the entries are
+type DropOrigin struct {
+	// Category Full name, `a>b`
+	Category *string `json:"category,omitempty"`
+
+	// CategoryFromPath The folders of the path are categories below `category`
+	CategoryFromPath *bool `json:"category_from_path,omitempty"`
+
+	// ConversionProfileID 0: the account's default
+	ConversionProfileID *int64    `json:"conversion_profile_id,omitempty"`
+	Tags                *[]string `json:"tags,omitempty"`
+
+	// TagsFromPath Each folder of the path is a tag
+	TagsFromPath *bool `json:"tags_from_path,omitempty"`
+
+	// UserFromPath The first folder of the path names the user
+	UserFromPath *bool `json:"user_from_path,omitempty"`
+
+	// UserID User on Kaltura; absent: who made the folder
+	UserID *string `json:"user_id,omitempty"`
+}
+
+// DropPreview defines model for DropPreview.
+type DropPreview struct {
+	// Actions How many of which action
+	Actions *map[string]int64 `json:"actions,omitempty"`
+	Format  ManifestFormat    `json:"format"`
+
+	// Items The first of them, two hundred at most
+	Items []DropPreviewItem `json:"items"`
+
+	// Missing Files that are not in the folder yet, a thousand at most
+	Missing *[]string `json:"missing,omitempty"`
+
+	// Total Items that are right
+	Total int64 `json:"total"`
+
+	// Truncated There are more
+	Truncated bool `json:"truncated"`
+
+	// Warnings What would hold an item up, such as a file that is not there yet
+	Warnings *[]ManifestFault `json:"warnings,omitempty"`
+}
+
+// DropPreviewItem defines model for DropPreviewItem.
+type DropPreviewItem struct {
+	// AccessControl Name or number
+	AccessControl *string         `json:"access_control,omitempty"`
+	Action        *ManifestAction `json:"action,omitempty"`
+	Categories    *[]string       `json:"categories,omitempty"`
+	Column        *int64          `json:"column,omitempty"`
+
+	// ConversionProfile Name or number
+	ConversionProfile *string `json:"conversion_profile,omitempty"`
+
+	// CustomData Records of custom metadata
+	CustomData  *int64  `json:"custom_data,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Does What would happen, for people
+	Does    *string    `json:"does,omitempty"`
+	EndAt   *time.Time `json:"end_at,omitempty"`
+	EntryID *string    `json:"entry_id,omitempty"`
+
+	// Files Of the folder that it names
+	Files *[]string `json:"files,omitempty"`
+	Line  int64     `json:"line"`
+
+	// Lost Names of library items that would no longer play
+	Lost        *[]string  `json:"lost,omitempty"`
+	Name        *string    `json:"name,omitempty"`
+	Number      int64      `json:"number"`
+	ReferenceID *string    `json:"reference_id,omitempty"`
+	StartAt     *time.Time `json:"start_at,omitempty"`
+	Tags        *[]string  `json:"tags,omitempty"`
+	Thumbnails  *int64     `json:"thumbnails,omitempty"`
+	Type        *MediaType `json:"type,omitempty"`
+
+	// Urls Hosts that content is fetched from; the addresses may hold secrets
+	Urls   *[]string `json:"urls,omitempty"`
+	UserID *string   `json:"user_id,omitempty"`
+}
+
+// DropReasonInfo defines model for DropReasonInfo.
+type DropReasonInfo struct {
+	Fix string `json:"fix"`
+
+	// KalturaCode Of KalturaDropFolderFileErrorCode
+	KalturaCode *string `json:"kaltura_code,omitempty"`
+	Reason      string  `json:"reason"`
+	Title       string  `json:"title"`
+}
+
+// DropReprocessInput defines model for DropReprocessInput.
+type DropReprocessInput struct {
+	// ConversionProfileID Absent or 0: the folder's
+	ConversionProfileID *int64 `json:"conversion_profile_id,omitempty"`
+}
+
+// DropSourceKind How files come beside uploads, which every folder takes: directory: below the server's drop root, also what an SFTP server writes into; bucket: a prefix in an S3-compatible store
+type DropSourceKind string
+
+// DropState detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+type DropState string
+
+// DropStateInfo defines model for DropStateInfo.
+type DropStateInfo struct {
+	Description *string `json:"description,omitempty"`
+	KalturaName *string `json:"kaltura_name,omitempty"`
+
+	// KalturaStatus Of KalturaDropFolderFileStatus
+	KalturaStatus *int64 `json:"kaltura_status,omitempty"`
+
+	// Over Nothing more happens by itself
+	Over bool `json:"over"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State DropState `json:"state"`
+	Title string    `json:"title"`
+}
+
 // Entitlement Whether sessions enforce category entitlement (in the privacy context), disable it, or leave it to the account
 type Entitlement string
 
@@ -2232,7 +3368,9 @@ type ItemExport struct {
 	Error *ItemError `json:"error,omitempty"`
 
 	// Lost The entry was removed in Kaltura since
-	Lost     *bool       `json:"lost,omitempty"`
+	Lost *bool `json:"lost,omitempty"`
+
+	// State held: it arrived whole and waits for its drop folder's decision
 	State    UploadState `json:"state"`
 	UploadID string      `json:"upload_id"`
 }
@@ -2405,6 +3543,51 @@ type LibraryPushed struct {
 
 // LibraryPushedResult defines model for LibraryPushed.Result.
 type LibraryPushedResult string
+
+// ManifestAction defines model for ManifestAction.
+type ManifestAction string
+
+// ManifestFault defines model for ManifestFault.
+type ManifestFault struct {
+	// Column From 1, in characters
+	Column int64 `json:"column"`
+
+	// Fatal Nothing after it was read
+	Fatal *bool  `json:"fatal,omitempty"`
+	Fix   string `json:"fix"`
+
+	// Item From 1; absent: the document itself
+	Item *int64 `json:"item,omitempty"`
+
+	// Line From 1
+	Line int64 `json:"line"`
+
+	// Rule Stable slug
+	Rule string `json:"rule"`
+	Text string `json:"text"`
+}
+
+// ManifestFormat defines model for ManifestFormat.
+type ManifestFormat string
+
+// ManifestProblem A problem with the faults of a manifest
+type ManifestProblem struct {
+	Code     string          `json:"code"`
+	Detail   *string         `json:"detail,omitempty"`
+	Errors   *[]FieldError   `json:"errors,omitempty"`
+	Faults   []ManifestFault `json:"faults"`
+	Instance *string         `json:"instance,omitempty"`
+
+	// More There are more faults than these
+	More      bool         `json:"more"`
+	NextStep  *string      `json:"next_step,omitempty"`
+	Preview   *DropPreview `json:"preview,omitempty"`
+	Retryable bool         `json:"retryable"`
+	Status    int          `json:"status"`
+	Title     string       `json:"title"`
+	TraceID   string       `json:"trace_id"`
+	Type      string       `json:"type"`
+}
 
 // Mapping defines model for Mapping.
 type Mapping struct {
@@ -3057,6 +4240,51 @@ type RegisterInput struct {
 	URL *string `json:"url,omitempty"`
 }
 
+// RemoteDropFile defines model for RemoteDropFile.
+type RemoteDropFile struct {
+	CreatedAt     time.Time `json:"created_at"`
+	EntryID       *string   `json:"entry_id,omitempty"`
+	FolderID      string    `json:"folder_id"`
+	ID            string    `json:"id"`
+	KalturaCode   *string   `json:"kaltura_code,omitempty"`
+	KalturaStatus int64     `json:"kaltura_status"`
+	Name          string    `json:"name"`
+	Size          int64     `json:"size"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State DropState `json:"state"`
+
+	// Text Kaltura's own words on what went wrong
+	Text      *string   `json:"text,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// RemoteDropFilePage defines model for RemoteDropFilePage.
+type RemoteDropFilePage struct {
+	Items []RemoteDropFile `json:"items"`
+	Next  *string          `json:"next,omitempty"`
+}
+
+// RemoteDropFolder defines model for RemoteDropFolder.
+type RemoteDropFolder struct {
+	CheckedAt   *time.Time `json:"checked_at,omitempty"`
+	Description *string    `json:"description,omitempty"`
+	Enabled     bool       `json:"enabled"`
+	Error       *string    `json:"error,omitempty"`
+	ID          string     `json:"id"`
+	Kind        *string    `json:"kind,omitempty"`
+	Name        string     `json:"name"`
+	Path        *string    `json:"path,omitempty"`
+}
+
+// RemoteDropFolderPage defines model for RemoteDropFolderPage.
+type RemoteDropFolderPage struct {
+	Items []RemoteDropFolder `json:"items"`
+	Next  *string            `json:"next,omitempty"`
+}
+
 // Rendition defines model for Rendition.
 type Rendition struct {
 	// Bitrate bit/s
@@ -3229,6 +4457,9 @@ type TransferHoursDays string
 type TransferInput struct {
 	// Device Where it is sent from, for people
 	Device *string `json:"device,omitempty"`
+
+	// DropFolderID Drop folder that all of its files are sent to
+	DropFolderID *string `json:"drop_folder_id,omitempty"`
 
 	// Files To be announced
 	Files *[]UploadInput `json:"files,omitempty"`
@@ -3464,8 +4695,14 @@ type Upload struct {
 	Description *string   `json:"description,omitempty"`
 
 	// Device Where it is sent from, as its transfer's client called itself; in lists of uploads and single ones
-	Device  *string `json:"device,omitempty"`
-	EntryID *string `json:"entry_id,omitempty"`
+	Device *string `json:"device,omitempty"`
+
+	// DropFileID Its file there
+	DropFileID *string `json:"drop_file_id,omitempty"`
+
+	// DropFolderID Drop folder that it was sent to
+	DropFolderID *string `json:"drop_folder_id,omitempty"`
+	EntryID      *string `json:"entry_id,omitempty"`
 
 	// EntryLost What it means that the entry is gone in Kaltura; absent while it is there
 	EntryLost *SourceLost `json:"entry_lost,omitempty"`
@@ -3490,10 +4727,12 @@ type Upload struct {
 	Offset int64 `json:"offset"`
 
 	// Progress 0..1 of the current state
-	Progress float64     `json:"progress"`
-	Sha256   *string     `json:"sha256,omitempty"`
-	Size     int64       `json:"size"`
-	State    UploadState `json:"state"`
+	Progress float64 `json:"progress"`
+	Sha256   *string `json:"sha256,omitempty"`
+	Size     int64   `json:"size"`
+
+	// State held: it arrived whole and waits for its drop folder's decision
+	State UploadState `json:"state"`
 
 	// Suggest360 Only its 2:1 shape suggests it; offer mark-360
 	Suggest360 bool          `json:"suggest_360"`
@@ -3517,6 +4756,9 @@ type UploadTarget string
 type UploadInput struct {
 	ContentType *string `json:"content_type,omitempty"`
 	Description *string `json:"description,omitempty"`
+
+	// DropFolderID Drop folder that it is sent to: `name` may hold folders, `/` between, and the folder's rules say what becomes of it
+	DropFolderID *string `json:"drop_folder_id,omitempty"`
 
 	// Fingerprint The client's own mark of the file, to find it again on another device
 	Fingerprint *string `json:"fingerprint,omitempty"`
@@ -3542,7 +4784,7 @@ type UploadPage struct {
 	Next  *string  `json:"next,omitempty"`
 }
 
-// UploadState defines model for UploadState.
+// UploadState held: it arrived whole and waits for its drop folder's decision
 type UploadState string
 
 // UploadWait The upload waits for what `error` says and goes on by itself; nothing is lost
@@ -3718,6 +4960,45 @@ type AuditSubject = string
 // AuditTo defines model for AuditTo.
 type AuditTo = time.Time
 
+// DropEnding defines model for DropEnding.
+type DropEnding = string
+
+// DropEntry defines model for DropEntry.
+type DropEntry = string
+
+// DropFolderQuery defines model for DropFolderQuery.
+type DropFolderQuery = string
+
+// DropFolderText defines model for DropFolderText.
+type DropFolderText = string
+
+// DropFrom defines model for DropFrom.
+type DropFrom = time.Time
+
+// DropManifestQuery defines model for DropManifestQuery.
+type DropManifestQuery = string
+
+// DropOrder defines model for DropOrder.
+type DropOrder string
+
+// DropReason defines model for DropReason.
+type DropReason = string
+
+// DropStates defines model for DropStates.
+type DropStates = []DropState
+
+// DropSuperseded defines model for DropSuperseded.
+type DropSuperseded = bool
+
+// DropText defines model for DropText.
+type DropText = string
+
+// DropTo defines model for DropTo.
+type DropTo = time.Time
+
+// DropTypeQuery defines model for DropTypeQuery.
+type DropTypeQuery = DropFileType
+
 // GrantPath defines model for GrantPath.
 type GrantPath = string
 
@@ -3853,6 +5134,285 @@ type UpdateOAuthClientParams struct {
 
 // RotateOAuthClientSecretParams defines parameters for RotateOAuthClientSecret.
 type RotateOAuthClientSecretParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDropFoldersParams defines parameters for ListDropFolders.
+type ListDropFoldersParams struct {
+	// Q Searched in names, descriptions and paths
+	Q *DropFolderText `form:"q,omitempty" json:"q,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateDropFolderParams defines parameters for CreateDropFolder.
+type CreateDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ActivateDropFolderParams defines parameters for ActivateDropFolder.
+type ActivateDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CountDropFilesParams defines parameters for CountDropFiles.
+type CountDropFilesParams struct {
+	// Q Searched in names, reference ids and entry ids
+	Q     *DropText   `form:"q,omitempty" json:"q,omitempty"`
+	State *DropStates `form:"state,omitempty" json:"state,omitempty"`
+
+	// Folder Id of one folder
+	Folder *DropFolderQuery `form:"folder,omitempty" json:"folder,omitempty"`
+	Type   *DropTypeQuery   `form:"type,omitempty" json:"type,omitempty"`
+	Reason *DropReason      `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// Manifest Id of a manifest's file; those that belong to it
+	Manifest *DropManifestQuery `form:"manifest,omitempty" json:"manifest,omitempty"`
+
+	// From Seen from this time on
+	From *DropFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Seen before this time
+	To *DropTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Ending Of the name, without the dot
+	Ending *DropEnding `form:"ending,omitempty" json:"ending,omitempty"`
+
+	// Entry Id of an entry
+	Entry *DropEntry `form:"entry,omitempty" json:"entry,omitempty"`
+
+	// Superseded Those, too, whose name a newer file has
+	Superseded *DropSuperseded `form:"superseded,omitempty" json:"superseded,omitempty"`
+}
+
+// ListDropFilesParams defines parameters for ListDropFiles.
+type ListDropFilesParams struct {
+	// Q Searched in names, reference ids and entry ids
+	Q     *DropText   `form:"q,omitempty" json:"q,omitempty"`
+	State *DropStates `form:"state,omitempty" json:"state,omitempty"`
+
+	// Folder Id of one folder
+	Folder *DropFolderQuery `form:"folder,omitempty" json:"folder,omitempty"`
+	Type   *DropTypeQuery   `form:"type,omitempty" json:"type,omitempty"`
+	Reason *DropReason      `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// Manifest Id of a manifest's file; those that belong to it
+	Manifest *DropManifestQuery `form:"manifest,omitempty" json:"manifest,omitempty"`
+
+	// From Seen from this time on
+	From *DropFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Ending Of the name, without the dot
+	Ending *DropEnding `form:"ending,omitempty" json:"ending,omitempty"`
+
+	// Entry Id of an entry
+	Entry *DropEntry `form:"entry,omitempty" json:"entry,omitempty"`
+
+	// Superseded Those, too, whose name a newer file has
+	Superseded *DropSuperseded `form:"superseded,omitempty" json:"superseded,omitempty"`
+
+	// Order newest, oldest: by when they were seen first; latest: by their last change
+	Order *ListDropFilesParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// To Seen before this time
+	To *DropTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListDropFilesParamsOrder defines parameters for ListDropFiles.
+type ListDropFilesParamsOrder string
+
+// ChangeDropFilesParams defines parameters for ChangeDropFiles.
+type ChangeDropFilesParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExportDropFilesParams defines parameters for ExportDropFiles.
+type ExportDropFilesParams struct {
+	// Q Searched in names, reference ids and entry ids
+	Q     *DropText   `form:"q,omitempty" json:"q,omitempty"`
+	State *DropStates `form:"state,omitempty" json:"state,omitempty"`
+
+	// Folder Id of one folder
+	Folder *DropFolderQuery `form:"folder,omitempty" json:"folder,omitempty"`
+	Type   *DropTypeQuery   `form:"type,omitempty" json:"type,omitempty"`
+	Reason *DropReason      `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// Manifest Id of a manifest's file; those that belong to it
+	Manifest *DropManifestQuery `form:"manifest,omitempty" json:"manifest,omitempty"`
+
+	// From Seen from this time on
+	From *DropFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Ending Of the name, without the dot
+	Ending *DropEnding `form:"ending,omitempty" json:"ending,omitempty"`
+
+	// Entry Id of an entry
+	Entry *DropEntry `form:"entry,omitempty" json:"entry,omitempty"`
+
+	// Superseded Those, too, whose name a newer file has
+	Superseded *DropSuperseded `form:"superseded,omitempty" json:"superseded,omitempty"`
+
+	// Order newest, oldest: by when they were seen first; latest: by their last change
+	Order *ExportDropFilesParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// To Seen before this time
+	To *DropTo `form:"to,omitempty" json:"to,omitempty"`
+}
+
+// ExportDropFilesParamsOrder defines parameters for ExportDropFiles.
+type ExportDropFilesParamsOrder string
+
+// GetDropFileParams defines parameters for GetDropFile.
+type GetDropFileParams struct {
+	// Prefer `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// DeleteDropFileParams defines parameters for DeleteDropFile.
+type DeleteDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// IgnoreDropFileParams defines parameters for IgnoreDropFile.
+type IgnoreDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDropItemsParams defines parameters for ListDropItems.
+type ListDropItemsParams struct {
+	State *DropItemState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// KeepDropFileParams defines parameters for KeepDropFile.
+type KeepDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// MatchDropFileParams defines parameters for MatchDropFile.
+type MatchDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReprocessDropFileParams defines parameters for ReprocessDropFile.
+type ReprocessDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RetryDropFileParams defines parameters for RetryDropFile.
+type RetryDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// TakeDropFileParams defines parameters for TakeDropFile.
+type TakeDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDropChangesParams defines parameters for ListDropChanges.
+type ListDropChangesParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *PageLimit  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// UndoDropDeletionParams defines parameters for UndoDropDeletion.
+type UndoDropDeletionParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UndoDropItemParams defines parameters for UndoDropItem.
+type UndoDropItemParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRemoteDropFoldersParams defines parameters for ListRemoteDropFolders.
+type ListRemoteDropFoldersParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListRemoteDropFilesParams defines parameters for ListRemoteDropFiles.
+type ListRemoteDropFilesParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// TryDropFolderParams defines parameters for TryDropFolder.
+type TryDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ValidateDropManifestParams defines parameters for ValidateDropManifest.
+type ValidateDropManifestParams struct {
+	// Folder Id of a folder: also says what its rules make of the items, which of their files are there, and what of the account is not found
+	Folder *string `form:"folder,omitempty" json:"folder,omitempty"`
+
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteDropFolderParams defines parameters for DeleteDropFolder.
+type DeleteDropFolderParams struct {
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateDropFolderParams defines parameters for UpdateDropFolder.
+type UpdateDropFolderParams struct {
+	// IfMatch The strong ETag that the change was made from, or several of them. `*` names no version and is not taken
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeactivateDropFolderParams defines parameters for DeactivateDropFolder.
+type DeactivateDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PauseDropFolderParams defines parameters for PauseDropFolder.
+type PauseDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ResumeDropFolderParams defines parameters for ResumeDropFolder.
+type ResumeDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ScanDropFolderParams defines parameters for ScanDropFolder.
+type ScanDropFolderParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// TestDropFolderParams defines parameters for TestDropFolder.
+type TestDropFolderParams struct {
 	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -4522,6 +6082,36 @@ type UpdateOAuthClientApplicationMergePatchPlusJSONRequestBody = OAuthClientPatc
 // RotateOAuthClientSecretJSONRequestBody defines body for RotateOAuthClientSecret for application/json ContentType.
 type RotateOAuthClientSecretJSONRequestBody = SecretRotation
 
+// CreateDropFolderJSONRequestBody defines body for CreateDropFolder for application/json ContentType.
+type CreateDropFolderJSONRequestBody = DropFolderInput
+
+// ActivateDropFolderJSONRequestBody defines body for ActivateDropFolder for application/json ContentType.
+type ActivateDropFolderJSONRequestBody = DropFolderInput
+
+// ChangeDropFilesJSONRequestBody defines body for ChangeDropFiles for application/json ContentType.
+type ChangeDropFilesJSONRequestBody = DropBulkInput
+
+// DeleteDropFileJSONRequestBody defines body for DeleteDropFile for application/json ContentType.
+type DeleteDropFileJSONRequestBody = DropDeleteInput
+
+// KeepDropFileJSONRequestBody defines body for KeepDropFile for application/json ContentType.
+type KeepDropFileJSONRequestBody = DropKeepInput
+
+// MatchDropFileJSONRequestBody defines body for MatchDropFile for application/json ContentType.
+type MatchDropFileJSONRequestBody = DropMatchInput
+
+// ReprocessDropFileJSONRequestBody defines body for ReprocessDropFile for application/json ContentType.
+type ReprocessDropFileJSONRequestBody = DropReprocessInput
+
+// TryDropFolderJSONRequestBody defines body for TryDropFolder for application/json ContentType.
+type TryDropFolderJSONRequestBody = DropFolderInput
+
+// UpdateDropFolderApplicationMergePatchPlusJSONRequestBody defines body for UpdateDropFolder for application/merge-patch+json ContentType.
+type UpdateDropFolderApplicationMergePatchPlusJSONRequestBody = DropFolderPatch
+
+// TestDropFolderJSONRequestBody defines body for TestDropFolder for application/json ContentType.
+type TestDropFolderJSONRequestBody = DropFolderPatch
+
 // UpdateKalturaApplicationMergePatchPlusJSONRequestBody defines body for UpdateKaltura for application/merge-patch+json ContentType.
 type UpdateKalturaApplicationMergePatchPlusJSONRequestBody = ConnectionPatch
 
@@ -4873,6 +6463,313 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
 	RotateOAuthClientSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDropFolders The hub's drop folders with their health, newest first (content admins)
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders (the `ListDropFolders` operationId).
+	ListDropFolders(ctx context.Context, hub HubPath, params *ListDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDropFolderWithBody Make a drop folder
+	//
+	// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+	// be made by admins only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+	CreateDropFolderWithBody(ctx context.Context, hub HubPath, params *CreateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDropFolder Make a drop folder
+	//
+	// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+	// be made by admins only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+	CreateDropFolder(ctx context.Context, hub HubPath, params *CreateDropFolderParams, body CreateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateDropFolderWithBody A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	//
+	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+	ActivateDropFolderWithBody(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	//
+	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+	ActivateDropFolder(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, body ActivateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CountDropFiles How many files of a listing are in which state, and have which reason
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/counts (the `CountDropFiles` operationId).
+	CountDropFiles(ctx context.Context, hub HubPath, params *CountDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDropFiles The files of all folders, newest first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files (the `ListDropFiles` operationId).
+	ListDropFiles(ctx context.Context, hub HubPath, params *ListDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeDropFilesWithBody The same for many files
+	//
+	// Each file by itself; `results` says for each, in their order, what became of it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+	ChangeDropFilesWithBody(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeDropFiles The same for many files
+	//
+	// Each file by itself; `results` says for each, in their order, what became of it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+	ChangeDropFiles(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, body ChangeDropFilesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportDropFiles The files of all folders as CSV
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/export (the `ExportDropFiles` operationId).
+	ExportDropFiles(ctx context.Context, hub HubPath, params *ExportDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDropFile One file
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id} (the `GetDropFile` operationId).
+	GetDropFile(ctx context.Context, hub HubPath, id IDPath, params *GetDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDropFileWithBody Delete a file, after looking at the plan
+	//
+	// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+	DeleteDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDropFile Delete a file, after looking at the plan
+	//
+	// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+	DeleteDropFile(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, body DeleteDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewDropDeletion What deleting a file would take with it; changes nothing
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion (the `PreviewDropDeletion` operationId).
+	PreviewDropDeletion(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IgnoreDropFile Leave a file alone; retry takes it up again
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore (the `IgnoreDropFile` operationId).
+	IgnoreDropFile(ctx context.Context, hub HubPath, id IDPath, params *IgnoreDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDropItems The items of a manifest with their results, in its order
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/items (the `ListDropItems` operationId).
+	ListDropItems(ctx context.Context, hub HubPath, id IDPath, params *ListDropItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepDropFileWithBody Keep a file that would be deleted, or leave it to the folder again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+	KeepDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepDropFile Keep a file that would be deleted, or leave it to the folder again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+	KeepDropFile(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, body KeepDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDropManifest A manifest as it was sent, as long as its bytes are here
+	//
+	// Passwords in addresses are part of it, so that only content admins see it.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest (the `GetDropManifest` operationId).
+	GetDropManifest(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MatchDropFileWithBody Give a waiting file to an entry by hand
+	//
+	// The bytes become the content of the entry.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+	MatchDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MatchDropFile Give a waiting file to an entry by hand
+	//
+	// The bytes become the content of the entry.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+	MatchDropFile(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, body MatchDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReprocessDropFileWithBody Import a file once more, with another conversion profile
+	//
+	// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+	ReprocessDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReprocessDropFile Import a file once more, with another conversion profile
+	//
+	// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+	ReprocessDropFile(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, body ReprocessDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDropFile Try a quarantined or waiting file again
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/retry (the `RetryDropFile` operationId).
+	RetryDropFile(ctx context.Context, hub HubPath, id IDPath, params *RetryDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeDropFile Take a file as whole, or one that waits for others by itself
+	//
+	// For a file of a directory of which the sender cannot say that it is whole. A file that goes on growing is not imported all the same.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/take (the `TakeDropFile` operationId).
+	TakeDropFile(ctx context.Context, hub HubPath, id IDPath, params *TakeDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDropChanges What happened to a file, when and why, oldest first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline (the `ListDropChanges` operationId).
+	ListDropChanges(ctx context.Context, hub HubPath, id IDPath, params *ListDropChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoDropDeletion Take a deletion back as long as it can be
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
+	UndoDropDeletion(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoDropItem Keep an entry that a manifest is about to delete
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+	UndoDropItem(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
+	GetDropFolderOptions(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	//
+	// 404 `no_remote_drop_folders` when the hub's platform has none to show.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
+	ListRemoteDropFolders(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
+	ListRemoteDropFiles(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryDropFolderWithBody What a folder with these settings would do; makes none
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+	TryDropFolderWithBody(ctx context.Context, hub HubPath, params *TryDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryDropFolder What a folder with these settings would do; makes none
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+	TryDropFolder(ctx context.Context, hub HubPath, params *TryDropFolderParams, body TryDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidateDropManifestWithBody What a manifest would do; changes nothing
+	//
+	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
+	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/validate (the `ValidateDropManifest` operationId).
+	ValidateDropManifestWithBody(ctx context.Context, hub HubPath, params *ValidateDropManifestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDropFolder Remove a drop folder; its files stay where they are, its entries, too
+	//
+	// Files that are being imported are finished first. Its credential stops working at once.
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/drop-folders/{id} (the `DeleteDropFolder` operationId).
+	DeleteDropFolder(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDropFolder One drop folder
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/{id} (the `GetDropFolder` operationId).
+	GetDropFolder(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateDropFolderWithBody Change a drop folder; what is at work goes on as it began
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+	UpdateDropFolderWithBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateDropFolderWithApplicationMergePatchPlusJSONBody Change a drop folder; what is at work goes on as it began
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+	UpdateDropFolderWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeactivateDropFolder Take the folder's credential away; the folder goes on
+	//
+	// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/deactivate (the `DeactivateDropFolder` operationId).
+	DeactivateDropFolder(ctx context.Context, hub HubPath, id IDPath, params *DeactivateDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseDropFolder Take no more files; what is at work is finished
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/pause (the `PauseDropFolder` operationId).
+	PauseDropFolder(ctx context.Context, hub HubPath, id IDPath, params *PauseDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeDropFolder Take files again
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/resume (the `ResumeDropFolder` operationId).
+	ResumeDropFolder(ctx context.Context, hub HubPath, id IDPath, params *ResumeDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ScanDropFolder Look at the folder now
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/scan (the `ScanDropFolder` operationId).
+	ScanDropFolder(ctx context.Context, hub HubPath, id IDPath, params *ScanDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestDropFolderWithBody Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+	TestDropFolderWithBody(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestDropFolder Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+	TestDropFolder(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, body TestDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetErasure How far an erasure is
 	//
@@ -6381,6 +8278,753 @@ func (c *Client) RotateOAuthClientSecretWithBody(ctx context.Context, hub HubPat
 // Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
 func (c *Client) RotateOAuthClientSecret(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateOAuthClientSecretRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDropFolders The hub's drop folders with their health, newest first (content admins)
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders (the `ListDropFolders` operationId).
+func (c *Client) ListDropFolders(ctx context.Context, hub HubPath, params *ListDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDropFoldersRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDropFolderWithBody Make a drop folder
+//
+// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+// be made by admins only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+func (c *Client) CreateDropFolderWithBody(ctx context.Context, hub HubPath, params *CreateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDropFolderRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDropFolder Make a drop folder
+//
+// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+// be made by admins only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+func (c *Client) CreateDropFolder(ctx context.Context, hub HubPath, params *CreateDropFolderParams, body CreateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDropFolderRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateDropFolderWithBody A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+//
+// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+func (c *Client) ActivateDropFolderWithBody(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateDropFolderRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateDropFolder A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+//
+// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+func (c *Client) ActivateDropFolder(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, body ActivateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateDropFolderRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CountDropFiles How many files of a listing are in which state, and have which reason
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/counts (the `CountDropFiles` operationId).
+func (c *Client) CountDropFiles(ctx context.Context, hub HubPath, params *CountDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountDropFilesRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDropFiles The files of all folders, newest first
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files (the `ListDropFiles` operationId).
+func (c *Client) ListDropFiles(ctx context.Context, hub HubPath, params *ListDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDropFilesRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeDropFilesWithBody The same for many files
+//
+// Each file by itself; `results` says for each, in their order, what became of it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+func (c *Client) ChangeDropFilesWithBody(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeDropFilesRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeDropFiles The same for many files
+//
+// Each file by itself; `results` says for each, in their order, what became of it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+func (c *Client) ChangeDropFiles(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, body ChangeDropFilesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeDropFilesRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportDropFiles The files of all folders as CSV
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/export (the `ExportDropFiles` operationId).
+func (c *Client) ExportDropFiles(ctx context.Context, hub HubPath, params *ExportDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportDropFilesRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDropFile One file
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id} (the `GetDropFile` operationId).
+func (c *Client) GetDropFile(ctx context.Context, hub HubPath, id IDPath, params *GetDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDropFileRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDropFileWithBody Delete a file, after looking at the plan
+//
+// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+func (c *Client) DeleteDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDropFileRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDropFile Delete a file, after looking at the plan
+//
+// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+func (c *Client) DeleteDropFile(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, body DeleteDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDropFileRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewDropDeletion What deleting a file would take with it; changes nothing
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion (the `PreviewDropDeletion` operationId).
+func (c *Client) PreviewDropDeletion(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewDropDeletionRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IgnoreDropFile Leave a file alone; retry takes it up again
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore (the `IgnoreDropFile` operationId).
+func (c *Client) IgnoreDropFile(ctx context.Context, hub HubPath, id IDPath, params *IgnoreDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIgnoreDropFileRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDropItems The items of a manifest with their results, in its order
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/items (the `ListDropItems` operationId).
+func (c *Client) ListDropItems(ctx context.Context, hub HubPath, id IDPath, params *ListDropItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDropItemsRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepDropFileWithBody Keep a file that would be deleted, or leave it to the folder again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+func (c *Client) KeepDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepDropFileRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepDropFile Keep a file that would be deleted, or leave it to the folder again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+func (c *Client) KeepDropFile(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, body KeepDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepDropFileRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDropManifest A manifest as it was sent, as long as its bytes are here
+//
+// Passwords in addresses are part of it, so that only content admins see it.
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest (the `GetDropManifest` operationId).
+func (c *Client) GetDropManifest(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDropManifestRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MatchDropFileWithBody Give a waiting file to an entry by hand
+//
+// The bytes become the content of the entry.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+func (c *Client) MatchDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMatchDropFileRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MatchDropFile Give a waiting file to an entry by hand
+//
+// The bytes become the content of the entry.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+func (c *Client) MatchDropFile(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, body MatchDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMatchDropFileRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReprocessDropFileWithBody Import a file once more, with another conversion profile
+//
+// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+func (c *Client) ReprocessDropFileWithBody(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReprocessDropFileRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReprocessDropFile Import a file once more, with another conversion profile
+//
+// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+func (c *Client) ReprocessDropFile(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, body ReprocessDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReprocessDropFileRequest(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDropFile Try a quarantined or waiting file again
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/retry (the `RetryDropFile` operationId).
+func (c *Client) RetryDropFile(ctx context.Context, hub HubPath, id IDPath, params *RetryDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDropFileRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeDropFile Take a file as whole, or one that waits for others by itself
+//
+// For a file of a directory of which the sender cannot say that it is whole. A file that goes on growing is not imported all the same.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/take (the `TakeDropFile` operationId).
+func (c *Client) TakeDropFile(ctx context.Context, hub HubPath, id IDPath, params *TakeDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeDropFileRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDropChanges What happened to a file, when and why, oldest first
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline (the `ListDropChanges` operationId).
+func (c *Client) ListDropChanges(ctx context.Context, hub HubPath, id IDPath, params *ListDropChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDropChangesRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoDropDeletion Take a deletion back as long as it can be
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
+func (c *Client) UndoDropDeletion(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoDropDeletionRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoDropItem Keep an entry that a manifest is about to delete
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+func (c *Client) UndoDropItem(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoDropItemRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
+func (c *Client) GetDropFolderOptions(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDropFolderOptionsRequest(c.Server, hub)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+//
+// 404 `no_remote_drop_folders` when the hub's platform has none to show.
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
+func (c *Client) ListRemoteDropFolders(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRemoteDropFoldersRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
+func (c *Client) ListRemoteDropFiles(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRemoteDropFilesRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryDropFolderWithBody What a folder with these settings would do; makes none
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+func (c *Client) TryDropFolderWithBody(ctx context.Context, hub HubPath, params *TryDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryDropFolderRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryDropFolder What a folder with these settings would do; makes none
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+func (c *Client) TryDropFolder(ctx context.Context, hub HubPath, params *TryDropFolderParams, body TryDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryDropFolderRequest(c.Server, hub, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidateDropManifestWithBody What a manifest would do; changes nothing
+//
+// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
+// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/validate (the `ValidateDropManifest` operationId).
+func (c *Client) ValidateDropManifestWithBody(ctx context.Context, hub HubPath, params *ValidateDropManifestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidateDropManifestRequestWithBody(c.Server, hub, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDropFolder Remove a drop folder; its files stay where they are, its entries, too
+//
+// Files that are being imported are finished first. Its credential stops working at once.
+//
+// Corresponds with DELETE /v1/hubs/{hub}/drop-folders/{id} (the `DeleteDropFolder` operationId).
+func (c *Client) DeleteDropFolder(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDropFolderRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDropFolder One drop folder
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/{id} (the `GetDropFolder` operationId).
+func (c *Client) GetDropFolder(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDropFolderRequest(c.Server, hub, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateDropFolderWithBody Change a drop folder; what is at work goes on as it began
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+func (c *Client) UpdateDropFolderWithBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateDropFolderRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateDropFolderWithApplicationMergePatchPlusJSONBody Change a drop folder; what is at work goes on as it began
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+func (c *Client) UpdateDropFolderWithApplicationMergePatchPlusJSONBody(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateDropFolderRequestWithApplicationMergePatchPlusJSONBody(c.Server, hub, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeactivateDropFolder Take the folder's credential away; the folder goes on
+//
+// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/deactivate (the `DeactivateDropFolder` operationId).
+func (c *Client) DeactivateDropFolder(ctx context.Context, hub HubPath, id IDPath, params *DeactivateDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeactivateDropFolderRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseDropFolder Take no more files; what is at work is finished
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/pause (the `PauseDropFolder` operationId).
+func (c *Client) PauseDropFolder(ctx context.Context, hub HubPath, id IDPath, params *PauseDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseDropFolderRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeDropFolder Take files again
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/resume (the `ResumeDropFolder` operationId).
+func (c *Client) ResumeDropFolder(ctx context.Context, hub HubPath, id IDPath, params *ResumeDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeDropFolderRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ScanDropFolder Look at the folder now
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/scan (the `ScanDropFolder` operationId).
+func (c *Client) ScanDropFolder(ctx context.Context, hub HubPath, id IDPath, params *ScanDropFolderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewScanDropFolderRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestDropFolderWithBody Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+func (c *Client) TestDropFolderWithBody(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestDropFolderRequestWithBody(c.Server, hub, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestDropFolder Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+func (c *Client) TestDropFolder(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, body TestDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestDropFolderRequest(c.Server, hub, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10222,6 +12866,2496 @@ func NewRotateOAuthClientSecretRequestWithBody(server string, hub HubPath, id ID
 	}
 
 	operationPath := fmt.Sprintf("/v1/hubs/%s/clients/%s/secret", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDropFoldersRequest constructs an http.Request for the ListDropFolders method
+func NewListDropFoldersRequest(server string, hub HubPath, params *ListDropFoldersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateDropFolderRequest calls the generic CreateDropFolder builder with application/json body
+func NewCreateDropFolderRequest(server string, hub HubPath, params *CreateDropFolderParams, body CreateDropFolderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateDropFolderRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewCreateDropFolderRequestWithBody constructs an http.Request for the CreateDropFolder method, with any body, and a specified content type
+func NewCreateDropFolderRequestWithBody(server string, hub HubPath, params *CreateDropFolderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewActivateDropFolderRequest calls the generic ActivateDropFolder builder with application/json body
+func NewActivateDropFolderRequest(server string, hub HubPath, params *ActivateDropFolderParams, body ActivateDropFolderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewActivateDropFolderRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewActivateDropFolderRequestWithBody constructs an http.Request for the ActivateDropFolder method, with any body, and a specified content type
+func NewActivateDropFolderRequestWithBody(server string, hub HubPath, params *ActivateDropFolderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/activate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCountDropFilesRequest constructs an http.Request for the CountDropFiles method
+func NewCountDropFilesRequest(server string, hub HubPath, params *CountDropFilesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/counts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Folder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "folder", *params.Folder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Manifest != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "manifest", *params.Manifest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ending != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ending", *params.Ending, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Entry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entry", *params.Entry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Superseded != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "superseded", *params.Superseded, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListDropFilesRequest constructs an http.Request for the ListDropFiles method
+func NewListDropFilesRequest(server string, hub HubPath, params *ListDropFilesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Folder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "folder", *params.Folder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Manifest != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "manifest", *params.Manifest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ending != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ending", *params.Ending, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Entry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entry", *params.Entry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Superseded != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "superseded", *params.Superseded, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeDropFilesRequest calls the generic ChangeDropFiles builder with application/json body
+func NewChangeDropFilesRequest(server string, hub HubPath, params *ChangeDropFilesParams, body ChangeDropFilesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeDropFilesRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewChangeDropFilesRequestWithBody constructs an http.Request for the ChangeDropFiles method, with any body, and a specified content type
+func NewChangeDropFilesRequestWithBody(server string, hub HubPath, params *ChangeDropFilesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/bulk", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportDropFilesRequest constructs an http.Request for the ExportDropFiles method
+func NewExportDropFilesRequest(server string, hub HubPath, params *ExportDropFilesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Folder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "folder", *params.Folder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Manifest != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "manifest", *params.Manifest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ending != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ending", *params.Ending, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Entry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entry", *params.Entry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Superseded != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "superseded", *params.Superseded, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDropFileRequest constructs an http.Request for the GetDropFile method
+func NewGetDropFileRequest(server string, hub HubPath, id IDPath, params *GetDropFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteDropFileRequest calls the generic DeleteDropFile builder with application/json body
+func NewDeleteDropFileRequest(server string, hub HubPath, id IDPath, params *DeleteDropFileParams, body DeleteDropFileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteDropFileRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewDeleteDropFileRequestWithBody constructs an http.Request for the DeleteDropFile method, with any body, and a specified content type
+func NewDeleteDropFileRequestWithBody(server string, hub HubPath, id IDPath, params *DeleteDropFileParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/delete", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewDropDeletionRequest constructs an http.Request for the PreviewDropDeletion method
+func NewPreviewDropDeletionRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/deletion", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewIgnoreDropFileRequest constructs an http.Request for the IgnoreDropFile method
+func NewIgnoreDropFileRequest(server string, hub HubPath, id IDPath, params *IgnoreDropFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/ignore", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDropItemsRequest constructs an http.Request for the ListDropItems method
+func NewListDropItemsRequest(server string, hub HubPath, id IDPath, params *ListDropItemsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/items", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewKeepDropFileRequest calls the generic KeepDropFile builder with application/json body
+func NewKeepDropFileRequest(server string, hub HubPath, id IDPath, params *KeepDropFileParams, body KeepDropFileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeepDropFileRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewKeepDropFileRequestWithBody constructs an http.Request for the KeepDropFile method, with any body, and a specified content type
+func NewKeepDropFileRequestWithBody(server string, hub HubPath, id IDPath, params *KeepDropFileParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/keep", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDropManifestRequest constructs an http.Request for the GetDropManifest method
+func NewGetDropManifestRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/manifest", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMatchDropFileRequest calls the generic MatchDropFile builder with application/json body
+func NewMatchDropFileRequest(server string, hub HubPath, id IDPath, params *MatchDropFileParams, body MatchDropFileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMatchDropFileRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewMatchDropFileRequestWithBody constructs an http.Request for the MatchDropFile method, with any body, and a specified content type
+func NewMatchDropFileRequestWithBody(server string, hub HubPath, id IDPath, params *MatchDropFileParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/match", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReprocessDropFileRequest calls the generic ReprocessDropFile builder with application/json body
+func NewReprocessDropFileRequest(server string, hub HubPath, id IDPath, params *ReprocessDropFileParams, body ReprocessDropFileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReprocessDropFileRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewReprocessDropFileRequestWithBody constructs an http.Request for the ReprocessDropFile method, with any body, and a specified content type
+func NewReprocessDropFileRequestWithBody(server string, hub HubPath, id IDPath, params *ReprocessDropFileParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/reprocess", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryDropFileRequest constructs an http.Request for the RetryDropFile method
+func NewRetryDropFileRequest(server string, hub HubPath, id IDPath, params *RetryDropFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/retry", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTakeDropFileRequest constructs an http.Request for the TakeDropFile method
+func NewTakeDropFileRequest(server string, hub HubPath, id IDPath, params *TakeDropFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/take", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDropChangesRequest constructs an http.Request for the ListDropChanges method
+func NewListDropChangesRequest(server string, hub HubPath, id IDPath, params *ListDropChangesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/timeline", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndoDropDeletionRequest constructs an http.Request for the UndoDropDeletion method
+func NewUndoDropDeletionRequest(server string, hub HubPath, id IDPath, params *UndoDropDeletionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/files/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUndoDropItemRequest constructs an http.Request for the UndoDropItem method
+func NewUndoDropItemRequest(server string, hub HubPath, id IDPath, params *UndoDropItemParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/items/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDropFolderOptionsRequest constructs an http.Request for the GetDropFolderOptions method
+func NewGetDropFolderOptionsRequest(server string, hub HubPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/options", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRemoteDropFoldersRequest constructs an http.Request for the ListRemoteDropFolders method
+func NewListRemoteDropFoldersRequest(server string, hub HubPath, params *ListRemoteDropFoldersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/remote", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRemoteDropFilesRequest constructs an http.Request for the ListRemoteDropFiles method
+func NewListRemoteDropFilesRequest(server string, hub HubPath, id IDPath, params *ListRemoteDropFilesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/remote/%s/files", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTryDropFolderRequest calls the generic TryDropFolder builder with application/json body
+func NewTryDropFolderRequest(server string, hub HubPath, params *TryDropFolderParams, body TryDropFolderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTryDropFolderRequestWithBody(server, hub, params, "application/json", bodyReader)
+}
+
+// NewTryDropFolderRequestWithBody constructs an http.Request for the TryDropFolder method, with any body, and a specified content type
+func NewTryDropFolderRequestWithBody(server string, hub HubPath, params *TryDropFolderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewValidateDropManifestRequestWithBody constructs an http.Request for the ValidateDropManifest method, with any body, and a specified content type
+func NewValidateDropManifestRequestWithBody(server string, hub HubPath, params *ValidateDropManifestParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/validate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Folder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "folder", *params.Folder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteDropFolderRequest constructs an http.Request for the DeleteDropFolder method
+func NewDeleteDropFolderRequest(server string, hub HubPath, id IDPath, params *DeleteDropFolderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDropFolderRequest constructs an http.Request for the GetDropFolder method
+func NewGetDropFolderRequest(server string, hub HubPath, id IDPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateDropFolderRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateDropFolder builder with application/merge-patch+json body
+func NewUpdateDropFolderRequestWithApplicationMergePatchPlusJSONBody(server string, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateDropFolderRequestWithBody(server, hub, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateDropFolderRequestWithBody constructs an http.Request for the UpdateDropFolder method, with any body, and a specified content type
+func NewUpdateDropFolderRequestWithBody(server string, hub HubPath, id IDPath, params *UpdateDropFolderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeactivateDropFolderRequest constructs an http.Request for the DeactivateDropFolder method
+func NewDeactivateDropFolderRequest(server string, hub HubPath, id IDPath, params *DeactivateDropFolderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s/deactivate", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPauseDropFolderRequest constructs an http.Request for the PauseDropFolder method
+func NewPauseDropFolderRequest(server string, hub HubPath, id IDPath, params *PauseDropFolderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s/pause", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResumeDropFolderRequest constructs an http.Request for the ResumeDropFolder method
+func NewResumeDropFolderRequest(server string, hub HubPath, id IDPath, params *ResumeDropFolderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s/resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewScanDropFolderRequest constructs an http.Request for the ScanDropFolder method
+func NewScanDropFolderRequest(server string, hub HubPath, id IDPath, params *ScanDropFolderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s/scan", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTestDropFolderRequest calls the generic TestDropFolder builder with application/json body
+func NewTestDropFolderRequest(server string, hub HubPath, id IDPath, params *TestDropFolderParams, body TestDropFolderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTestDropFolderRequestWithBody(server, hub, id, params, "application/json", bodyReader)
+}
+
+// NewTestDropFolderRequestWithBody constructs an http.Request for the TestDropFolder method, with any body, and a specified content type
+func NewTestDropFolderRequestWithBody(server string, hub HubPath, id IDPath, params *TestDropFolderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/%s/test", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -17710,6 +22844,359 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/hubs/{hub}/clients/{id}/secret (the `RotateOAuthClientSecret` operationId).
 	RotateOAuthClientSecretWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RotateOAuthClientSecretParams, body RotateOAuthClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOAuthClientSecretResponse, error)
 
+	// ListDropFoldersWithResponse The hub's drop folders with their health, newest first (content admins)
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders (the `ListDropFolders` operationId).
+	ListDropFoldersWithResponse(ctx context.Context, hub HubPath, params *ListDropFoldersParams, reqEditors ...RequestEditorFn) (*ListDropFoldersResponse, error)
+
+	// CreateDropFolderWithBodyWithResponse Make a drop folder
+	//
+	// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+	// be made by admins only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+	CreateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDropFolderResponse, error)
+
+	// CreateDropFolderWithResponse Make a drop folder
+	//
+	// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+	// be made by admins only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+	CreateDropFolderWithResponse(ctx context.Context, hub HubPath, params *CreateDropFolderParams, body CreateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDropFolderResponse, error)
+
+	// ActivateDropFolderWithBodyWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	//
+	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+	ActivateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateDropFolderResponse, error)
+
+	// ActivateDropFolderWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+	//
+	// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+	// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+	// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+	ActivateDropFolderWithResponse(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, body ActivateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateDropFolderResponse, error)
+
+	// CountDropFilesWithResponse How many files of a listing are in which state, and have which reason
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/counts (the `CountDropFiles` operationId).
+	CountDropFilesWithResponse(ctx context.Context, hub HubPath, params *CountDropFilesParams, reqEditors ...RequestEditorFn) (*CountDropFilesResponse, error)
+
+	// ListDropFilesWithResponse The files of all folders, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files (the `ListDropFiles` operationId).
+	ListDropFilesWithResponse(ctx context.Context, hub HubPath, params *ListDropFilesParams, reqEditors ...RequestEditorFn) (*ListDropFilesResponse, error)
+
+	// ChangeDropFilesWithBodyWithResponse The same for many files
+	//
+	// Each file by itself; `results` says for each, in their order, what became of it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+	ChangeDropFilesWithBodyWithResponse(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeDropFilesResponse, error)
+
+	// ChangeDropFilesWithResponse The same for many files
+	//
+	// Each file by itself; `results` says for each, in their order, what became of it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+	ChangeDropFilesWithResponse(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, body ChangeDropFilesJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeDropFilesResponse, error)
+
+	// ExportDropFilesWithResponse The files of all folders as CSV
+	//
+	// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/export (the `ExportDropFiles` operationId).
+	ExportDropFilesWithResponse(ctx context.Context, hub HubPath, params *ExportDropFilesParams, reqEditors ...RequestEditorFn) (*ExportDropFilesResponse, error)
+
+	// GetDropFileWithResponse One file
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id} (the `GetDropFile` operationId).
+	GetDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetDropFileParams, reqEditors ...RequestEditorFn) (*GetDropFileResponse, error)
+
+	// DeleteDropFileWithBodyWithResponse Delete a file, after looking at the plan
+	//
+	// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+	DeleteDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteDropFileResponse, error)
+
+	// DeleteDropFileWithResponse Delete a file, after looking at the plan
+	//
+	// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+	DeleteDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, body DeleteDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDropFileResponse, error)
+
+	// PreviewDropDeletionWithResponse What deleting a file would take with it; changes nothing
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion (the `PreviewDropDeletion` operationId).
+	PreviewDropDeletionWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*PreviewDropDeletionResponse, error)
+
+	// IgnoreDropFileWithResponse Leave a file alone; retry takes it up again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore (the `IgnoreDropFile` operationId).
+	IgnoreDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *IgnoreDropFileParams, reqEditors ...RequestEditorFn) (*IgnoreDropFileResponse, error)
+
+	// ListDropItemsWithResponse The items of a manifest with their results, in its order
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/items (the `ListDropItems` operationId).
+	ListDropItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListDropItemsParams, reqEditors ...RequestEditorFn) (*ListDropItemsResponse, error)
+
+	// KeepDropFileWithBodyWithResponse Keep a file that would be deleted, or leave it to the folder again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+	KeepDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KeepDropFileResponse, error)
+
+	// KeepDropFileWithResponse Keep a file that would be deleted, or leave it to the folder again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+	KeepDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, body KeepDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*KeepDropFileResponse, error)
+
+	// GetDropManifestWithResponse A manifest as it was sent, as long as its bytes are here
+	//
+	// Passwords in addresses are part of it, so that only content admins see it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest (the `GetDropManifest` operationId).
+	GetDropManifestWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetDropManifestResponse, error)
+
+	// MatchDropFileWithBodyWithResponse Give a waiting file to an entry by hand
+	//
+	// The bytes become the content of the entry.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+	MatchDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MatchDropFileResponse, error)
+
+	// MatchDropFileWithResponse Give a waiting file to an entry by hand
+	//
+	// The bytes become the content of the entry.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+	MatchDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, body MatchDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*MatchDropFileResponse, error)
+
+	// ReprocessDropFileWithBodyWithResponse Import a file once more, with another conversion profile
+	//
+	// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+	ReprocessDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReprocessDropFileResponse, error)
+
+	// ReprocessDropFileWithResponse Import a file once more, with another conversion profile
+	//
+	// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+	ReprocessDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, body ReprocessDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*ReprocessDropFileResponse, error)
+
+	// RetryDropFileWithResponse Try a quarantined or waiting file again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/retry (the `RetryDropFile` operationId).
+	RetryDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RetryDropFileParams, reqEditors ...RequestEditorFn) (*RetryDropFileResponse, error)
+
+	// TakeDropFileWithResponse Take a file as whole, or one that waits for others by itself
+	//
+	// For a file of a directory of which the sender cannot say that it is whole. A file that goes on growing is not imported all the same.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/take (the `TakeDropFile` operationId).
+	TakeDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TakeDropFileParams, reqEditors ...RequestEditorFn) (*TakeDropFileResponse, error)
+
+	// ListDropChangesWithResponse What happened to a file, when and why, oldest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline (the `ListDropChanges` operationId).
+	ListDropChangesWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListDropChangesParams, reqEditors ...RequestEditorFn) (*ListDropChangesResponse, error)
+
+	// UndoDropDeletionWithResponse Take a deletion back as long as it can be
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
+	UndoDropDeletionWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*UndoDropDeletionResponse, error)
+
+	// UndoDropItemWithResponse Keep an entry that a manifest is about to delete
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+	UndoDropItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*UndoDropItemResponse, error)
+
+	// GetDropFolderOptionsWithResponse What this server offers for drop folders, and the words of states and reasons
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
+	GetDropFolderOptionsWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetDropFolderOptionsResponse, error)
+
+	// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself; read-only
+	//
+	// 404 `no_remote_drop_folders` when the hub's platform has none to show.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
+	ListRemoteDropFoldersWithResponse(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFoldersResponse, error)
+
+	// ListRemoteDropFilesWithResponse The files of such a folder with Kaltura's states and ours, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
+	ListRemoteDropFilesWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFilesResponse, error)
+
+	// TryDropFolderWithBodyWithResponse What a folder with these settings would do; makes none
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+	TryDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *TryDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TryDropFolderResponse, error)
+
+	// TryDropFolderWithResponse What a folder with these settings would do; makes none
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+	TryDropFolderWithResponse(ctx context.Context, hub HubPath, params *TryDropFolderParams, body TryDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*TryDropFolderResponse, error)
+
+	// ValidateDropManifestWithBodyWithResponse What a manifest would do; changes nothing
+	//
+	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
+	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/validate (the `ValidateDropManifest` operationId).
+	ValidateDropManifestWithBodyWithResponse(ctx context.Context, hub HubPath, params *ValidateDropManifestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateDropManifestResponse, error)
+
+	// DeleteDropFolderWithResponse Remove a drop folder; its files stay where they are, its entries, too
+	//
+	// Files that are being imported are finished first. Its credential stops working at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/hubs/{hub}/drop-folders/{id} (the `DeleteDropFolder` operationId).
+	DeleteDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFolderParams, reqEditors ...RequestEditorFn) (*DeleteDropFolderResponse, error)
+
+	// GetDropFolderWithResponse One drop folder
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/{id} (the `GetDropFolder` operationId).
+	GetDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetDropFolderResponse, error)
+
+	// UpdateDropFolderWithBodyWithResponse Change a drop folder; what is at work goes on as it began
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+	UpdateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateDropFolderResponse, error)
+
+	// UpdateDropFolderWithApplicationMergePatchPlusJSONBodyWithResponse Change a drop folder; what is at work goes on as it began
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+	UpdateDropFolderWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDropFolderResponse, error)
+
+	// DeactivateDropFolderWithResponse Take the folder's credential away; the folder goes on
+	//
+	// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/deactivate (the `DeactivateDropFolder` operationId).
+	DeactivateDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeactivateDropFolderParams, reqEditors ...RequestEditorFn) (*DeactivateDropFolderResponse, error)
+
+	// PauseDropFolderWithResponse Take no more files; what is at work is finished
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/pause (the `PauseDropFolder` operationId).
+	PauseDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PauseDropFolderParams, reqEditors ...RequestEditorFn) (*PauseDropFolderResponse, error)
+
+	// ResumeDropFolderWithResponse Take files again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/resume (the `ResumeDropFolder` operationId).
+	ResumeDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeDropFolderParams, reqEditors ...RequestEditorFn) (*ResumeDropFolderResponse, error)
+
+	// ScanDropFolderWithResponse Look at the folder now
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/scan (the `ScanDropFolder` operationId).
+	ScanDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ScanDropFolderParams, reqEditors ...RequestEditorFn) (*ScanDropFolderResponse, error)
+
+	// TestDropFolderWithBodyWithResponse Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+	TestDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestDropFolderResponse, error)
+
+	// TestDropFolderWithResponse Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+	TestDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, body TestDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*TestDropFolderResponse, error)
+
 	// GetErasureWithResponse How far an erasure is
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -19820,6 +25307,1736 @@ func (r RotateOAuthClientSecretResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateOAuthClientSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDropFoldersResponse200Headers the declared response headers of an HTTP 200 response for ListDropFolders
+type ListDropFoldersResponse200Headers struct {
+	Link *string
+}
+
+type ListDropFoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolderPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDropFoldersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDropFoldersResponse) GetJSON200() *DropFolderPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDropFoldersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDropFoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDropFoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDropFoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDropFoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateDropFolderResponse201Headers the declared response headers of an HTTP 201 response for CreateDropFolder
+type CreateDropFolderResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateDropFolderResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateDropFolderResponse) GetJSON201() *DropFolder {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ActivateDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropActivation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateDropFolderResponse) GetJSON200() *DropActivation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ActivateDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CountDropFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CountDropFilesResponse) GetJSON200() *DropCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CountDropFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CountDropFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CountDropFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CountDropFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CountDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDropFilesResponse200Headers the declared response headers of an HTTP 200 response for ListDropFiles
+type ListDropFilesResponse200Headers struct {
+	Link *string
+}
+
+type ListDropFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFilePage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDropFilesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDropFilesResponse) GetJSON200() *DropFilePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDropFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDropFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDropFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDropFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeDropFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropBulkResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeDropFilesResponse) GetJSON200() *DropBulkResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeDropFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeDropFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeDropFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeDropFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportDropFilesResponse200Headers the declared response headers of an HTTP 200 response for ExportDropFiles
+type ExportDropFilesResponse200Headers struct {
+	ContentDisposition *string
+}
+
+type ExportDropFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportDropFilesResponse200Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportDropFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportDropFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportDropFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportDropFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewDropDeletionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropDeletion
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewDropDeletionResponse) GetJSON200() *DropDeletion {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewDropDeletionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewDropDeletionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewDropDeletionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewDropDeletionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewDropDeletionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type IgnoreDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r IgnoreDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r IgnoreDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r IgnoreDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r IgnoreDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r IgnoreDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r IgnoreDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDropItemsResponse200Headers the declared response headers of an HTTP 200 response for ListDropItems
+type ListDropItemsResponse200Headers struct {
+	Link *string
+}
+
+type ListDropItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropItemPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDropItemsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDropItemsResponse) GetJSON200() *DropItemPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDropItemsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDropItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDropItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDropItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDropItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KeepDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KeepDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r KeepDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r KeepDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KeepDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KeepDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KeepDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDropManifestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropManifest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDropManifestResponse) GetJSON200() *DropManifest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDropManifestResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDropManifestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDropManifestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDropManifestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDropManifestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MatchDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MatchDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MatchDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MatchDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MatchDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MatchDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MatchDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReprocessDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReprocessDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReprocessDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReprocessDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReprocessDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReprocessDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReprocessDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetryDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TakeDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TakeDropFileResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TakeDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TakeDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TakeDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TakeDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TakeDropFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDropChangesResponse200Headers the declared response headers of an HTTP 200 response for ListDropChanges
+type ListDropChangesResponse200Headers struct {
+	Link *string
+}
+
+type ListDropChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropChangePage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDropChangesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDropChangesResponse) GetJSON200() *DropChangePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDropChangesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDropChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDropChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDropChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDropChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UndoDropDeletionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UndoDropDeletionResponse) GetJSON200() *DropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoDropDeletionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoDropDeletionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoDropDeletionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoDropDeletionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoDropDeletionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UndoDropItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropItem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UndoDropItemResponse) GetJSON200() *DropItem {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoDropItemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoDropItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoDropItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoDropItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoDropItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDropFolderOptionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolderOptions
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDropFolderOptionsResponse) GetJSON200() *DropFolderOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDropFolderOptionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDropFolderOptionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDropFolderOptionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDropFolderOptionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDropFolderOptionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRemoteDropFoldersResponse200Headers the declared response headers of an HTTP 200 response for ListRemoteDropFolders
+type ListRemoteDropFoldersResponse200Headers struct {
+	Link *string
+}
+
+type ListRemoteDropFoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RemoteDropFolderPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRemoteDropFoldersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRemoteDropFoldersResponse) GetJSON200() *RemoteDropFolderPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRemoteDropFoldersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRemoteDropFoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRemoteDropFoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRemoteDropFoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRemoteDropFoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRemoteDropFilesResponse200Headers the declared response headers of an HTTP 200 response for ListRemoteDropFiles
+type ListRemoteDropFilesResponse200Headers struct {
+	Link *string
+}
+
+type ListRemoteDropFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RemoteDropFilePage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRemoteDropFilesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRemoteDropFilesResponse) GetJSON200() *RemoteDropFilePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRemoteDropFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRemoteDropFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRemoteDropFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRemoteDropFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRemoteDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TryDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolderTest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TryDropFolderResponse) GetJSON200() *DropFolderTest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TryDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TryDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TryDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TryDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TryDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ValidateDropManifestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropPreview
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *ManifestProblem
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ValidateDropManifestResponse) GetJSON200() *DropPreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ValidateDropManifestResponse) GetApplicationProblemJSON422() *ManifestProblem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ValidateDropManifestResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ValidateDropManifestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ValidateDropManifestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ValidateDropManifestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ValidateDropManifestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDropFolderResponse200Headers the declared response headers of an HTTP 200 response for GetDropFolder
+type GetDropFolderResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type GetDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDropFolderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDropFolderResponse) GetJSON200() *DropFolder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateDropFolderResponse200Headers the declared response headers of an HTTP 200 response for UpdateDropFolder
+type UpdateDropFolderResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type UpdateDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateDropFolderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateDropFolderResponse) GetJSON200() *DropFolder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeactivateDropFolderResponse200Headers the declared response headers of an HTTP 200 response for DeactivateDropFolder
+type DeactivateDropFolderResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type DeactivateDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeactivateDropFolderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeactivateDropFolderResponse) GetJSON200() *DropFolder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeactivateDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeactivateDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeactivateDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeactivateDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeactivateDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PauseDropFolderResponse200Headers the declared response headers of an HTTP 200 response for PauseDropFolder
+type PauseDropFolderResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type PauseDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PauseDropFolderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PauseDropFolderResponse) GetJSON200() *DropFolder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PauseDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeDropFolderResponse200Headers the declared response headers of an HTTP 200 response for ResumeDropFolder
+type ResumeDropFolderResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type ResumeDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResumeDropFolderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeDropFolderResponse) GetJSON200() *DropFolder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ScanDropFolderResponse202Headers the declared response headers of an HTTP 202 response for ScanDropFolder
+type ScanDropFolderResponse202Headers struct {
+	ETag     *string
+	Location *string
+}
+
+type ScanDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *DropFolder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ScanDropFolderResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ScanDropFolderResponse) GetJSON202() *DropFolder {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ScanDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ScanDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ScanDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ScanDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ScanDropFolderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TestDropFolderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DropFolderTest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestDropFolderResponse) GetJSON200() *DropFolderTest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TestDropFolderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TestDropFolderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestDropFolderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestDropFolderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestDropFolderResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -26566,6 +33783,623 @@ func (c *ClientWithResponses) RotateOAuthClientSecretWithResponse(ctx context.Co
 	return ParseRotateOAuthClientSecretResponse(rsp)
 }
 
+// ListDropFoldersWithResponse The hub's drop folders with their health, newest first (content admins)
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders (the `ListDropFolders` operationId).
+func (c *ClientWithResponses) ListDropFoldersWithResponse(ctx context.Context, hub HubPath, params *ListDropFoldersParams, reqEditors ...RequestEditorFn) (*ListDropFoldersResponse, error) {
+	rsp, err := c.ListDropFolders(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDropFoldersResponse(rsp)
+}
+
+// CreateDropFolderWithBodyWithResponse Make a drop folder
+//
+// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+// be made by admins only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+func (c *ClientWithResponses) CreateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *CreateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDropFolderResponse, error) {
+	rsp, err := c.CreateDropFolderWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDropFolderResponse(rsp)
+}
+
+// CreateDropFolderWithResponse Make a drop folder
+//
+// A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+// be made by admins only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders (the `CreateDropFolder` operationId).
+func (c *ClientWithResponses) CreateDropFolderWithResponse(ctx context.Context, hub HubPath, params *CreateDropFolderParams, body CreateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDropFolderResponse, error) {
+	rsp, err := c.CreateDropFolder(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDropFolderResponse(rsp)
+}
+
+// ActivateDropFolderWithBodyWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+//
+// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+func (c *ClientWithResponses) ActivateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateDropFolderResponse, error) {
+	rsp, err := c.ActivateDropFolderWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateDropFolderResponse(rsp)
+}
+
+// ActivateDropFolderWithResponse A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+//
+// The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+// lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+// may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/activate (the `ActivateDropFolder` operationId).
+func (c *ClientWithResponses) ActivateDropFolderWithResponse(ctx context.Context, hub HubPath, params *ActivateDropFolderParams, body ActivateDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateDropFolderResponse, error) {
+	rsp, err := c.ActivateDropFolder(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateDropFolderResponse(rsp)
+}
+
+// CountDropFilesWithResponse How many files of a listing are in which state, and have which reason
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/counts (the `CountDropFiles` operationId).
+func (c *ClientWithResponses) CountDropFilesWithResponse(ctx context.Context, hub HubPath, params *CountDropFilesParams, reqEditors ...RequestEditorFn) (*CountDropFilesResponse, error) {
+	rsp, err := c.CountDropFiles(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountDropFilesResponse(rsp)
+}
+
+// ListDropFilesWithResponse The files of all folders, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files (the `ListDropFiles` operationId).
+func (c *ClientWithResponses) ListDropFilesWithResponse(ctx context.Context, hub HubPath, params *ListDropFilesParams, reqEditors ...RequestEditorFn) (*ListDropFilesResponse, error) {
+	rsp, err := c.ListDropFiles(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDropFilesResponse(rsp)
+}
+
+// ChangeDropFilesWithBodyWithResponse The same for many files
+//
+// Each file by itself; `results` says for each, in their order, what became of it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+func (c *ClientWithResponses) ChangeDropFilesWithBodyWithResponse(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeDropFilesResponse, error) {
+	rsp, err := c.ChangeDropFilesWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeDropFilesResponse(rsp)
+}
+
+// ChangeDropFilesWithResponse The same for many files
+//
+// Each file by itself; `results` says for each, in their order, what became of it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/bulk (the `ChangeDropFiles` operationId).
+func (c *ClientWithResponses) ChangeDropFilesWithResponse(ctx context.Context, hub HubPath, params *ChangeDropFilesParams, body ChangeDropFilesJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeDropFilesResponse, error) {
+	rsp, err := c.ChangeDropFiles(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeDropFilesResponse(rsp)
+}
+
+// ExportDropFilesWithResponse The files of all folders as CSV
+//
+// Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/export (the `ExportDropFiles` operationId).
+func (c *ClientWithResponses) ExportDropFilesWithResponse(ctx context.Context, hub HubPath, params *ExportDropFilesParams, reqEditors ...RequestEditorFn) (*ExportDropFilesResponse, error) {
+	rsp, err := c.ExportDropFiles(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportDropFilesResponse(rsp)
+}
+
+// GetDropFileWithResponse One file
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id} (the `GetDropFile` operationId).
+func (c *ClientWithResponses) GetDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *GetDropFileParams, reqEditors ...RequestEditorFn) (*GetDropFileResponse, error) {
+	rsp, err := c.GetDropFile(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDropFileResponse(rsp)
+}
+
+// DeleteDropFileWithBodyWithResponse Delete a file, after looking at the plan
+//
+// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+func (c *ClientWithResponses) DeleteDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteDropFileResponse, error) {
+	rsp, err := c.DeleteDropFileWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDropFileResponse(rsp)
+}
+
+// DeleteDropFileWithResponse Delete a file, after looking at the plan
+//
+// GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/delete (the `DeleteDropFile` operationId).
+func (c *ClientWithResponses) DeleteDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFileParams, body DeleteDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDropFileResponse, error) {
+	rsp, err := c.DeleteDropFile(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDropFileResponse(rsp)
+}
+
+// PreviewDropDeletionWithResponse What deleting a file would take with it; changes nothing
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/deletion (the `PreviewDropDeletion` operationId).
+func (c *ClientWithResponses) PreviewDropDeletionWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*PreviewDropDeletionResponse, error) {
+	rsp, err := c.PreviewDropDeletion(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewDropDeletionResponse(rsp)
+}
+
+// IgnoreDropFileWithResponse Leave a file alone; retry takes it up again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/ignore (the `IgnoreDropFile` operationId).
+func (c *ClientWithResponses) IgnoreDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *IgnoreDropFileParams, reqEditors ...RequestEditorFn) (*IgnoreDropFileResponse, error) {
+	rsp, err := c.IgnoreDropFile(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIgnoreDropFileResponse(rsp)
+}
+
+// ListDropItemsWithResponse The items of a manifest with their results, in its order
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/items (the `ListDropItems` operationId).
+func (c *ClientWithResponses) ListDropItemsWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListDropItemsParams, reqEditors ...RequestEditorFn) (*ListDropItemsResponse, error) {
+	rsp, err := c.ListDropItems(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDropItemsResponse(rsp)
+}
+
+// KeepDropFileWithBodyWithResponse Keep a file that would be deleted, or leave it to the folder again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+func (c *ClientWithResponses) KeepDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KeepDropFileResponse, error) {
+	rsp, err := c.KeepDropFileWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepDropFileResponse(rsp)
+}
+
+// KeepDropFileWithResponse Keep a file that would be deleted, or leave it to the folder again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/keep (the `KeepDropFile` operationId).
+func (c *ClientWithResponses) KeepDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *KeepDropFileParams, body KeepDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*KeepDropFileResponse, error) {
+	rsp, err := c.KeepDropFile(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepDropFileResponse(rsp)
+}
+
+// GetDropManifestWithResponse A manifest as it was sent, as long as its bytes are here
+//
+// Passwords in addresses are part of it, so that only content admins see it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/manifest (the `GetDropManifest` operationId).
+func (c *ClientWithResponses) GetDropManifestWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetDropManifestResponse, error) {
+	rsp, err := c.GetDropManifest(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDropManifestResponse(rsp)
+}
+
+// MatchDropFileWithBodyWithResponse Give a waiting file to an entry by hand
+//
+// The bytes become the content of the entry.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+func (c *ClientWithResponses) MatchDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MatchDropFileResponse, error) {
+	rsp, err := c.MatchDropFileWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMatchDropFileResponse(rsp)
+}
+
+// MatchDropFileWithResponse Give a waiting file to an entry by hand
+//
+// The bytes become the content of the entry.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/match (the `MatchDropFile` operationId).
+func (c *ClientWithResponses) MatchDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *MatchDropFileParams, body MatchDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*MatchDropFileResponse, error) {
+	rsp, err := c.MatchDropFile(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMatchDropFileResponse(rsp)
+}
+
+// ReprocessDropFileWithBodyWithResponse Import a file once more, with another conversion profile
+//
+// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+func (c *ClientWithResponses) ReprocessDropFileWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReprocessDropFileResponse, error) {
+	rsp, err := c.ReprocessDropFileWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReprocessDropFileResponse(rsp)
+}
+
+// ReprocessDropFileWithResponse Import a file once more, with another conversion profile
+//
+// The bytes replace the content of the entry that it has become, or make another one when it has become none.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/reprocess (the `ReprocessDropFile` operationId).
+func (c *ClientWithResponses) ReprocessDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ReprocessDropFileParams, body ReprocessDropFileJSONRequestBody, reqEditors ...RequestEditorFn) (*ReprocessDropFileResponse, error) {
+	rsp, err := c.ReprocessDropFile(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReprocessDropFileResponse(rsp)
+}
+
+// RetryDropFileWithResponse Try a quarantined or waiting file again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/retry (the `RetryDropFile` operationId).
+func (c *ClientWithResponses) RetryDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *RetryDropFileParams, reqEditors ...RequestEditorFn) (*RetryDropFileResponse, error) {
+	rsp, err := c.RetryDropFile(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDropFileResponse(rsp)
+}
+
+// TakeDropFileWithResponse Take a file as whole, or one that waits for others by itself
+//
+// For a file of a directory of which the sender cannot say that it is whole. A file that goes on growing is not imported all the same.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/take (the `TakeDropFile` operationId).
+func (c *ClientWithResponses) TakeDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TakeDropFileParams, reqEditors ...RequestEditorFn) (*TakeDropFileResponse, error) {
+	rsp, err := c.TakeDropFile(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeDropFileResponse(rsp)
+}
+
+// ListDropChangesWithResponse What happened to a file, when and why, oldest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/files/{id}/timeline (the `ListDropChanges` operationId).
+func (c *ClientWithResponses) ListDropChangesWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListDropChangesParams, reqEditors ...RequestEditorFn) (*ListDropChangesResponse, error) {
+	rsp, err := c.ListDropChanges(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDropChangesResponse(rsp)
+}
+
+// UndoDropDeletionWithResponse Take a deletion back as long as it can be
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/files/{id}/undo (the `UndoDropDeletion` operationId).
+func (c *ClientWithResponses) UndoDropDeletionWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropDeletionParams, reqEditors ...RequestEditorFn) (*UndoDropDeletionResponse, error) {
+	rsp, err := c.UndoDropDeletion(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoDropDeletionResponse(rsp)
+}
+
+// UndoDropItemWithResponse Keep an entry that a manifest is about to delete
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/items/{id}/undo (the `UndoDropItem` operationId).
+func (c *ClientWithResponses) UndoDropItemWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UndoDropItemParams, reqEditors ...RequestEditorFn) (*UndoDropItemResponse, error) {
+	rsp, err := c.UndoDropItem(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoDropItemResponse(rsp)
+}
+
+// GetDropFolderOptionsWithResponse What this server offers for drop folders, and the words of states and reasons
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
+func (c *ClientWithResponses) GetDropFolderOptionsWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetDropFolderOptionsResponse, error) {
+	rsp, err := c.GetDropFolderOptions(ctx, hub, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDropFolderOptionsResponse(rsp)
+}
+
+// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself; read-only
+//
+// 404 `no_remote_drop_folders` when the hub's platform has none to show.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
+func (c *ClientWithResponses) ListRemoteDropFoldersWithResponse(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFoldersResponse, error) {
+	rsp, err := c.ListRemoteDropFolders(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRemoteDropFoldersResponse(rsp)
+}
+
+// ListRemoteDropFilesWithResponse The files of such a folder with Kaltura's states and ours, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
+func (c *ClientWithResponses) ListRemoteDropFilesWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFilesResponse, error) {
+	rsp, err := c.ListRemoteDropFiles(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRemoteDropFilesResponse(rsp)
+}
+
+// TryDropFolderWithBodyWithResponse What a folder with these settings would do; makes none
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+func (c *ClientWithResponses) TryDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, params *TryDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TryDropFolderResponse, error) {
+	rsp, err := c.TryDropFolderWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryDropFolderResponse(rsp)
+}
+
+// TryDropFolderWithResponse What a folder with these settings would do; makes none
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/test (the `TryDropFolder` operationId).
+func (c *ClientWithResponses) TryDropFolderWithResponse(ctx context.Context, hub HubPath, params *TryDropFolderParams, body TryDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*TryDropFolderResponse, error) {
+	rsp, err := c.TryDropFolder(ctx, hub, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryDropFolderResponse(rsp)
+}
+
+// ValidateDropManifestWithBodyWithResponse What a manifest would do; changes nothing
+//
+// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
+// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/validate (the `ValidateDropManifest` operationId).
+func (c *ClientWithResponses) ValidateDropManifestWithBodyWithResponse(ctx context.Context, hub HubPath, params *ValidateDropManifestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateDropManifestResponse, error) {
+	rsp, err := c.ValidateDropManifestWithBody(ctx, hub, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidateDropManifestResponse(rsp)
+}
+
+// DeleteDropFolderWithResponse Remove a drop folder; its files stay where they are, its entries, too
+//
+// Files that are being imported are finished first. Its credential stops working at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/hubs/{hub}/drop-folders/{id} (the `DeleteDropFolder` operationId).
+func (c *ClientWithResponses) DeleteDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeleteDropFolderParams, reqEditors ...RequestEditorFn) (*DeleteDropFolderResponse, error) {
+	rsp, err := c.DeleteDropFolder(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDropFolderResponse(rsp)
+}
+
+// GetDropFolderWithResponse One drop folder
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/{id} (the `GetDropFolder` operationId).
+func (c *ClientWithResponses) GetDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, reqEditors ...RequestEditorFn) (*GetDropFolderResponse, error) {
+	rsp, err := c.GetDropFolder(ctx, hub, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDropFolderResponse(rsp)
+}
+
+// UpdateDropFolderWithBodyWithResponse Change a drop folder; what is at work goes on as it began
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+func (c *ClientWithResponses) UpdateDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateDropFolderResponse, error) {
+	rsp, err := c.UpdateDropFolderWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateDropFolderResponse(rsp)
+}
+
+// UpdateDropFolderWithApplicationMergePatchPlusJSONBodyWithResponse Change a drop folder; what is at work goes on as it began
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/hubs/{hub}/drop-folders/{id} (the `UpdateDropFolder` operationId).
+func (c *ClientWithResponses) UpdateDropFolderWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *UpdateDropFolderParams, body UpdateDropFolderApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDropFolderResponse, error) {
+	rsp, err := c.UpdateDropFolderWithApplicationMergePatchPlusJSONBody(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateDropFolderResponse(rsp)
+}
+
+// DeactivateDropFolderWithResponse Take the folder's credential away; the folder goes on
+//
+// The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/deactivate (the `DeactivateDropFolder` operationId).
+func (c *ClientWithResponses) DeactivateDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *DeactivateDropFolderParams, reqEditors ...RequestEditorFn) (*DeactivateDropFolderResponse, error) {
+	rsp, err := c.DeactivateDropFolder(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeactivateDropFolderResponse(rsp)
+}
+
+// PauseDropFolderWithResponse Take no more files; what is at work is finished
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/pause (the `PauseDropFolder` operationId).
+func (c *ClientWithResponses) PauseDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *PauseDropFolderParams, reqEditors ...RequestEditorFn) (*PauseDropFolderResponse, error) {
+	rsp, err := c.PauseDropFolder(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseDropFolderResponse(rsp)
+}
+
+// ResumeDropFolderWithResponse Take files again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/resume (the `ResumeDropFolder` operationId).
+func (c *ClientWithResponses) ResumeDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ResumeDropFolderParams, reqEditors ...RequestEditorFn) (*ResumeDropFolderResponse, error) {
+	rsp, err := c.ResumeDropFolder(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeDropFolderResponse(rsp)
+}
+
+// ScanDropFolderWithResponse Look at the folder now
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/scan (the `ScanDropFolder` operationId).
+func (c *ClientWithResponses) ScanDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ScanDropFolderParams, reqEditors ...RequestEditorFn) (*ScanDropFolderResponse, error) {
+	rsp, err := c.ScanDropFolder(ctx, hub, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseScanDropFolderResponse(rsp)
+}
+
+// TestDropFolderWithBodyWithResponse Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+func (c *ClientWithResponses) TestDropFolderWithBodyWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestDropFolderResponse, error) {
+	rsp, err := c.TestDropFolderWithBody(ctx, hub, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestDropFolderResponse(rsp)
+}
+
+// TestDropFolderWithResponse Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/{id}/test (the `TestDropFolder` operationId).
+func (c *ClientWithResponses) TestDropFolderWithResponse(ctx context.Context, hub HubPath, id IDPath, params *TestDropFolderParams, body TestDropFolderJSONRequestBody, reqEditors ...RequestEditorFn) (*TestDropFolderResponse, error) {
+	rsp, err := c.TestDropFolder(ctx, hub, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestDropFolderResponse(rsp)
+}
+
 // GetErasureWithResponse How far an erasure is
 //
 // Returns a wrapper object for the known response body format(s).
@@ -29495,6 +37329,1355 @@ func ParseRotateOAuthClientSecretResponse(rsp *http.Response) (*RotateOAuthClien
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDropFoldersResponse parses an HTTP response from a ListDropFoldersWithResponse call
+func ParseListDropFoldersResponse(rsp *http.Response) (*ListDropFoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDropFoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolderPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDropFoldersResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateDropFolderResponse parses an HTTP response from a CreateDropFolderWithResponse call
+func ParseCreateDropFolderResponse(rsp *http.Response) (*CreateDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateDropFolderResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseActivateDropFolderResponse parses an HTTP response from a ActivateDropFolderWithResponse call
+func ParseActivateDropFolderResponse(rsp *http.Response) (*ActivateDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropActivation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCountDropFilesResponse parses an HTTP response from a CountDropFilesWithResponse call
+func ParseCountDropFilesResponse(rsp *http.Response) (*CountDropFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CountDropFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDropFilesResponse parses an HTTP response from a ListDropFilesWithResponse call
+func ParseListDropFilesResponse(rsp *http.Response) (*ListDropFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDropFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFilePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDropFilesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeDropFilesResponse parses an HTTP response from a ChangeDropFilesWithResponse call
+func ParseChangeDropFilesResponse(rsp *http.Response) (*ChangeDropFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeDropFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropBulkResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportDropFilesResponse parses an HTTP response from a ExportDropFilesWithResponse call
+func ParseExportDropFilesResponse(rsp *http.Response) (*ExportDropFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportDropFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportDropFilesResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDropFileResponse parses an HTTP response from a GetDropFileWithResponse call
+func ParseGetDropFileResponse(rsp *http.Response) (*GetDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteDropFileResponse parses an HTTP response from a DeleteDropFileWithResponse call
+func ParseDeleteDropFileResponse(rsp *http.Response) (*DeleteDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreviewDropDeletionResponse parses an HTTP response from a PreviewDropDeletionWithResponse call
+func ParsePreviewDropDeletionResponse(rsp *http.Response) (*PreviewDropDeletionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewDropDeletionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropDeletion
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseIgnoreDropFileResponse parses an HTTP response from a IgnoreDropFileWithResponse call
+func ParseIgnoreDropFileResponse(rsp *http.Response) (*IgnoreDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &IgnoreDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDropItemsResponse parses an HTTP response from a ListDropItemsWithResponse call
+func ParseListDropItemsResponse(rsp *http.Response) (*ListDropItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDropItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropItemPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDropItemsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseKeepDropFileResponse parses an HTTP response from a KeepDropFileWithResponse call
+func ParseKeepDropFileResponse(rsp *http.Response) (*KeepDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KeepDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDropManifestResponse parses an HTTP response from a GetDropManifestWithResponse call
+func ParseGetDropManifestResponse(rsp *http.Response) (*GetDropManifestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDropManifestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropManifest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMatchDropFileResponse parses an HTTP response from a MatchDropFileWithResponse call
+func ParseMatchDropFileResponse(rsp *http.Response) (*MatchDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MatchDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReprocessDropFileResponse parses an HTTP response from a ReprocessDropFileWithResponse call
+func ParseReprocessDropFileResponse(rsp *http.Response) (*ReprocessDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReprocessDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetryDropFileResponse parses an HTTP response from a RetryDropFileWithResponse call
+func ParseRetryDropFileResponse(rsp *http.Response) (*RetryDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTakeDropFileResponse parses an HTTP response from a TakeDropFileWithResponse call
+func ParseTakeDropFileResponse(rsp *http.Response) (*TakeDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TakeDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDropChangesResponse parses an HTTP response from a ListDropChangesWithResponse call
+func ParseListDropChangesResponse(rsp *http.Response) (*ListDropChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDropChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropChangePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDropChangesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUndoDropDeletionResponse parses an HTTP response from a UndoDropDeletionWithResponse call
+func ParseUndoDropDeletionResponse(rsp *http.Response) (*UndoDropDeletionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoDropDeletionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUndoDropItemResponse parses an HTTP response from a UndoDropItemWithResponse call
+func ParseUndoDropItemResponse(rsp *http.Response) (*UndoDropItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoDropItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropItem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDropFolderOptionsResponse parses an HTTP response from a GetDropFolderOptionsWithResponse call
+func ParseGetDropFolderOptionsResponse(rsp *http.Response) (*GetDropFolderOptionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDropFolderOptionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolderOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRemoteDropFoldersResponse parses an HTTP response from a ListRemoteDropFoldersWithResponse call
+func ParseListRemoteDropFoldersResponse(rsp *http.Response) (*ListRemoteDropFoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRemoteDropFoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RemoteDropFolderPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRemoteDropFoldersResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRemoteDropFilesResponse parses an HTTP response from a ListRemoteDropFilesWithResponse call
+func ParseListRemoteDropFilesResponse(rsp *http.Response) (*ListRemoteDropFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRemoteDropFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RemoteDropFilePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRemoteDropFilesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTryDropFolderResponse parses an HTTP response from a TryDropFolderWithResponse call
+func ParseTryDropFolderResponse(rsp *http.Response) (*TryDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TryDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolderTest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseValidateDropManifestResponse parses an HTTP response from a ValidateDropManifestWithResponse call
+func ParseValidateDropManifestResponse(rsp *http.Response) (*ValidateDropManifestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ValidateDropManifestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropPreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ManifestProblem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteDropFolderResponse parses an HTTP response from a DeleteDropFolderWithResponse call
+func ParseDeleteDropFolderResponse(rsp *http.Response) (*DeleteDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDropFolderResponse parses an HTTP response from a GetDropFolderWithResponse call
+func ParseGetDropFolderResponse(rsp *http.Response) (*GetDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDropFolderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateDropFolderResponse parses an HTTP response from a UpdateDropFolderWithResponse call
+func ParseUpdateDropFolderResponse(rsp *http.Response) (*UpdateDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateDropFolderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeactivateDropFolderResponse parses an HTTP response from a DeactivateDropFolderWithResponse call
+func ParseDeactivateDropFolderResponse(rsp *http.Response) (*DeactivateDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeactivateDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeactivateDropFolderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePauseDropFolderResponse parses an HTTP response from a PauseDropFolderWithResponse call
+func ParsePauseDropFolderResponse(rsp *http.Response) (*PauseDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PauseDropFolderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeDropFolderResponse parses an HTTP response from a ResumeDropFolderWithResponse call
+func ParseResumeDropFolderResponse(rsp *http.Response) (*ResumeDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResumeDropFolderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseScanDropFolderResponse parses an HTTP response from a ScanDropFolderWithResponse call
+func ParseScanDropFolderResponse(rsp *http.Response) (*ScanDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ScanDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest DropFolder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ScanDropFolderResponse202Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestDropFolderResponse parses an HTTP response from a TestDropFolderWithResponse call
+func ParseTestDropFolderResponse(rsp *http.Response) (*TestDropFolderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestDropFolderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DropFolderTest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -176,6 +176,15 @@ func (d dialect) lockEvents(ctx context.Context, tx bun.IDB) error {
 	return err
 }
 
+// lockPlaces lets one transaction at a time decide whether a drop folder may look at a place.
+func (d dialect) lockPlaces(ctx context.Context, tx bun.IDB) error {
+	if d == sqlite {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.isthmus.places'))")
+	return err
+}
+
 // forUpdate locks the selected rows until the transaction ends; on SQLite the whole database is.
 // NO KEY UPDATE lets inserts that merely refer to the row pass.
 func (d dialect) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
@@ -211,6 +220,16 @@ func (d dialect) containsAny(q *bun.SelectQuery, text string, columns ...string)
 		}
 		return q
 	})
+}
+
+// endsWith adds "column ends with ending", whatever the case.
+func (d dialect) endsWith(q *bun.SelectQuery, column, ending string) *bun.SelectQuery {
+	fold := "fold"
+	if d == postgres {
+		fold = "lower"
+	}
+	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(ending))
+	return q.Where("?(?) LIKE ? ESCAPE '\\'", bun.Safe(fold), bun.Ident(column), pattern)
 }
 
 // greatest is the larger one of two numbers.

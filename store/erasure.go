@@ -41,6 +41,7 @@ var personal = []personalColumn{
 	{kind: "library_changes", table: "library_changes", column: "participant_id"}, // numbers and ids for the sync, trimmed
 	{kind: "jobs", table: "jobs", column: "participant_id", forget: true},
 	{kind: "events", table: "events", column: "participant_id", forget: true},
+	{kind: "drop_folders", table: "drop_folders", column: "participant_id"}, // the hub's; they stop until somebody takes them over
 	{kind: "erasures", table: "erasures", column: "participant_id"},
 	{kind: "mapping_runs", table: "mapping_runs", column: "mapping_id", of: "mappings", forget: true}, // name the person's platform users; and their items
 	{kind: "mapping_run_items", table: "mapping_run_items", column: "subject", forget: true},
@@ -76,6 +77,14 @@ func (e erasures) Count(ctx context.Context, hubID, participantID string) (map[s
 }
 
 func (e erasures) Forget(ctx context.Context, hubID, participantID string) (map[string]int64, error) {
+	// What manifests of theirs say of items that failed is no longer tried.
+	if _, err := e.change(ctx, func(ctx context.Context) (sql.Result, error) {
+		sent := e.r.NewSelect().Table("uploads").Column("id").Where("hub_id = ?", hubID).Where("participant_id = ?", participantID)
+		manifests := e.r.NewSelect().Table("drop_files").Column("id").Where("manifest").Where("upload_id IN (?)", sent)
+		return e.w.NewUpdate().Table("drop_items").Set("data = NULL").Where("state = 'failed'").Where("file_id IN (?)", manifests).Exec(ctx)
+	}); err != nil {
+		return nil, err
+	}
 	out := map[string]int64{}
 	for _, p := range personal {
 		if !p.forget {

@@ -27,6 +27,7 @@ func TestErasureKnowsAllTablesWithPeople(t *testing.T) {
 		"mapping_runs.from_user":    "of a row that goes by its mapping",
 		"audit_records.subject":     "kept, by an id that leads to nobody",
 		"mapping_run_items.user_id": "of a row that goes by its subject",
+		"drop_files.user_id":        "a platform user, as the file's name or a manifest says it",
 		"events.subject":            "what an event is about; those for the person go by participant_id",
 		"jobs.subject":              "what a job works on",
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -53,7 +52,7 @@ func (e events) Since(ctx context.Context, a gateway.Actor, seq int64, n int) ([
 	out := []gateway.Event{}
 	q := e.r.NewSelect().Model(&out).Where("hub_id = ?", a.HubID).Where("seq > ?", seq).OrderExpr("seq").Limit(limit(n))
 	if a.Machine() || !a.Admin() {
-		q = q.Where("participant_id IN (?)", bun.List([]string{"", cmp.Or(a.ParticipantID, a.ClientID)}))
+		q = q.Where("participant_id IN (?)", bun.List(a.Audiences()))
 	}
 	return out, translate(q.Scan(ctx))
 }

@@ -62,7 +62,7 @@ func (h hubs) Reserved(ctx context.Context, hubID string) (int64, error) {
 	var sum int64
 	err := h.r.NewSelect().Model((*gateway.Upload)(nil)).ColumnExpr("coalesce(sum(size), 0)").
 		Where("hub_id = ?", hubID).
-		Where("state IN (?)", bun.List([]gateway.UploadState{gateway.UploadReceiving, gateway.UploadIngesting, gateway.UploadProcessing})).
+		Where("state IN (?)", bun.List([]gateway.UploadState{gateway.UploadReceiving, gateway.UploadHeld, gateway.UploadIngesting, gateway.UploadProcessing})).
 		Scan(ctx, &sum)
 	return sum, translate(err)
 }

@@ -89,6 +89,18 @@ func (t kalturaTables) Captions() platform.Table[platform.Caption] {
 	return kalturaRows(t.tables, "kaltura_captions", func(x *platform.Caption) *platform.Row { return &x.Row })
 }
 
+func (t kalturaTables) Thumbs() platform.Table[platform.Thumb] {
+	return kalturaRows(t.tables, "kaltura_thumbs", func(x *platform.Thumb) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) MetadataProfiles() platform.Table[platform.MetadataProfile] {
+	return kalturaRows(t.tables, "kaltura_metadata_profiles", func(x *platform.MetadataProfile) *platform.Row { return &x.Row })
+}
+
+func (t kalturaTables) Metadata() platform.Table[platform.Metadata] {
+	return kalturaRows(t.tables, "kaltura_metadata", func(x *platform.Metadata) *platform.Row { return &x.Row })
+}
+
 // kalturaTable implements platform.Table for every noun.
 type kalturaTable[T any] struct {
 	handles

@@ -357,13 +357,13 @@ func TestScopeAndRulesNeverLeak(t *testing.T) {
 			must(t, db.Library().Insert(t.Context(), &it))
 			all = append(all, it)
 			must(t, db.Jobs().Insert(t.Context(), &gateway.Job{Row: row("job", it.HubID), ParticipantID: it.ParticipantID, ClientID: it.ClientID}))
-			ev := gateway.Event{HubID: it.HubID, Audience: pick(append(people, clients...)), Type: "x", Subject: it.ID}
+			ev := gateway.Event{HubID: it.HubID, Audience: pick(append(append(people, clients...), gateway.AudienceContent)), Type: "x", Subject: it.ID}
 			must(t, db.Events().Append(t.Context(), &ev))
 			events = append(events, ev)
 		}
 		rapid.Check(t, func(r *rapid.T) {
 			h := rapid.SampledFrom(hubs).Draw(r, "hub")
-			a := gateway.Actor{HubID: h.ID, Role: rapid.SampledFrom([]gateway.Role{gateway.RoleAdmin, gateway.RoleParticipant}).Draw(r, "role")}
+			a := gateway.Actor{HubID: h.ID, Role: rapid.SampledFrom([]gateway.Role{gateway.RoleAdmin, gateway.RoleContentAdmin, gateway.RoleParticipant}).Draw(r, "role")}
 			if rapid.Bool().Draw(r, "person") {
 				a.ParticipantID = rapid.SampledFrom(people[1:]).Draw(r, "participant")
 			} else {

@@ -65,7 +65,7 @@ func (db *DB) Runner(workers *river.Workers, o JobsOptions) (*JobRunner, error) 
 		o.Timeout = jobTimeout
 	}
 	queues := map[string]river.QueueConfig{}
-	for name, n := range map[string]int{gateway.QueueDefault: 8, gateway.QueueMedia: 1, gateway.QueueLadder: 1, gateway.QueueWatch: 32, gateway.QueuePlatform: 64, gateway.QueueWebhook: 16} {
+	for name, n := range map[string]int{gateway.QueueDefault: 8, gateway.QueueMedia: 1, gateway.QueueLadder: 1, gateway.QueueWatch: 32, gateway.QueuePlatform: 64, gateway.QueueWebhook: 16, gateway.QueueDrop: 8} {
 		queues[name] = river.QueueConfig{MaxWorkers: n}
 	}
 	for name, n := range o.Queues {

@@ -161,6 +161,8 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // sealedColumns are all columns that hold a gateway.Sealed. Whoever adds one adds it here.
 var sealedColumns = []struct{ table, column string }{
+	{"drop_folders", "secret"},
+	{"drop_items", "data"},
 	{"integrations", "app_token"},
 	{"library_items", "source_url"},
 	{"signing_keys", "private"},

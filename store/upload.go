@@ -40,7 +40,8 @@ func (u uploads) SetReceived(ctx context.Context, id string, received int64) err
 func (u uploads) SetRelay(ctx context.Context, id, handle string, sent gateway.Ranges) error {
 	n, err := u.change(ctx, func(ctx context.Context) (sql.Result, error) {
 		x := gateway.Upload{RelayHandle: handle, RelaySent: sent}
-		return u.w.NewUpdate().Model(&x).Column("relay_handle", "relay_sent").Where("id = ?", id).Returning("NULL").Exec(ctx)
+		x.UpdatedAt = u.db.clock() // other replicas see that it goes on
+		return u.w.NewUpdate().Model(&x).Column("relay_handle", "relay_sent", "updated_at").Where("id = ?", id).Returning("NULL").Exec(ctx)
 	})
 	if err == nil && n == 0 {
 		err = notFound()
@@ -56,7 +57,7 @@ func (u uploads) SetTries(ctx context.Context, id string, last, next time.Time) 
 
 func (u uploads) Expired(ctx context.Context, now time.Time, n int) ([]gateway.Upload, error) {
 	out := []gateway.Upload{}
-	err := u.r.NewSelect().Model(&out).Where("state = ?", gateway.UploadReceiving).Where("expires_at < ?", now).
+	err := u.r.NewSelect().Model(&out).Where("state IN (?)", bun.List([]gateway.UploadState{gateway.UploadReceiving, gateway.UploadHeld})).Where("expires_at < ?", now).
 		OrderExpr("expires_at, id").Limit(limit(n)).Scan(ctx)
 	return out, translate(err)
 }
@@ -148,7 +149,7 @@ func (u uploads) CancelUnbegun(ctx context.Context, transferID string) ([]string
 		err := u.w.NewUpdate().Model((*gateway.Upload)(nil)).Set("state = ?", gateway.UploadCancelled).
 			Set("version = version + 1").Set("updated_at = ?", u.db.clock()).
 			Where("transfer_id = ?", transferID).Where("state = ?", gateway.UploadReceiving).
-			Where("received = 0").Where("relay_handle = ''").Returning("id").Scan(ctx, &ids)
+			Where("received = 0").Where("relay_handle = ''").Where("drop_file_id = ''").Returning("id").Scan(ctx, &ids)
 		return driver.RowsAffected(len(ids)), err
 	})
 	return ids, err

@@ -34,8 +34,11 @@ type serveCommand struct {
 	AllowNetworks []netip.Prefix `help:"Internal networks that Kaltura servers may be in, such as 10.1.0.0/16. Hub admins cannot set this." name:"allow-networks"`
 	// Not the networks above: who may name receivers could else feel his way through the internal network.
 	AllowWebhookNetworks []netip.Prefix `help:"Internal networks that receivers of webhooks may be in. Every hub admin can then call addresses there; default: none." name:"allow-webhook-networks"`
-	TrustProxies         []netip.Prefix `help:"Networks of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxies"`
-	PlaybackHosts        []string       `help:"Hosts from which players may load media, besides our own (Content-Security-Policy), such as https://cdnapisec.kaltura.com." name:"playback-hosts"`
+	// Not the networks above either: whoever may make folders would else read what lies in internal stores.
+	AllowBucketNetworks []netip.Prefix `help:"Internal networks that S3 stores of drop folders may be in. Every hub admin can then name stores there; default: none." name:"allow-bucket-networks"`
+	DropRoot            string         `help:"Directory below which drop folders' directories lie, a hub's in DIR/HUB; \"off\" for none. Default: drop in the data folder." name:"drop-root"`
+	TrustProxies        []netip.Prefix `help:"Networks of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxies"`
+	PlaybackHosts       []string       `help:"Hosts from which players may load media, besides our own (Content-Security-Policy), such as https://cdnapisec.kaltura.com." name:"playback-hosts"`
 
 	OIDCIssuer       string `help:"The spaces platform's OpenID issuer." name:"oidc-issuer"`
 	OIDCClientID     string `help:"Our client id there." name:"oidc-client-id"`

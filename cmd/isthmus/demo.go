@@ -28,6 +28,12 @@ type demoFile struct {
 	UnconnectedHubID string       `json:"unconnected_hub_id"`
 	People           []personFile `json:"people"`
 	Kaltura          kalturaFile  `json:"kaltura"`
+	DropFolder       dropFile     `json:"drop_folder"` // of the connected hub
+}
+
+type dropFile struct {
+	ID   string `json:"id"`
+	Path string `json:"path"` // on this machine
 }
 
 type personFile struct {
@@ -207,6 +213,12 @@ func (s *server) openDemo(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.demoDrop(ctx, &d, path); err != nil { // the hub may be disconnected by now: no reason not to start
+		s.log.Warn("demo drop folder", "error", err)
+	}
+	if !known {
+		d.greet(os.Stdout, path)
+	}
 	s.demo = d
 	return s.demoRights(ctx, d)
 }
@@ -231,7 +243,7 @@ func (s *server) demoRights(ctx context.Context, d demoFile) error {
 	return err
 }
 
-// beginDemo makes the embedded account and everything in demo.json, and prints it.
+// beginDemo makes the embedded account and everything in demo.json.
 func (s *server) beginDemo(ctx context.Context, d *demoFile, path string) error {
 	if err := d.Kaltura.create(ctx, s.kaltura, platform.Account{Name: "Isthmus demo", AdminName: "Kim Kaltura"}); err != nil {
 		return fmt.Errorf("demo account: %w", err)
@@ -242,11 +254,7 @@ func (s *server) beginDemo(ctx context.Context, d *demoFile, path string) error 
 	if err := d.write(path); err != nil {
 		return err
 	}
-	if err := os.Remove(path + ".draft"); err != nil {
-		return err
-	}
-	d.greet(os.Stdout, path)
-	return nil
+	return os.Remove(path + ".draft")
 }
 
 // seedDemo makes hubs, people, App Tokens, one connection and one API client. It runs once; a
@@ -408,5 +416,8 @@ func (d demoFile) greet(w io.Writer, file string) {
 		fmt.Fprintf(w, "  %-14s %-26s password %s\n", p.Role, p.Email, p.Password)
 	}
 	fmt.Fprintf(w, "\n  The first hub is connected to the embedded Kaltura account %d.\n", d.Kaltura.PartnerID)
+	if d.DropFolder.Path != "" {
+		fmt.Fprintf(w, "  What is copied into %s becomes an entry.\n", d.DropFolder.Path)
+	}
 	fmt.Fprintf(w, "  Connect the second one with an App Token from %s (also the API client and its secret).\n\n", filepath.Clean(file))
 }

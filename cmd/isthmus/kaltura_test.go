@@ -83,32 +83,38 @@ func (s *process) entriesByReference(ref string) int {
 	return list.TotalCount
 }
 
-// originalDigest downloads an entry's source file from the platform.
+// originalDigest downloads an entry's source file from the platform: of a photo the entry itself.
 func (s *process) originalDigest(entry string) string {
 	s.t.Helper()
 	var flavors []struct {
 		ID         string
 		IsOriginal bool
 	}
+	var address string
 	s.kaltura("flavorAsset", "getByEntryId", map[string]any{"entryId": entry}, &flavors)
 	for _, f := range flavors {
-		if !f.IsOriginal {
-			continue
+		if f.IsOriginal {
+			s.kaltura("flavorAsset", "getUrl", map[string]any{"id": f.ID}, &address)
 		}
-		var address string
-		s.kaltura("flavorAsset", "getUrl", map[string]any{"id": f.ID}, &address)
-		resp, err := http.Get(address)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		h := sha256.New()
-		if _, err := io.Copy(h, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-			s.t.Fatalf("downloading the original of %s: %s %v", entry, resp.Status, err)
-		}
-		return hex.EncodeToString(h.Sum(nil))
 	}
-	return "no original"
+	if len(flavors) == 0 {
+		var photo struct{ DownloadURL string }
+		s.kaltura("baseEntry", "get", map[string]any{"entryId": entry}, &photo)
+		address = photo.DownloadURL
+	}
+	if address == "" {
+		return "no original"
+	}
+	resp, err := http.Get(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("downloading the original of %s: %s %v", entry, resp.Status, err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // check runs `isthmus check` on the stopped server's data.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"isthmus/api"
 	"isthmus/docs"
 	"isthmus/gateway"
 	"isthmus/integrations"
+	"isthmus/integrations/dropfolder"
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/integrations/spaces"
 	"isthmus/jobs"
@@ -38,6 +40,7 @@ type server struct {
 	operators    *gateway.Operators
 	integrations *gateway.Integrations
 	uploads      *gateway.Uploads
+	drops        *gateway.DropFolders
 	transfers    *gateway.Transfers
 	relay        *gateway.Relay
 	limits       *gateway.Limits
@@ -115,6 +118,10 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		Alone: !s.db.Shared(), TicketLife: cfg.TicketLife,
 	}
 	s.uploads.Meter = s.transfers.Meter
+	if s.drops, err = s.newDropFolders(mappings, lanes); err != nil {
+		return nil, err
+	}
+	s.uploads.Folders = s.drops
 	if s.fast, err = newFastPath(cfg, s.metrics, s.uploads, s.transfers, log); err != nil {
 		return nil, err
 	}
@@ -126,13 +133,13 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	spherical := &gateway.Spherical{Catalog: catalog}
 	s.people = &gateway.People{Store: s.db, Clock: clock, Events: events, Uploads: s.uploads, Library: library}
 	tasks := jobs.Services{
-		People: s.people, Mappings: mappings,
+		People: s.people, Mappings: mappings, Folders: s.drops,
 		Uploads: s.uploads, Library: library, Assets: assets, Integrations: s.integrations, Jobs: jobRows, Webhooks: webhooks, Spherical: spherical,
 	}
 	once := &gateway.Idempotency{Store: s.db, Clock: clock, Sealer: s.keyring, Replica: s.db.Replica()}
 	s.limits = &gateway.Limits{Store: s.db, Clock: clock}
 	tasks.Sweeps = append(tasks.Sweeps, library.SweepChanges, mappings.Sweep, audits.Sweep, webhooks.Sweep, once.Sweep, s.limits.Sweep)
-	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep)
+	tasks.Sweeps = append(tasks.Sweeps, s.people.Sweep, s.drops.Sweep)
 	if s.kaltura != nil {
 		tasks.Sweeps = append(tasks.Sweeps, s.kaltura.Sweep)
 	}
@@ -152,13 +159,13 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	s.api, err = api.New(api.Config{
-		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, Log: log,
+		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, DropSchema: dropfolder.Schema, Log: log,
 		Limits: api.RateLimits{Client: s.cfg.RateClient, User: s.cfg.RateUser, Hub: s.cfg.RateHub},
 		Ready:  s.ready, PlaybackHosts: cfg.PlaybackHosts, TrustProxies: cfg.proxies(),
 		Services: api.Services{
 			Hubs: s.hubs, Providers: s.providers, People: s.people, Operators: s.operators, Clients: &gateway.Clients{Store: s.db, Clock: clock}, Access: s.access, OAuth: oauth,
 			Integrations: s.integrations, Mappings: mappings, Audits: audits, Catalog: catalog, Library: library,
-			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, Idempotency: once, Limits: s.limits,
+			Uploads: s.uploads, Transfers: s.transfers, Jobs: jobRows, Events: events, Webhooks: webhooks, Spherical: spherical, DropFolders: s.drops, Idempotency: once, Limits: s.limits,
 		},
 	})
 	if err != nil {
@@ -276,6 +283,10 @@ func (s *server) run(ctx context.Context) error {
 	defer s.transfers.Close()
 	relayed := make(chan error, 1)
 	go func() { relayed <- s.relay.Run(working, s.db.Replica()) }()
+	var watching sync.WaitGroup
+	watching.Go(func() { s.drops.Watch(working) })
+	defer watching.Wait()
+	defer stopWork()
 	if s.cfg.Demo && s.cfg.DemoMedia {
 		go func() {
 			if err := s.seedMedia(working, s.demo); err != nil && working.Err() == nil {

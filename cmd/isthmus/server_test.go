@@ -50,14 +50,14 @@ type process struct {
 }
 
 // eachServer runs the body against a demo server on SQLite and on Postgres, both at the same time.
-func eachServer(t *testing.T, body func(*testing.T, *process)) {
+func eachServer(t *testing.T, body func(*testing.T, *process), before ...func(*process)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		body(t, newServer(t, ""))
+		body(t, newServer(t, "", before...))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		body(t, newServer(t, storetest.Postgres(t)))
+		body(t, newServer(t, storetest.Postgres(t), before...))
 	})
 }
 

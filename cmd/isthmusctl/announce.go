@@ -32,6 +32,7 @@ type wish struct {
 	tags   []string
 	noFast bool
 	resume bool
+	folder string // id of the drop folder that they are sent to, if any
 }
 
 // candidate is a file on its way to an upload.
@@ -109,6 +110,9 @@ func (c candidate) input(w wish) openapi.UploadInput {
 	if len(w.tags) > 0 {
 		in.Tags = &w.tags
 	}
+	if w.folder != "" {
+		in.DropFolderID = &w.folder
+	}
 	return in
 }
 
@@ -125,7 +129,7 @@ const resumeDays = 30
 func (s *session) known(ctx context.Context) (knownUploads, error) {
 	known := knownUploads{open: map[string][]openapi.Upload{}, over: map[string]openapi.Upload{}}
 	states := []openapi.UploadState{ // failed: it arrived whole and is of no use, which another sending does not change
-		openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
+		openapi.UploadStateReceiving, openapi.UploadStateHeld, openapi.UploadStateIngesting, openapi.UploadStateProcessing, openapi.UploadStateReady, openapi.UploadStateFailed,
 	}
 	p := openapi.ListUploadsParams{State: &states, Limit: ptr(openapi.PageLimit(100))}
 	for {
@@ -276,10 +280,11 @@ func (s *session) announce(ctx context.Context, batch []candidate, w wish) (*sen
 	return g, nil
 }
 
-// blame finds the files that a problem is about, by its pointers: /files/N/….
+// blame finds the files that a problem is about, by its pointers: /files/N/…. What is wrong with who asks holds for all
+// files, and is not told of one after the other.
 func blame(err error, p *openapi.Problem, from []int) error {
 	f, ok := err.(*failure)
-	if !ok || p == nil || p.Errors == nil || p.Status == http.StatusUnauthorized {
+	if !ok || p == nil || p.Errors == nil || p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden {
 		return err
 	}
 	bad := map[int]string{}

@@ -30,6 +30,11 @@ type event struct {
 	Exit     *int      `json:"exit,omitempty"`
 	Files    int       `json:"files,omitempty"`
 	Failed   int       `json:"failed,omitempty"`
+	Items    int       `json:"items,omitempty"`
+	Item     int64     `json:"item,omitempty"` // of a manifest, from 1
+	Line     int64     `json:"line,omitempty"`
+	Column   int64     `json:"column,omitempty"`
+	Rule     string    `json:"rule,omitempty"`
 
 	Progress *snapshot `json:"progress,omitempty"`
 }

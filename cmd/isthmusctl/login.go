@@ -20,7 +20,7 @@ import (
 const clientID = "isthmusctl"
 
 // scopes are all that the program ever needs.
-var scopes = []string{"media:read", "media:import", "library:read", "uploads:write", "events:read", "transfers:read"}
+var scopes = []string{"media:read", "media:import", "library:read", "uploads:write", "events:read", "transfers:read", "dropfolders:read", "dropfolders:write"}
 
 type loginCommand struct {
 	URL       string `arg:"" optional:"" help:"Address of the server, such as https://isthmus.example.org."`
@@ -80,6 +80,11 @@ func (a *app) signIn(ctx context.Context, server, client string, ask func(*oauth
 		Endpoint: oauth2.Endpoint{TokenURL: m.Token, DeviceAuthURL: m.Device, AuthStyle: oauth2.AuthStyleInParams},
 	}
 	code, err := conf.DeviceAuth(ctx)
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok && refused.ErrorCode == "invalid_scope" {
+		// An operator allows the program less, or registered it before there were drop folders.
+		conf.Scopes = slices.DeleteFunc(conf.Scopes, func(s string) bool { return strings.HasPrefix(s, "dropfolders:") })
+		code, err = conf.DeviceAuth(ctx)
+	}
 	if err != nil {
 		return none, unreachable(err)
 	}

@@ -30,6 +30,8 @@ type commandLine struct {
 	Ls        lsCommand        `cmd:"" help:"List the library, media in Kaltura, or your uploads."`
 	Agent     agentCommand     `cmd:"" help:"Send in the background for the transfer page of a browser."`
 	Transfers transfersCommand `cmd:"" help:"List, watch, re-order and cancel transfers."`
+	Folders   foldersCommand   `cmd:"" help:"List, make and look after drop folders, whose files become entries by themselves."`
+	Validate  validateCommand  `cmd:"" help:"Say what a manifest (XML, JSON or CSV) would do, or what is wrong with it, by line and column."`
 }
 
 // app is what a command finds around it.

@@ -18,7 +18,7 @@ import (
 type sendCommand struct {
 	Files []string `arg:"" name:"file" help:"Files, folders, patterns such as *.mp4, or - for standard input."`
 
-	Folder string   `help:"Drop folder to send to." placeholder:"NAME"`
+	Folder string   `help:"Drop folder to send to, by id or name; its rules say what becomes of the files, and folders keep their tree there." placeholder:"FOLDER"`
 	Rate   bitRate  `help:"At most so many bits per second, such as 200M or 1.5G." placeholder:"RATE"`
 	Policy string   `help:"How to treat other traffic on the line: fixed (at --rate, whatever happens), high, fair or low. Default: the hub's." enum:",fixed,high,fair,low" default:"" placeholder:"POLICY"`
 	Tags   []string `help:"Tags of the new entries." name:"tag"`
@@ -57,9 +57,6 @@ func (r *bitRate) UnmarshalText(text []byte) error {
 
 // Run sends the files and says what became of them.
 func (c *sendCommand) Run(ctx context.Context, a *app) error {
-	if c.Folder != "" {
-		return fail(exitUsage, "Drop folders are not there yet.", "Send without --folder; the files become entries of their own.")
-	}
 	if c.Policy == rate.Fixed.String() && c.Rate == 0 {
 		return fail(exitUsage, "The policy fixed needs a rate.", "Add one, such as --rate 200M.")
 	}
@@ -84,6 +81,13 @@ func (c *sendCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	w := wish{policy: c.Policy, target: rate.BitRate(c.Rate), tags: c.Tags, noFast: c.NoFast, resume: c.Resume}
+	if c.Folder != "" {
+		f, err := s.folder(ctx, c.Folder)
+		if err != nil {
+			return err
+		}
+		w.folder = f.ID
+	}
 	j := &job{app: a, session: s, wish: w, wait: c.Wait, again: goOnWith(os.Args, c.Resume)}
 	if slices.ContainsFunc(files, func(f localFile) bool { return f.open != nil }) {
 		j.again = "" // a pipe cannot be read again
@@ -344,7 +348,7 @@ func (j *job) ready(ctx context.Context) error {
 				return err
 			}
 			switch u.State {
-			case openapi.UploadStateReceiving, openapi.UploadStateIngesting, openapi.UploadStateProcessing:
+			case openapi.UploadStateReceiving, openapi.UploadStateHeld, openapi.UploadStateIngesting, openapi.UploadStateProcessing:
 				continue
 			}
 			over = true

@@ -45,6 +45,12 @@ const (
 
 	codeCategoryMissing = "CATEGORY_NOT_FOUND"
 	codeProfileMissing  = "CONVERSION_PROFILE_ID_NOT_FOUND"
+	codeCategoryTwice   = "DUPLICATE_CATEGORY"
+	codeNotInCategory   = "ENTRY_IS_NOT_ASSIGNED_TO_CATEGORY"
+	codeMetadataTwice   = "METADATA_ALREADY_EXISTS"
+	codeMetadataGone    = "METADATA_NOT_FOUND"
+	codeReplacing       = "ENTRY_REPLACEMENT_ALREADY_EXISTS"
+	codeFlavorTwice     = "FLAVOR_ASSET_ALREADY_EXISTS"
 )
 
 // code gives the Kaltura code inside err, or "".

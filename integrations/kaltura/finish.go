@@ -2,6 +2,7 @@ package kaltura
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -211,7 +212,7 @@ func (in *ingest) fields(m gateway.NewMedia) params {
 	if len(m.Tags) > 0 {
 		fields["tags"] = strings.Join(m.Tags, ",")
 	}
-	if id := in.p.account.ConversionProfileID; id != 0 {
+	if id := cmp.Or(m.ProfileID, in.p.account.ConversionProfileID); id != 0 {
 		fields["conversionProfileId"] = id
 	}
 	return fields

@@ -27,7 +27,7 @@ func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMed
 	if err != nil {
 		return nil, public(err)
 	}
-	in := &ingest{p: p, who: w, size: m.Size}
+	in := &ingest{p: p, who: w, size: m.Size, ownRight: a.OwnRight}
 	var t uploadToken
 	if m.Handle != "" {
 		if err := p.as(ctx, w, "uploadtoken.get", params{"uploadTokenId": m.Handle}, &t); err != nil {
@@ -46,6 +46,9 @@ func (p *Platform) Create(ctx context.Context, a gateway.Actor, m gateway.NewMed
 		return nil, public(&fault{Op: "uploadtoken", Kind: faultGarbled, Status: 200})
 	}
 	in.id, in.base = string(t.ID), p.uploadBase(string(t.UploadURL))
+	if m.Handle != "" && m.Size == 0 { // somebody else's upload, of whatever size
+		in.size = int64(t.UploadedFileSize)
+	}
 	if err := in.note(t); err != nil {
 		return nil, public(err)
 	}
@@ -115,6 +118,8 @@ type ingest struct {
 	id   string
 	base string
 	size int64
+
+	ownRight bool // of the actor
 
 	mu      sync.Mutex
 	started bool // the first chunk is there

@@ -76,7 +76,7 @@ func (e entry) media() gateway.Media {
 		Type: mediaType(e.MediaType), Status: mediaStatus(string(e.Status)), OwnerID: brief(e.UserID, nameLimit),
 		Tags: splitTags(brief(e.Tags, textLimit)), DurationMS: max(0, int64(e.MSDuration)),
 		Width: max(0, int(e.Width)), Height: max(0, int(e.Height)), ReferenceID: brief(e.ReferenceID, nameLimit),
-		CreatedAt: unix(e.CreatedAt), UpdatedAt: unix(e.UpdatedAt),
+		CreatedAt: unix(e.CreatedAt), UpdatedAt: unix(e.UpdatedAt), Replacing: e.replacing(),
 	}
 	if m.DurationMS == 0 {
 		m.DurationMS = max(0, int64(e.Duration)) * 1000
@@ -116,7 +116,7 @@ func renditions(e entry, flavors []flavorAsset) []gateway.Rendition {
 		r := gateway.Rendition{
 			ID: string(f.ID), Label: string(f.Label), Original: bool(f.IsOriginal), Container: string(f.FileExt),
 			Width: max(0, int(f.Width)), Height: max(0, int(f.Height)), Bitrate: max(0, int(f.Bitrate)) * 1000, Size: max(0, int64(f.SizeInBytes)),
-			Ready: f.Status == flavorReady,
+			Ready: f.Status == flavorReady, FlavorID: int64(f.ParamsID),
 		}
 		if r.Label == "" {
 			r.Label = label(r)

@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // Platform is one Kaltura account. It implements gateway.Platform, Player, Tagger, Provisioner,
-// Prober, Remover, Finder, Profiler, Captioner and Reowner. Safe for concurrent use; keep one per account, it holds sessions and breakers.
+// Prober, Remover, Finder, Profiler, Captioner, Reowner, Editor and RemoteDropFolders. Safe for concurrent use; keep one per account, it holds sessions and breakers.
 type Platform struct {
 	*client
 	guard *resilience
@@ -42,6 +42,8 @@ type Platform struct {
 	log      *slog.Logger
 
 	finishing singleflight.Group // by reference id
+	known     known              // what names mean
+	pictures  chan struct{}      // places for thumbnails in memory
 	tagging   [64]sync.Mutex     // striped by entry id: reading, merging and writing tags is not atomic in Kaltura
 }
 
@@ -57,6 +59,10 @@ var (
 	_ gateway.Profiler    = (*Platform)(nil)
 	_ gateway.Captioner   = (*Platform)(nil)
 	_ gateway.Reowner     = (*Platform)(nil)
+	_ gateway.Editor      = (*Platform)(nil)
+	_ gateway.Replacer    = (*ingest)(nil)
+
+	_ gateway.RemoteDropFolders = (*Platform)(nil)
 )
 
 // New makes the account ready without calling it. Invalid with a reason when its values cannot be
@@ -90,6 +96,7 @@ func New(a gateway.Account, o Options) (*Platform, error) {
 		guard:    newResilience(t),
 		account:  a,
 		hashType: hashType,
+		pictures: make(chan struct{}, picturesAtOnce),
 		log:      o.Log.With("integration", a.IntegrationID, "partner", a.PartnerID),
 	}
 	p.sessions = &sessions{p: p, held: map[who]session{}, token: credential{a.AppTokenID, a.AppToken, hashType, demand(a)}}

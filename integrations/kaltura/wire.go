@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"isthmus/gateway"
 )
 
 // Kaltura answers the same member as a number here and as a string there (recorded), so the wire
@@ -96,6 +98,71 @@ type entry struct {
 	MSDuration   number `json:"msDuration"`
 	// Comma list; absent where entitlement is in force.
 	CategoriesIDs text `json:"categoriesIds"`
+
+	PartnerData       text   `json:"partnerData"`
+	SortValue         number `json:"partnerSortValue"`
+	AccessControlID   number `json:"accessControlId"`
+	ProfileID         number `json:"conversionProfileId"`
+	StartDate         number `json:"startDate"`
+	EndDate           number `json:"endDate"`
+	CanEdit           text   `json:"entitledUsersEdit"`
+	CanPublish        text   `json:"entitledUsersPublish"`
+	CanView           text   `json:"entitledUsersView"`
+	ParentID          text   `json:"parentEntryId"`
+	ReplacingID       text   `json:"replacingEntryId"`
+	ReplacementStatus number `json:"replacementStatus"`
+}
+
+// States of a replacement.
+const (
+	replaceNone       = 0
+	replaceApproved   = 1 // and not ready
+	replaceReady      = 2 // and not approved
+	replaceUnapproved = 3 // and not ready
+	replaceFailed     = 4
+)
+
+func (e entry) replacing() gateway.MediaStatus {
+	switch e.ReplacementStatus {
+	case replaceApproved, replaceReady, replaceUnapproved:
+		return gateway.MediaProcessing
+	case replaceFailed:
+		return gateway.MediaFailed
+	}
+	return ""
+}
+
+type category struct {
+	ID              number `json:"id"`
+	Name            text   `json:"name"`
+	FullName        text   `json:"fullName"`
+	FullIDs         text   `json:"fullIds"` // "1>2"
+	PrivacyContexts text   `json:"privacyContexts"`
+}
+
+type categoryEntry struct {
+	CategoryID number `json:"categoryId"`
+	EntryID    text   `json:"entryId"`
+	FullIDs    text   `json:"categoryFullIds"`
+}
+
+// named is what is looked up by its number or its system name.
+type named struct {
+	ID         number `json:"id"`
+	SystemName text   `json:"systemName"`
+}
+
+type metadata struct {
+	ID        number `json:"id"`
+	ProfileID number `json:"metadataProfileId"`
+	ObjectID  text   `json:"objectId"`
+	XML       text   `json:"xml"`
+}
+
+type thumbAsset struct {
+	ID     text   `json:"id"`
+	Tags   text   `json:"tags"`
+	Status number `json:"status"`
 }
 
 type conversionProfile struct {
@@ -119,6 +186,7 @@ type flavorAsset struct {
 	Height          number `json:"height"`
 	Bitrate         number `json:"bitrate"` // kbit/s
 	IsOriginal      flag   `json:"isOriginal"`
+	ParamsID        number `json:"flavorParamsId"`
 	Status          number `json:"status"`
 	Label           text   `json:"label"`
 }
@@ -140,6 +208,7 @@ type uploadToken struct {
 	Status           number `json:"status"`
 	UploadedFileSize number `json:"uploadedFileSize"`
 	UploadURL        text   `json:"uploadUrl"`
+	CreatedAt        number `json:"createdAt"`
 	AttachedObjectID text   `json:"attachedObjectId"`
 }
 

@@ -21,6 +21,12 @@ type Subject struct {
 	Alice, Bob gateway.Actor
 	// Scoped gives the same account limited to a category, as Open does; nil = there are no categories.
 	Scoped func() gateway.Platform
+	// ScopedName is the full name of that category; Root is put before the names of categories that are made.
+	ScopedName, Root string
+	// Custom makes a profile of custom metadata with the field Topic and gives what reads an entry's; nil = there are none.
+	Custom func(t *testing.T, systemName string) (read func(id string) string)
+	// Flavor is a rendition that can be replaced by itself; zero = there is none.
+	Flavor gateway.ManifestRef
 	// Restrict lets only chosen viewers play an entry; nil = the platform cannot.
 	Restrict func(t *testing.T, id string)
 	// Caption adds a text track as SRT; nil = there are none.
@@ -48,6 +54,11 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 	t.Run("Profiles", s.profiles)
 	t.Run("Restricted", s.restricted)
 	t.Run("Captions", s.captions)
+	t.Run("Editing", s.editing)
+	t.Run("Replacing", s.replacing)
+	t.Run("Flavours", s.flavours)
+	t.Run("Thumbnails", s.thumbnails)
+	t.Run("EditingScoped", s.editingScoped)
 }
 
 type suite struct {

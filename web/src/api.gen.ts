@@ -1612,6 +1612,693 @@ export interface paths {
         patch: operations["updateTransferAccount"];
         trace?: never;
     };
+    "/v1/hubs/{hub}/drop-folders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The hub's drop folders with their health, newest first (content admins) */
+        get: operations["listDropFolders"];
+        put?: never;
+        /**
+         * Make a drop folder
+         * @description A name is enough: then it takes uploads, each file becomes an entry, and nothing is deleted. Directories and buckets can
+         *     be made by admins only.
+         */
+        post: operations["createDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/activate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A folder, its way in and a machine credential in one step; repeating it makes nothing twice
+         * @description The folder is found by its name, or made. A folder that has a credential keeps it, and `secret` is absent: it is shown once. When it is
+         *     lost, deactivate and activate. The credential may send into this folder and see its files. Manifests that are sent with it
+         *     may change and delete what the folder's maker may; the handler `content` takes none. `POST …/deactivate` is the reverse.
+         */
+        post: operations["activateDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a manifest would do; changes nothing
+         * @description The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
+         *     column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+         */
+        post: operations["validateDropManifest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a folder with these settings would do; makes none */
+        post: operations["tryDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** What this server offers for drop folders, and the words of states and reasons */
+        get: operations["getDropFolderOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** How many files of a listing are in which state, and have which reason */
+        get: operations["countDropFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /** The files of all folders, newest first */
+        get: operations["listDropFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The files of all folders as CSV
+         * @description Cells that a spreadsheet would run as a formula begin with an apostrophe. A file that could not be completed ends with a broken connection.
+         */
+        get: operations["exportDropFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The same for many files
+         * @description Each file by itself; `results` says for each, in their order, what became of it.
+         */
+        post: operations["changeDropFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One file */
+        get: operations["getDropFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** What happened to a file, when and why, oldest first */
+        get: operations["listDropChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** The items of a manifest with their results, in its order */
+        get: operations["listDropItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/items/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an entry that a manifest is about to delete */
+        post: operations["undoDropItem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/manifest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * A manifest as it was sent, as long as its bytes are here
+         * @description Passwords in addresses are part of it, so that only content admins see it.
+         */
+        get: operations["getDropManifest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** What deleting a file would take with it; changes nothing */
+        get: operations["previewDropDeletion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a quarantined or waiting file again */
+        post: operations["retryDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/reprocess": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import a file once more, with another conversion profile
+         * @description The bytes replace the content of the entry that it has become, or make another one when it has become none.
+         */
+        post: operations["reprocessDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/match": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a waiting file to an entry by hand
+         * @description The bytes become the content of the entry.
+         */
+        post: operations["matchDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a file as whole, or one that waits for others by itself
+         * @description For a file of a directory of which the sender cannot say that it is whole. A file that goes on growing is not imported all the same.
+         */
+        post: operations["takeDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a file that would be deleted, or leave it to the folder again */
+        post: operations["keepDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/ignore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Leave a file alone; retry takes it up again */
+        post: operations["ignoreDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete a file, after looking at the plan
+         * @description GET …/deletion shows what goes with it. While a file is being imported or processed it is refused. Until `undo_until` it can be taken back.
+         */
+        post: operations["deleteDropFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/files/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a deletion back as long as it can be */
+        post: operations["undoDropDeletion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/remote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The drop folders that the Kaltura account has itself; read-only
+         * @description 404 `no_remote_drop_folders` when the hub's platform has none to show.
+         */
+        get: operations["listRemoteDropFolders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/remote/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** The files of such a folder with Kaltura's states and ours, newest first */
+        get: operations["listRemoteDropFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        /** One drop folder */
+        get: operations["getDropFolder"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a drop folder; its files stay where they are, its entries, too
+         * @description Files that are being imported are finished first. Its credential stops working at once.
+         */
+        delete: operations["deleteDropFolder"];
+        options?: never;
+        head?: never;
+        /** Change a drop folder; what is at work goes on as it began */
+        patch: operations["updateDropFolder"];
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether the folder's place can be read and its rules resolve, with or without other settings; changes nothing */
+        post: operations["testDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look at the folder now */
+        post: operations["scanDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take no more files; what is at work is finished */
+        post: operations["pauseDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take files again */
+        post: operations["resumeDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/{id}/deactivate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the folder's credential away; the folder goes on
+         * @description The reverse of activate. Uploads under way with the credential stop; files that are whole stay.
+         */
+        post: operations["deactivateDropFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/jobs": {
         parameters: {
             query?: never;
@@ -2259,6 +2946,752 @@ export interface webhooks {
                      *       "subject": "int_01kas5n8xq4q7m2w9r5t6y8z0a",
                      *       "timestamp": "2026-11-21T10:00:00Z",
                      *       "type": "webhook.test"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file goes on
+         * @description A file of a drop folder went one step further, or back. The state says which.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "importing"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.deleted": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file deleted
+         * @description A file was deleted from its drop folder, after its entry was ready or because somebody asked for it.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "deleted"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.deleted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.quarantined": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file in quarantine
+         * @description A file cannot become an entry; the data say why and what to do.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "name_twin",
+                     *           "message": "Another file has the same name, written with other characters.",
+                     *           "next_step": "Rename one of them."
+                     *         },
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "quarantined"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.quarantined"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_file.ready": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop file ready
+         * @description The entry of a file can be played; of a manifest, all its items are done.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "entry_id": "0_x8f2k1ab",
+                     *         "folder_id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "id": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "manifest": false,
+                     *         "name": "2026/beach walk 360.mp4",
+                     *         "size": 7340032,
+                     *         "state": "ready"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfi_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_file.ready"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.changed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder changed
+         * @description The settings of a drop folder were changed.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.created": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder made
+         * @description A drop folder was made.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.deleted": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder removed
+         * @description A drop folder was removed; its files and entries stay.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.deleted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.health": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder's health
+         * @description A drop folder cannot be looked at any more, for another reason than before, or it can again.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "error": {
+                     *           "code": "directory_gone",
+                     *           "message": "The directory is not there.",
+                     *           "next_step": "Mount it again."
+                     *         },
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.health"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.paused": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder paused
+         * @description Nothing new begins in a drop folder.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": true,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.paused"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.resumed": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop folder resumed
+         * @description A drop folder goes on.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.resumed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookMessage"];
+                };
+            };
+            responses: {
+                410: components["responses"]["WebhookGone"];
+                "2XX": components["responses"]["WebhookTaken"];
+                default: components["responses"]["WebhookAgain"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drop_folder.scanned": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same for every attempt; drop what you know */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Files found
+         * @description New files were found in a drop folder's directory or bucket, or some are no longer there. There is no event for each of those.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The same for every attempt; drop what you know */
+                    "webhook-id": components["parameters"]["WebhookID"];
+                    /** @description Of the attempt, in seconds since 1970; refuse what is older than five minutes */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /** @description `v1,` and the HMAC-SHA256 of id, timestamp and body in base64; several, separated by spaces, while two secrets sign */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *         "name": "Newsroom",
+                     *         "paused": false,
+                     *         "source": "directory"
+                     *       },
+                     *       "hub_id": "hub_01jd3v0k8x4q7m2w9r5t6y8z0a",
+                     *       "id": "evt_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "subject": "dfo_01kas5n8xq4q7m2w9r5t6y8z0a",
+                     *       "timestamp": "2026-11-21T10:00:00Z",
+                     *       "type": "drop_folder.scanned"
                      *     }
                      */
                     "application/json": components["schemas"]["WebhookMessage"];
@@ -6585,8 +8018,11 @@ export interface components {
         ItemKind: "link" | "copy";
         /** @enum {string} */
         ItemState: "pending" | "importing" | "processing" | "ready" | "failed" | "cancelled";
-        /** @enum {string} */
-        UploadState: "receiving" | "ingesting" | "processing" | "ready" | "failed" | "cancelled" | "expired";
+        /**
+         * @description held: it arrived whole and waits for its drop folder's decision
+         * @enum {string}
+         */
+        UploadState: "receiving" | "held" | "ingesting" | "processing" | "ready" | "failed" | "cancelled" | "expired";
         /** @enum {string} */
         JobState: "queued" | "running" | "waiting" | "done" | "failed" | "cancelled";
         /** @enum {string} */
@@ -8895,6 +10331,8 @@ export interface components {
              * @enum {string}
              */
             target?: "kaltura" | "library";
+            /** @description Drop folder that it is sent to: `name` may hold folders, `/` between, and the folder's rules say what becomes of it */
+            drop_folder_id?: string;
         };
         /**
          * @example {
@@ -8952,6 +10390,10 @@ export interface components {
             target?: "kaltura" | "library";
             /** @description Library item that it became or carries to Kaltura */
             item_id?: string;
+            /** @description Drop folder that it was sent to */
+            drop_folder_id?: string;
+            /** @description Its file there */
+            drop_file_id?: string;
             state: components["schemas"]["UploadState"];
             /**
              * Format: double
@@ -9022,6 +10464,8 @@ export interface components {
             rate_bps?: number;
             /** @description Where it is sent from, for people */
             device?: string;
+            /** @description Drop folder that all of its files are sent to */
+            drop_folder_id?: string;
         };
         /**
          * @example {
@@ -9296,6 +10740,1179 @@ export interface components {
             schedule?: components["schemas"]["TransferHours"][];
             time_zone?: string;
             weights?: components["schemas"]["TransferWeights"];
+        };
+        /**
+         * @description How files come beside uploads, which every folder takes: directory: below the server's drop root, also what an SFTP server writes into; bucket: a prefix in an S3-compatible store
+         * @enum {string}
+         */
+        DropSourceKind: "uploads" | "directory" | "bucket";
+        /**
+         * @description content: every file is media; xml: only what manifests name is taken; both: what no manifest names becomes an entry by itself
+         * @enum {string}
+         */
+        DropHandler: "content" | "xml" | "both";
+        /**
+         * @description add: always a new entry; match_or_add: new content of the entry with the file's reference id, else a new entry; match_or_wait: new content of that entry, else wait until there is one
+         * @enum {string}
+         */
+        DropMatch: "add" | "match_or_add" | "match_or_wait";
+        /**
+         * @description When a file goes from its directory or bucket: never by itself; as soon as its entry is ready, with all bytes verified; so many days after that. An import alone deletes nothing
+         * @enum {string}
+         */
+        DropDelete: "manual" | "when_ready" | "after_days";
+        /**
+         * @description detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+         *     an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+         *     converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+         * @enum {string}
+         */
+        DropState: "detected" | "uploading" | "pending" | "waiting" | "no_match" | "parsed" | "importing" | "processing" | "ready" | "deletion_due" | "deleted" | "gone" | "ignored" | "quarantined";
+        /** @enum {string} */
+        DropFileType: "media" | "manifest";
+        /** @enum {string} */
+        DropItemState: "queued" | "running" | "processing" | "done" | "failed";
+        /** @enum {string} */
+        ManifestAction: "add" | "update" | "delete";
+        /** @enum {string} */
+        ManifestFormat: "xml" | "json" | "csv";
+        /** @enum {string} */
+        DropFileAction: "retry" | "reprocess" | "match" | "take" | "keep" | "ignore" | "delete" | "undo";
+        /**
+         * @example {
+         *       "endpoint": "https://s3.example.org",
+         *       "region": "eu-central-1",
+         *       "name": "media-in",
+         *       "key_id": "AKIDEXAMPLE",
+         *       "path_style": true
+         *     }
+         */
+        DropBucket: {
+            /** @description https address of the store; absent: Amazon's of the region */
+            endpoint?: string;
+            region?: string;
+            name: string;
+            key_id?: string;
+            /** @description The bucket is part of the path and not of the host */
+            path_style?: boolean;
+        };
+        /**
+         * @description How a file of a directory says that it is whole; any of these is enough. Without any, only manifests and uploads do. Objects of a bucket are always whole
+         * @example {
+         *       "rename": "*.part"
+         *     }
+         */
+        DropComplete: {
+            /** @description Ending of an empty file beside it: `.done` for clip.mp4.done */
+            marker?: string;
+            /** @description Pattern of names that are still written, such as *.part; the rename away from it is the end */
+            rename?: string;
+            /**
+             * Format: int64
+             * @description Seconds without a change of size and time. A guess: a sender that pauses for longer has half a file imported; 0: never
+             */
+            stable_seconds?: number;
+        };
+        /**
+         * @description Whose and where the entries are
+         * @example {
+         *       "tags": [
+         *         "news"
+         *       ],
+         *       "category": "Newsroom",
+         *       "category_from_path": true
+         *     }
+         */
+        DropOrigin: {
+            /** @description User on Kaltura; absent: who made the folder */
+            user_id?: string;
+            /** @description The first folder of the path names the user */
+            user_from_path?: boolean;
+            tags?: string[];
+            /** @description Each folder of the path is a tag */
+            tags_from_path?: boolean;
+            /** @description Full name, `a>b` */
+            category?: string;
+            /** @description The folders of the path are categories below `category` */
+            category_from_path?: boolean;
+            /**
+             * Format: int64
+             * @description 0: the account's default
+             */
+            conversion_profile_id?: number;
+        };
+        /**
+         * @example {
+         *       "name": "Newsroom",
+         *       "handler": "both",
+         *       "match": "match_or_add",
+         *       "origin": {
+         *         "tags": [
+         *           "news"
+         *         ]
+         *       }
+         *     }
+         */
+        DropFolderInput: {
+            name: string;
+            description?: string;
+            source?: components["schemas"]["DropSourceKind"];
+            /** @description Of a directory: relative to the drop root; of a bucket: its prefix */
+            path?: string;
+            bucket?: components["schemas"]["DropBucket"];
+            /** @description The bucket's secret key; never shown */
+            bucket_secret?: string;
+            complete?: components["schemas"]["DropComplete"];
+            handler?: components["schemas"]["DropHandler"];
+            /** @description Names to take, such as *.mp4; none: all */
+            patterns?: string[];
+            /** @description Names to leave alone */
+            ignore?: string[];
+            match?: components["schemas"]["DropMatch"];
+            /** @description Expression with (?P<referenceId>…), (?P<userId>…) and (?P<flavorName>…); absent: the reference id is the name without its ending */
+            slug?: string;
+            origin?: components["schemas"]["DropOrigin"];
+            /**
+             * Format: int64
+             * @description How long a file waits for others before it is quarantined
+             */
+            wait_hours?: number;
+            delete?: components["schemas"]["DropDelete"];
+            /**
+             * Format: int64
+             * @description Of after_days
+             */
+            delete_days?: number;
+            /**
+             * Format: int64
+             * @description Files at work or waiting; 0: the hub's limit
+             */
+            max_files?: number;
+            /**
+             * Format: int64
+             * @description Of them; 0: no limit
+             */
+            max_bytes?: number;
+            policy?: components["schemas"]["TransferPolicy"];
+            /**
+             * Format: int64
+             * @description Of transfers into it, in bit/s; 0: no limit
+             */
+            rate_bps?: number;
+        };
+        /**
+         * @example {
+         *       "delete": "after_days",
+         *       "delete_days": 30
+         *     }
+         */
+        DropFolderPatch: {
+            name?: string;
+            description?: string;
+            path?: string;
+            bucket?: components["schemas"]["DropBucket"];
+            bucket_secret?: string;
+            complete?: components["schemas"]["DropComplete"];
+            handler?: components["schemas"]["DropHandler"];
+            patterns?: string[];
+            ignore?: string[];
+            match?: components["schemas"]["DropMatch"];
+            slug?: string;
+            origin?: components["schemas"]["DropOrigin"];
+            /** Format: int64 */
+            wait_hours?: number;
+            delete?: components["schemas"]["DropDelete"];
+            /** Format: int64 */
+            delete_days?: number;
+            /** Format: int64 */
+            max_files?: number;
+            /** Format: int64 */
+            max_bytes?: number;
+            /**
+             * @description Empty: the hub's
+             * @enum {string}
+             */
+            policy?: "fixed" | "high" | "fair" | "low" | "";
+            /** Format: int64 */
+            rate_bps?: number;
+        };
+        /**
+         * @description How looking at the folder goes
+         * @example {
+         *       "state": "ok",
+         *       "last_at": "2026-11-21T10:00:00Z",
+         *       "ok_at": "2026-11-21T10:00:00Z",
+         *       "files": 12,
+         *       "took_ms": 8
+         *     }
+         */
+        DropHealth: {
+            /**
+             * @description unseen: not looked at yet, or a folder of uploads only
+             * @enum {string}
+             */
+            state: "ok" | "failing" | "unseen";
+            /**
+             * Format: date-time
+             * @description Last look
+             */
+            last_at?: string;
+            /**
+             * Format: date-time
+             * @description Last that worked
+             */
+            ok_at?: string;
+            /** Format: date-time */
+            next_at?: string;
+            /**
+             * Format: int64
+             * @description Seen then
+             */
+            files?: number;
+            /** Format: int64 */
+            took_ms?: number;
+            /**
+             * Format: date-time
+             * @description Since when it does not work
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description The lag: when the oldest file came that is neither done nor given up; absent: none
+             */
+            behind_since?: string;
+            error?: components["schemas"]["ItemError"];
+        };
+        /**
+         * @example {
+         *       "id": "dfo_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "etag": "\"v1\"",
+         *       "name": "Newsroom",
+         *       "description": "",
+         *       "paused": false,
+         *       "source": "uploads",
+         *       "path": "",
+         *       "has_bucket_secret": false,
+         *       "complete": {},
+         *       "handler": "both",
+         *       "patterns": [],
+         *       "ignore": [],
+         *       "match": "match_or_add",
+         *       "slug": "",
+         *       "origin": {
+         *         "tags": [
+         *           "news"
+         *         ]
+         *       },
+         *       "wait_hours": 72,
+         *       "delete": "manual",
+         *       "delete_days": 0,
+         *       "max_files": 0,
+         *       "max_bytes": 0,
+         *       "rate_bps": 0,
+         *       "created_by": "participant:par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "health": {
+         *         "state": "ok",
+         *         "last_at": "2026-11-21T10:00:00Z",
+         *         "ok_at": "2026-11-21T10:00:00Z",
+         *         "files": 12,
+         *         "took_ms": 8
+         *       },
+         *       "states": {
+         *         "ready": {
+         *           "files": 11,
+         *           "bytes": 80740352
+         *         }
+         *       },
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
+        DropFolder: {
+            id: string;
+            etag: string;
+            name: string;
+            description: string;
+            paused: boolean;
+            source: components["schemas"]["DropSourceKind"];
+            path: string;
+            bucket?: components["schemas"]["DropBucket"];
+            has_bucket_secret: boolean;
+            complete: components["schemas"]["DropComplete"];
+            handler: components["schemas"]["DropHandler"];
+            patterns: string[];
+            ignore: string[];
+            match: components["schemas"]["DropMatch"];
+            slug: string;
+            origin: components["schemas"]["DropOrigin"];
+            /** Format: int64 */
+            wait_hours: number;
+            delete: components["schemas"]["DropDelete"];
+            /** Format: int64 */
+            delete_days: number;
+            /** Format: int64 */
+            max_files: number;
+            /** Format: int64 */
+            max_bytes: number;
+            policy?: components["schemas"]["TransferPolicy"];
+            /** Format: int64 */
+            rate_bps: number;
+            /** @description App that may send into it, made by activate */
+            client_id?: string;
+            /** @description In whose name it acts, as in the audit log */
+            created_by: string;
+            health: components["schemas"]["DropHealth"];
+            stopped?: components["schemas"]["ItemError"];
+            /** @description How many files are in which state */
+            states: {
+                [key: string]: components["schemas"]["DropCount"];
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        DropFolderPage: {
+            items: components["schemas"]["DropFolder"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "ok": true,
+         *       "checks": [
+         *         {
+         *           "check": "place",
+         *           "ok": true,
+         *           "text": "The directory can be read."
+         *         }
+         *       ],
+         *       "files": [
+         *         {
+         *           "name": "clip.mp4",
+         *           "size": 7340032,
+         *           "taken": true,
+         *           "reference_id": "clip"
+         *         }
+         *       ]
+         *     }
+         */
+        DropFolderTest: {
+            ok: boolean;
+            checks: components["schemas"]["DropCheck"][];
+            /** @description Some of the files that are there */
+            files: components["schemas"]["DropExample"][];
+        };
+        /**
+         * @description What would become of a file by its name
+         * @example {
+         *       "name": "clip.mp4",
+         *       "size": 7340032,
+         *       "taken": true,
+         *       "reference_id": "clip"
+         *     }
+         */
+        DropExample: {
+            name: string;
+            /** Format: int64 */
+            size: number;
+            taken: boolean;
+            /** @description Not taken: a slug */
+            why?: string;
+            reference_id?: string;
+            flavor?: string;
+            user_id?: string;
+            tags?: string[];
+            category?: string;
+        };
+        /**
+         * @example {
+         *       "check": "place",
+         *       "ok": true,
+         *       "text": "The directory can be read."
+         *     }
+         */
+        DropCheck: {
+            /** @description Stable slug */
+            check: string;
+            ok: boolean;
+            text: string;
+            next_step?: string;
+        };
+        /**
+         * @example {
+         *       "folder": {
+         *         "id": "dfo_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "etag": "\"v1\"",
+         *         "name": "Newsroom",
+         *         "description": "",
+         *         "paused": false,
+         *         "source": "uploads",
+         *         "path": "",
+         *         "has_bucket_secret": false,
+         *         "complete": {},
+         *         "handler": "both",
+         *         "patterns": [],
+         *         "ignore": [],
+         *         "match": "add",
+         *         "slug": "",
+         *         "origin": {},
+         *         "wait_hours": 72,
+         *         "delete": "manual",
+         *         "delete_days": 0,
+         *         "max_files": 0,
+         *         "max_bytes": 0,
+         *         "rate_bps": 0,
+         *         "client_id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "created_by": "participant:par_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "health": {
+         *           "state": "ok"
+         *         },
+         *         "states": {},
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:00Z"
+         *       },
+         *       "created": true,
+         *       "client_id": "cli_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "secret": "isc_shown_once",
+         *       "token_url": "https://isthmus.example.org/oauth2/token",
+         *       "uploads_url": "https://isthmus.example.org/v1/hubs/hub_01jd3v0k8x4q7m2w9r5t6y8z0a/uploads",
+         *       "command": "isthmusctl send --folder dfo_01jd3v0k8x4q7m2w9r5t6y8z0a FILES"
+         *     }
+         */
+        DropActivation: {
+            folder: components["schemas"]["DropFolder"];
+            /** @description false: the folder was there */
+            created: boolean;
+            client_id?: string;
+            /** @description Shown only now */
+            secret?: string;
+            /** @description Where the credential gets its tokens */
+            token_url: string;
+            /** @description Where files are announced, with `drop_folder_id` */
+            uploads_url: string;
+            /** @description The folder's page */
+            page_url?: string;
+            /** @description Of a directory or bucket: where to write */
+            place?: string;
+            /** @description How isthmusctl sends a tree into it */
+            command: string;
+        };
+        /**
+         * @example {
+         *       "sources": [
+         *         "uploads"
+         *       ],
+         *       "directories": true,
+         *       "max_files": 200000,
+         *       "max_document_bytes": 67108864,
+         *       "undo_seconds": 600,
+         *       "states": [
+         *         {
+         *           "state": "ready",
+         *           "title": "Ready",
+         *           "over": true,
+         *           "kaltura_status": 4,
+         *           "kaltura_name": "HANDLED"
+         *         }
+         *       ],
+         *       "reasons": [
+         *         {
+         *           "reason": "name_twin",
+         *           "title": "Another file has this name",
+         *           "fix": "Rename one of them.",
+         *           "kaltura_code": "11"
+         *         }
+         *       ]
+         *     }
+         */
+        DropFolderOptions: {
+            /** @description What the caller may make */
+            sources: components["schemas"]["DropSourceKind"][];
+            /** @description The server has a drop root: directories can be folders */
+            directories: boolean;
+            /**
+             * Format: int64
+             * @description Files at work or waiting in the hub; 0: no limit
+             */
+            max_files: number;
+            /**
+             * Format: int64
+             * @description Of a manifest
+             */
+            max_document_bytes: number;
+            /**
+             * Format: int64
+             * @description How long a deletion can be taken back
+             */
+            undo_seconds: number;
+            /** @description Schema of the XML; absent: this server has none to give */
+            xsd_url?: string;
+            states: components["schemas"]["DropStateInfo"][];
+            reasons: components["schemas"]["DropReasonInfo"][];
+        };
+        /**
+         * @example {
+         *       "state": "ready",
+         *       "title": "Ready",
+         *       "over": true,
+         *       "kaltura_status": 4,
+         *       "kaltura_name": "HANDLED"
+         *     }
+         */
+        DropStateInfo: {
+            state: components["schemas"]["DropState"];
+            title: string;
+            description?: string;
+            /** @description Nothing more happens by itself */
+            over: boolean;
+            /**
+             * Format: int64
+             * @description Of KalturaDropFolderFileStatus
+             */
+            kaltura_status?: number;
+            kaltura_name?: string;
+        };
+        /**
+         * @example {
+         *       "reason": "name_twin",
+         *       "title": "Another file has this name",
+         *       "fix": "Rename one of them."
+         *     }
+         */
+        DropReasonInfo: {
+            reason: string;
+            title: string;
+            fix: string;
+            /** @description Of KalturaDropFolderFileErrorCode */
+            kaltura_code?: string;
+        };
+        /**
+         * @example {
+         *       "id": "dfi_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "folder_id": "dfo_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "folder_name": "Newsroom",
+         *       "name": "2026/beach walk.mp4",
+         *       "size": 7340032,
+         *       "type": "media",
+         *       "state": "ready",
+         *       "superseded": false,
+         *       "waiting_for": [],
+         *       "reference_id": "beach walk",
+         *       "entry_id": "0_x8f2k1ab",
+         *       "kept": false,
+         *       "actions": [
+         *         "reprocess",
+         *         "delete"
+         *       ],
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:09Z"
+         *     }
+         */
+        DropFile: {
+            id: string;
+            folder_id: string;
+            folder_name: string;
+            /** @description Path within the folder, `/` between */
+            name: string;
+            /** Format: int64 */
+            size: number;
+            /**
+             * Format: int64
+             * @description Of an upload under way
+             */
+            received?: number;
+            /** Format: date-time */
+            modified_at?: string;
+            type: components["schemas"]["DropFileType"];
+            state: components["schemas"]["DropState"];
+            /**
+             * Format: int64
+             * @description What Kaltura would call the state
+             */
+            kaltura_status?: number;
+            /** @description And the reason */
+            kaltura_code?: string;
+            /** @description A newer file has its name */
+            superseded: boolean;
+            /**
+             * Format: date-time
+             * @description When it was known to be whole
+             */
+            whole_at?: string;
+            /** @description Names of files, or `entry:` and a reference id */
+            waiting_for: string[];
+            /** @description File id of the manifest that it belongs to */
+            manifest_id?: string;
+            reference_id?: string;
+            flavor?: string;
+            user_id?: string;
+            /** Format: int64 */
+            conversion_profile_id?: number;
+            upload_id?: string;
+            entry_id?: string;
+            sha256?: string;
+            /** @description Stable slug */
+            reason?: string;
+            /** @description What happened, or what it waits for */
+            text?: string;
+            next_step?: string;
+            /** @description Never deleted by itself */
+            kept: boolean;
+            /** Format: date-time */
+            ready_at?: string;
+            /** Format: date-time */
+            delete_at?: string;
+            /**
+             * Format: date-time
+             * @description Looked at again then
+             */
+            try_at?: string;
+            /**
+             * Format: date-time
+             * @description A deletion can be taken back until then
+             */
+            undo_until?: string;
+            items?: components["schemas"]["DropItemCounts"];
+            /** @description What can be done with it now */
+            actions: components["schemas"]["DropFileAction"][];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        /** @description Of a manifest */
+        DropItemCounts: {
+            /** Format: int64 */
+            total: number;
+            /** Format: int64 */
+            done: number;
+            /** Format: int64 */
+            failed: number;
+        };
+        DropFilePage: {
+            items: components["schemas"]["DropFile"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "dch_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "state": "importing",
+         *       "cause": "claimed",
+         *       "text": "Its bytes are handed to Kaltura.",
+         *       "at": "2026-11-21T10:00:03Z"
+         *     }
+         */
+        DropChange: {
+            id: string;
+            state: components["schemas"]["DropState"];
+            /** @description Stable slug */
+            cause: string;
+            text: string;
+            /** @description Who, as in the audit log; `system`: it happened by itself */
+            by?: string;
+            /** @description What they are called now; absent: nobody, or somebody who was erased */
+            by_name?: string;
+            /** Format: date-time */
+            at: string;
+        };
+        DropChangePage: {
+            items: components["schemas"]["DropChange"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "dit_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "number": 1,
+         *       "line": 4,
+         *       "state": "done",
+         *       "action": "add",
+         *       "title": "Beach walk",
+         *       "entry_id": "0_x8f2k1ab",
+         *       "updated_at": "2026-11-21T10:00:09Z"
+         *     }
+         */
+        DropItem: {
+            id: string;
+            /**
+             * Format: int64
+             * @description From 1
+             */
+            number: number;
+            /** Format: int64 */
+            line: number;
+            state: components["schemas"]["DropItemState"];
+            action?: components["schemas"]["ManifestAction"];
+            title: string;
+            reference_id?: string;
+            entry_id?: string;
+            reason?: string;
+            text?: string;
+            next_step?: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        DropItemPage: {
+            items: components["schemas"]["DropItem"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "format": "csv",
+         *       "text": "action,name,file\nadd,Beach walk,beach walk.mp4\n",
+         *       "truncated": false
+         *     }
+         */
+        DropManifest: {
+            format: components["schemas"]["ManifestFormat"];
+            /** @description 1 MiB of it at most */
+            text: string;
+            truncated: boolean;
+        };
+        /**
+         * @example {
+         *       "files": 11,
+         *       "bytes": 80740352
+         *     }
+         */
+        DropCount: {
+            /** Format: int64 */
+            files: number;
+            /** Format: int64 */
+            bytes: number;
+        };
+        /**
+         * @example {
+         *       "states": {
+         *         "ready": {
+         *           "files": 11,
+         *           "bytes": 80740352
+         *         },
+         *         "quarantined": {
+         *           "files": 1,
+         *           "bytes": 0
+         *         }
+         *       },
+         *       "reasons": {
+         *         "name_twin": 1
+         *       }
+         *     }
+         */
+        DropCounts: {
+            states: {
+                [key: string]: components["schemas"]["DropCount"];
+            };
+            /** @description How many files have which reason */
+            reasons: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * @example {
+         *       "conversion_profile_id": 4711
+         *     }
+         */
+        DropReprocessInput: {
+            /**
+             * Format: int64
+             * @description Absent or 0: the folder's
+             */
+            conversion_profile_id?: number;
+        };
+        /**
+         * @example {
+         *       "entry_id": "0_x8f2k1ab"
+         *     }
+         */
+        DropMatchInput: {
+            entry_id: string;
+        };
+        /**
+         * @example {
+         *       "keep": true
+         *     }
+         */
+        DropKeepInput: {
+            /** @default true */
+            keep: boolean;
+        };
+        /**
+         * @example {
+         *       "entry": false
+         *     }
+         */
+        DropDeleteInput: {
+            /**
+             * @description Also the entry, with all that the plan names
+             * @default false
+             */
+            entry: boolean;
+        };
+        /**
+         * @example {
+         *       "file": {
+         *         "id": "dfi_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "folder_id": "dfo_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *         "folder_name": "Newsroom",
+         *         "name": "clip.mp4",
+         *         "size": 7340032,
+         *         "type": "media",
+         *         "state": "ready",
+         *         "superseded": false,
+         *         "waiting_for": [],
+         *         "entry_id": "0_x8f2k1ab",
+         *         "kept": false,
+         *         "actions": [
+         *           "delete"
+         *         ],
+         *         "created_at": "2026-11-21T10:00:00Z",
+         *         "updated_at": "2026-11-21T10:00:09Z"
+         *       },
+         *       "in_source": true,
+         *       "entry_id": "0_x8f2k1ab",
+         *       "entry_name": "Beach walk",
+         *       "others": 0,
+         *       "items": 2,
+         *       "copies": 0,
+         *       "undo_until": "2026-11-21T10:10:09Z"
+         *     }
+         */
+        DropDeletion: {
+            file: components["schemas"]["DropFile"];
+            /** @description It goes from its directory or bucket */
+            in_source: boolean;
+            /** @description The entry that can go, too; absent: none */
+            entry_id?: string;
+            entry_name?: string;
+            /**
+             * Format: int64
+             * @description Other files of drop folders that are the same entry
+             */
+            others: number;
+            /**
+             * Format: int64
+             * @description Items of the library that stream from the entry and would no longer play
+             */
+            items: number;
+            /**
+             * Format: int64
+             * @description Items of the library that have their own bytes and stay
+             */
+            copies: number;
+            blocked?: components["schemas"]["ItemError"];
+            /**
+             * Format: date-time
+             * @description It could be taken back until then
+             */
+            undo_until?: string;
+        };
+        /**
+         * @example {
+         *       "action": "retry",
+         *       "ids": [
+         *         "dfi_01jd3v0k8x4q7m2w9r5t6y8z0a"
+         *       ]
+         *     }
+         */
+        DropBulkInput: {
+            /** @enum {string} */
+            action: "retry" | "reprocess" | "take" | "keep" | "ignore" | "delete" | "undo";
+            /** @description The files; or */
+            ids?: string[];
+            filter?: components["schemas"]["DropFileFilter"];
+            /**
+             * Format: int64
+             * @description Of reprocess
+             */
+            conversion_profile_id?: number;
+            /**
+             * @description Of keep: false leaves them to the folder again
+             * @default true
+             */
+            keep: boolean;
+            /**
+             * @description Of delete: the entries, too
+             * @default false
+             */
+            entry: boolean;
+            /** @description With a filter: `next` of the answer before */
+            after?: string;
+        };
+        /**
+         * @description All files that a listing with these would show
+         * @example {
+         *       "states": [
+         *         "quarantined"
+         *       ],
+         *       "reason": "fetch_failed"
+         *     }
+         */
+        DropFileFilter: {
+            q?: string;
+            states?: components["schemas"]["DropState"][];
+            folder_id?: string;
+            type?: components["schemas"]["DropFileType"];
+            reason?: string;
+            manifest_id?: string;
+            ending?: string;
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            to?: string;
+        };
+        /**
+         * @example {
+         *       "done": 1,
+         *       "failed": 0,
+         *       "results": [
+         *         {
+         *           "id": "dfi_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *           "state": "pending"
+         *         }
+         *       ]
+         *     }
+         */
+        DropBulkResult: {
+            /** Format: int64 */
+            done: number;
+            /** Format: int64 */
+            failed: number;
+            results: components["schemas"]["DropBulkOne"][];
+            /** @description With a filter: there are more files, which the same with this as `after` takes up; absent: all was done */
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "dfi_01jd3v0k8x4q7m2w9r5t6y8z0a",
+         *       "state": "pending"
+         *     }
+         */
+        DropBulkOne: {
+            id: string;
+            state?: components["schemas"]["DropState"];
+            error?: components["schemas"]["ItemError"];
+        };
+        /**
+         * @example {
+         *       "format": "csv",
+         *       "total": 1,
+         *       "items": [
+         *         {
+         *           "number": 1,
+         *           "line": 2,
+         *           "action": "add",
+         *           "name": "Beach walk",
+         *           "type": "video",
+         *           "files": [
+         *             "beach walk.mp4"
+         *           ]
+         *         }
+         *       ],
+         *       "truncated": false
+         *     }
+         */
+        DropPreview: {
+            format: components["schemas"]["ManifestFormat"];
+            /**
+             * Format: int64
+             * @description Items that are right
+             */
+            total: number;
+            /** @description How many of which action */
+            actions?: {
+                [key: string]: number;
+            };
+            /** @description The first of them, two hundred at most */
+            items: components["schemas"]["DropPreviewItem"][];
+            /** @description There are more */
+            truncated: boolean;
+            /** @description Files that are not in the folder yet, a thousand at most */
+            missing?: string[];
+            /** @description What would hold an item up, such as a file that is not there yet */
+            warnings?: components["schemas"]["ManifestFault"][];
+        };
+        /**
+         * @example {
+         *       "number": 1,
+         *       "line": 2,
+         *       "action": "add",
+         *       "name": "Beach walk",
+         *       "type": "video",
+         *       "files": [
+         *         "beach walk.mp4"
+         *       ]
+         *     }
+         */
+        DropPreviewItem: {
+            /** Format: int64 */
+            number: number;
+            /** Format: int64 */
+            line: number;
+            /** Format: int64 */
+            column?: number;
+            action?: components["schemas"]["ManifestAction"];
+            entry_id?: string;
+            reference_id?: string;
+            name?: string;
+            description?: string;
+            type?: components["schemas"]["MediaType"];
+            user_id?: string;
+            tags?: string[];
+            categories?: string[];
+            /** @description Name or number */
+            access_control?: string;
+            /** @description Name or number */
+            conversion_profile?: string;
+            /** Format: date-time */
+            start_at?: string;
+            /** Format: date-time */
+            end_at?: string;
+            /** @description Of the folder that it names */
+            files?: string[];
+            /** @description Hosts that content is fetched from; the addresses may hold secrets */
+            urls?: string[];
+            /** Format: int64 */
+            thumbnails?: number;
+            /**
+             * Format: int64
+             * @description Records of custom metadata
+             */
+            custom_data?: number;
+            /** @description What would happen, for people */
+            does?: string;
+            /** @description Names of library items that would no longer play */
+            lost?: string[];
+        };
+        /**
+         * @example {
+         *       "line": 7,
+         *       "column": 5,
+         *       "item": 2,
+         *       "rule": "element_unexpected",
+         *       "text": "<nmae> is not expected here.",
+         *       "fix": "Did you mean <name>?"
+         *     }
+         */
+        ManifestFault: {
+            /**
+             * Format: int64
+             * @description From 1
+             */
+            line: number;
+            /**
+             * Format: int64
+             * @description From 1, in characters
+             */
+            column: number;
+            /**
+             * Format: int64
+             * @description From 1; absent: the document itself
+             */
+            item?: number;
+            /** @description Stable slug */
+            rule: string;
+            text: string;
+            fix: string;
+            /** @description Nothing after it was read */
+            fatal?: boolean;
+        };
+        /**
+         * @description A problem with the faults of a manifest
+         * @example {
+         *       "type": "https://isthmus.dev/problems/manifest_faults",
+         *       "title": "Unprocessable Entity",
+         *       "status": 422,
+         *       "detail": "The manifest has 1 fault.",
+         *       "code": "manifest_faults",
+         *       "next_step": "Correct what is wrong and look again.",
+         *       "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+         *       "retryable": false,
+         *       "faults": [
+         *         {
+         *           "line": 7,
+         *           "column": 5,
+         *           "item": 2,
+         *           "rule": "element_unexpected",
+         *           "text": "<nmae> is not expected here.",
+         *           "fix": "Did you mean <name>?"
+         *         }
+         *       ],
+         *       "more": false
+         *     }
+         */
+        ManifestProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail?: string;
+            instance?: string;
+            code: string;
+            next_step?: string;
+            trace_id: string;
+            retryable: boolean;
+            errors?: components["schemas"]["FieldError"][];
+            faults: components["schemas"]["ManifestFault"][];
+            /** @description There are more faults than these */
+            more: boolean;
+            preview?: components["schemas"]["DropPreview"];
+        };
+        /**
+         * @example {
+         *       "id": "4711",
+         *       "name": "Newsroom",
+         *       "path": "/var/drop/newsroom",
+         *       "kind": "local",
+         *       "enabled": true
+         *     }
+         */
+        RemoteDropFolder: {
+            id: string;
+            name: string;
+            description?: string;
+            path?: string;
+            kind?: string;
+            enabled: boolean;
+            error?: string;
+            /** Format: date-time */
+            checked_at?: string;
+        };
+        RemoteDropFolderPage: {
+            items: components["schemas"]["RemoteDropFolder"][];
+            next?: string;
+        };
+        /**
+         * @example {
+         *       "id": "815",
+         *       "folder_id": "4711",
+         *       "name": "clip.mp4",
+         *       "size": 7340032,
+         *       "state": "ready",
+         *       "kaltura_status": 4,
+         *       "entry_id": "0_x8f2k1ab",
+         *       "created_at": "2026-11-21T10:00:00Z",
+         *       "updated_at": "2026-11-21T10:00:09Z"
+         *     }
+         */
+        RemoteDropFile: {
+            id: string;
+            folder_id: string;
+            name: string;
+            /** Format: int64 */
+            size: number;
+            state: components["schemas"]["DropState"];
+            /** Format: int64 */
+            kaltura_status: number;
+            kaltura_code?: string;
+            /** @description Kaltura's own words on what went wrong */
+            text?: string;
+            entry_id?: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        RemoteDropFilePage: {
+            items: components["schemas"]["RemoteDropFile"][];
+            next?: string;
         };
         /**
          * @example {
@@ -9627,6 +12244,26 @@ export interface components {
                 "application/json": components["schemas"]["TransferAccount"];
             };
         };
+        /** @description The folder */
+        DropFolder: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                Location: components["headers"]["Location"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["DropFolder"];
+            };
+        };
+        /** @description The file */
+        DropFile: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["DropFile"];
+            };
+        };
         /** @description Addresses for this viewer only */
         Playback: {
             headers: {
@@ -9667,6 +12304,32 @@ export interface components {
         AuditFrom: string;
         /** @description Before this time */
         AuditTo: string;
+        /** @description Searched in names, reference ids and entry ids */
+        DropText: string;
+        /** @description Searched in names, descriptions and paths */
+        DropFolderText: string;
+        DropStates: components["schemas"]["DropState"][];
+        /** @description Id of one folder */
+        DropFolderQuery: string;
+        DropTypeQuery: components["schemas"]["DropFileType"];
+        DropReason: string;
+        /** @description Id of a manifest's file; those that belong to it */
+        DropManifestQuery: string;
+        /**
+         * @description Of the name, without the dot
+         * @example mp4
+         */
+        DropEnding: string;
+        /** @description Id of an entry */
+        DropEntry: string;
+        /** @description Those, too, whose name a newer file has */
+        DropSuperseded: boolean;
+        /** @description newest, oldest: by when they were seen first; latest: by their last change */
+        DropOrder: "newest" | "oldest" | "latest" | "name" | "largest" | "smallest";
+        /** @description Seen from this time on */
+        DropFrom: string;
+        /** @description Seen before this time */
+        DropTo: string;
         /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
         IdempotencyKey: string;
         /** @description The same for every attempt; drop what you know */
@@ -12358,6 +15021,970 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["TransferAccount"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDropFolders: {
+        parameters: {
+            query?: {
+                /** @description Searched in names, descriptions and paths */
+                q?: components["parameters"]["DropFolderText"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropFolderPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropFolderInput"];
+            };
+        };
+        responses: {
+            201: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    activateDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropFolderInput"];
+            };
+        };
+        responses: {
+            /** @description All that a sender needs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropActivation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    validateDropManifest: {
+        parameters: {
+            query?: {
+                /** @description Id of a folder: also says what its rules make of the items, which of their files are there, and what of the account is not found */
+                folder?: string;
+            };
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example <mrss><channel><item><action>add</action><type>1</type><name>Beach walk</name><media><mediaType>1</mediaType></media></item></channel></mrss> */
+                "application/xml": string;
+                /**
+                 * @example {
+                 *       "items": [
+                 *         {
+                 *           "action": "add",
+                 *           "type": "video",
+                 *           "reference_id": "beach-1",
+                 *           "name": "Beach walk",
+                 *           "contents": [
+                 *             {
+                 *               "file": "beach walk.mp4"
+                 *             }
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    [key: string]: unknown;
+                };
+                /**
+                 * @example action,name,file
+                 *     add,Beach walk,beach walk.mp4
+                 */
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description It is right */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropPreview"];
+                };
+            };
+            /** @description It has faults */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ManifestProblem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    tryDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropFolderInput"];
+            };
+        };
+        responses: {
+            /** @description The outcome; settings that do not work are one, too */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropFolderTest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDropFolderOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The options */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropFolderOptions"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    countDropFiles: {
+        parameters: {
+            query?: {
+                /** @description Searched in names, reference ids and entry ids */
+                q?: components["parameters"]["DropText"];
+                state?: components["parameters"]["DropStates"];
+                /** @description Id of one folder */
+                folder?: components["parameters"]["DropFolderQuery"];
+                type?: components["parameters"]["DropTypeQuery"];
+                reason?: components["parameters"]["DropReason"];
+                /** @description Id of a manifest's file; those that belong to it */
+                manifest?: components["parameters"]["DropManifestQuery"];
+                /** @description Seen from this time on */
+                from?: components["parameters"]["DropFrom"];
+                /** @description Seen before this time */
+                to?: components["parameters"]["DropTo"];
+                /**
+                 * @description Of the name, without the dot
+                 * @example mp4
+                 */
+                ending?: components["parameters"]["DropEnding"];
+                /** @description Id of an entry */
+                entry?: components["parameters"]["DropEntry"];
+                /** @description Those, too, whose name a newer file has */
+                superseded?: components["parameters"]["DropSuperseded"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropCounts"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDropFiles: {
+        parameters: {
+            query?: {
+                /** @description Searched in names, reference ids and entry ids */
+                q?: components["parameters"]["DropText"];
+                state?: components["parameters"]["DropStates"];
+                /** @description Id of one folder */
+                folder?: components["parameters"]["DropFolderQuery"];
+                type?: components["parameters"]["DropTypeQuery"];
+                reason?: components["parameters"]["DropReason"];
+                /** @description Id of a manifest's file; those that belong to it */
+                manifest?: components["parameters"]["DropManifestQuery"];
+                /** @description Seen from this time on */
+                from?: components["parameters"]["DropFrom"];
+                /**
+                 * @description Of the name, without the dot
+                 * @example mp4
+                 */
+                ending?: components["parameters"]["DropEnding"];
+                /** @description Id of an entry */
+                entry?: components["parameters"]["DropEntry"];
+                /** @description Those, too, whose name a newer file has */
+                superseded?: components["parameters"]["DropSuperseded"];
+                /** @description newest, oldest: by when they were seen first; latest: by their last change */
+                order?: components["parameters"]["DropOrder"];
+                /** @description Seen before this time */
+                to?: components["parameters"]["DropTo"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropFilePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportDropFiles: {
+        parameters: {
+            query?: {
+                /** @description Searched in names, reference ids and entry ids */
+                q?: components["parameters"]["DropText"];
+                state?: components["parameters"]["DropStates"];
+                /** @description Id of one folder */
+                folder?: components["parameters"]["DropFolderQuery"];
+                type?: components["parameters"]["DropTypeQuery"];
+                reason?: components["parameters"]["DropReason"];
+                /** @description Id of a manifest's file; those that belong to it */
+                manifest?: components["parameters"]["DropManifestQuery"];
+                /** @description Seen from this time on */
+                from?: components["parameters"]["DropFrom"];
+                /**
+                 * @description Of the name, without the dot
+                 * @example mp4
+                 */
+                ending?: components["parameters"]["DropEnding"];
+                /** @description Id of an entry */
+                entry?: components["parameters"]["DropEntry"];
+                /** @description Those, too, whose name a newer file has */
+                superseded?: components["parameters"]["DropSuperseded"];
+                /** @description newest, oldest: by when they were seen first; latest: by their last change */
+                order?: components["parameters"]["DropOrder"];
+                /** @description Seen before this time */
+                to?: components["parameters"]["DropTo"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description UTF-8, one line of headings, then one line per file */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    changeDropFiles: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropBulkInput"];
+            };
+        };
+        responses: {
+            /** @description What became of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropBulkResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `wait=n` holds the answer back until the work is over, for n seconds at most (RFC 7240)
+                 * @example wait=20
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDropChanges: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropChangePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDropItems: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["DropItemState"];
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+                limit?: components["parameters"]["PageLimit"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropItemPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoDropItem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The item */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropItem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDropManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its source */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropManifest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewDropDeletion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropDeletion"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    retryDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    reprocessDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropReprocessInput"];
+            };
+        };
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    matchDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropMatchInput"];
+            };
+        };
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    takeDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    keepDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropKeepInput"];
+            };
+        };
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    ignoreDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropDeleteInput"];
+            };
+        };
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoDropDeletion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFile"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRemoteDropFolders: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteDropFolderPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRemoteDropFiles: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteDropFilePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDropFolder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The strong ETag that the change was made from, or several of them. `*` names no version and is not taken */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["DropFolderPatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    testDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DropFolderPatch"];
+            };
+        };
+        responses: {
+            /** @description The outcome; a folder that does not work is one, too */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DropFolderTest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    scanDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    pauseDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    resumeDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFolder"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deactivateDropFolder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["DropFolder"];
             default: components["responses"]["Problem"];
         };
     };

@@ -24,6 +24,7 @@ const routes: Route[] = [
   { pattern: "/sign-in", load: () => import("./pages/sign-in"), open: true },
   { pattern: "/hubs/:hub/library", load: () => import("./pages/library") },
   { pattern: "/hubs/:hub/transfers", load: () => import("./pages/transfers") },
+  { pattern: "/hubs/:hub/drop-folders", load: () => import("./pages/drop-folders") },
   { pattern: "/hubs/:hub/settings/transfers", load: () => import("./pages/bandwidth") },
   { pattern: "/hubs/:hub/settings/integrations/kaltura", load: () => import("./pages/kaltura") },
   { pattern: "/hubs/:hub/settings/apps", load: () => import("./pages/apps") },
@@ -145,7 +146,9 @@ function firstPages(role?: string): [string, string][] {
     ["library", "Media library"],
     ["transfers", "Transfers"],
   ];
-  return role === "content_admin" ? pages.reverse() : pages;
+  if (role === "content_admin") pages.reverse();
+  if (role === "admin" || role === "content_admin") pages.push(["drop-folders", "Drop folders"]);
+  return pages;
 }
 
 function Top() {

@@ -87,6 +87,7 @@ func (p *Platform) register() {
 		systemActions(), sessionActions(), appTokenActions(), userActions(), uploadActions(),
 		entryActions("media"), entryActions("baseEntry"), flavorActions(), profileActions(), partnerActions(),
 		dropFolderActions(), dropFileActions(), bulkActions("bulkupload_bulk"), bulkActions("bulkUpload"), categoryActions(), captionActions(),
+		thumbActions(), metadataActions(),
 	} {
 		for _, a := range group {
 			p.actions[strings.ToLower(a.service+"."+a.name)] = a

@@ -22,12 +22,6 @@ func dropFileActions() []*action {
 
 // viewFile shows a file. An answer to its first add lacks what the original's database fills in.
 func viewFile(f DropFolderFile, fresh bool) *object {
-	orZero := func(n int64) any {
-		if n == 0 {
-			return nil
-		}
-		return n
-	}
 	at := func(t *time.Time) any {
 		if t == nil {
 			return nil

@@ -33,6 +33,9 @@ func (c *call) visible(t Tables) (Cond, error) {
 	var open []Cond
 	if named {
 		open = append(open, in("user_id", c.user()))
+		for _, list := range []string{"can_edit", "can_publish", "can_view"} {
+			open = append(open, contains(list, ","+c.user()+","))
+		}
 	}
 	for _, g := range categories {
 		if limited && !slices.Contains(words(g.PrivacyContext), context) {

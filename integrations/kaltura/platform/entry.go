@@ -73,11 +73,12 @@ func (p *Platform) viewEntry(e Entry) *object {
 		set("moderationCount", 0).set("type", e.Type).set("createdAt", e.CreatedAt.Unix()).set("updatedAt", e.UpdatedAt.Unix()).
 		set("rank", 0.0).set("totalRank", 0).set("votes", 0).null("groupId").set("partnerData", orNil(e.PartnerData)).
 		set("downloadUrl", download).set("searchText", searchText(e)).set("licenseType", -1).set("version", 0).
-		set("thumbnailUrl", thumb).set("accessControlId", e.AccessControl).null("startDate", "endDate").
+		set("thumbnailUrl", thumb).set("accessControlId", e.AccessControl).set("startDate", orZero(e.StartAt)).set("endDate", orZero(e.EndAt)).
 		set("referenceId", orNil(e.ReferenceID)).null("replacingEntryId", "replacedEntryId").set("replacementStatus", 0).
-		set("partnerSortValue", 0).set("conversionProfileId", profile).null("redirectEntryId").set("rootEntryId", e.ID).
-		null("parentEntryId").set("operationAttributes", []any{}).set("entitledUsersEdit", "").set("entitledUsersPublish", "").
-		set("entitledUsersView", "").set("capabilities", "").null("templateEntryId").set("displayInSearch", 1).
+		set("partnerSortValue", e.SortValue).set("conversionProfileId", profile).null("redirectEntryId").set("rootEntryId", e.ID).
+		set("parentEntryId", orNil(e.ParentID)).set("operationAttributes", []any{}).set("entitledUsersEdit", userList(e.CanEdit)).
+		set("entitledUsersPublish", userList(e.CanPublish)).set("entitledUsersView", userList(e.CanView)).set("capabilities", "").
+		set("templateEntryId", orNil(e.TemplateID)).set("displayInSearch", 1).
 		null("application", "applicationVersion").set("blockAutoTranscript", false).null("defaultLanguage", "responseLanguage").
 		set("plays", 0).set("views", 0).null("lastPlayedAt").set("width", width).set("height", height).
 		set("duration", duration).set("msDuration", ms).null("durationType").set("mediaType", e.MediaType).
@@ -166,7 +167,7 @@ func (c *call) entry(t Tables, id string) (Entry, error) {
 // privilege names.
 func (c *call) owned(t Tables, id string) (Entry, error) {
 	e, err := c.entry(t, id)
-	if err == nil && !c.admin() && (e.UserID != c.user() || e.UserID == "") && !c.ks.has("edit", e.ID) {
+	if err == nil && !c.admin() && (e.UserID != c.user() || e.UserID == "") && !listed(e.CanEdit, c.user()) && !c.ks.has("edit", e.ID) {
 		return e, notOwner()
 	}
 	return e, err
@@ -224,10 +225,8 @@ func (c *call) fillEntry(t Tables, e *Entry, a args) error {
 		}
 		e.AdminTags = strings.ReplaceAll(cleanTags(v), ", ", ",")
 	}
-	for _, name := range []string{"startDate", "endDate"} {
-		if a.has(name) && a.str(name) != "" && !c.admin() {
-			return refuse("PROPERTY_VALIDATION_ADMIN_PROPERTY", "PROP_NAME", "KalturaMediaEntry::"+name)
-		}
+	if err := c.fillDetails(t, e, a); err != nil {
+		return err
 	}
 	if a.has("accessControlId") && c.admin() { // dropped in silence for others
 		id := a.str("accessControlId")
@@ -288,6 +287,9 @@ func (c *call) insert(e *Entry, a args) error {
 	err := c.Records.KalturaTx(c, func(tx Tx) error {
 		t := tx.Kaltura()
 		if err := c.ensureUser(t, c.user(), "userId"); err != nil {
+			return err
+		}
+		if err := c.fillTemplate(t, e, a); err != nil {
 			return err
 		}
 		if err := c.fillEntry(t, e, a); err != nil {
@@ -377,28 +379,37 @@ func uncategorise(ctx context.Context, t Tables, e Entry) error {
 	return err
 }
 
-// dropFlavors deletes the flavors of an entry.
-func dropFlavors(ctx context.Context, t Tables, e Entry) error {
+// dropFlavors deletes the flavors of an entry and names the files that belong to them alone.
+func dropFlavors(ctx context.Context, t Tables, e Entry) (blobs []string, err error) {
 	flavors, err := t.Flavors().Find(ctx, Find{Partner: e.Partner, Where: in("entry_id", e.ID)})
 	for _, f := range flavors {
 		if err := t.Flavors().Delete(ctx, f.Partner, f.ID); err != nil {
-			return err
+			return nil, err
+		}
+		if f.Given && f.Blob != "" {
+			blobs = append(blobs, f.Blob)
 		}
 	}
-	return err
+	return blobs, err
 }
 
 // entryDelete removes an entry, its flavors and its bytes.
 func (c *call) entryDelete() (any, error) {
 	var e Entry
+	var blobs []string
 	err := c.Records.KalturaTx(c, func(tx Tx) (err error) {
 		t := tx.Kaltura()
 		if e, err = c.owned(t, c.args.str("entryId")); err != nil {
 			return err
 		}
-		if err := dropFlavors(c, t, e); err != nil {
+		if blobs, err = dropFlavors(c, t, e); err != nil {
 			return err
 		}
+		more, err := dropExtras(c, t, e)
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, more...)
 		if err := uncategorise(c, t, e); err != nil {
 			return err
 		}
@@ -413,7 +424,10 @@ func (c *call) entryDelete() (any, error) {
 		}
 		return t.Entries().Delete(c, e.Partner, e.ID)
 	})
-	if err != nil || e.AssetID == "" {
+	if err != nil {
+		return nil, err
+	}
+	if err := c.removeBlobs(blobs); err != nil || e.AssetID == "" {
 		return nil, err
 	}
 	if err := c.Assets.Remove(c, e.AssetID); err != nil && !missing(err) {

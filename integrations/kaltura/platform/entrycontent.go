@@ -51,13 +51,21 @@ func (c *call) emptyEntry(e *Entry) error {
 	if e.Status == entryNoContent || e.Status == entryImport {
 		return nil
 	}
-	return c.Records.KalturaTx(c, func(tx Tx) error {
-		if err := dropFlavors(c, tx.Kaltura(), *e); err != nil {
+	var blobs []string
+	err := c.commit(func(tx Tx) (err error) {
+		if *e, err = tx.Kaltura().Entries().Get(c, e.Partner, e.ID); err != nil {
+			return err
+		}
+		if blobs, err = dropFlavors(c, tx.Kaltura(), *e); err != nil {
 			return err
 		}
 		e.Status, e.AssetID, e.Generations, e.FlavorParams = entryNoContent, "", nil, ""
 		return tx.Kaltura().Entries().Update(c, e)
 	})
+	if err != nil {
+		return err
+	}
+	return c.removeBlobs(blobs)
 }
 
 // entryUpdateContent gives an entry another file. The old one plays until this call, not longer:
@@ -71,12 +79,26 @@ func (c *call) entryUpdateContent() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.uploadToken(c.tables(), token); err != nil {
+	t, err := c.uploadToken(c.tables(), token)
+	if err != nil {
 		return nil, err
+	}
+	// What cannot be used must not cost the entry what it has.
+	if t.Status == tokenClosed || t.EntryID != "" && t.EntryID != e.ID {
+		return nil, refuse("UPLOAD_TOKEN_INVALID_STATUS_FOR_ADD_ENTRY")
+	}
+	if id := c.args.num("conversionProfileId"); id != 0 && findProfile(id) == nil && id != -1 {
+		return nil, refuse("CONVERSION_PROFILE_ID_NOT_FOUND", "ID", c.args.str("conversionProfileId"))
 	}
 	old := e.AssetID
 	if err := c.emptyEntry(&e); err != nil {
 		return nil, err
+	}
+	if id := c.args.num("conversionProfileId"); id != 0 && id != e.ConversionProfile {
+		e.ConversionProfile = id
+		if err := c.tables().Entries().Update(c, &e); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.attach(&e, token); err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import "strings"
 // entryOrder maps Kaltura's order keys to columns.
 var entryOrder = map[string]string{
 	"name": "name", "createdAt": "created_at", "updatedAt": "updated_at", "duration": "duration_ms",
-	"mediaType": "media_type", "recent": "created_at",
+	"mediaType": "media_type", "recent": "created_at", "partnerSortValue": "sort_value",
 }
 
 // textFields are the searched columns of Kaltura's text filters.
@@ -27,7 +27,7 @@ func (c *call) entryWhere(f args) ([]Cond, error) {
 	}
 	where = c.equals(where, f, "id", "id", "userId", "user_id", "creatorId", "creator_id", "referenceId", "reference_id", "name", "name", "rootEntryId", "id", "sourceType", "source_type")
 	where = c.numbers(where, f, "status", "status", "mediaType", "media_type", "type", "type", "accessControlId", "access_control",
-		"conversionProfileId", "conversion_profile", "partnerId", "partner_id")
+		"conversionProfileId", "conversion_profile", "partnerId", "partner_id", "partnerSortValue", "sort_value")
 	where = c.times(where, f, "createdAt", "created_at", "updatedAt", "updated_at")
 	if v := f.str("categoryAncestorIdIn"); v != "" {
 		where = append(where, inCategories(v, true))
@@ -46,7 +46,7 @@ func (c *call) entryWhere(f args) ([]Cond, error) {
 		where = append(where, in("id", e.ID))
 	}
 	if f.str("parentEntryIdEqual") != "" {
-		where = append(where, anyOf()) // entries have no parents here
+		where = append(where, in("parent_id", f.str("parentEntryIdEqual")))
 	}
 	if !f.has("statusEqual") && !f.has("statusIn") && !f.has("statusNotEqual") && !f.has("statusNotIn") &&
 		!f.has("idEqual") && !f.has("redirectFromEntryId") {

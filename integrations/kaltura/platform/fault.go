@@ -84,6 +84,16 @@ var templates = map[string]string{
 	"CATEGORY_USER_ALREADY_EXISTS":                         "User already exists in this category",
 	"CAPTION_ASSET_ID_NOT_FOUND":                           `The caption asset id "@ID@" not found`,
 	"CAPTION_ASSET_IS_NOT_READY":                           "The caption asset is not ready",
+	"THUMB_ASSET_IS_NOT_READY":                             "The thumbnail asset is not ready",
+	"FILE_CONTENT_NOT_SECURE":                              "File content is not secure",
+	"FLAVOR_PARAMS_ID_NOT_FOUND":                           `Flavor params id "@ID@" not found`,
+	"FLAVOR_ASSET_ALREADY_EXISTS":                          `Flavor asset "@ID@" already exists for flavor params "@FLAVOR_PARAMS_ID@"`,
+	"METADATA_PROFILE_NOT_FOUND":                           `Metadata profile [@ID@] not found`,
+	"INVALID_METADATA_PROFILE_SCHEMA":                      "Invalid metadata profile schema: @ERR_MSG@",
+	"SYSTEM_NAME_ALREADY_EXISTS":                           "System name [@SYSTEM_NAME@] already exists",
+	"METADATA_NOT_FOUND":                                   `Metadata id "@ID@" not found`,
+	"METADATA_ALREADY_EXISTS":                              `The metadata already exists, use update instead, existing id [@ID@]`,
+	"INVALID_METADATA_DATA":                                "The metadata object data is invalid: @ERR_MSG@",
 	"INVALID_OBJECT_ID":                                    "Invalid object id [@ID@]",
 }
 

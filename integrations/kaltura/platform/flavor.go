@@ -15,10 +15,10 @@ func flavorActions() []*action {
 		{service: "flavorAsset", name: "get", needs: []string{"id"}, who: adminOnly, run: (*call).flavorGet},
 		{service: "flavorAsset", name: "getUrl", needs: []string{"id"}, who: anySession, run: (*call).flavorURL},
 		{service: "flavorAsset", name: "getDownloadUrl", needs: []string{"id"}, who: adminOnly, run: (*call).flavorURL},
+		{service: "flavorAsset", name: "add", needs: []string{"entryId", "flavorAsset{}"}, who: adminOnly, run: (*call).flavorAdd},
+		{service: "flavorAsset", name: "setContent", needs: []string{"id", "contentResource{}"}, who: adminOnly, run: (*call).flavorSet},
+		{service: "flavorAsset", name: "delete", needs: []string{"id"}, who: adminOnly, run: (*call).flavorDelete},
 		{service: "flavorAsset", name: "getFlavorAssetsWithParams", needs: []string{"entryId"}, who: adminOnly, run: (*call).flavorsWithParams},
-		{service: "thumbAsset", name: "getByEntryId", needs: []string{"entryId"}, who: anySession, run: (*call).thumbsByEntry},
-		{service: "thumbAsset", name: "list", who: anySession, run: (*call).thumbList},
-		{service: "thumbAsset", name: "getUrl", needs: []string{"id"}, who: anySession, run: (*call).thumbURL},
 	}
 }
 
@@ -49,7 +49,7 @@ func delivered(all []Flavor) []Flavor {
 	var rungs, source []Flavor
 	for _, f := range all {
 		switch {
-		case f.Status != flavorReady:
+		case f.Status != flavorReady, f.Given: // what was put there by hand is in no package
 		case f.Params == 0:
 			source = append(source, f)
 		default:
@@ -183,46 +183,4 @@ func (c *call) flavorsWithParams() (any, error) {
 		out = append(out, o.set("flavorParams", c.viewParams(p)).set("entryId", e.ID))
 	}
 	return out, nil
-}
-
-// A thumbnail asset is the picture that an asset's package has; its id is "thumb_" and the entry's.
-const thumbPrefix = "thumb_"
-
-func (c *call) viewThumb(e Entry) *object {
-	return newObject("KalturaThumbAsset").
-		set("id", thumbPrefix+e.ID).set("entryId", e.ID).set("partnerId", e.Partner).set("version", fmt.Sprint(e.ThumbVersion)).
-		set("size", 0).set("tags", "default_thumb").set("fileExt", "jpg").set("createdAt", e.CreatedAt.Unix()).
-		set("updatedAt", e.UpdatedAt.Unix()).set("description", "").set("thumbParamsId", 0).
-		set("width", e.Width).set("height", e.Height).set("status", 2)
-}
-
-func (c *call) thumbsOf(entryID string) ([]any, error) {
-	e, err := c.entry(c.tables(), entryID)
-	if err != nil || e.ThumbVersion == 0 {
-		return []any{}, err
-	}
-	return []any{c.viewThumb(e)}, nil
-}
-
-func (c *call) thumbsByEntry() (any, error) { return c.thumbsOf(c.args.str("entryId")) }
-
-func (c *call) thumbList() (any, error) {
-	id := c.args.tree("filter").str("entryIdEqual")
-	if id == "" {
-		return nil, refuse("PROPERTY_VALIDATION_CANNOT_BE_NULL", "PROP_NAME", "KalturaThumbAssetFilter::entryIdEqual/KalturaThumbAssetFilter::entryIdIn")
-	}
-	thumbs, err := c.thumbsOf(id)
-	if err != nil {
-		return nil, err
-	}
-	return list("KalturaThumbAssetListResponse", len(thumbs), thumbs), nil
-}
-
-func (c *call) thumbURL() (any, error) {
-	id := c.args.str("id")
-	e, err := c.entry(c.tables(), strings.TrimPrefix(id, thumbPrefix))
-	if err != nil {
-		return nil, refuse("THUMB_ASSET_ID_NOT_FOUND", "ID", id)
-	}
-	return c.view(e).get("thumbnailUrl"), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 )
 
 // runXML goes on with an XML job: items first, then waiting until their entries are settled.
@@ -212,6 +213,9 @@ func (b *batch) itemAdd(c *call, item *node, r *JobResult, work string) error {
 	if a["mediaType"] == "" {
 		a["mediaType"] = fmt.Sprint(mediaVideo)
 	}
+	if template := item.val("templateEntryId"); template != "" {
+		a["templateEntryId"] = template
+	}
 	e, err := b.newEntry(c, a, entryIDOf(work))
 	if err != nil {
 		return err
@@ -300,6 +304,33 @@ func (b *batch) fields(c *call, item *node) (args, error) {
 			if len(out) > 0 || len(n.sub) == 0 {
 				a[field] = strings.Join(out, ",")
 			}
+		}
+	}
+	if item.get("partnerSortData") != nil {
+		a["partnerSortValue"] = item.val("partnerSortData")
+	}
+	for _, name := range []string{"startDate", "endDate"} {
+		if text := item.val(name); text != "" {
+			at, err := time.Parse("2006-01-02T15:04:05", text[:min(len(text), 19)]) // a zone is not looked at, as in the original
+			if err != nil {
+				return a, itemError(name + " [" + text + "] is no date")
+			}
+			a[name] = fmt.Sprint(at.Unix())
+		}
+	}
+	if ref := item.val("parentReferenceId"); ref != "" {
+		found, err := c.tables().Entries().Find(c, Find{Partner: c.partner(), Where: in("reference_id", ref), Limit: 1, Order: []Order{{Column: "created_at"}}})
+		if err != nil {
+			return a, err
+		}
+		if len(found) == 0 {
+			return a, itemError(fmt.Sprintf("Reference id [%s] not found", ref))
+		}
+		a["parentEntryId"] = found[0].ID
+	}
+	for _, name := range []string{"entitledUsersEdit", "entitledUsersPublish", "entitledUsersView"} {
+		if join(name, "user", name); strings.Contains(a.str(name), "{existing_value}") {
+			delete(a, name)
 		}
 	}
 	join("tags", "tag", "tags")

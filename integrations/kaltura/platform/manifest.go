@@ -23,6 +23,7 @@ func (d *denied) Error() string { return fmt.Sprintf("error %d: %s", d.number, d
 // Numbers of playback errors.
 var (
 	noEntry        = &denied{1, "requested entry not found"}
+	notNow         = &denied{2, "the entry is not scheduled for now"}
 	noAccess       = &denied{3, "entry restricted due to access-control"}
 	noFile         = &denied{5, "requested file was not found"}
 	noFlavor       = &denied{6, "requested flavor was not found"}
@@ -169,6 +170,12 @@ func (p *Platform) admit(w http.ResponseWriter, r *http.Request, q map[string]st
 		}
 		if partner == e.Partner {
 			k = &parsed
+		}
+	}
+	if !e.scheduled(p.Clock()) {
+		forget(w.Header())
+		if k == nil || !k.admin() {
+			return notNow
 		}
 	}
 	needed, err := p.sessionNeeded(ctx, e)

@@ -62,6 +62,13 @@ func (c *call) playbackContext() (any, error) {
 				set("code", "SESSION_RESTRICTED")}).
 			null("bumperData"), nil
 	}
+	if !e.scheduled(c.now) && !c.admin() {
+		return o.null("sources", "playbackCaptions", "flavorAssets").
+			set("actions", []any{newObject("KalturaAccessControlBlockAction").set("type", 1)}).
+			set("messages", []any{newObject("KalturaAccessControlMessage").
+				set("message", "We're sorry, this content is only available at a scheduled time.").set("code", "SCHEDULED_RESTRICTED")}).
+			null("bumperData"), nil
+	}
 	flavors, err := c.flavors(c, e)
 	if err != nil {
 		return nil, err
@@ -114,13 +121,13 @@ func (c *call) contextData() (any, error) {
 		return nil, err
 	}
 	playable := delivered(flavors)
-	if blocked || e.Status != entryReady {
+	if blocked || e.Status != entryReady || !e.scheduled(c.now) && !c.admin() {
 		playable = nil
 	}
 	return newObject("KalturaEntryContextDataResult").
 		set("messages", []any{}).set("actions", []any{}).set("isSiteRestricted", false).set("isCountryRestricted", false).
 		set("isSessionRestricted", blocked).set("isIpAddressRestricted", false).set("isUserAgentRestricted", false).
-		set("previewLength", -1).set("isScheduledNow", true).set("isAdmin", c.admin()).set("streamerType", "http").
+		set("previewLength", -1).set("isScheduledNow", e.scheduled(c.now)).set("isAdmin", c.admin()).set("streamerType", "http").
 		set("mediaProtocol", "http").null("storageProfilesXML").set("accessControlMessages", []any{}).
 		set("accessControlActions", []any{}).set("flavorAssets", viewFlavors(playable)).set("msDuration", e.DurationMS).
 		set("pluginData", []any{}), nil

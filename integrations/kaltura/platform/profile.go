@@ -90,20 +90,26 @@ func profileActions() []*action {
 		}},
 		{service: "flavorParams", name: "list", who: adminOnly, run: func(c *call) (any, error) {
 			var out []any
+			f := c.args.tree("filter")
 			for _, p := range stockParams {
+				if f.has("systemNameEqual") && f.str("systemNameEqual") != p.view.get("systemName") || f.has("idEqual") && f.num("idEqual") != p.id {
+					continue
+				}
 				out = append(out, c.viewParams(p))
 			}
 			return list("KalturaFlavorParamsListResponse", len(out), c.cutPage(out)), nil
 		}},
+		{service: "flavorParams", name: "get", who: adminOnly, needs: []string{"id"}, run: func(c *call) (any, error) {
+			id := c.args.num("id")
+			i := slices.IndexFunc(stockParams, func(p flavorParams) bool { return p.id == id })
+			if i < 0 {
+				return nil, refuse("FLAVOR_PARAMS_ID_NOT_FOUND", "ID", c.args.str("id"))
+			}
+			return c.viewParams(stockParams[i]), nil
+		}},
 		{service: "accessControl", name: "add", who: adminOnly, needs: []string{"accessControl{}"}, run: (*call).accessAdd},
 		{service: "accessControl", name: "list", who: adminOnly, run: (*call).accessList},
-		{service: "metadata_metadata", name: "list", who: anySession, run: func(c *call) (any, error) {
-			// There are no metadata; the web player asks all the same.
-			if f := c.args.tree("filter"); f.str("objectIdEqual")+f.str("objectIdIn") == "" {
-				return nil, refuse("MUST_FILTER_ON_OBJECT_ID")
-			}
-			return list("KalturaMetadataListResponse", 0, nil), nil
-		}},
+		{service: "accessControl", name: "get", who: adminOnly, needs: []string{"id"}, run: (*call).accessGet},
 	}
 }
 
@@ -160,8 +166,20 @@ func (c *call) accessAdd() (any, error) {
 	return viewAccess(row), nil
 }
 
+func (c *call) accessGet() (any, error) {
+	a, err := c.tables().AccessControls().Get(c, c.partner(), c.args.str("id"))
+	if missing(err) {
+		return nil, refuse("ACCESS_CONTROL_ID_NOT_FOUND", "ID", c.args.str("id"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return viewAccess(a), nil
+}
+
 func (c *call) accessList() (any, error) {
-	rows, total, err := find(c, c.tables().AccessControls(), nil, map[string]string{"createdAt": "created_at"}, Order{Column: "created_at"})
+	where := c.equals(nil, c.args.tree("filter"), "id", "id", "systemName", "system_name")
+	rows, total, err := find(c, c.tables().AccessControls(), where, map[string]string{"createdAt": "created_at"}, Order{Column: "created_at"})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ type Tables interface {
 	CategoryEntries() Table[CategoryEntry]
 	CategoryUsers() Table[CategoryUser]
 	Captions() Table[Caption]
+	Thumbs() Table[Thumb]
+	MetadataProfiles() Table[MetadataProfile]
+	Metadata() Table[Metadata]
 }
 
 // Table are the operations of one noun. Rows belong to a partner; partner 0 stands for any, for
@@ -250,6 +253,15 @@ type Entry struct {
 	TermsAll          string       `bun:"terms_all"`
 	Categories        string       `bun:"categories"`   // full names, comma list
 	CategoryIDs       string       `bun:"category_ids"` // ids with those of the parents, between blanks: " 1>2 7 "
+	StartAt           int64        `bun:"start_at"`     // unix seconds, 0 = not set
+	EndAt             int64        `bun:"end_at"`
+	SortValue         int64        `bun:"sort_value"`
+	CanEdit           string       `bun:"can_edit"` // users between commas: ",a,b,"; "" = none
+	CanPublish        string       `bun:"can_publish"`
+	CanView           string       `bun:"can_view"`
+	ParentID          string       `bun:"parent_id"`
+	TemplateID        string       `bun:"template_id"`
+	ThumbID           string       `bun:"thumb_id"` // the default picture; "" = that of the package
 }
 
 // Generation names the manifests of one published package, so that an address handed out keeps
@@ -283,6 +295,7 @@ type Flavor struct {
 	Codec     string  `bun:"codec"`
 	Codecs    string  `bun:"codecs"` // RFC 6381, for HLS
 	Tags      string  `bun:"tags"`
+	Given     bool    `bun:"given"` // uploaded as it is: no package takes its place
 }
 
 // AccessControl is an access control profile. Its ID is a number as text.

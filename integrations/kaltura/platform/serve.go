@@ -147,12 +147,12 @@ func (p *Platform) thumbnail(w http.ResponseWriter, r *http.Request, q map[strin
 	if err != nil {
 		return err
 	}
-	if e.AssetID == "" || e.ThumbVersion == 0 {
-		return noFile
-	}
-	as, err := p.Assets.Get(ctx, e.AssetID)
+	key, err := p.picture(ctx, e)
 	if err != nil {
 		return err
+	}
+	if key == "" && (e.AssetID == "" || e.ThumbVersion == 0) {
+		return noFile
 	}
 	width, height := dimension(q["width"]), dimension(q["height"])
 	if width == 0 && height == 0 {
@@ -161,7 +161,14 @@ func (p *Platform) thumbnail(w http.ResponseWriter, r *http.Request, q map[strin
 	if width == 0 && height == 0 {
 		width, height = 120, 90
 	}
-	key := source(as.Package, width, height)
+	changed := e.UpdatedAt
+	if key == "" {
+		as, err := p.Assets.Get(ctx, e.AssetID)
+		if err != nil {
+			return err
+		}
+		key, changed = source(as.Package, width, height), as.UpdatedAt
+	}
 	if key == "" {
 		return noFile
 	}
@@ -194,7 +201,7 @@ func (p *Platform) thumbnail(w http.ResponseWriter, r *http.Request, q map[strin
 	h := w.Header()
 	h.Set("Content-Type", "image/jpeg")
 	keep(h, "public", time.Hour, p.Clock())
-	http.ServeContent(w, r, "", as.UpdatedAt, bytes.NewReader(out.Bytes()))
+	http.ServeContent(w, r, "", changed, bytes.NewReader(out.Bytes()))
 	return nil
 }
 

@@ -57,7 +57,7 @@ func settle(ctx context.Context, t Tables, as gateway.Asset) error {
 			e.Generations = append(e.Generations, gen)
 		}
 		if len(as.Package.Thumbnails) > 0 || as.Package.Image != "" {
-			e.ThumbVersion = 100000 + int64(len(e.Generations)) + 1
+			e.ThumbVersion = max(e.ThumbVersion, 100000+int64(len(e.Generations))+1)
 		}
 	}
 	if flavors, err = settleFlavors(ctx, t, e, as, pack, flavors); err != nil {
@@ -87,8 +87,12 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 		}
 		return nil, nil
 	}
-	byParams := map[int64]Flavor{}
+	byParams, given := map[int64]Flavor{}, map[int64]bool{}
 	for _, f := range have {
+		if f.Given {
+			given[f.Params] = true
+			continue
+		}
 		byParams[f.Params] = f
 	}
 	look := as.Inspection
@@ -109,7 +113,10 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 	}
 	want := []Flavor{source}
 	if e.Status == entryReady {
-		for _, g := range given(e.ConversionProfile, int64(look.Height), look.Type, pack.Renditions) {
+		for _, g := range standing(e.ConversionProfile, int64(look.Height), look.Type, pack.Renditions) {
+			if given[g.params.id] {
+				continue
+			}
 			r := g.rendition
 			f, ok := byParams[g.params.id]
 			if !ok {
@@ -142,7 +149,7 @@ func settleFlavors(ctx context.Context, t Tables, e Entry, as gateway.Asset, pac
 		}
 	}
 	for _, f := range have {
-		if !keep[f.ID] {
+		if !keep[f.ID] && !f.Given {
 			if err := t.Flavors().Delete(ctx, e.Partner, f.ID); err != nil {
 				return nil, err
 			}
@@ -157,11 +164,11 @@ type rungGiven struct {
 	rendition gateway.PackagedRendition
 }
 
-// given gives each encoding of a profile the rendition that comes nearest to it from below; one that
+// standing gives each encoding of a profile the rendition that comes nearest to it from below; one that
 // has none, because the ladder is not there yet, waits. The
 // original encodes every one of them, also several of one height; our ladder has fewer rungs, so
 // that neighbours may be the same file, and each says truly what is in it.
-func given(profileID, height int64, kind gateway.MediaType, renditions []gateway.PackagedRendition) []rungGiven {
+func standing(profileID, height int64, kind gateway.MediaType, renditions []gateway.PackagedRendition) []rungGiven {
 	var out []rungGiven
 	if len(renditions) == 0 {
 		return nil

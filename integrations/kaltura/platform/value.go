@@ -74,6 +74,14 @@ func orNil(s string) any {
 	return s
 }
 
+// orZero turns 0 into null.
+func orZero(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
 // orNull turns a nil pointer into null.
 func orNull[T any](p *T) any {
 	if p == nil {

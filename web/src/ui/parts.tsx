@@ -105,6 +105,8 @@ export function Dialog(p: {
   title: ComponentChildren;
   close: () => void;
   slim?: boolean;
+  /** A click beside it does nothing: what it holds would be lost. */
+  firm?: boolean;
   children: ComponentChildren;
   foot?: ComponentChildren;
 }) {
@@ -130,7 +132,7 @@ export function Dialog(p: {
         p.close();
       }}
       onClick={(e) => {
-        if (e.target === ref.current) p.close();
+        if (!p.firm && e.target === ref.current) p.close();
       }}
     >
       <div class="dialog-head">

@@ -1,0 +1,213 @@
+package gateway_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"isthmus/gateway"
+	"isthmus/store/storetest"
+)
+
+// A rename between two looks is known by what the disk says; a file that is written where it lies never is, also under
+// an inode that a file with an unfinished name had. What stays in doubt says so.
+func TestRenameThatNobodySaw(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Complete = gateway.DropComplete{Rename: "*.part"} })
+	at := func(name string) string { return filepath.Join(s.dir, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick := func() { time.Sleep(40 * time.Millisecond) } // of the disk's clock
+	s.put("written.mp4", noise(100))
+	s.put("again.mp4.part", noise(100))
+	s.scan()
+	must(os.Rename(at("again.mp4.part"), at("again.mp4"))) // as if its inode were another file's
+	tick()
+	s.put("again.mp4", noise(70))
+	s.put("quick.mp4.part", noise(100))
+	s.put("kept time.mp4.part", noise(100))
+	old := time.Now().Add(-24 * time.Hour)
+	must(os.Chtimes(at("kept time.mp4.part"), old, old)) // so do senders that were broken off
+	tick()
+	must(os.Rename(at("quick.mp4.part"), at("quick.mp4")))
+	must(os.Rename(at("kept time.mp4.part"), at("kept time.mp4")))
+	for range 5 {
+		s.scan()
+		s.drive()
+		s.later(30 * time.Second)
+	}
+	s.is("quick.mp4", gateway.DropReady, "")
+	s.later(2 * time.Hour)
+	s.scan()
+	s.scan()
+	for _, name := range []string{"written.mp4", "again.mp4", "kept time.mp4"} {
+		if f := s.is(name, gateway.DropDetected, "not_known_whole"); f.NextStep == "" {
+			t.Error(name)
+		}
+	}
+	tick()
+	must(os.Rename(at("written.mp4"), at("written.mp4.part")))
+	must(os.Rename(at("written.mp4.part"), at("written.mp4")))
+	s.settle()
+	s.drive()
+	s.is("written.mp4", gateway.DropReady, "")
+}
+
+// Two names of one file are two files, and a name that changes is no third one.
+func TestHardLinkedNames(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t))
+	at := func(name string) string { return filepath.Join(s.dir, name) }
+	s.put("a.mp4", noise(100))
+	s.settle()
+	s.drive()
+	for _, to := range []string{"b.mp4", "c.mp4"} {
+		if err := os.Link(at("a.mp4"), at(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(at("a.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.settle()
+	s.drive()
+	s.is("b.mp4", gateway.DropReady, "")
+	s.is("c.mp4", gateway.DropReady, "")
+	if n := len(s.all()); n != 2 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+// What was left alone stays so when its disk was away for a while.
+func TestIgnoredFileComesBack(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t))
+	s.put("a.mp4", noise(100))
+	s.put("stays.mp4", noise(100))
+	s.scan()
+	if _, err := s.folders.Ignore(t.Context(), s.house.Admin, s.is("a.mp4", gateway.DropDetected, "").ID); err != nil {
+		t.Fatal(err)
+	}
+	away := filepath.Join(t.TempDir(), "a.mp4")
+	if err := os.Rename(filepath.Join(s.dir, "a.mp4"), away); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	s.is("a.mp4", gateway.DropGone, "")
+	if err := os.Rename(away, filepath.Join(s.dir, "a.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.settle()
+	s.drive()
+	s.is("a.mp4", gateway.DropIgnored, "")
+}
+
+// A deletion that has begun cannot be taken back, nor be begun by another replica; a file that is another one by now keeps its entry; one
+// that a newer file replaced loses it as was said.
+func TestDeletionByHandIsFenced(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t))
+	two := s.replica("two")
+	ctx, admin := t.Context(), s.house.Admin
+	told := 0
+	s.folders.Sources = meddled{s.folders.Sources, func(act, name string) {
+		if act != "remove" || name != "goes.mp4" {
+			return
+		}
+		told++
+		id := s.is(name, gateway.DropDue, "").ID
+		if _, err := s.folders.Undo(ctx, admin, id); !gateway.IsReason(err, "being_deleted") {
+			t.Error(err)
+		}
+		if _, err := s.folders.Keep(ctx, admin, id, true); !gateway.IsReason(err, "being_deleted") {
+			t.Error(err)
+		}
+		if err := two.folders.RunFile(ctx, id); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(filepath.Join(s.dir, name)); err != nil {
+			t.Error("another replica deleted it meanwhile")
+		}
+	}}
+	names := []string{"goes.mp4", "changed.mp4", "replaced.mp4", "resent.mp4"}
+	for _, name := range names {
+		s.put(name, noise(5000))
+	}
+	resent := noise(5001)
+	s.put("resent.mp4", resent)
+	s.settle()
+	s.drive()
+	if len(s.all()) != len(names) {
+		t.Fatal(len(s.all()))
+	}
+	var ids []string
+	for _, name := range names {
+		f := s.is(name, gateway.DropReady, "")
+		ids = append(ids, f.ID)
+		if _, err := s.folders.DeleteFile(ctx, admin, f.ID, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.put("replaced.mp4", noise(4000))
+	s.scan() // a newer file of the name
+	s.later(2 * time.Second)
+	s.put("resent.mp4", resent)
+	s.scan()
+	s.later(61 * time.Second)
+	s.scan()
+	if err := s.folders.RunFile(ctx, s.is("resent.mp4", gateway.DropPending, "").ID); err != nil { // the same entry
+		t.Fatal(err)
+	}
+	s.put("changed.mp4", noise(4000))
+	s.later(11 * time.Minute)
+	for _, id := range ids {
+		if err := s.folders.RunFile(ctx, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d removals", told)
+	}
+	s.is("goes.mp4", gateway.DropDeleted, "")
+	s.is("changed.mp4", gateway.DropReady, "")
+	s.is("replaced.mp4", gateway.DropPending, "")
+	if f, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, ids[2]); err != nil || f.State != gateway.DropDeleted {
+		t.Error(f.State, err)
+	}
+	list := s.all()
+	if f, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, ids[3]); err != nil || f.State != gateway.DropReady || f.EntryID != s.is("resent.mp4", gateway.DropReady, "").EntryID {
+		t.Error(f.State, err)
+	}
+	slices.SortFunc(list, func(a, b platformEntry) int { return strings.Compare(a.ReferenceID, b.ReferenceID) })
+	if len(list) != 2 || list[0].ReferenceID != "changed" || list[1].ReferenceID != "resent" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// A file whose name does not fit is renamed, as its reason says: it goes on by itself.
+func TestRenamedAsItWasTold(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Slug = `(?P<referenceId>[a-z]+)-\d+` })
+	s.put("odd.mp4", noise(500))
+	s.settle()
+	s.drive()
+	s.is("odd.mp4", gateway.DropQuarantined, "slug_no_match")
+	if err := os.Rename(filepath.Join(s.dir, "odd.mp4"), filepath.Join(s.dir, "tour-1.mp4")); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	s.drive()
+	s.is("tour-1.mp4", gateway.DropReady, "")
+	if list := s.all(); len(list) != 1 || list[0].ReferenceID != "tour" {
+		t.Errorf("%+v", list)
+	}
+}

@@ -1,0 +1,24 @@
+import type { components } from "../api.gen";
+
+type Schemas = components["schemas"];
+export type DropFolder = Schemas["DropFolder"];
+export type DropFolderInput = Schemas["DropFolderInput"];
+export type DropFolderPatch = Schemas["DropFolderPatch"];
+export type DropFolderOptions = Schemas["DropFolderOptions"];
+export type DropFolderTest = Schemas["DropFolderTest"];
+export type DropActivation = Schemas["DropActivation"];
+export type DropHealth = Schemas["DropHealth"];
+export type DropFile = Schemas["DropFile"];
+export type DropFileAction = Schemas["DropFileAction"];
+export type DropFileState = Schemas["DropState"];
+export type DropFileType = Schemas["DropFileType"];
+export type DropChange = Schemas["DropChange"];
+export type DropItem = Schemas["DropItem"];
+export type DropCounts = Schemas["DropCounts"];
+export type DropDeletion = Schemas["DropDeletion"];
+export type DropBulkResult = Schemas["DropBulkResult"];
+export type DropPreview = Schemas["DropPreview"];
+export type ManifestFault = Schemas["ManifestFault"];
+export type ManifestProblem = Schemas["ManifestProblem"];
+export type RemoteDropFolder = Schemas["RemoteDropFolder"];
+export type RemoteDropFile = Schemas["RemoteDropFile"];
