@@ -91,18 +91,19 @@ export function Deliveries({ hub, id, on }: { hub: string; id: string; on: boole
 function Replay({ hub, id, on, done }: { hub: string; id: string; on: boolean; done: () => void }) {
   const local = (at: Date) => new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
   const [from, setFrom] = useState(() => local(new Date(Date.now() - 86_400_000)));
-  const [to, setTo] = useState(() => local(new Date(Date.now() + 60_000)));
+  const [to, setTo] = useState(""); // until now, whenever that is
   const [all, setAll] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const send = async () => {
     setProblem(undefined);
     let queued = 0;
     let start: string | undefined = new Date(from).toISOString();
+    const end = new Date(to || Date.now() + 3_600_000).toISOString(); // this clock may be slow
     while (start) {
       const r: { queued: number; next_from?: string } = await call(
         api.POST("/v1/hubs/{hub}/webhooks/{id}/replay", {
           params: { path: { hub, id } },
-          body: { from: start, to: new Date(to).toISOString(), all },
+          body: { from: start, to: end, all },
         }),
       );
       queued += r.queued;
@@ -126,14 +127,23 @@ function Replay({ hub, id, on, done }: { hub: string; id: string; on: boolean; d
         </div>
         <div class="field">
           <label for={`to-${id}`}>Until</label>
-          <input id={`to-${id}`} type="datetime-local" value={to} onInput={(e) => setTo(e.currentTarget.value)} />
+          <input
+            id={`to-${id}`}
+            type="datetime-local"
+            value={to}
+            aria-describedby={`to-hint-${id}`}
+            onInput={(e) => setTo(e.currentTarget.value)}
+          />
+          <span class="hint" id={`to-hint-${id}`}>
+            Empty: until now.
+          </span>
         </div>
         <label class="row">
           <input type="checkbox" checked={all} onChange={(e) => setAll(e.currentTarget.checked)} />
           Also what was taken already
         </label>
         <div class="row">
-          <Act small disabled={!on || !from || !to} do={send} failed={setProblem}>
+          <Act small disabled={!on || !from} do={send} failed={setProblem}>
             Send
           </Act>
         </div>
