@@ -13,8 +13,8 @@ import (
 	"isthmus/openapi"
 )
 
-// dropFileOf shows a file; names are those of the folders by id.
-func dropFileOf(f gateway.DropFile, names map[string]string) openapi.DropFile {
+// dropFileOf shows a file; names are those of the folders by id, received the bytes that came by file id.
+func dropFileOf(f gateway.DropFile, names map[string]string, received map[string]int64) openapi.DropFile {
 	status, code := gateway.KalturaFile(f.State, f.Reason)
 	out := openapi.DropFile{
 		ID: f.ID, FolderID: f.FolderID, FolderName: names[f.FolderID], Name: f.Name, Size: f.Size, ModifiedAt: f.ModifiedAt,
@@ -24,6 +24,9 @@ func dropFileOf(f gateway.DropFile, names map[string]string) openapi.DropFile {
 		Sha256: text(f.SHA256), Reason: text(f.Reason), Text: text(f.Text), NextStep: text(f.NextStep), Kept: f.Kept, ReadyAt: f.ReadyAt,
 		DeleteAt: f.DeleteAt, TryAt: f.TryAt, CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
 		Actions: each(f.Actions(), func(a gateway.DropAction) openapi.DropFileAction { return openapi.DropFileAction(a) }),
+	}
+	if n, ok := received[f.ID]; ok {
+		out.Received = &n
 	}
 	if f.State == gateway.DropDue && f.FormerState != "" { // by hand
 		out.UndoUntil = f.DeleteAt
@@ -40,7 +43,11 @@ func (s *Server) dropFiles(ctx context.Context, files ...gateway.DropFile) ([]op
 	if err != nil {
 		return nil, err
 	}
-	return each(files, func(f gateway.DropFile) openapi.DropFile { return dropFileOf(f, names) }), nil
+	received, err := s.drops.Received(ctx, actorOf(ctx), files)
+	if err != nil {
+		return nil, err
+	}
+	return each(files, func(f gateway.DropFile) openapi.DropFile { return dropFileOf(f, names, received) }), nil
 }
 
 // dropFile is the answer of an action on one file.

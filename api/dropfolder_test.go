@@ -68,11 +68,18 @@ func TestDropFolders(t *testing.T) {
 	if len(page.Items) != 1 || page.Items[0].Name != "2026/may/clip.mp4" || page.Items[0].State != openapi.DropStateUploading || page.Items[0].FolderName != "Newsroom" {
 		t.Fatalf("%+v", page)
 	}
-	con.want(204, "PATCH", u.TusURL, "\x00\x00\x00\x08ftyp", "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", "0")
-	con.want(202, "POST", hub+"/uploads/"+u.ID+"/finish", map[string]any{"size": 8})
+	tus := []string{"Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset"}
+	con.want(204, "PATCH", u.TusURL, "\x00\x00\x00", append(tus, "0")...)
 	var file openapi.DropFile
 	con.want(200, "GET", at+"/files/"+page.Items[0].ID, nil).into(t, &file)
-	if file.State != openapi.DropStatePending || file.WholeAt == nil || file.UploadID == nil || *file.UploadID != u.ID || *file.KalturaStatus != 2 {
+	if file.State != openapi.DropStateUploading || file.Received == nil || *file.Received != 3 {
+		t.Errorf("%+v", file)
+	}
+	con.want(204, "PATCH", u.TusURL, "\x08ftyp", append(tus, "3")...)
+	con.want(202, "POST", hub+"/uploads/"+u.ID+"/finish", map[string]any{"size": 8})
+	file = openapi.DropFile{}
+	con.want(200, "GET", at+"/files/"+page.Items[0].ID, nil).into(t, &file)
+	if file.State != openapi.DropStatePending || file.Received != nil || file.WholeAt == nil || file.UploadID == nil || *file.UploadID != u.ID || *file.KalturaStatus != 2 {
 		t.Errorf("%+v", file)
 	}
 	var times openapi.DropChangePage
@@ -132,6 +139,15 @@ func TestDropFolders(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	con.want(400, "POST", at+"/files/bulk", map[string]any{"action": "retry"})
+	if p := con.want(404, "POST", at+"/files/"+file.ID+"/match", map[string]any{"entry_id": "0_nothere1"}).problem(t); p.Code != "entry_not_found" || p.Errors == nil || (*p.Errors)[0].Pointer != "/entry_id" {
+		t.Errorf("%+v", p)
+	}
+	con.want(400, "POST", at+"/files/"+file.ID+"/match", map[string]any{})
+	entry := r.entry("Walk")
+	con.want(200, "POST", at+"/files/"+file.ID+"/match", map[string]any{"entry_id": entry}).into(t, &file)
+	if file.State != openapi.DropStatePending || deref(file.EntryID) != entry {
+		t.Errorf("%+v", file)
+	}
 	var plan openapi.DropDeletion
 	con.want(200, "GET", at+"/files/"+file.ID+"/deletion", nil).into(t, &plan)
 	if plan.Blocked != nil || plan.UndoUntil == nil || plan.InSource {
@@ -294,6 +310,18 @@ func TestValidateDropManifest(t *testing.T) {
 	if p := ada.want(422, "POST", at, bad["application/xml"], "Content-Type", "application/xml", "Idempotency-Key", "k").problem(t); p.Code != "manifest_faults" {
 		t.Errorf("%+v", p)
 	}
+}
+
+// entry makes one in the media platform.
+func (r *rig) entry(name string) string {
+	r.t.Helper()
+	var ks string
+	r.kalturaCall("session", "start", map[string]any{"secret": "admin-secret-of-the-account-01", "userId": "kadmin@example.org", "type": 2, "partnerId": partner}, &ks)
+	var made struct {
+		ID string `json:"id"`
+	}
+	r.kalturaCall("media", "add", map[string]any{"ks": ks, "entry": map[string]any{"objectType": "KalturaMediaEntry", "mediaType": 1, "name": name}}, &made)
+	return made.ID
 }
 
 // Kaltura's own folders and their files are shown as they are there, to those who see the whole account.

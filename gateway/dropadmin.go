@@ -11,6 +11,7 @@ import (
 const (
 	maxDropFolders  = 200     // of a hub
 	maxDropOpen     = 300_000 // files of a hub that are at work or wait
+	maxOdd          = 1000    // files of a folder that are listed although their names cannot be taken
 	dropScanPause   = 15 * time.Second
 	dropScanPauseS3 = time.Minute
 )
@@ -22,7 +23,14 @@ func (s *DropFolders) dropReader(ctx context.Context, a Actor) (only string, _ e
 			return "", insufficient(ScopeDropFoldersRead)
 		}
 		f, err := s.Store.DropFolders().ByApp(ctx, a.ClientID)
-		return f.ID, ignoreNotFound(err)
+		if CodeOf(err) != NotFound {
+			return f.ID, err
+		}
+		active, err := activeClient(ctx, s.Store, a.ClientID)
+		if err == nil && !active { // what is under way was perhaps begun with a folder's credential: it must not become all of the hub's
+			err = E(Unauthenticated, "invalid_token", "The app was removed or disabled.").Next("Ask an administrator of the hub for a new credential.")
+		}
+		return "", err
 	}
 	return "", contentAdmin(a, ScopeDropFoldersRead)
 }

@@ -90,9 +90,9 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 				return u, &Snooze{time.Second}
 			}
 			old = u.ID
-		case uploaded(f.Identity) && u.State == UploadHeld && u.Replica != s.Uploads.Replica:
-			return u, &Snooze{time.Second} // as above, but only there
-		case uploaded(f.Identity), !s.lost(u) && SameDropContent(u.Fingerprint, f.Identity):
+		case uploaded(f.Identity):
+			return u, s.away(*f, u)
+		case !s.lost(u) && SameDropContent(u.Fingerprint, f.Identity):
 			return u, nil
 		default:
 			old = u.ID
@@ -134,6 +134,18 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 	}
 	*f = row
 	return n, nil
+}
+
+// away says that the bytes of a file that was sent to us lie with another replica, and only there; nil when they do not.
+func (s *DropFolders) away(f DropFile, u Upload) error {
+	switch {
+	case !uploaded(f.Identity), u.State != UploadHeld, u.Replica == s.Uploads.Replica:
+		return nil
+	case s.Clock().Sub(u.movedAt()) < deadReplica: // that process will draw this task too
+		return &Snooze{time.Second}
+	}
+	return E(Unavailable, reasonAway, "The file's bytes lie with another server of this installation, which has not taken it yet.").
+		Next("It goes on by itself when that server comes to it, or is back; if that server is gone for good, send the file again.")
 }
 
 // lost tells whether the bytes of an upload are gone, or will be soon.

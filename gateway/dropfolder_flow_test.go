@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,6 +161,82 @@ func TestUploadIntoAFolderPausedForAMonth(t *testing.T) {
 	_, err = s.uploads.Create(ctx, s.house.Ada, gateway.NewUpload{Name: "a.mp4", Size: 5, FolderID: s.folder.ID})
 	if gateway.CodeOf(err) != gateway.Forbidden {
 		t.Error(err)
+	}
+}
+
+// What was sent to a server that is away waits for it with a reason, takes no place from others, and goes on when it is back.
+func TestFilesOfAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Source, f.Path = gateway.DropUploads, "" })
+	two := s.replica("two")
+	two.uploads.Clock, two.uploads.Pipeline = s.now, byName{}
+	ctx, body := t.Context(), noise(3000)
+	for _, name := range []string{"a.mp4", "b.mp4"} {
+		u, err := two.uploads.Create(ctx, s.house.Admin, gateway.NewUpload{Name: name, Size: int64(len(body)), FolderID: s.folder.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.uploads.Write(ctx, s.house.Admin, u.ID, 0, bytes.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.uploads.Finish(ctx, s.house.Admin, u.ID, u.Size, digest(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(name, state, reason string) {
+		t.Helper()
+		for _, f := range s.files() {
+			if f.Name == name {
+				var z *gateway.Snooze
+				if err := s.folders.RunFile(ctx, f.ID); err != nil && !asSnooze(err, &z) {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.is(name, gateway.DropState(state), reason)
+	}
+	run("a.mp4", "pending", "") // it may have been too busy until now
+	b := s.is("b.mp4", gateway.DropPending, "")
+	b.State = gateway.DropImporting // it had begun
+	if err := s.db.DropFiles().Update(ctx, &b); err != nil {
+		t.Fatal(err)
+	}
+	s.later(11 * time.Minute)
+	for range 2 {
+		run("a.mp4", "pending", "server_away")
+		run("b.mp4", "pending", "server_away")
+	}
+	if got := s.states(b.ID); got != "uploading pending pending" {
+		t.Error(got)
+	}
+	if rows, err := s.db.DropFiles().Turn(ctx, s.folder.ID, s.now(), 10); err != nil || len(rows) != 0 {
+		t.Error(rows, err)
+	}
+	two.drive()
+	two.is("a.mp4", gateway.DropReady, "")
+	two.is("b.mp4", gateway.DropReady, "")
+}
+
+// Of names that cannot be taken so many are listed as people can look at.
+func TestManyOddNames(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t))
+	s.put("two\nlines.mp4", []byte("x"))
+	s.scan()
+	s.is("two\nlines.mp4", gateway.DropQuarantined, "name_no_path")
+	const n = 1009
+	for i := range n {
+		s.put(fmt.Sprintf("odd\xff%d.mp4", i), []byte("x"))
+	}
+	for range 2 {
+		s.scan()
+		if got := len(s.files(gateway.DropQuarantined)); got != 1000 {
+			t.Fatal(got)
+		}
+	}
+	f, err := s.db.DropFolders().Get(t.Context(), gateway.AnyHub, s.folder.ID)
+	if err != nil || f.Health.Code != "odd_names" || !strings.Contains(f.Health.Text, "1010") {
+		t.Errorf("%+v %v", f.Health, err)
 	}
 }
 
@@ -321,7 +398,7 @@ func TestDeletePolicies(t *testing.T) {
 		}
 	}
 	there := func(name string) bool { _, err := os.Stat(filepath.Join(s.dir, name)); return err == nil }
-	for _, name := range []string{"goes.mp4", "kept.mp4", "changed.mp4", "lost.mp4"} {
+	for _, name := range []string{"goes.mp4", "kept.mp4", "changed.mp4", "lost.mp4", "shared.mp4", "disguised.mp4"} {
 		s.put(name, noise(5000))
 	}
 	s.settle()
@@ -336,6 +413,18 @@ func TestDeletePolicies(t *testing.T) {
 	var out any
 	s.world.ask("media", "delete", map[string]any{"entryId": lost.EntryID}, &out)
 	s.put("changed.mp4", noise(5000))
+	if err := os.Chmod(filepath.Join(s.dir, "shared.mp4"), 0o640); err != nil { // its bytes are still those that were imported
+		t.Fatal(err)
+	}
+	disguised := filepath.Join(s.dir, "disguised.mp4") // other bytes, by size and time the same
+	st, err := os.Stat(disguised)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put("disguised.mp4", bytes.Repeat([]byte("x"), 5000))
+	if err := os.Chtimes(disguised, st.ModTime(), st.ModTime()); err != nil {
+		t.Fatal(err)
+	}
 	if !there("goes.mp4") {
 		t.Fatal("deleted before its time")
 	}
@@ -344,8 +433,10 @@ func TestDeletePolicies(t *testing.T) {
 	s.is("goes.mp4", gateway.DropDeleted, "")
 	s.is("kept.mp4", gateway.DropReady, "")
 	s.is("changed.mp4", gateway.DropReady, "")
+	s.is("shared.mp4", gateway.DropDeleted, "")
+	s.is("disguised.mp4", gateway.DropReady, "")
 	s.is("lost.mp4", gateway.DropDue, "not_verified")
-	if there("goes.mp4") || !there("kept.mp4") || !there("changed.mp4") || !there("lost.mp4") {
+	if there("goes.mp4") || there("shared.mp4") || !there("disguised.mp4") || !there("kept.mp4") || !there("changed.mp4") || !there("lost.mp4") {
 		t.Error("the wrong files are there")
 	}
 }

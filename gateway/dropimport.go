@@ -78,10 +78,15 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 }
 
 // reachable asks for a file where it lies before it takes a place among those at work: a disk that is not mounted
-// would have all places taken, and every file's timeline written, for nothing. What the fetch finds out is left to it.
+// or a replica that is gone would have all places taken, and every file's timeline written, for nothing. What the fetch
+// finds out is left to it.
 func (s *DropFolders) reachable(ctx context.Context, folder DropFolder, f DropFile) error {
 	if uploaded(f.Identity) {
-		return nil
+		u, err := s.Store.Uploads().Get(ctx, AnyHub, f.UploadID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		return s.away(f, u)
 	}
 	src, err := s.source(ctx, folder)
 	if err != nil {

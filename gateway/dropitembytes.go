@@ -188,10 +188,20 @@ func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestReso
 		return w.fetch(ctx, id, r)
 	case err != nil:
 		return u, err
+	case r.File == "" && w.adrift(u):
+		if err := w.s.Uploads.Relay.Forget(ctx, id); err != nil {
+			return u, err
+		}
+		return w.fetch(ctx, id, r)
 	case u.Replica != w.s.Uploads.Replica: // the bytes lie with another process, which will draw this task too
 		return u, &Snooze{time.Second}
 	}
 	return u, nil
+}
+
+// adrift tells whether bytes that were fetched are gone, or lie with a replica that does not come back.
+func (w *itemWork) adrift(u Upload) bool {
+	return u.State != UploadHeld || u.Replica != w.s.Uploads.Replica && w.s.Clock().Sub(u.movedAt()) >= deadReplica
 }
 
 // fetch brings bytes from an address or another entry into an upload.
@@ -220,10 +230,14 @@ func (w *itemWork) fetch(ctx context.Context, id string, r ManifestResource) (Up
 		return u, err
 	}
 	return u, w.s.Store.Tx(ctx, func(tx Tx) error {
+		// Tx may run this again.
+		row := u
+		if err := tx.Uploads().Delete(ctx, AnyHub, id); err != nil { // adrift
+			return err
+		}
 		if err := w.s.Uploads.quota(ctx, tx, u.HubID, u.Size, ""); err != nil {
 			return err
 		}
-		row := u // Tx may run this again
 		err := tx.Uploads().Insert(ctx, &row)
 		u = row
 		return err
@@ -306,6 +320,27 @@ func (w *itemWork) source(ctx context.Context, r ManifestResource) (opened, erro
 		}, nil
 	}
 	return nil, E(Invalid, "resource_missing", "The item does not say where the bytes are.").Next("Name a file, an address, an upload token or an entry.")
+}
+
+// giveWay lets go of what was fetched for an item that has no room for the rest: items that each hold a part of the room
+// would wait for each other for ever.
+func (w *itemWork) giveWay(ctx context.Context, tx Tx) error {
+	for i := range w.said.Contents {
+		if err := w.s.letGo(ctx, tx, itemUpload(w.item.ID, "content", i)); err != nil {
+			return err
+		}
+	}
+	for i := range w.said.Thumbnails {
+		if err := w.s.letGo(ctx, tx, itemUpload(w.item.ID, "thumbnail", i)); err != nil {
+			return err
+		}
+	}
+	return w.files(ctx, tx, w.said, func(f *DropFile) error {
+		if uploaded(f.Identity) { // it lies nowhere else
+			return nil
+		}
+		return w.s.letGo(ctx, tx, f.UploadID)
+	})
 }
 
 // capped ends a body that grows too large.

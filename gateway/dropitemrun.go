@@ -256,8 +256,14 @@ func (w *itemWork) settle(ctx context.Context, err error, stopped bool) error {
 
 // later puts an item off.
 func (w *itemWork) later(ctx context.Context, at time.Time, why *Error) error {
-	return w.save(ctx, func(_ Tx, it *DropItem) error {
+	return w.save(ctx, func(tx Tx, it *DropItem) error {
 		it.State, it.TryAt = ItemQueued, &at
+		if why != nil && why.Reason == "quota_exceeded" && !it.step().past(stepCertain) {
+			it.Step = stepNone // all is looked at again
+			if err := w.giveWay(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if it.Step == stepEdited && len(w.said.Contents) > 0 {
 			it.State = ItemConverting
 		}

@@ -538,6 +538,36 @@ func TestManifestLargerThanTheQuota(t *testing.T) {
 	}
 }
 
+// Items that each hold a part of the room, and have none for the rest, give way to each other.
+func TestItemsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	photo := picture(t)
+	d.folders.Fetcher = web{"https://files.example/a.mp4": body(noise(1000), 1000), "https://files.example/a.png": body(photo, int64(len(photo)))}
+	var items []string
+	for i := range 4 {
+		item := strings.Replace(addItem(fmt.Sprint("ref-", i), "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="https://files.example/a.mp4"/>`, 1)
+		items = append(items, strings.Replace(item, "</item>", `<thumbnails><thumbnail><urlContentResource url="https://files.example/a.png"/></thumbnail></thumbnails></item>`, 1))
+	}
+	doc := xml(items...)
+	hub, err := d.db.Hubs().Get(t.Context(), gateway.AnyHub, d.house.Hub.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.QuotaBytes = int64(len(doc)+4*1000+len(photo)) - 1
+	if err := d.db.Hubs().Update(t.Context(), &hub); err != nil {
+		t.Fatal(err)
+	}
+	f := d.put("n.xml", doc)
+	for range 60 {
+		d.work()
+		d.later(10 * time.Second)
+	}
+	if got := d.told(f); got != "1 add done \n2 add done \n3 add done \n4 add done \n" || len(d.all()) != 4 {
+		t.Error(d.explain(f))
+	}
+}
+
 // stuck is an address that answers when nobody asks any more.
 type stuck struct {
 	gateway.Fetcher

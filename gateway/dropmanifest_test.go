@@ -301,6 +301,54 @@ func TestItemWhoseFilesLieWithTwoReplicas(t *testing.T) {
 	})
 }
 
+// Bytes that were fetched for an item are fetched again when their replica never comes back, or when they were swept.
+func TestItemBytesThatAreNotComingBack(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*drops, *gateway.Upload){
+		"replica": func(d *drops, _ *gateway.Upload) { d.later(11 * time.Minute) },
+		"expired": func(_ *drops, u *gateway.Upload) { u.State = gateway.UploadExpired },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one := newDrops(t, storetest.SQLite(t))
+			fetched := 0
+			one.folders.Fetcher = web{"https://files.example/a.mp4": func() (gateway.Fetched, error) {
+				fetched++
+				return body(noise(900), 900)()
+			}}
+			two := one.replica("two")
+			one.put("a.png", picture(t))
+			item := strings.Replace(addItem("ref-a", "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="https://files.example/a.mp4"/>`, 1)
+			f := one.put("news.xml", xml(strings.Replace(item, "</item>", `<thumbnails><thumbnail><dropFolderFileContentResource filePath="a.png"/></thumbnail></thumbnails></item>`, 1)))
+			if err := one.folders.RunManifest(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			var z *gateway.Snooze
+			if err := two.folders.RunItems(t.Context(), f.ID); !asSnooze(err, &z) || fetched != 1 { // the picture lies with the first
+				t.Fatal(err, fetched)
+			}
+			list, err := one.db.Uploads().List(t.Context(), gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadHeld}, gateway.Slice{Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range list {
+				if u.Replica != "two" {
+					continue
+				}
+				lose(one, &u)
+				if err := one.db.Uploads().Update(t.Context(), &u); err != nil {
+					t.Fatal(err)
+				}
+			}
+			one.work()
+			one.expect("news.xml", gateway.DropReady, "")
+			if l := one.entries("ref-a"); len(l) != 1 || fetched != 2 {
+				t.Error(l, fetched)
+			}
+		})
+	}
+}
+
 // An undo that comes while the entry is being deleted is told that it is too late; one before it wins.
 func TestUndoMeetsTheDeletion(t *testing.T) {
 	t.Parallel()

@@ -129,29 +129,39 @@ func (s *DropFolders) outcome(ctx context.Context, f DropFile, err error) error 
 	return errors.Join(err, s.quarantine(ctx, f.ID, -1, "handle", e))
 }
 
-// putOff lets a file wait that cannot be fetched now; false when its bytes are on their way to the platform, or it waits
-// anyway. Meanwhile it has no place among those at work and keeps no other one from its turn.
+// putOff lets a file wait that cannot be fetched now, and says why; false when its bytes are on their way to the platform,
+// or it waits anyway. Meanwhile it has no place among those at work and keeps no other one from its turn.
 func (s *DropFolders) putOff(ctx context.Context, id string, after time.Duration, why *Error) (off bool, _ error) {
 	_, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
 		off = false
 		if f.State != DropPending && (f.State != DropImporting || f.LeadID != "") {
 			return errUnchanged
 		}
+		told := f.Reason == reasonOf(why)
 		if f.State == DropImporting {
 			u, err := tx.Uploads().Get(ctx, AnyHub, f.UploadID)
 			if ignoreNotFound(err) != nil {
 				return err
 			}
-			if err == nil && u.State != UploadReceiving && u.State != UploadCancelled && u.State != UploadExpired {
+			if err == nil && u.State != UploadReceiving && u.State != UploadCancelled && u.State != UploadExpired && s.away(*f, u) == nil {
 				return errUnchanged
 			}
 			if err := s.move(ctx, tx, f, DropPending, "import.later", system(f.HubID), why.Message); err != nil {
 				return err
 			}
+			told = true
 		}
 		at := s.Clock().Add(after)
 		f.TryAt, off = &at, true
-		return tx.DropFiles().Update(ctx, f)
+		f.Reason, f.Text, f.NextStep = reasonOf(why), why.Message, why.NextStep
+		if err := tx.DropFiles().Update(ctx, f); err != nil || told {
+			return err
+		}
+		c := dropChange(*f, "import.later", system(f.HubID).Subject(), "", s.Clock())
+		if err := tx.DropChanges().Insert(ctx, &c); err != nil {
+			return err
+		}
+		return s.Events.Append(ctx, tx, f.HubID, AudienceContent, "drop_file.changed", f.ID, f.News())
 	})
 	return off, err
 }

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +64,10 @@ func (s *DropFolders) looked(ctx context.Context, f DropFolder, l *dropLook, err
 			err = E(Conflict, "folder_full", "The folder has more open files than it may have; the others wait where they are.").
 				Next("Wait until some are done, look at those that wait or are in quarantine, or raise the folder's limit.")
 		}
+		if l.odd > maxOdd && err == nil {
+			err = E(Conflict, "odd_names", fmt.Sprintf("%d files have names that cannot be taken, or that others have; %d of them are listed.", l.odd, maxOdd)).
+				Next("Rename or remove them; all others go on.")
+		}
 		if st := f.Complete.StableS; st > 0 && l.unsure > 0 {
 			pause = min(pause, max(time.Second, time.Duration(st)*time.Second/2))
 		}
@@ -107,6 +113,7 @@ type dropLook struct {
 	files    int64
 	bytes    int64
 	full     bool
+	odd      int // files with names that cannot be taken
 	unsure   int // files that are not known to be whole
 }
 
@@ -136,12 +143,16 @@ func (l *dropLook) all(ctx context.Context) error {
 		return err
 	}
 	byKey := make(map[string]*DropKnown, len(known))
+	listed := 0 // with names that cannot be taken
 	for i := range known {
 		byKey[known[i].NameKey] = &known[i]
+		if isOdd(known[i].NameKey) {
+			listed++
+		}
 	}
 	l.before = byKey
 	scanErr := l.src.Scan(ctx, func(e DropEntry) error {
-		l.seen = append(l.seen, e)
+		l.seen = append(l.seen, e.checked())
 		return nil
 	})
 	l.choose(l.seen, func(key, name string) bool { k := byKey[key]; return k != nil && k.Name == name })
@@ -154,6 +165,13 @@ func (l *dropLook) all(ctx context.Context) error {
 		if k == nil && e.Odd == "" {
 			if why := l.rules.left(e.Name, l.manifest(e)); why != "" && why != leftWriting {
 				continue
+			}
+		}
+		if isOdd(key) {
+			if l.odd++; k == nil {
+				if listed++; listed > maxOdd {
+					continue // those that are listed tell enough
+				}
 			}
 		}
 		if k != nil && k.Identity == e.Identity && k.Name == e.Name && (!unsettled(k.State) || l.undecided(*k, e)) {
@@ -267,14 +285,29 @@ func (l *dropLook) choose(entries []DropEntry, known func(key, name string) bool
 // key is by which a file that is there is found among the rows. A twin and what cannot be taken have keys of their own.
 func (l *dropLook) key(e DropEntry) string {
 	if e.Odd != "" {
-		return "\x02" + e.Name
+		return oddMark + e.Name
 	}
 	key := dropKey(e.Name)
 	if owner, twins := l.owner[key]; twins && owner != e.Name {
-		return key + "\x01" + e.Name
+		return key + oddMark + e.Name
 	}
 	return key
 }
+
+// checked marks a name that no upload could have, as one with a line break in it. A Mac has those for icons of folders.
+func (e DropEntry) checked() DropEntry {
+	if e.Odd == "" && checkDropName(e.Name) != nil && path.Base(e.Name) != "Icon\r" {
+		e.Odd = DropOddPath
+	}
+	return e
+}
+
+// oddMark is in the keys of files whose names cannot be taken, before the name, or that another one has, between its key
+// and the name. No path holds it.
+const oddMark = "//"
+
+func isOdd(key string) bool  { return strings.Contains(key, oddMark) }
+func isTwin(key string) bool { return isOdd(key) && !strings.HasPrefix(key, oddMark) }
 
 // renames finds rows whose file has another name now, so that its content is not taken a second time.
 func (l *dropLook) renames(news []DropEntry, byKey map[string]*DropKnown, lost []DropKnown) {
@@ -471,7 +504,7 @@ func (l *dropLook) back(ctx context.Context, tx Tx, f *DropFile) error {
 	by, was := system(f.HubID), f.FormerState
 	f.FormerState = ""
 	switch {
-	case strings.Contains(f.NameKey, "\x01"):
+	case isTwin(f.NameKey):
 		return l.s.aside(ctx, tx, f, "scan.back", twinError())
 	case was == DropIgnored:
 		return l.s.move(ctx, tx, f, DropIgnored, "scan.back", by, "It is there again.")
@@ -544,7 +577,7 @@ func (l *dropLook) fresh(e DropEntry, key string) (_ DropFile, take bool) {
 	default:
 		return f, false
 	}
-	if strings.Contains(key, "\x01") {
+	if isTwin(key) {
 		e := twinError()
 		f.State, f.Reason, f.Text, f.NextStep = DropQuarantined, e.Reason, e.Message, e.NextStep
 	}
@@ -622,9 +655,9 @@ func (l *dropLook) gone(ctx context.Context, lost []DropKnown) error {
 		if _, moved := slices.BinarySearch(renamed, k.ID); moved {
 			continue
 		}
-		if !strings.HasPrefix(k.NameKey, "\x02") { // else the name is for people only
+		if !strings.HasPrefix(k.NameKey, oddMark) { // else the name is for people only
 			_, err := l.src.Stat(ctx, k.Name)
-			if err == nil && strings.Contains(k.NameKey, "\x01") { // the other one is gone: it has the name, and a row, of its own now
+			if err == nil && isTwin(k.NameKey) { // the other one is gone: it has the name, and a row, of its own now
 				if _, err := l.s.changeFile(ctx, k.ID, func(tx Tx, f *DropFile) error {
 					if f.Superseded || f.Identity != k.Identity {
 						return errUnchanged

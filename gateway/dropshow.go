@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -83,6 +85,31 @@ func (s *DropFolders) FolderNames(ctx context.Context, a Actor, files []DropFile
 		names[f.FolderID] = row.Name
 	}
 	return names, nil
+}
+
+// Received gives how many bytes have come of those files that are being received or fetched, by file id.
+func (s *DropFolders) Received(ctx context.Context, a Actor, files []DropFile) (map[string]int64, error) {
+	by := map[string]string{}
+	for _, f := range files {
+		if f.UploadID != "" && (f.State == DropUploading || f.State == DropImporting) {
+			by[f.UploadID] = f.ID
+		}
+	}
+	if len(by) == 0 {
+		return nil, nil
+	}
+	all, err := s.Store.Uploads().Named(ctx, Scope(a.HubID), slices.Collect(maps.Keys(by)))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int64{}
+	for _, u := range all {
+		if u.State == UploadReceiving {
+			s.Uploads.freshen(ctx, &u)
+			out[by[u.ID]] = u.Received
+		}
+	}
+	return out, nil
 }
 
 // Who names those who did what a timeline tells, by DropChange.By; who was erased is missing.

@@ -59,6 +59,7 @@ const (
 
 	reasonUnverifiable = "unverifiable" // of a deletion: what the file became can never be compared with it
 	reasonUnfinished   = "not_known_whole"
+	reasonAway         = "server_away"
 )
 
 // blamed gives an error that has no reason of its own the one of what was being done.

@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -265,7 +268,10 @@ func (s *DropFolders) erase(ctx context.Context, folder DropFolder, f DropFile, 
 		if err != nil {
 			return err
 		}
-		err = src.Remove(ctx, f.Name, f.Identity)
+		id, err := s.removable(ctx, src, f, byHand)
+		if err == nil {
+			err = src.Remove(ctx, f.Name, id)
+		}
 		_ = src.Close() // nothing is written
 		if err != nil {
 			return err
@@ -275,6 +281,43 @@ func (s *DropFolders) erase(ctx context.Context, folder DropFolder, f DropFile, 
 		return entry()
 	}
 	return nil
+}
+
+// removable gives the identity under which a file may be removed. When its owner, rights or links changed since it was
+// read, or its time was set back, its bytes are compared with those that were taken.
+func (s *DropFolders) removable(ctx context.Context, src DropSource, f DropFile, byHand bool) (string, error) {
+	now, err := src.Stat(ctx, f.Name)
+	if CodeOf(err) == NotFound || err == nil && (now.Identity == f.Identity || !SameDropContent(now.Identity, f.Identity)) {
+		return f.Identity, nil // Remove decides
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case f.SHA256 == "" && byHand: // nothing was made of it
+		return now.Identity, nil
+	case f.SHA256 == "":
+		return f.Identity, nil
+	}
+	r, err := src.Open(ctx, f.Name)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, &stoppable{ctx, r})
+	id := r.Entry().Identity
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "", E(Conflict, "not_verified", "The file's owner, rights or links changed after it was imported, and comparing its bytes took too long.").
+			Next("It is compared again later; delete it by hand where it lies if you are certain.")
+	case err != nil:
+		return "", err
+	case hex.EncodeToString(h.Sum(nil)) != f.SHA256:
+		return f.Identity, nil
+	}
+	return id, nil
 }
 
 // verified tells whether the entry of a file plays and the platform holds all its bytes.

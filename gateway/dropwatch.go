@@ -173,7 +173,7 @@ func (l *dropLook) some(ctx context.Context, names map[string]string) error {
 	look := func(name string) error {
 		e, err := l.src.Stat(ctx, name)
 		if err == nil {
-			entries = append(entries, e)
+			entries = append(entries, e.checked())
 		}
 		return ignoreNotFound(err)
 	}

@@ -91,11 +91,12 @@ func prefixOf(p string) string {
 // Scan implements gateway.DropSource.
 func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, EncodingType: types.EncodingTypeUrl}
-	for files := 0; ; {
+	for pages, objects, files := 1, 0, 0; ; pages++ {
 		page, err := b.list(ctx, in)
 		if err != nil {
 			return err
 		}
+		objects += len(page.Contents)
 		for _, o := range page.Contents {
 			e, ok := b.listed(o, page.EncodingType == types.EncodingTypeUrl)
 			if !ok {
@@ -113,7 +114,7 @@ func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) e
 			return nil
 		}
 		next := aws.ToString(page.NextContinuationToken)
-		if next == "" || next == aws.ToString(in.ContinuationToken) { // a store that would go round for ever
+		if next == "" || next == aws.ToString(in.ContinuationToken) || pages > 1000 && objects < 100*pages { // a store that would go round for ever
 			return gateway.E(gateway.Unavailable, "bucket_listing", "The store's listing does not go on.").
 				Next("It is tried again by itself; if it stays so, ask whoever runs the store.")
 		}

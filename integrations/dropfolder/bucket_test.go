@@ -270,3 +270,22 @@ func TestAnswersThatDoNotEnd(t *testing.T) {
 		})
 	}
 }
+
+// A listing of ever more pages with next to nothing in them is given up.
+func TestListingThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	guard := outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	var calls atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := calls.Add(1)
+		_, _ = fmt.Fprintf(w, "<ListBucketResult><Name>drops</Name><IsTruncated>%v</IsTruncated><NextContinuationToken>%d</NextContinuationToken>"+
+			"<Contents><Key>in/video/%d.mp4</Key><Size>1</Size></Contents></ListBucketResult>", n < 5000, n, n)
+	}))
+	t.Cleanup(srv.Close)
+	s := open(t, dropfolder.New(dropfolder.Options{Client: outbound.New(guard), CheckURL: guard.ServiceURL}), bucketFolder(srv.URL), "secret")
+	err := s.Scan(t.Context(), func(gateway.DropEntry) error { return nil })
+	gatewaytest.Want(t, err, gateway.Unavailable, "bucket_listing")
+	if n := calls.Load(); n > 1100 {
+		t.Error(n, "pages")
+	}
+}

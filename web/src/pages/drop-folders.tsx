@@ -70,7 +70,12 @@ function Page({ hub }: { hub: (typeof hubs.value)[number] }) {
     [id],
   );
   const counts = useLoad(
-    () => call(api.GET("/v1/hubs/{hub}/drop-folders/counts", { params: { path: { hub: id } } })),
+    () =>
+      call(
+        api.GET("/v1/hubs/{hub}/drop-folders/counts", {
+          params: { path: { hub: id }, query: { state: ["quarantined"] } },
+        }),
+      ),
     [id, news.turn],
   );
   const [asked, setAsked] = useState<{ what: "match" | "reprocess" | "delete"; file: DropFile }>();
