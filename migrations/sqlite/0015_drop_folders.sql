@@ -151,6 +151,7 @@ CREATE TABLE drop_items (
 CREATE INDEX drop_items_by_reference ON drop_items (hub_id, reference_id, file_id, number) WHERE reference_id <> '';
 CREATE UNIQUE INDEX drop_items_by_file ON drop_items (file_id, number);
 CREATE INDEX drop_items_by_state ON drop_items (file_id, state, number);
+CREATE INDEX drop_items_open ON drop_items (file_id, number) WHERE state IN ('queued', 'running');
 CREATE INDEX drop_items_by_try ON drop_items (try_at) WHERE try_at IS NOT NULL;
 CREATE INDEX drop_items_failed ON drop_items (updated_at) WHERE state = 'failed' AND data IS NOT NULL;
 
