@@ -55,7 +55,19 @@ func (s *DropFolders) Test(ctx context.Context, a Actor, id string, d DropFolder
 	t.add("apart", "No other folder looks at this place.", nil)
 	seen, err := s.testPlace(ctx, f, d, &t)
 	t.add("place", fmt.Sprintf("The place can be read; %s.", seen), err)
+	if f.Source == DropDirectory {
+		t.add("complete", "It is known when a file is whole.", f.completes())
+	}
 	return t, nil
+}
+
+// completes says what is missing for lone files of a directory ever to be taken.
+func (f DropFolder) completes() error {
+	if f.Complete != (DropComplete{}) || f.Handler == HandleXML { // of manifests the sizes are enough
+		return nil
+	}
+	return E(Invalid, "never_whole", "Nothing says when a file in the directory is whole: none is taken by itself.").
+		Next("Choose a temporary name, a marker file, or a time without a change.").At("/complete")
 }
 
 func (t *DropTest) add(name, text string, err error) {

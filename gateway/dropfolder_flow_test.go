@@ -102,10 +102,12 @@ func TestHalfWrittenIsNotTaken(t *testing.T) {
 // A part of a file, a month of silence, the rest: one whole entry. One that is never finished expires and becomes none.
 func TestUploadIntoAFolderPausedForAMonth(t *testing.T) {
 	t.Parallel()
-	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Source, f.Path = gateway.DropUploads, "" })
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) {
+		f.Source, f.Path, f.Origin = gateway.DropUploads, "", gateway.DropOrigin{Tags: []string{"news"}}
+	})
 	ctx, body := t.Context(), noise(300_000)
 	send := func(name string) gateway.Upload {
-		u, err := s.uploads.Create(ctx, s.house.Admin, gateway.NewUpload{Name: name, Size: int64(len(body)), FolderID: s.folder.ID})
+		u, err := s.uploads.Create(ctx, s.house.Admin, gateway.NewUpload{Name: name, Title: "Harbour", Tags: []string{"mine"}, Size: int64(len(body)), FolderID: s.folder.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,6 +142,8 @@ func TestUploadIntoAFolderPausedForAMonth(t *testing.T) {
 	f := s.is("tree/below/clip.mp4", gateway.DropReady, "")
 	if list := s.all(); len(list) != 1 || list[0].ID != f.EntryID || list[0].ReferenceID != "clip" || f.SHA256 != digest(body) {
 		t.Errorf("%+v %+v", list, f)
+	} else if list[0].Name != "Harbour" || !strings.Contains(list[0].Tags, "mine") || !strings.Contains(list[0].Tags, "news") { // as its sender said
+		t.Errorf("%+v", list)
 	}
 	s.later(3 * 24 * time.Hour)
 	if err := s.uploads.Sweep(ctx); err != nil {

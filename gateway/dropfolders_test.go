@@ -602,8 +602,16 @@ func TestFolderIsTriedBeforeItIsMade(t *testing.T) {
 	x := inDirectory("In", "in")
 	x.Ignore, x.Origin = &[]string{"draft*"}, &gateway.DropOrigin{TagsFromPath: true}
 	out, err := d.folders.Test(ctx, a, "", x)
-	if err != nil || len(out.Checks) != 3 || !out.Checks[1].OK || !out.Checks[2].OK || len(out.Examples) != 2 {
+	if err != nil || len(out.Checks) != 4 || !out.Checks[1].OK || !out.Checks[2].OK || len(out.Examples) != 2 {
 		t.Fatalf("%+v %v", out, err)
+	}
+	if out.OK || out.Checks[3].OK || out.Checks[3].Fix == "" { // nothing says when a file is whole
+		t.Errorf("%+v", out.Checks)
+	}
+	whole := x
+	whole.Complete = &gateway.DropComplete{Rename: "*.part"}
+	if out, err := d.folders.Test(ctx, a, "", whole); err != nil || !out.OK {
+		t.Errorf("%+v %v", out, err)
 	}
 	slices.SortFunc(out.Examples, func(a, b gateway.DropExample) int { return len(a.Name) - len(b.Name) })
 	if e := out.Examples; !e[0].Taken || e[0].Reading.ReferenceID != "clip" || !slices.Equal(e[0].Reading.Tags, []string{"sub"}) || e[1].Taken || e[1].Why != "ignored" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -187,7 +188,10 @@ func (s *DropFolders) handOver(ctx context.Context, folder DropFolder, f DropFil
 			if row.ProfileID != 0 {
 				now.ProfileID = row.ProfileID
 			}
-			now.Name, now.Title, now.Tags = path.Base(row.Name), titleOf("", path.Base(row.Name)), reading.Tags
+			now.Name, now.Tags = path.Base(row.Name), merged(now.Tags, reading.Tags)
+			if !uploaded(row.Identity) { // else its sender may have said one
+				now.Title = titleOf("", now.Name)
+			}
 			typ := "upload.finished"
 			if now.State == UploadFailed {
 				typ = "upload.retried"
@@ -203,6 +207,17 @@ func (s *DropFolders) handOver(ctx context.Context, folder DropFolder, f DropFil
 			return s.Uploads.tell(ctx, tx, now, typ)
 		})
 	})
+}
+
+// merged gives tags, and those of more that are not among them.
+func merged(tags, more []string) []string {
+	out := slices.Clone(tags)
+	for _, t := range more {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // sameBefore gives the entry that the same bytes became under this name before, if it is still there; "" = none.

@@ -282,13 +282,13 @@ func TestAddressesThatMayNotBeCalled(t *testing.T) {
 		all = append(all, strings.Replace(addItem(fmt.Sprint("ref-", i), "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="`+u+`"/>`, 1))
 	}
 	p, err := d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestXML, bytes.NewReader(xml(all...)))
-	if err != nil || len(p.Warnings) != len(bad) {
+	if err != nil || len(p.Faults) != len(bad) || p.Total != 0 {
 		t.Fatalf("%+v %v", p, err)
 	}
 	f := d.put("n.xml", xml(all...))
 	d.work()
 	told := d.told(f)
-	for i, w := range p.Warnings {
+	for i, w := range p.Faults {
 		if w.Rule != reasons[i] || strings.Contains(w.Text+w.Fix, "s3cr3t") {
 			t.Errorf("%+v", w)
 		}
@@ -451,11 +451,14 @@ func TestDryRunSaysWhatWouldHappen(t *testing.T) {
 	if err != nil || len(p.Faults) != 1000 || !p.More {
 		t.Error(len(p.Faults), p.More, err)
 	}
+	d.folders.Fetcher = web{}
 	p, err = d.folders.Validate(t.Context(), d.house.Admin, "", gateway.ManifestJSON, strings.NewReader(
-		`{"items":[{"entry_id":"`+old+`","duration_ms":5,"contents":[{"url":"https://a.test/b.mp4","tags":["x"]}]},{"entry_id":"`+old+`","name":"Plain"}]}`))
+		`{"items":[{"entry_id":"`+old+`","duration_ms":5,"contents":[{"url":"https://a.test/b.mp4","tags":["x"]}]},{"entry_id":"`+old+`","name":"Plain"},
+			{"entry_id":"`+old+`","template_entry_id":"`+old+`","conversion_profile":"x"}]}`))
 	if err != nil || len(p.Faults) != 0 || !slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool {
 		return w.Rule == "without_effect" && w.Item == 1 && strings.Contains(w.Text, "the duration, tags of assets.")
-	}) || slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Rule == "without_effect" && w.Item == 2 }) {
+	}) || slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Rule == "without_effect" && w.Item == 2 }) ||
+		!slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Item == 3 && strings.Contains(w.Text, "the template") && strings.Contains(w.Text, "the conversion profile") }) {
 		t.Errorf("%+v %v", p, err)
 	}
 	_, err = d.folders.Validate(t.Context(), d.house.Ada, "", gateway.ManifestXML, bytes.NewReader(doc))

@@ -226,10 +226,14 @@ func (s *DropFolders) takeable(f DropFile) error {
 	return err
 }
 
+func errManifestNotTaken() *Error {
+	return E(Invalid, "manifest_not_taken", "The folder takes media only, no manifests.").
+		Next("Change what the folder's files are in its settings, then try this one again.")
+}
+
 func (s *DropFolders) handleManifest(ctx context.Context, folder DropFolder, f DropFile) error {
 	if folder.Handler == HandleContent {
-		return E(Invalid, "manifest_not_taken", "The folder takes media only, no manifests.").
-			Next("Change what the folder's files are in its settings, then try this one again.")
+		return errManifestNotTaken()
 	}
 	if f.Size == 0 {
 		return E(Invalid, reasonEmpty, "The manifest is empty.").Next("Write its items into it.")

@@ -123,6 +123,10 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 		defer leave()
 	}
 	p := &previewer{ctx: ctx, s: s, folder: folder, p: DropPreview{Format: format, Actions: map[ManifestAction]int64{}}}
+	if folder != nil && folder.Handler == HandleContent {
+		e := errManifestNotTaken()
+		p.p.Faults = append(p.p.Faults, ManifestFault{Line: 1, Column: 1, Rule: e.Reason, Text: e.Message, Fix: e.NextStep})
+	}
 	in := &standing{r: r, places: all}
 	err = s.Manifests.Read(ctx, format, io.LimitReader(in, maxManifest+1), p)
 	if in.n > maxManifest {
@@ -169,6 +173,10 @@ func (p *previewer) Fault(x ManifestFault) error {
 
 // Item implements ManifestVisitor.
 func (p *previewer) Item(it ManifestItem) error {
+	at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
+	if err := p.s.possible(it); err != nil {
+		return p.Fault(at.because(AsError(err)))
+	}
 	p.p.Total++
 	for i := range it.CustomData { // of which only is asked whether it says something
 		if c := &it.CustomData[i]; c.XML != "" {
@@ -181,17 +189,13 @@ func (p *previewer) Item(it ManifestItem) error {
 		p.p.Truncated = true
 		p.p.Actions[it.decided()]++
 	}
-	at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
 	if what := it.unused(); len(what) > 0 {
 		p.warn(at, "without_effect", "Taken as Kaltura takes it, but without effect here: "+strings.Join(what, ", ")+".", "Nothing to do if the entry may be without it; else set it in Kaltura.")
 	}
 	for name := range it.files() {
-		at := at
 		n, err := DropFile{}.beside(name)
 		if err != nil {
-			e := AsError(err)
-			at.Rule, at.Text, at.Fix = reasonOf(e), e.Message, e.NextStep
-			if err := p.Fault(at); err != nil {
+			if err := p.Fault(at.because(AsError(err))); err != nil {
 				return err
 			}
 			continue
@@ -206,6 +210,12 @@ func (p *previewer) Item(it ManifestItem) error {
 	return p.look()
 }
 
+// because gives the fault the words of an error.
+func (x ManifestFault) because(e *Error) ManifestFault {
+	x.Rule, x.Text, x.Fix = reasonOf(e), e.Message, e.NextStep
+	return x
+}
+
 // unused names what is read because Kaltura's manifests have it, and is not carried out.
 func (it ManifestItem) unused() (what []string) {
 	if it.DurationMS != nil {
@@ -214,7 +224,18 @@ func (it ManifestItem) unused() (what []string) {
 	if it.KeepManualThumbnails {
 		what = append(what, "to keep pictures set by hand")
 	}
-	tags := false
+	tags, source := false, false
+	for _, c := range it.Contents {
+		source = source || c.Flavor.Zero() && c.Asset == ""
+	}
+	if it.decided() == ManifestUpdate {
+		if it.TemplateEntryID != "" {
+			what = append(what, "the template of an entry that exists")
+		}
+		if !it.ConversionProfile.Zero() && !source {
+			what = append(what, "the conversion profile, as there is no new content")
+		}
+	}
 	for _, c := range it.Contents {
 		tags = tags || len(c.Tags) > 0
 		if it.Replace && (!c.Flavor.Zero() || c.Asset != "") {
@@ -330,27 +351,33 @@ func (p *previewer) foresee(ctx context.Context, a Actor, hide bool) error {
 		}
 		wg.Wait()
 	}
+	kept := p.p.Items[:0]
 	for i, err := range told {
-		it := &p.p.Items[i]
+		it := p.p.Items[i]
 		if it.Does == "" {
 			it.Does = it.words("")
-		}
-		if err == nil {
-			p.p.Actions[it.decided()]++
-			continue
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.p.Actions[it.decided()]++
-		e := AsError(err)
 		at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
-		if passes(err) || ask.Err() != nil {
+		switch e := AsError(err); {
+		case err == nil:
+		case passes(err) || ask.Err() != nil:
 			p.warn(at, reasonOf(e), "Whether this can be done could not be asked: "+e.Message, "Look again in a moment.")
+		case e.Code == NotFound, e.Code == Conflict, strings.HasSuffix(e.Reason, "_unknown"): // it may be there when the manifest is run
+			p.warn(at, reasonOf(e), e.Message, e.NextStep)
+		default:
+			p.p.Total--
+			if err := p.Fault(at.because(e)); err != nil {
+				return err
+			}
 			continue
 		}
-		p.warn(at, reasonOf(e), e.Message, e.NextStep)
+		p.p.Actions[it.decided()]++
+		kept = append(kept, it)
 	}
+	p.p.Items = kept
 	return p.cascade(ctx, h)
 }
 

@@ -6701,8 +6701,9 @@ type ClientInterface interface {
 
 	// ValidateDropManifestWithBody What a manifest would do; changes nothing
 	//
-	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
-	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when nothing in it is refused; 422 with line,
+	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right. What may change until it
+	// is run (a file or entry that is not there yet) is a warning; the account is asked about the first 200 items.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -8855,8 +8856,9 @@ func (c *Client) TryDropFolder(ctx context.Context, hub HubPath, params *TryDrop
 
 // ValidateDropManifestWithBody What a manifest would do; changes nothing
 //
-// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
-// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when nothing in it is refused; 422 with line,
+// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right. What may change until it
+// is run (a file or entry that is not there yet) is a warning; the account is asked about the first 200 items.
 //
 // Takes any type of body and a specified content type.
 //
@@ -23115,8 +23117,9 @@ type ClientWithResponsesInterface interface {
 
 	// ValidateDropManifestWithBodyWithResponse What a manifest would do; changes nothing
 	//
-	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
-	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+	// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when nothing in it is refused; 422 with line,
+	// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right. What may change until it
+	// is run (a file or entry that is not there yet) is a warning; the account is asked about the first 200 items.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -34252,8 +34255,9 @@ func (c *ClientWithResponses) TryDropFolderWithResponse(ctx context.Context, hub
 
 // ValidateDropManifestWithBodyWithResponse What a manifest would do; changes nothing
 //
-// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
-// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+// The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when nothing in it is refused; 422 with line,
+// column, rule and fix of each fault, a thousand at most, and a preview of the items that are right. What may change until it
+// is run (a file or entry that is not there yet) is a warning; the account is asked about the first 200 items.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1676,8 +1676,9 @@ export interface paths {
         put?: never;
         /**
          * What a manifest would do; changes nothing
-         * @description The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when every item of it can be taken; 422 with line,
-         *     column, rule and fix of each fault, a thousand at most, and a preview of the items that are right.
+         * @description The body is a manifest of at most 64 MiB: Kaltura's ingestion XML, or the same as JSON or CSV. 200 when nothing in it is refused; 422 with line,
+         *     column, rule and fix of each fault, a thousand at most, and a preview of the items that are right. What may change until it
+         *     is run (a file or entry that is not there yet) is a warning; the account is asked about the first 200 items.
          */
         post: operations["validateDropManifest"];
         delete?: never;

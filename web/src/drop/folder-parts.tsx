@@ -172,6 +172,14 @@ function Completeness({ d, set, problems }: FieldsProps) {
           hint="Empty: never. This is a guess."
         />
       </div>
+      {!d.rename.trim() && !d.marker.trim() && (!seconds || seconds === "0") && d.handler !== "xml" && (
+        <Banner tone="warn">
+          <p>
+            <strong>No file is taken by itself.</strong> Nothing says when one is whole. Choose at least one of these,
+            or take each file by hand.
+          </p>
+        </Banner>
+      )}
       {seconds && seconds !== "0" && (
         <Banner tone="warn">
           <p>
