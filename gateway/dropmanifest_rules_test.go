@@ -458,7 +458,9 @@ func TestDryRunSaysWhatWouldHappen(t *testing.T) {
 	if err != nil || len(p.Faults) != 0 || !slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool {
 		return w.Rule == "without_effect" && w.Item == 1 && strings.Contains(w.Text, "the duration, tags of assets.")
 	}) || slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Rule == "without_effect" && w.Item == 2 }) ||
-		!slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool { return w.Item == 3 && strings.Contains(w.Text, "the template") && strings.Contains(w.Text, "the conversion profile") }) {
+		!slices.ContainsFunc(p.Warnings, func(w gateway.ManifestFault) bool {
+			return w.Item == 3 && strings.Contains(w.Text, "the template") && strings.Contains(w.Text, "the conversion profile")
+		}) {
 		t.Errorf("%+v %v", p, err)
 	}
 	_, err = d.folders.Validate(t.Context(), d.house.Ada, "", gateway.ManifestXML, bytes.NewReader(doc))
