@@ -65,7 +65,7 @@ func (f DropFile) may(act DropAction) error {
 		return refuse("Only a file that is whole and not imported yet can be given to an entry; this one is "+state+".", "Look at its state.")
 	case ActTake:
 		switch {
-		case f.State == DropUploading && f.UploadID != "":
+		case f.State == DropUploading && uploaded(f.Identity):
 			return refuse("The upload is not finished.", "Have its sender finish it: only then it is whole.")
 		case f.State == DropDetected || f.State == DropUploading || f.State == DropWaiting:
 			return nil
@@ -77,7 +77,7 @@ func (f DropFile) may(act DropAction) error {
 		}
 		return nil
 	case ActIgnore:
-		if f.State.mayBecome(DropIgnored) && f.State != DropDue && (f.State != DropUploading || f.UploadID == "") {
+		if f.State.mayBecome(DropIgnored) && f.State != DropDue && (f.State != DropUploading || !uploaded(f.Identity)) {
 			return nil
 		}
 		return refuse("A file that is "+state+" cannot be left alone.", "Delete it if it is not wanted.")
@@ -87,7 +87,7 @@ func (f DropFile) may(act DropAction) error {
 			return E(Conflict, "file_busy", "The file is being imported or converted.").Next("Wait until that is done.")
 		case f.State == DropDeleted || f.State == DropGone || f.State == DropParsed:
 			return refuse("There is no file.", "Nothing to do.")
-		case f.State == DropUploading && f.UploadID != "":
+		case f.State == DropUploading && uploaded(f.Identity):
 			return refuse("The upload is not finished.", "Cancel the upload instead.")
 		}
 		return nil

@@ -242,7 +242,11 @@ func (s *DropFolders) fetchInto(ctx context.Context, folder DropFolder, f DropFi
 // putBack makes a file detected again whose bytes cannot be trusted, and forgets what was read.
 func (s *DropFolders) putBack(ctx context.Context, f DropFile, u Upload, why *Error) error {
 	_, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
-		if row.UploadID != u.ID || row.Superseded {
+		to := DropDetected
+		if why.Reason == "file_gone" {
+			to = DropGone
+		}
+		if row.UploadID != u.ID || row.Superseded || !row.State.mayBecome(to) { // a look was first
 			return errUnchanged
 		}
 		if err := s.letGo(ctx, tx, u.ID); err != nil {
@@ -251,10 +255,6 @@ func (s *DropFolders) putBack(ctx context.Context, f DropFile, u Upload, why *Er
 		now := s.Clock()
 		row.UploadID, row.SHA256, row.SizeSetAt = "", "", &now
 		row.Identity = "" // whatever is there now is another content
-		to := DropDetected
-		if why.Reason == "file_gone" {
-			to = DropGone
-		}
 		if err := tx.DropFolders().SetWake(ctx, row.FolderID, now); err != nil {
 			return err
 		}

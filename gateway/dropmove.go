@@ -175,10 +175,11 @@ func (s *DropFolders) changeFile(ctx context.Context, id string, f func(Tx, *Dro
 	return out, err
 }
 
-// quarantine puts a file aside with a reason and what to do. Harmless when that is not possible any more.
+// quarantine puts a file aside with a reason and what to do. Harmless when that is not possible any more, or when a look
+// found meanwhile that the file changed or is gone: the reason is of what it was.
 func (s *DropFolders) quarantine(ctx context.Context, id string, attempt int64, cause string, e *Error) error {
 	_, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
-		if attempt >= 0 && f.Attempt != attempt || !f.State.mayBecome(DropQuarantined) {
+		if attempt >= 0 && f.Attempt != attempt || unsettled(f.State) || !f.State.Live() || !f.State.mayBecome(DropQuarantined) {
 			return errUnchanged
 		}
 		return s.aside(ctx, tx, f, cause, e)

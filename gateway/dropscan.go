@@ -485,6 +485,10 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 		return true, l.s.supersede(ctx, tx, f)
 	}
 	l.note(f, e) // changed before its turn came
+	if err := l.s.letGo(ctx, tx, f.UploadID); err != nil { // what was read of it is of another content
+		return false, err
+	}
+	f.UploadID, f.SHA256 = "", ""
 	return false, l.s.move(ctx, tx, f, DropDetected, "scan.changed", by, "It changed after it was taken for whole.")
 }
 

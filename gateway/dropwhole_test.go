@@ -211,3 +211,77 @@ func TestRenamedAsItWasTold(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// A file that a manifest names changes, or goes, while it is fetched, and a look sees it first: it is what the look says,
+// and no item takes its half.
+func TestNamedFileThatChangesWhileItIsFetched(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), describing(gateway.HandleXML, gateway.DropComplete{Marker: ".done"}))
+	whole := noise(2000)
+	write := func(name string, body []byte, age time.Duration) {
+		t.Helper()
+		s.put(name, body)
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(filepath.Join(s.dir, name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := map[string]bool{}
+	s.folders.Sources = meddled{s.folders.Sources, func(act, name string) {
+		if act != "open" || began[name] || strings.HasSuffix(name, ".xml") {
+			return
+		}
+		switch began[name] = true; name {
+		case "a.mp4":
+			write(name, whole[:900], 10*time.Minute)
+		case "gone.mp4":
+			if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
+		s.scan()
+	}}
+	write("news.xml", xml(addItem("ref-a", "A", "a.mp4"), addItem("ref-b", "B", "b.mp4"), addItem("ref-c", "C", "gone.mp4")), time.Hour)
+	for _, name := range []string{"a.mp4", "gone.mp4"} {
+		write(name, noise(1000), time.Hour)
+	}
+	for _, name := range []string{"a.mp4", "gone.mp4", "news.xml"} {
+		write(name+".done", nil, 30*time.Minute)
+	}
+	step := func() {
+		s.scan()
+		s.drive()
+	}
+	step()
+	a := s.is("a.mp4", gateway.DropDetected, "")
+	s.is("gone.mp4", gateway.DropGone, "")
+	if _, err := s.folders.Ignore(t.Context(), s.house.Admin, a.ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.folders.Retry(t.Context(), s.house.Admin, a.ID); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"b.mp4", "gone.mp4"} {
+		write(name, noise(1000), 5*time.Minute)
+		write(name+".done", nil, 4*time.Minute)
+	}
+	write("a.mp4", whole[:1500], 5*time.Minute) // its sender goes on
+	step()
+	write("a.mp4", whole[:1600], 4*time.Minute)
+	step()
+	a = s.is("a.mp4", gateway.DropUploading, "")
+	if !slices.Contains(a.Actions(), gateway.ActIgnore) || !slices.Contains(a.Actions(), gateway.ActTake) || !slices.Contains(a.Actions(), gateway.ActDelete) {
+		t.Error(a.Actions())
+	}
+	s.is("news.xml", gateway.DropWaiting, "")
+	if l := s.all(); len(l) != 0 {
+		t.Error(l)
+	}
+	write("a.mp4", whole, 3*time.Minute)
+	write("a.mp4.done", nil, 2*time.Minute)
+	step()
+	s.is("news.xml", gateway.DropReady, "")
+	if a = s.is("a.mp4", gateway.DropReady, ""); a.SHA256 != digest(whole) || len(s.all()) != 3 {
+		t.Errorf("%+v", a)
+	}
+}
