@@ -461,13 +461,15 @@ func (s *DropFolders) behind(ctx context.Context, counts map[string]map[DropStat
 	return out, err
 }
 
+func stillPaused() *Error { return E(Conflict, "paused", "The folder is paused.").Next("Resume it.") }
+
 // stopped says why nothing goes on in a folder, nil when it does.
 func (s *DropFolders) stopped(ctx context.Context, f DropFolder) error {
 	if f.DeletedAt != nil {
 		return noSuchFolder()
 	}
 	if f.PausedAt != nil {
-		return E(Conflict, "paused", "The folder is paused.").Next("Resume it.")
+		return stillPaused()
 	}
 	by, err := s.maker(ctx, s.Store, f)
 	if err != nil {
@@ -558,7 +560,7 @@ func (s *DropFolders) Scan(ctx context.Context, a Actor, id string) (DropFolder,
 			return E(Conflict, "nothing_to_scan", "A folder of uploads is not looked at: its files say themselves that they are there.").Next("Nothing to do.")
 		}
 		if f.PausedAt != nil {
-			return E(Conflict, "paused", "The folder is paused.").Next("Resume it.")
+			return stillPaused()
 		}
 		if err := tx.DropFolders().SetWake(ctx, id, s.Clock()); err != nil {
 			return err

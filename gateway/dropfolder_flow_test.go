@@ -433,6 +433,17 @@ func TestDeletePolicies(t *testing.T) {
 		t.Fatal("deleted before its time")
 	}
 	s.later(73 * time.Hour)
+	if _, err := s.folders.Pause(t.Context(), s.house.Admin, s.folder.ID); err != nil {
+		t.Fatal(err)
+	}
+	due()
+	if s.is("goes.mp4", gateway.DropDue, "paused"); !there("goes.mp4") {
+		t.Fatal("deleted while the folder is paused")
+	}
+	if _, err := s.folders.Resume(t.Context(), s.house.Admin, s.folder.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.later(6 * time.Minute)
 	due()
 	s.is("goes.mp4", gateway.DropDeleted, "")
 	s.is("kept.mp4", gateway.DropReady, "")

@@ -136,7 +136,7 @@ func (r *itemRun) breathe(ctx context.Context) {
 	}
 }
 
-// claim makes items that are due this run's.
+// claim makes items that are due this run's. None when the folder was paused or deleted meanwhile: the next run heeds that.
 func (r *itemRun) claim(ctx context.Context, n int) (rows []DropItem, err error) {
 	if n <= 0 {
 		return nil, nil
@@ -144,6 +144,10 @@ func (r *itemRun) claim(ctx context.Context, n int) (rows []DropItem, err error)
 	err = retryConflict(func() error {
 		return r.s.Store.Tx(ctx, func(tx Tx) error {
 			rows = nil
+			folder, err := tx.DropFolders().Get(ctx, AnyHub, r.folder.ID)
+			if err != nil || folder.DeletedAt == nil && folder.PausedAt != nil || folder.DeletedAt != nil && r.folder.DeletedAt == nil {
+				return err
+			}
 			now := r.s.Clock()
 			due, err := tx.DropItems().Ready(ctx, r.f.ID, now, n)
 			if err != nil || len(due) == 0 {

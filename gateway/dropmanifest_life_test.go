@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -394,6 +395,76 @@ func TestManifestOfAPausedFolder(t *testing.T) {
 	s.is("news.xml", gateway.DropReady, "")
 	if l := s.all(); len(l) != 1 {
 		t.Error(l)
+	}
+}
+
+// A manifest under way begins no item more once its folder is paused or deleted.
+func TestManifestUnderWayHeedsItsFolder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		act  func(*drops) error
+		then string // of an item that had not begun
+	}{
+		"paused": {func(d *drops) error {
+			_, err := d.folders.Pause(d.t.Context(), d.house.Admin, d.folder.ID)
+			return err
+		}, "done "},
+		"deleted": {func(d *drops) error { return d.folders.Delete(d.t.Context(), d.house.Admin, d.folder.ID, 0) }, "failed folder_deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDrops(t, storetest.SQLite(t))
+			const n = 12
+			var items []string
+			var once sync.Once
+			fetched := web{}
+			for i := range n {
+				u := fmt.Sprintf("https://files.example/%d.mp4", i)
+				items = append(items, strings.Replace(addItem(fmt.Sprint("ref-", i), "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="`+u+`"/>`, 1))
+				give := body(noise(500), 500)
+				fetched[u] = func() (gateway.Fetched, error) {
+					once.Do(func() {
+						if err := c.act(d); err != nil {
+							t.Error(err)
+						}
+					})
+					return give()
+				}
+			}
+			d.folders.Fetcher = fetched
+			f := d.put("news.xml", xml(items...))
+			for range 2 {
+				d.round(t.Context())
+			}
+			began := map[int64]bool{}
+			for _, it := range d.items(f) {
+				began[it.Number] = it.Attempt > 0
+			}
+			if first := len(d.items(f)); first != n || began[5] || began[n] {
+				t.Fatal(d.told(f))
+			}
+			if name == "paused" {
+				d.work()
+				if it := d.items(f)[n-1]; it.Attempt > 0 {
+					t.Error(d.told(f))
+				}
+				if _, err := d.folders.Resume(t.Context(), d.house.Admin, d.folder.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 3 {
+				d.work()
+			}
+			for _, it := range d.items(f) {
+				want := "done "
+				if !began[it.Number] {
+					want = c.then
+				}
+				if got := string(it.State) + " " + it.Reason; got != want {
+					t.Errorf("%d is %s, not %s", it.Number, got, want)
+				}
+			}
+		})
 	}
 }
 

@@ -114,9 +114,15 @@ func (s *DropFolders) tendDeleted(ctx context.Context) error {
 			if _, err := s.changeFile(ctx, r.ID, func(tx Tx, f *DropFile) error {
 				to := DropGone
 				if f.State == DropDue {
-					to = DropReady
+					switch f.FormerState {
+					case "":
+						to = DropReady
+					case DropReady, DropIgnored, DropQuarantined: // somebody deleted it by hand, and could have taken that back
+						to = f.FormerState
+						f.FormerState, f.DeleteEntry = "", false
+					}
 				}
-				if f.State.Over() || !f.State.mayBecome(to) {
+				if f.State.Over() || f.Deleting || !f.State.mayBecome(to) { // a deletion that has begun is finished
 					return errUnchanged
 				}
 				return s.move(ctx, tx, f, to, "folder.deleted", system(f.HubID), "Its folder was removed.")
@@ -171,6 +177,9 @@ func (s *DropFolders) claimDeletion(ctx context.Context, id string) (_ DropFile,
 		if f.FormerState == "" && !f.Deleting {
 			if f.Kept || folder.Delete == DeleteManually || folder.DeletedAt != nil { // somebody thought better of it
 				return s.move(ctx, tx, f, DropReady, "policy", system(f.HubID), "It is kept.")
+			}
+			if folder.PausedAt != nil {
+				return s.notYet(ctx, tx, f, lookAfter, stillPaused())
 			}
 			if folder.Delete == DeleteAfterDays && f.ReadyAt != nil { // the days may be more by now
 				if at := f.ReadyAt.Add(time.Duration(folder.DeleteDays) * 24 * time.Hour); now.Before(at) {

@@ -285,3 +285,57 @@ func TestNamedFileThatChangesWhileItIsFetched(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// Of a folder that is deleted no file goes, and none becomes what it never was; what is being deleted at that moment is
+// deleted with its entry, as was said.
+func TestFolderDeletedWithFilesThatAreDue(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Delete, f.DeleteDays = gateway.DeleteAfterDays, 3 })
+	ctx, admin := t.Context(), s.house.Admin
+	for _, name := range []string{"goes.mp4", "ready.mp4", "policy.mp4"} {
+		s.put(name, noise(500))
+	}
+	s.put("empty.mp4", nil)
+	s.settle()
+	s.drive()
+	s.put("young.mp4", noise(500))
+	s.scan()
+	ids := map[string]string{}
+	for _, f := range s.files() {
+		if ids[f.Name] = f.ID; f.Name == "policy.mp4" {
+			continue
+		}
+		if _, err := s.folders.DeleteFile(ctx, admin, f.ID, f.Name == "goes.mp4"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.later(11 * time.Minute)
+	s.folders.Sources = meddled{s.folders.Sources, func(act, _ string) {
+		if act != "remove" {
+			return
+		}
+		if err := s.folders.Delete(ctx, admin, s.folder.ID, 0); err != nil {
+			t.Error(err)
+		}
+		if err := s.folders.Tend(ctx); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := s.folders.RunFile(ctx, ids["goes.mp4"]); err != nil {
+		t.Fatal(err)
+	}
+	for name, state := range map[string]gateway.DropState{
+		"goes.mp4": gateway.DropDeleted, "ready.mp4": gateway.DropReady, "policy.mp4": gateway.DropReady, "empty.mp4": gateway.DropQuarantined, "young.mp4": gateway.DropGone,
+	} {
+		f, err := s.db.DropFiles().Get(ctx, gateway.AnyHub, ids[name])
+		if err != nil || f.State != state || (f.ReadyAt != nil) != (name != "empty.mp4" && name != "young.mp4") {
+			t.Errorf("%s is %s, ready %v %v", name, f.State, f.ReadyAt, err)
+		}
+		if _, err := os.Stat(filepath.Join(s.dir, name)); (err == nil) != (name != "goes.mp4") {
+			t.Error(name, err)
+		}
+	}
+	if l := s.all(); len(l) != 2 {
+		t.Errorf("%+v", l)
+	}
+}
