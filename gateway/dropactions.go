@@ -103,11 +103,8 @@ func (f DropFile) may(act DropAction) error {
 // act does something with a file of the actor's hub: it checks that it may be, runs do, which moves the file, and writes the
 // audit log.
 func (s *DropFolders) act(ctx context.Context, a Actor, id string, act DropAction, data map[string]any, do func(Tx, *DropFile) error) (DropFile, error) {
-	if err := dropWriter(a); err != nil {
+	if _, err := s.writable(ctx, a, id); err != nil {
 		return DropFile{}, err
-	}
-	if _, err := s.Store.DropFiles().Get(ctx, Scope(a.HubID), id); err != nil {
-		return DropFile{}, noFileFor(err)
 	}
 	out, err := s.changeFile(ctx, id, func(tx Tx, f *DropFile) error {
 		if f.HubID != a.HubID {
@@ -244,7 +241,14 @@ func (s *DropFolders) writable(ctx context.Context, a Actor, id string) (DropFil
 		return DropFile{}, err
 	}
 	f, err := s.Store.DropFiles().Get(ctx, Scope(a.HubID), id)
-	return f, noFileFor(err)
+	if err != nil {
+		return DropFile{}, noFileFor(err)
+	}
+	folder, err := s.Store.DropFolders().Get(ctx, Scope(a.HubID), f.FolderID)
+	if err == nil {
+		err = s.theirs(ctx, s.Store, a, folder)
+	}
+	return f, err
 }
 
 // profile refuses a conversion profile that the account does not have.

@@ -376,6 +376,22 @@ func (s *DropFolders) ownUser(ctx context.Context, by Actor, o Opened, f DropFol
 	return nil
 }
 
+// theirs refuses a folder that acts for somebody else to all but administrators, where each handles only their own media.
+func (s *DropFolders) theirs(ctx context.Context, t Tables, a Actor, f DropFolder) error {
+	if dropPlacer(a) == nil {
+		return nil
+	}
+	in, err := t.Integrations().ByHub(ctx, f.HubID, PlatformKaltura)
+	if err != nil || in.Visibility != VisibilityOwn {
+		return ignoreNotFound(err)
+	}
+	by, err := s.heir(ctx, t, a, f, in)
+	if err != nil {
+		return err
+	}
+	return a.speaksFor(by, in)
+}
+
 // Get gives a folder.
 func (s *DropFolders) Get(ctx context.Context, a Actor, id string) (DropFolderView, error) {
 	only, err := s.dropReader(ctx, a)
@@ -589,6 +605,9 @@ func (s *DropFolders) changeFolder(ctx context.Context, a Actor, id string, f fu
 	out, err := changeRow(ctx, s.Store, func(t Tables) Rows[DropFolder] { return t.DropFolders() }, Scope(a.HubID), id, func(tx Tx, row *DropFolder) error {
 		if row.DeletedAt != nil {
 			return noSuchFolder()
+		}
+		if err := s.theirs(ctx, tx, a, *row); err != nil {
+			return err
 		}
 		return f(tx, row)
 	})

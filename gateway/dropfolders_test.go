@@ -317,6 +317,44 @@ func TestFoldersOfOthersWhereEachHasTheirOwn(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
+
+	x1, manifest := d.file(f, "x.mp4", gateway.DropQuarantined), d.file(f, "x.xml", gateway.DropQuarantined, func(f *gateway.DropFile) { f.Manifest = true })
+	acts := map[string]func(a gateway.Actor) error{
+		"pause":  func(a gateway.Actor) error { _, err := d.folders.Pause(ctx, a, f.ID); return err },
+		"resume": func(a gateway.Actor) error { _, err := d.folders.Resume(ctx, a, f.ID); return err },
+		"keep":   func(a gateway.Actor) error { _, err := d.folders.Keep(ctx, a, x1.ID, true); return err },
+		"source": func(a gateway.Actor) error {
+			_, err := d.folders.Source(ctx, a, manifest.ID)
+			if gateway.IsReason(err, "manifest_gone") {
+				return nil
+			}
+			return err
+		},
+		"deactivate": func(a gateway.Actor) error { _, err := d.folders.Deactivate(ctx, a, f.ID); return err },
+		"ignore":     func(a gateway.Actor) error { _, err := d.folders.Ignore(ctx, a, x1.ID); return err },
+		"retry":      func(a gateway.Actor) error { _, err := d.folders.Retry(ctx, a, x1.ID); return err },
+		"take":       func(a gateway.Actor) error { _, err := d.folders.Take(ctx, a, d.file(f, gateway.NewID("name"), gateway.DropDetected).ID); return err },
+		"delete": func(a gateway.Actor) error {
+			_, err := d.folders.DeleteFile(ctx, a, d.file(f, gateway.NewID("name"), gateway.DropDetected).ID, false)
+			return err
+		},
+		"remove": func(a gateway.Actor) error { return d.folders.Delete(ctx, a, f.ID, 0) },
+	}
+	for name, act := range acts {
+		gatewaytest.Want(t, act(bob), gateway.Forbidden, "folder_not_own")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	_, err = d.folders.Reprocess(ctx, bob, x1.ID, 0)
+	gatewaytest.Want(t, err, gateway.Forbidden, "folder_not_own")
+	_, err = d.folders.MatchTo(ctx, bob, x1.ID, "0_abc")
+	gatewaytest.Want(t, err, gateway.Forbidden, "folder_not_own")
+	for _, name := range []string{"pause", "resume", "keep", "source", "ignore", "retry", "take", "delete", "deactivate", "remove"} {
+		if err := acts[name](map[bool]gateway.Actor{true: h.Admin, false: h.Teacher}[name == "resume"]); err != nil {
+			t.Error(name, err)
+		}
+	}
 }
 
 func TestFoldersNeedThePlanAndAConnection(t *testing.T) {
@@ -465,7 +503,7 @@ func TestActionsOnFiles(t *testing.T) {
 			t.Error("what was taken is not whole:", got)
 		}
 		do(take, gateway.DropWaiting, gateway.DropPending, "")
-		do(take, gateway.DropUploading, "", "not_now", func(f *gateway.DropFile) { f.UploadID = "upl_x" }) // only its finish says so
+		do(take, gateway.DropUploading, "", "not_now", func(f *gateway.DropFile) { f.UploadID, f.Identity = "upl_x", "upload:upl_x" }) // only its finish says so
 		do(take, gateway.DropReady, "", "not_now")
 		ignore := func(id string) (gateway.DropFile, error) { return d.folders.Ignore(ctx, a, id) }
 		do(ignore, gateway.DropQuarantined, gateway.DropIgnored, "")
@@ -506,7 +544,7 @@ func TestActionsOnFiles(t *testing.T) {
 		for _, busy := range []gateway.DropState{gateway.DropImporting, gateway.DropProcessing} {
 			do(remove, busy, "", "file_busy")
 		}
-		do(remove, gateway.DropUploading, "", "not_now", func(f *gateway.DropFile) { f.UploadID = "upl_x" })
+		do(remove, gateway.DropUploading, "", "not_now", func(f *gateway.DropFile) { f.UploadID, f.Identity = "upl_x", "upload:upl_x" })
 		do(undo, gateway.DropDue, "", "not_now", due) // the folder's own policy is kept by keep
 		withEntry := func(id string) (gateway.DropFile, error) { return d.folders.DeleteFile(ctx, a, id, true) }
 		do(withEntry, gateway.DropQuarantined, "", "no_entry")

@@ -443,6 +443,13 @@ func (s *DropFolders) UndoItem(ctx context.Context, a Actor, itemID string) (Dro
 		if it.step().name != stepDue || it.State != ItemQueued && it.State != ItemRunning {
 			return E(Conflict, "item_not_due", "This item does not delete anything any more.").Next("Load the list again.")
 		}
+		folder, err := tx.DropFolders().Get(ctx, AnyHub, it.FolderID)
+		if err == nil {
+			err = s.theirs(ctx, tx, a, folder)
+		}
+		if err != nil {
+			return err
+		}
 		it.State, it.TryAt, it.Data = ItemFinished, nil, nil // as somebody wanted: nothing is to be tried again
 		it.Reason, it.Text, it.NextStep = "deletion_undone", "The deletion was undone.", "Nothing is to be done."
 		return audit(ctx, tx, a, "dropfolder.undo_item", it.EntryID, map[string]any{"folder_id": it.FolderID, "file_id": it.FileID, "item": it.Number})

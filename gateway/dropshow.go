@@ -22,13 +22,7 @@ type DropManifestSource struct {
 // Source gives a manifest as it was sent, to those who may change folders: addresses in it may hold secrets. NotFound
 // for what is no manifest, Precondition when its bytes are not here any more.
 func (s *DropFolders) Source(ctx context.Context, a Actor, fileID string) (out DropManifestSource, _ error) {
-	if err := dropWriter(a); err != nil {
-		return out, err
-	}
-	f, err := s.Store.DropFiles().Get(ctx, Scope(a.HubID), fileID)
-	if CodeOf(err) == NotFound {
-		err = noSuchDropFile()
-	}
+	f, err := s.writable(ctx, a, fileID)
 	if err != nil {
 		return out, err
 	}
