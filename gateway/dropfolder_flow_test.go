@@ -238,6 +238,16 @@ func TestManyOddNames(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
+	before := s.files()
+	for i := range n {
+		s.put(fmt.Sprintf("odd\xff%d.mp4", i), []byte("others"))
+	}
+	s.scan()
+	for i, f := range s.files() { // the same rows as before
+		if f.ID != before[i].ID || f.State != gateway.DropQuarantined || f.Name != "two\nlines.mp4" && f.Size != 6 {
+			t.Fatalf("%+v, before %+v", f, before[i])
+		}
+	}
 	f, err := s.db.DropFolders().Get(t.Context(), gateway.AnyHub, s.folder.ID)
 	if err != nil || f.Health.Code != "odd_names" || !strings.Contains(f.Health.Text, "1010") {
 		t.Errorf("%+v %v", f.Health, err)

@@ -60,7 +60,8 @@ func TestFoldersHaveRoom(t *testing.T) {
 // From a bucket to a ready entry, and out of the bucket.
 func TestBucketFileBecomesAnEntry(t *testing.T) {
 	t.Parallel()
-	back := s3mem.New()
+	clock := gofakes3.FixedTimeSource(time.Now())
+	back := s3mem.New(s3mem.WithTimeSource(clock))
 	if err := back.CreateBucket("drops"); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +102,24 @@ func TestBucketFileBecomesAnEntry(t *testing.T) {
 	}
 	if len(s.all()) != 1 {
 		t.Error("its entry went with it")
+	}
+
+	// The same bytes, sent again: they go as well, and become no second entry.
+	s.scan()
+	s.is("2026/tour.mp4", gateway.DropDeleted, "")
+	clock.Advance(time.Second)
+	if _, err := back.PutObject("drops", "in/2026/tour.mp4", map[string]string{}, bytes.NewReader(body), int64(len(body)), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	s.drive()
+	again := s.is("2026/tour.mp4", gateway.DropDue, "")
+	if err := s.folders.RunFile(ctx, again.ID); err != nil || again.ID == x.ID || again.EntryID != x.EntryID {
+		t.Errorf("%+v %v", again, err)
+	}
+	s.is("2026/tour.mp4", gateway.DropDeleted, "")
+	if _, err := back.HeadObject("drops", "in/2026/tour.mp4"); err == nil || len(s.all()) != 1 {
+		t.Error("the object is still there", len(s.all()))
 	}
 }
 

@@ -470,8 +470,13 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 	case same && f.State == DropGone:
 		l.note(f, e)
 		return false, l.back(ctx, tx, f)
+	case same && f.State == DropDeleted && f.ModifiedAt != nil && e.ModifiedAt.After(*f.ModifiedAt): // an object that was put there anew
+		return true, l.s.supersede(ctx, tx, f)
 	case same:
 		return false, nil
+	case isOdd(f.NameKey) && (f.State == DropQuarantined || f.State == DropIgnored): // whatever is in it, it is not taken
+		l.note(f, e)
+		return false, tx.DropFiles().Update(ctx, f)
 	case f.State == DropDue && unsettled(f.FormerState) && SameDropFile(f.Identity, e.Identity):
 		l.note(f, e) // somebody deletes it, and it goes on growing
 		return false, tx.DropFiles().Update(ctx, f)
