@@ -7,8 +7,29 @@ import (
 	"time"
 )
 
-// deadReplica is after how long without a change bytes that another replica has are fetched anew here.
-const deadReplica = 10 * time.Minute
+// restartTime is how long a replica may give no sign of life before what lies with it is fetched anew: a restart takes less.
+const restartTime = 2 * time.Minute
+
+// gone tells whether a replica does not live, and was not seen here for longer than a restart takes.
+func (s *DropFolders) gone(ctx context.Context, replica string) (bool, error) {
+	alive, err := s.Store.Replicas().Alive(ctx, replica)
+	if err != nil {
+		return false, err
+	}
+	s.silent.Lock()
+	defer s.silent.Unlock()
+	since, known := s.silent.since[replica]
+	switch {
+	case alive:
+		delete(s.silent.since, replica)
+	case !known:
+		if s.silent.since == nil {
+			s.silent.since = map[string]time.Time{}
+		}
+		s.silent.since[replica] = s.Clock()
+	}
+	return !alive && known && s.Clock().Sub(since) >= restartTime, nil
+}
 
 // staged gives the upload that carries a file's bytes, after fetching them if need be.
 func (s *DropFolders) staged(ctx context.Context, folder DropFolder, f DropFile) (string, error) {
@@ -86,12 +107,15 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 		case err != nil:
 			return u, err
 		case (u.State == UploadReceiving || u.State == UploadHeld) && u.Replica != s.Uploads.Replica && !uploaded(f.Identity):
-			if s.Clock().Sub(u.movedAt()) < deadReplica { // the bytes lie with another process, which will draw this task too
+			switch gone, err := s.gone(ctx, u.Replica); {
+			case err != nil:
+				return u, err
+			case !gone: // that process will draw this task too
 				return u, &Snooze{time.Second}
 			}
 			old = u.ID
 		case uploaded(f.Identity):
-			return u, s.away(*f, u)
+			return u, s.away(ctx, *f, u)
 		case !s.lost(u) && SameDropContent(u.Fingerprint, f.Identity):
 			return u, nil
 		default:
@@ -136,16 +160,24 @@ func (s *DropFolders) carrier(ctx context.Context, folder DropFolder, f *DropFil
 	return n, nil
 }
 
-// away says that the bytes of a file that was sent to us lie with another replica, and only there; nil when they do not.
-func (s *DropFolders) away(f DropFile, u Upload) error {
-	switch {
-	case !uploaded(f.Identity), u.State != UploadHeld, u.Replica == s.Uploads.Replica:
+// elsewhere tells whether the bytes of a file that was sent to us lie with another replica, and only there.
+func (s *DropFolders) elsewhere(f DropFile, u Upload) bool {
+	return uploaded(f.Identity) && u.State == UploadHeld && u.Replica != s.Uploads.Replica
+}
+
+// away says that they do, and that nobody takes them there; nil when they do not.
+func (s *DropFolders) away(ctx context.Context, f DropFile, u Upload) error {
+	if !s.elsewhere(f, u) {
 		return nil
-	case s.Clock().Sub(u.movedAt()) < deadReplica: // that process will draw this task too
+	}
+	switch gone, err := s.gone(ctx, u.Replica); {
+	case err != nil:
+		return err
+	case !gone: // that process will draw this task too
 		return &Snooze{time.Second}
 	}
-	return E(Unavailable, reasonAway, "The file's bytes lie with another server of this installation, which has not taken it yet.").
-		Next("It goes on by itself when that server comes to it, or is back; if that server is gone for good, send the file again.")
+	return E(Unavailable, reasonAway, "The file's bytes lie with another server of this installation, which is not running.").
+		Next("It goes on by itself when that server is back; if that server is gone for good, send the file again.")
 }
 
 // lost tells whether the bytes of an upload are gone, or will be soon.
@@ -153,25 +185,32 @@ func (s *DropFolders) lost(u Upload) bool {
 	return u.State == UploadCancelled || u.State == UploadExpired || u.State == UploadFailed && !s.Clock().Before(u.ExpiresAt)
 }
 
-// strand gives up what another replica was to hand to the platform and has not for long, and has it fetched again. What
-// was sent to us lies nowhere else, and waits for that replica.
+// strand gives up what another replica was to hand to the platform when that is gone, and has it fetched again. What was sent
+// to us lies nowhere else, and waits for that replica.
 func (s *DropFolders) strand(ctx context.Context, u Upload) error {
 	if s == nil || u.DropFileID == "" {
 		return nil
+	}
+	if gone, err := s.gone(ctx, u.Replica); err != nil || !gone {
+		return err
 	}
 	_, err := s.changeFile(ctx, u.DropFileID, func(tx Tx, f *DropFile) error {
 		now, err := tx.Uploads().Get(ctx, AnyHub, u.ID)
 		if err != nil {
 			return err
 		}
-		if f.UploadID != u.ID || uploaded(f.Identity) || now.State != UploadIngesting || now.Version != u.Version {
+		if f.UploadID != u.ID || now.State != UploadIngesting || now.Version != u.Version {
 			return errUnchanged
 		}
-		if err := s.cancel(ctx, tx, now); err != nil {
-			return err
+		if uploaded(f.Identity) { // an entry that was made of it is found when that replica is back
+			now.State, now.Progress = UploadHeld, 0
+			now.clear()
+			err = tx.Uploads().Update(ctx, &now)
+		} else if err = s.cancel(ctx, tx, now); err == nil {
+			f.UploadID, f.SHA256 = "", ""
+			err = tx.DropFiles().Update(ctx, f)
 		}
-		f.UploadID, f.SHA256 = "", ""
-		if err := tx.DropFiles().Update(ctx, f); err != nil {
+		if err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, HandleDropFile{FileID: f.ID})

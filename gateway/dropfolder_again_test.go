@@ -10,6 +10,7 @@ import (
 
 	"isthmus/gateway"
 	"isthmus/gateway/gatewaytest"
+	"isthmus/store"
 	"isthmus/store/storetest"
 )
 
@@ -267,7 +268,9 @@ func TestDeletedWithItsEntry(t *testing.T) {
 // A server that does not come back takes nothing with it that lies in the folder still.
 func TestReplicaThatStaysAway(t *testing.T) {
 	t.Parallel()
-	s := newShed(t, storetest.SQLite(t))
+	o := store.Options{DataDir: t.TempDir()}
+	s := newShed(t, storetest.Open(t, o))
+	lives(t, o, s.uploads.Replica, true)
 	ctx := t.Context()
 	s.put("held.mp4", noise(5000))
 	s.put("begun.mp4", noise(5000))
@@ -286,11 +289,16 @@ func TestReplicaThatStaysAway(t *testing.T) {
 	other := s.replica("other")
 	for range 20 {
 		other.turn()
+		other.later(time.Hour) // it has much to do
 	}
+	lives(t, o, s.uploads.Replica, false)
+	other.turn()
+	other.later(time.Minute) // it starts again
+	other.turn()
 	if len(s.all()) != 0 {
 		t.Fatal("a server went on with bytes that it does not have")
 	}
-	other.later(15 * time.Minute)
+	other.later(3 * time.Minute)
 	other.drive()
 	for _, name := range []string{"held.mp4", "begun.mp4"} {
 		if f := other.is(name, gateway.DropReady, ""); other.upload(f).Replica != "other" {

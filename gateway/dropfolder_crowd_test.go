@@ -21,13 +21,15 @@ import (
 // Two servers look at one folder and work on its files at the same time: each file becomes one entry.
 func TestTwoReplicasOneFolder(t *testing.T) {
 	t.Parallel()
-	storetest.EachDB(t, twoReplicas)
+	storetest.EachOptions(t, twoReplicas)
 }
 
-func twoReplicas(t *testing.T, db *store.DB) {
+func twoReplicas(t *testing.T, o store.Options) {
 	n := raised("ISTHMUS_DROP_FILES", 30)
-	one := newShed(t, db)
+	one := newShed(t, storetest.Open(t, o))
 	two := one.replica("two")
+	lives(t, o, one.uploads.Replica, true)
+	lives(t, o, "two", true)
 	for i := range n {
 		one.put(fmt.Sprintf("clip-%04d.mp4", i), noise(500+i))
 	}

@@ -171,11 +171,12 @@ func TestUploadIntoAFolderPausedForAMonth(t *testing.T) {
 // What was sent to a server that is away waits for it with a reason, takes no place from others, and goes on when it is back.
 func TestFilesOfAServerThatIsAway(t *testing.T) {
 	t.Parallel()
-	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) { f.Source, f.Path = gateway.DropUploads, "" })
+	o := store.Options{DataDir: t.TempDir()}
+	s := newShed(t, storetest.Open(t, o), func(f *gateway.DropFolder) { f.Source, f.Path = gateway.DropUploads, "" })
 	two := s.replica("two")
 	two.uploads.Clock, two.uploads.Pipeline = s.now, byName{}
 	ctx, body := t.Context(), noise(3000)
-	for _, name := range []string{"a.mp4", "b.mp4"} {
+	for _, name := range []string{"a.mp4", "b.mp4", "c.mp4"} {
 		u, err := two.uploads.Create(ctx, s.house.Admin, gateway.NewUpload{Name: name, Size: int64(len(body)), FolderID: s.folder.ID})
 		if err != nil {
 			t.Fatal(err)
@@ -205,10 +206,34 @@ func TestFilesOfAServerThatIsAway(t *testing.T) {
 	if err := s.db.DropFiles().Update(ctx, &b); err != nil {
 		t.Fatal(err)
 	}
-	s.later(11 * time.Minute)
+	c := s.is("c.mp4", gateway.DropPending, "")
+	if err := two.folders.RunFile(ctx, c.ID); err != nil { // it was to go to the platform next
+		t.Fatal(err)
+	}
+	ingest := func() {
+		t.Helper()
+		var z *gateway.Snooze
+		if err := s.uploads.RunIngest(ctx, c.UploadID); err != nil && !asSnooze(err, &z) {
+			t.Fatal(err)
+		}
+	}
+	lives(t, o, "two", true)
+	for range 2 { // it only has much to do
+		s.later(11 * time.Minute)
+		ingest()
+		run("a.mp4", "pending", "")
+		run("b.mp4", "importing", "")
+		run("c.mp4", "importing", "")
+	}
+	lives(t, o, "two", false)
+	for range 2 {
+		ingest()
+		s.later(3 * time.Minute)
+	}
 	for range 2 {
 		run("a.mp4", "pending", "server_away")
 		run("b.mp4", "pending", "server_away")
+		run("c.mp4", "pending", "server_away")
 	}
 	if got := s.states(b.ID); got != "uploading pending pending" {
 		t.Error(got)
@@ -219,6 +244,10 @@ func TestFilesOfAServerThatIsAway(t *testing.T) {
 	two.drive()
 	two.is("a.mp4", gateway.DropReady, "")
 	two.is("b.mp4", gateway.DropReady, "")
+	two.is("c.mp4", gateway.DropReady, "")
+	if n := len(s.all()); n != 3 {
+		t.Errorf("%d entries", n)
+	}
 }
 
 // Of names that cannot be taken so many are listed as people can look at.

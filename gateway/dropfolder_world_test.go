@@ -18,6 +18,7 @@ import (
 	"isthmus/integrations/dropfolder"
 	"isthmus/integrations/kaltura/platform"
 	"isthmus/store"
+	"isthmus/store/storetest"
 )
 
 // shed is a drop folder that is a real directory, on a real database, with the embedded platform behind the real
@@ -99,6 +100,18 @@ func (s *shed) replica(name string) *shed {
 	}
 	at.uploads.Folders = other.folders
 	return &other
+}
+
+// lives lets a replica give a sign of life, or takes the last one away.
+func lives(t testing.TB, o store.Options, replica string, yes bool) {
+	t.Helper()
+	query := "DELETE FROM replicas WHERE id = '" + replica + "/1'"
+	if yes {
+		query = "INSERT INTO replicas (id, seen_at) VALUES ('" + replica + "/1', CURRENT_TIMESTAMP)"
+	}
+	if _, err := storetest.SQL(t, o).ExecContext(t.Context(), query); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // put writes a file at once.

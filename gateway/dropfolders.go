@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // DropFolders keeps drop folders: places whose finished files become entries by themselves. Use by pointer; safe
 // for concurrent use.
@@ -24,6 +27,11 @@ type DropFolders struct {
 	items itemRuns
 	files itemRuns // runs of RunFile
 	bytes itemRuns // files that are fetched
+
+	silent struct { // replicas that give no sign of life, see gone
+		sync.Mutex
+		since map[string]time.Time
+	}
 }
 
 // DropFolderNews is what events say about a folder.

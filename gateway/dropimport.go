@@ -87,7 +87,7 @@ func (s *DropFolders) reachable(ctx context.Context, folder DropFolder, f DropFi
 		if err != nil {
 			return ignoreNotFound(err)
 		}
-		return s.away(f, u)
+		return s.away(ctx, f, u)
 	}
 	src, err := s.source(ctx, folder)
 	if err != nil {

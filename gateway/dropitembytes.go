@@ -188,7 +188,12 @@ func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestReso
 		return w.fetch(ctx, id, r)
 	case err != nil:
 		return u, err
-	case r.File == "" && w.adrift(u):
+	}
+	adrift, err := w.adrift(ctx, u)
+	switch {
+	case err != nil:
+		return u, err
+	case r.File == "" && adrift:
 		if err := w.s.Uploads.Relay.Forget(ctx, id); err != nil {
 			return u, err
 		}
@@ -200,8 +205,11 @@ func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestReso
 }
 
 // adrift tells whether bytes that were fetched are gone, or lie with a replica that does not come back.
-func (w *itemWork) adrift(u Upload) bool {
-	return u.State != UploadHeld || u.Replica != w.s.Uploads.Replica && w.s.Clock().Sub(u.movedAt()) >= deadReplica
+func (w *itemWork) adrift(ctx context.Context, u Upload) (bool, error) {
+	if u.State == UploadHeld && u.Replica != w.s.Uploads.Replica {
+		return w.s.gone(ctx, u.Replica)
+	}
+	return u.State != UploadHeld, nil
 }
 
 // fetch brings bytes from an address or another entry into an upload.

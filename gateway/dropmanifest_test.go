@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -262,9 +264,11 @@ func TestMalformedManifestMakesNothing(t *testing.T) {
 
 // What one item names lies with two servers: each does with its own what is to be done, and neither waits for ever.
 func TestItemWhoseFilesLieWithTwoReplicas(t *testing.T) {
-	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
-		one := newDrops(t, db)
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		one := newDrops(t, storetest.Open(t, o))
 		two := one.replica("two")
+		lives(t, o, one.uploads.Replica, true)
+		lives(t, o, "two", true)
 		one.put("a.mp4", noise(500))
 		two.put("a.png", picture(t))
 		two.put("b.mp4", noise(600))
@@ -301,25 +305,40 @@ func TestItemWhoseFilesLieWithTwoReplicas(t *testing.T) {
 	})
 }
 
-// Bytes that were fetched for an item are fetched again when their replica never comes back, or when they were swept.
+// Bytes that were fetched for an item are fetched again when their replica never comes back, or when they were swept or lost;
+// what comes then is what was said of them, or none.
 func TestItemBytesThatAreNotComingBack(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*drops, *gateway.Upload){
-		"replica": func(d *drops, _ *gateway.Upload) { d.later(11 * time.Minute) },
-		"expired": func(_ *drops, u *gateway.Upload) { u.State = gateway.UploadExpired },
+		"replica": func(d *drops, _ *gateway.Upload) {
+			d.work() // it is missed
+			d.later(3 * time.Minute)
+		},
+		"expired":   func(_ *drops, u *gateway.Upload) { u.State = gateway.UploadExpired },
+		"lost":      func(d *drops, u *gateway.Upload) { u.Replica = d.uploads.Replica },
+		"changed":   func(_ *drops, u *gateway.Upload) { u.State = gateway.UploadExpired },
+		"abandoned": func(d *drops, u *gateway.Upload) { u.State, u.Replica = gateway.UploadCancelled, d.uploads.Replica },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one := newDrops(t, storetest.SQLite(t))
-			fetched := 0
+			right := noise(900)
+			given, fetched, upload := right, 0, ""
 			one.folders.Fetcher = web{"https://files.example/a.mp4": func() (gateway.Fetched, error) {
 				fetched++
-				return body(noise(900), 900)()
+				return gateway.Fetched{Size: 900, Body: io.NopCloser(&telling{bytes.NewReader(given), func() {
+					if name == "abandoned" && fetched == 2 { // the task that lets go of what was here before
+						var z *gateway.Snooze
+						if err := one.uploads.RunAbandon(t.Context(), upload); err != nil && !asSnooze(err, &z) {
+							t.Error(err)
+						}
+					}
+				}})}, nil
 			}}
 			two := one.replica("two")
 			one.put("a.png", picture(t))
-			item := strings.Replace(addItem("ref-a", "A", "x"), `<dropFolderFileContentResource filePath="x"/>`, `<urlContentResource url="https://files.example/a.mp4"/>`, 1)
-			f := one.put("news.xml", xml(strings.Replace(item, "</item>", `<thumbnails><thumbnail><dropFolderFileContentResource filePath="a.png"/></thumbnail></thumbnails></item>`, 1)))
+			f := one.put("news.json", fmt.Appendf(nil, `[{"action":"add","type":"video","name":"A","reference_id":"ref-a",
+				"contents":[{"url":"https://files.example/a.mp4","sha256":%q}],"thumbnails":[{"file":"a.png"}]}]`, digest(right)))
 			if err := one.folders.RunManifest(t.Context(), f); err != nil {
 				t.Fatal(err)
 			}
@@ -335,18 +354,47 @@ func TestItemBytesThatAreNotComingBack(t *testing.T) {
 				if u.Replica != "two" {
 					continue
 				}
+				upload = u.ID
 				lose(one, &u)
 				if err := one.db.Uploads().Update(t.Context(), &u); err != nil {
 					t.Fatal(err)
 				}
 			}
+			if name == "changed" {
+				given = noise(901)[1:]
+				one.work()
+				if got := one.told(f); got != "1 add failed file_checksum_differs\n" {
+					t.Fatal(one.explain(f))
+				}
+				if _, err := one.db.Uploads().Get(t.Context(), gateway.AnyHub, upload); gateway.CodeOf(err) != gateway.NotFound {
+					t.Error("what is not as was said is kept", err)
+				}
+				if _, err := one.staging.Durable(t.Context(), upload); gateway.CodeOf(err) != gateway.NotFound {
+					t.Error(err)
+				}
+				given, fetched = right, 1
+				if _, err := one.folders.Retry(t.Context(), one.house.Admin, f.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
 			one.work()
-			one.expect("news.xml", gateway.DropReady, "")
+			one.expect("news.json", gateway.DropReady, "")
 			if l := one.entries("ref-a"); len(l) != 1 || fetched != 2 {
 				t.Error(l, fetched)
 			}
 		})
 	}
+}
+
+// telling is a reader that tells when it is read.
+type telling struct {
+	io.Reader
+	tell func()
+}
+
+func (r *telling) Read(p []byte) (int, error) {
+	r.tell()
+	return r.Reader.Read(p)
 }
 
 // An undo that comes while the entry is being deleted is told that it is too late; one before it wins.

@@ -143,7 +143,7 @@ func (s *DropFolders) putOff(ctx context.Context, id string, after time.Duration
 			if ignoreNotFound(err) != nil {
 				return err
 			}
-			if err == nil && u.State != UploadReceiving && u.State != UploadCancelled && u.State != UploadExpired && s.away(*f, u) == nil {
+			if err == nil && u.State != UploadReceiving && u.State != UploadCancelled && u.State != UploadExpired && !s.elsewhere(*f, u) {
 				return errUnchanged
 			}
 			if err := s.move(ctx, tx, f, DropPending, "import.later", system(f.HubID), why.Message); err != nil {

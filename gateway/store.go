@@ -84,6 +84,7 @@ type Tables interface {
 	Spherical() SphericalTable
 	IdempotencyKeys() IdempotencyTable
 	Limits() LimitTable
+	Replicas() ReplicaTable
 }
 
 // Store is the database. Safe for concurrent use.
@@ -127,6 +128,12 @@ func Sooner(at time.Time) EnqueueOption {
 
 // NotBefore delays a task.
 func NotBefore(t time.Time) EnqueueOption { return func(o *EnqueueOptions) { o.At = t } }
+
+// ReplicaTable knows the processes that share the database.
+type ReplicaTable interface {
+	// Alive tells whether a replica's process gave a sign of life within the last 20 seconds.
+	Alive(ctx context.Context, replica string) (bool, error)
+}
 
 // KeyTable holds the keys that sign tokens.
 type KeyTable interface {

@@ -22,14 +22,6 @@ func (s UploadState) Done() bool {
 	return s == UploadReady || s == UploadFailed || s == UploadCancelled || s == UploadExpired
 }
 
-// movedAt is when something was last done with an upload.
-func (u Upload) movedAt() time.Time {
-	if u.LastTryAt != nil && u.LastTryAt.After(u.UpdatedAt) {
-		return *u.LastTryAt
-	}
-	return u.UpdatedAt
-}
-
 // clear forgets what went wrong or was waited for.
 func (u *Upload) clear() {
 	u.ErrorCode, u.ErrorText, u.NextStep, u.WaitingSince = "", "", "", nil

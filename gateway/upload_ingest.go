@@ -33,10 +33,8 @@ func (s *Uploads) RunIngest(ctx context.Context, id string) error {
 		return err
 	}
 	if u.Replica != s.Replica { // the bytes lie with another process, which will draw this task too
-		if s.Clock().Sub(u.movedAt()) >= deadReplica { // it does not
-			if err := s.Folders.strand(ctx, u); err != nil {
-				return err
-			}
+		if err := s.Folders.strand(ctx, u); err != nil { // unless it is gone
+			return err
 		}
 		return &Snooze{time.Second}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
@@ -189,6 +190,21 @@ func (db *DB) forgetSelf(ctx context.Context) error {
 		return q.Exec(ctx)
 	})
 	return err
+}
+
+type replicas struct{ handles }
+
+// Replicas tells which processes share the database.
+func (t tables) Replicas() gateway.ReplicaTable { return replicas(t) }
+
+func (r replicas) Alive(ctx context.Context, replica string) (bool, error) {
+	d := r.db.dialect
+	q := r.r.NewSelect().Table("replicas").Where("substr(id, 1, ?) = ?", utf8.RuneCountInString(replica)+1, replica+"/")
+	if d.shared() { // else no heart beats: what was not cleared at the start lives
+		q = q.Where("seen_at >= ?", d.secondsAgo(silence))
+	}
+	yes, err := q.Exists(ctx)
+	return yes, translate(err)
 }
 
 // warnings keeps River's routine remarks out of the log.

@@ -277,6 +277,31 @@ func TestSilentReplica(t *testing.T) {
 	stop(t, run)
 }
 
+// A replica lives while one of its processes gives a sign of life.
+func TestReplicaAlive(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		db := storetest.Open(t, o)
+		alive := func(replica string, yes bool) {
+			t.Helper()
+			if got, err := db.Replicas().Alive(t.Context(), replica); err != nil || got != yes {
+				t.Error(replica, got, err)
+			}
+		}
+		r := raw(t, o)
+		_, err := r.ExecContext(t.Context(), "INSERT INTO replicas (id, seen_at) VALUES ('zürich/1', CURRENT_TIMESTAMP), ('silent/1', '2026-01-02 03:04:05')")
+		must(t, err)
+		alive("zürich", true)
+		alive("züric", false)
+		alive("other", false)
+		alive("silent", o.DSN == "") // on SQLite no heart beats
+		alive(db.Replica(), false)
+		run := start(t, db, func(context.Context, string) error { return nil })
+		alive(db.Replica(), true)
+		stop(t, run)
+		alive(db.Replica(), false)
+	})
+}
+
 // Only Postgres has other living processes; theirs must be left alone.
 func TestTasksOfLivingProcessAreLeft(t *testing.T) {
 	o := store.Options{DataDir: t.TempDir(), DSN: storetest.Postgres(t)}
