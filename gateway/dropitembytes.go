@@ -56,23 +56,25 @@ func itemUpload(itemID, kind string, i int) string {
 	return "upl_" + idEncoding.EncodeToString(sum[:16])
 }
 
-// certain brings the bytes of a resource here and compares them with what was said of them.
+// certain brings the bytes of a resource here, as they were said to be.
 func (w *itemWork) certain(ctx context.Context, kind string, i int, r ManifestResource) error {
 	if r.Token != "" { // nothing is said of its bytes, see possible
 		return nil
 	}
 	u, err := w.bytes(ctx, kind, i, r)
-	if err != nil {
+	if err != nil || kind == "thumbnail" {
 		return err
-	}
-	if err := w.compare(ctx, u, r); err != nil {
-		return err
-	}
-	if kind == "thumbnail" {
-		return w.isPicture(ctx, u, r)
 	}
 	_, err = w.inspect(ctx, u)
 	return err
+}
+
+// proved refuses bytes that are not what was said of them.
+func (w *itemWork) proved(ctx context.Context, kind string, u Upload, r ManifestResource) error {
+	if err := w.compare(ctx, u, r); err != nil || kind != "thumbnail" {
+		return err
+	}
+	return w.isPicture(ctx, u, r)
 }
 
 // isPicture refuses a thumbnail that is none before anything is made.
@@ -163,9 +165,11 @@ func (w *itemWork) carried(ctx context.Context, kind string, i int, r ManifestRe
 	return w.s.Store.Uploads().Get(ctx, Scope(w.f.HubID), id)
 }
 
-// bytes gives the upload that carries the bytes of a resource, after fetching them if need be. It lies with this process.
+// bytes gives the upload that carries the bytes of a resource, after fetching them if need be. It lies with this process, and
+// what was fetched is what was said of it.
 func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestResource) (Upload, error) {
 	id := itemUpload(w.item.ID, kind, i)
+	unproved := !w.item.step().past(stepCertain)
 	if r.File != "" {
 		f, err := w.file(ctx, w.s.Store, r.File)
 		if err != nil {
@@ -181,39 +185,48 @@ func (w *itemWork) bytes(ctx context.Context, kind string, i int, r ManifestReso
 		if id, err = w.s.staged(ctx, w.folder, f); err != nil {
 			return Upload{}, err
 		}
+		unproved = unproved || id != f.UploadID || !f.State.Busy() // it may have been fetched again since
 	}
 	u, err := w.s.Store.Uploads().Get(ctx, Scope(w.f.HubID), id)
-	switch {
-	case CodeOf(err) == NotFound && r.File == "":
-		return w.fetch(ctx, id, r)
-	case err != nil:
-		return u, err
+	adrift := CodeOf(err) == NotFound
+	if err == nil && r.File == "" {
+		adrift, err = w.adrift(ctx, u)
 	}
-	adrift, err := w.adrift(ctx, u)
 	switch {
+	case adrift && r.File == "":
+		return w.fetch(ctx, kind, id, r)
 	case err != nil:
 		return u, err
-	case r.File == "" && adrift:
-		if err := w.s.Uploads.Relay.Forget(ctx, id); err != nil {
-			return u, err
-		}
-		return w.fetch(ctx, id, r)
 	case u.Replica != w.s.Uploads.Replica: // the bytes lie with another process, which will draw this task too
 		return u, &Snooze{time.Second}
+	case unproved:
+		return u, w.proved(ctx, kind, u, r)
 	}
 	return u, nil
 }
 
 // adrift tells whether bytes that were fetched are gone, or lie with a replica that does not come back.
 func (w *itemWork) adrift(ctx context.Context, u Upload) (bool, error) {
-	if u.State == UploadHeld && u.Replica != w.s.Uploads.Replica {
+	switch {
+	case u.State != UploadHeld:
+		return true, nil
+	case u.Replica != w.s.Uploads.Replica:
 		return w.s.gone(ctx, u.Replica)
 	}
-	return u.State != UploadHeld, nil
+	d, err := w.s.Uploads.Staging.Durable(ctx, u.ID)
+	if CodeOf(err) == NotFound {
+		return true, nil
+	}
+	return err == nil && !d.Covers(0, u.Size), err
 }
 
-// fetch brings bytes from an address or another entry into an upload.
-func (w *itemWork) fetch(ctx context.Context, id string, r ManifestResource) (Upload, error) {
+// fetch brings bytes from an address or another entry into an upload, in place of one that is adrift. Their room is reserved
+// before the first comes, and given back when not all come or they are not what was said of them.
+func (w *itemWork) fetch(ctx context.Context, kind, id string, r ManifestResource) (Upload, error) {
+	if !w.s.Uploads.enter(id) { // what an earlier run fetched is being removed
+		return Upload{}, &Snooze{time.Second}
+	}
+	defer w.s.Uploads.leave(id)
 	open, err := w.source(ctx, r)
 	if err != nil {
 		return Upload{}, err
@@ -222,66 +235,114 @@ func (w *itemWork) fetch(ctx context.Context, id string, r ManifestResource) (Up
 	if err != nil {
 		return Upload{}, err
 	}
-	most := w.s.Uploads.MaxSize
-	u, err := w.take(ctx, id, &capped{ReadCloser: body, most: most}, size, most)
-	if err = errors.Join(err, body.Close()); err != nil {
-		if serr := w.s.Uploads.Staging.Remove(context.WithoutCancel(ctx), id); serr != nil {
-			err = errors.Join(err, serr)
-		}
-		return Upload{}, err
+	u := Upload{
+		Row: Row{ID: id, HubID: w.f.HubID}, IntegrationID: w.h.Integration.ID, FolderID: w.folder.ID, Name: name, Title: w.said.title(), Size: max(size, 0),
+		State: UploadReceiving, Replica: w.s.Uploads.Replica, ExpiresAt: w.s.Clock().Add(itemPatience),
 	}
-	now := w.s.Clock()
-	u.Row = Row{ID: id, HubID: w.f.HubID}
-	u.IntegrationID, u.FolderID, u.Name, u.Title = w.h.Integration.ID, w.folder.ID, name, w.said.title()
-	u.State, u.Replica, u.FinishedAt, u.ExpiresAt = UploadHeld, w.s.Uploads.Replica, &now, now.Add(w.s.Uploads.Life)
-	if u.SHA256, err = w.s.Uploads.Staging.Sum(ctx, id, u.Size); err != nil {
-		return u, err
+	if err := w.reserve(ctx, &u, size); err != nil {
+		return u, errors.Join(err, body.Close())
 	}
-	return u, w.s.Store.Tx(ctx, func(tx Tx) error {
-		// Tx may run this again.
-		row := u
-		if err := tx.Uploads().Delete(ctx, AnyHub, id); err != nil { // adrift
+	u.Size, err = w.take(ctx, id, body, size)
+	if err = errors.Join(err, body.Close()); err == nil {
+		err = w.proved(ctx, kind, u, r)
+	}
+	if err == nil {
+		err = w.keep(ctx, &u)
+	}
+	if err != nil {
+		err = errors.Join(err, w.giveBack(context.WithoutCancel(ctx), id))
+	}
+	return u, err
+}
+
+// reserve makes the row of what is to be fetched; -1 = nobody knows yet how much it is.
+func (w *itemWork) reserve(ctx context.Context, u *Upload, size int64) error {
+	if most := w.s.Uploads.MaxSize; most > 0 && size > most {
+		return errSourceTooLarge(most)
+	}
+	return w.s.Store.Tx(ctx, func(tx Tx) error {
+		row := *u                                                        // Tx may run this again
+		if err := tx.Uploads().Delete(ctx, AnyHub, row.ID); err != nil { // adrift
 			return err
 		}
-		if err := w.s.Uploads.quota(ctx, tx, u.HubID, u.Size, ""); err != nil {
+		if err := w.s.Uploads.quota(ctx, tx, row.HubID, row.Size, ""); err != nil {
 			return err
 		}
-		err := tx.Uploads().Insert(ctx, &row)
-		u = row
-		return err
+		if err := tx.Uploads().Insert(ctx, &row); err != nil {
+			return err
+		}
+		*u = row
+		return nil
 	})
 }
 
-// take stages what a body gives.
-func (w *itemWork) take(ctx context.Context, id string, body io.ReadCloser, size, most int64) (Upload, error) {
-	if most > 0 && size > most {
-		return Upload{}, errSourceTooLarge(most)
+// keep writes down that all bytes are here.
+func (w *itemWork) keep(ctx context.Context, u *Upload) error {
+	sum, err := w.s.Uploads.Staging.Sum(ctx, u.ID, u.Size)
+	if err != nil {
+		return err
 	}
-	if err := w.s.Uploads.Staging.Remove(ctx, id); err != nil { // of an earlier run: it may have been another file
-		return Upload{}, err
+	return w.s.Store.Tx(ctx, func(tx Tx) error {
+		row, err := tx.Uploads().Get(ctx, AnyHub, u.ID)
+		switch {
+		case err != nil:
+			return err
+		case row.State != UploadReceiving || row.Replica != u.Replica: // cancelled meanwhile, or another run has it
+			return &Snooze{time.Second}
+		}
+		if err := w.s.Uploads.quota(ctx, tx, row.HubID, u.Size-row.Size, ""); err != nil {
+			return err
+		}
+		now := w.s.Clock()
+		row.State, row.Size, row.SHA256, row.FinishedAt, row.ExpiresAt = UploadHeld, u.Size, sum, &now, now.Add(w.s.Uploads.Life)
+		if err := tx.Uploads().Update(ctx, &row); err != nil {
+			return err
+		}
+		*u = row
+		return nil
+	})
+}
+
+// giveBack undoes reserve and take.
+func (w *itemWork) giveBack(ctx context.Context, id string) error {
+	err := w.s.Store.Tx(ctx, func(tx Tx) error {
+		row, err := tx.Uploads().Get(ctx, AnyHub, id)
+		if err != nil || row.State != UploadReceiving || row.Replica != w.s.Uploads.Replica {
+			return ignoreNotFound(err)
+		}
+		return tx.Uploads().Delete(ctx, AnyHub, id)
+	})
+	return errors.Join(err, w.s.Uploads.Staging.Remove(ctx, id))
+}
+
+// take stages what a body gives, and tells how much that was.
+func (w *itemWork) take(ctx context.Context, id string, body io.ReadCloser, size int64) (int64, error) {
+	most, staging := w.s.Uploads.MaxSize, w.s.Uploads.Staging
+	if err := staging.Remove(ctx, id); err != nil { // of an earlier run: it may have been another file
+		return 0, err
 	}
 	if size >= 0 {
-		if err := w.s.Uploads.Staging.Room(ctx, size); err != nil {
-			return Upload{}, err
+		if err := staging.Room(ctx, size); err != nil {
+			return 0, err
 		}
 	}
-	if err := w.s.Uploads.Staging.Create(ctx, id, size); err != nil {
-		return Upload{}, err
+	if err := staging.Create(ctx, id, size); err != nil {
+		return 0, err
 	}
-	n, err := w.s.Uploads.Staging.WriteAt(ctx, id, 0, &stoppable{ctx, body})
+	n, err := staging.WriteAt(ctx, id, 0, &stoppable{ctx, &capped{ReadCloser: body, most: most}})
 	switch {
 	case IsReason(err, "source_too_large"):
-		return Upload{}, errSourceTooLarge(most)
+		return n, errSourceTooLarge(most)
 	case CodeOf(err) == TooLarge:
-		return Upload{}, E(Unavailable, reasonFetch, "The file changed while it was fetched.").Next("It is fetched anew by itself.")
+		return n, E(Unavailable, reasonFetch, "The file changed while it was fetched.").Next("It is fetched anew by itself.")
 	case err != nil:
-		return Upload{}, err
+		return n, err
 	case size >= 0 && n != size:
-		return Upload{}, E(Unavailable, reasonFetch, fmt.Sprintf("Only %d of %d bytes came.", n, size)).Next("It is fetched anew by itself.")
+		return n, E(Unavailable, reasonFetch, fmt.Sprintf("Only %d of %d bytes came.", n, size)).Next("It is fetched anew by itself.")
 	case n == 0:
-		return Upload{}, E(Invalid, reasonEmpty, "The file at the address is empty.").Next("Name a file that has content.")
+		return n, E(Invalid, reasonEmpty, "The file at the address is empty.").Next("Name a file that has content.")
 	}
-	return Upload{Size: n}, nil
+	return n, nil
 }
 
 type opened func(context.Context) (body io.ReadCloser, size int64, name string, _ error)

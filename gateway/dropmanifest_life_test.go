@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // what manifests say
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -637,6 +638,49 @@ func TestItemsDoNotWaitForEachOther(t *testing.T) {
 	if got := d.told(f); got != "1 add done \n2 add done \n3 add done \n4 add done \n" || len(d.all()) != 4 {
 		t.Error(d.explain(f))
 	}
+}
+
+// What an item has no room for is not fetched, or, when nobody said how much it is, not kept.
+func TestNoRoomForWhatIsFetched(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	read := 0
+	address := func(size int64) func() (gateway.Fetched, error) {
+		return func() (gateway.Fetched, error) {
+			return gateway.Fetched{Size: size, Body: io.NopCloser(&telling{bytes.NewReader(noise(1000)), func() {
+				if size > 0 {
+					read++
+				}
+			}})}, nil
+		}
+	}
+	d.folders.Fetcher = web{"https://files.example/told": address(1000), "https://files.example/untold": address(-1)}
+	doc := []byte(`[{"action":"add","type":"video","name":"A","contents":[{"url":"https://files.example/told"}]},
+		{"action":"add","type":"video","name":"B","contents":[{"url":"https://files.example/untold"}]}]`)
+	room := func(n int64) {
+		t.Helper()
+		hub, err := d.db.Hubs().Get(t.Context(), gateway.AnyHub, d.house.Hub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hub.QuotaBytes = n
+		if err := d.db.Hubs().Update(t.Context(), &hub); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room(int64(len(doc)) + 999)
+	f := d.put("n.json", doc)
+	d.work()
+	if got := d.told(f); read > 0 || got != "1 add queued quota_exceeded\n2 add queued quota_exceeded\n" {
+		t.Error(read, got)
+	}
+	if ids, err := d.staging.Stale(t.Context(), "upl_", time.Now().Add(time.Hour)); err != nil || len(ids) != 1 || ids[0] != f.UploadID {
+		t.Error(ids, err)
+	}
+	room(int64(len(doc)) + 2000)
+	d.later(10 * time.Minute)
+	d.work()
+	d.expect("n.json", gateway.DropReady, "")
 }
 
 // stuck is an address that answers when nobody asks any more.

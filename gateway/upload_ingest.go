@@ -340,6 +340,10 @@ func verify(u Upload, m Media) error {
 // RunAbandon deletes what was sent of a cancelled or expired upload, and the entry if one was made
 // before a crash kept us from writing that down (task AbandonIngest).
 func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
+	if !s.enter(id) { // RunIngest has not noticed yet, or the bytes are fetched anew
+		return &Snooze{time.Second}
+	}
+	defer s.leave(id)
 	u, err := s.Store.Uploads().Get(ctx, AnyHub, id)
 	if CodeOf(err) == NotFound {
 		return nil
@@ -353,10 +357,6 @@ func (s *Uploads) RunAbandon(ctx context.Context, id string) error {
 	}
 	defer leave()
 	if u.Replica == s.Replica {
-		if !s.enter(id) { // RunIngest has not noticed yet
-			return &Snooze{time.Second}
-		}
-		defer s.leave(id)
 		if err = s.Staging.Remove(ctx, id); err != nil {
 			return err
 		}
