@@ -242,7 +242,9 @@ func (w *itemWork) fetch(ctx context.Context, kind, id string, r ManifestResourc
 	if err := w.reserve(ctx, &u, size); err != nil {
 		return u, errors.Join(err, body.Close())
 	}
-	u.Size, err = w.take(ctx, id, body, size)
+	if err = w.s.Uploads.Relay.Forget(ctx, id); err == nil { // what it began with after a crash was of the earlier bytes
+		u.Size, err = w.take(ctx, id, body, size)
+	}
 	if err = errors.Join(err, body.Close()); err == nil {
 		err = w.proved(ctx, kind, u, r)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1" //nolint:gosec // what manifests say
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -681,6 +682,58 @@ func TestNoRoomForWhatIsFetched(t *testing.T) {
 	d.later(10 * time.Minute)
 	d.work()
 	d.expect("n.json", gateway.DropReady, "")
+}
+
+// What a crash left of a fetch, and was sent on after the restart, is no part of what is fetched then.
+func TestFetchedAnewAfterACrash(t *testing.T) {
+	t.Parallel()
+	d := newDrops(t, storetest.SQLite(t))
+	ctx, given, down := t.Context(), noise(200_000), true
+	d.meet(func(w http.ResponseWriter, r *http.Request) {
+		if down && strings.HasSuffix(r.URL.Path, "/service/media/action/add") {
+			http.Error(w, "down", http.StatusBadGateway)
+			return
+		}
+		d.platform.ServeHTTP(w, r)
+	})
+	d.folders.Fetcher = web{"https://files.example/a.mp4": func() (gateway.Fetched, error) { return body(given, int64(len(given)))() }}
+	f := d.put("n.json", []byte(`[{"action":"add","type":"video","name":"A","reference_id":"ref-a","contents":[{"url":"https://files.example/a.mp4"}]}]`))
+	d.round(ctx)
+	d.round(ctx)
+	list, err := d.db.Uploads().List(ctx, gateway.AnyHub, "", "", []gateway.UploadState{gateway.UploadHeld}, gateway.Slice{Limit: 10})
+	if err != nil || len(list) != 2 { // with the manifest's own
+		t.Fatal(list, err, d.explain(f))
+	}
+	u := list[0]
+	if u.ID == f.UploadID {
+		u = list[1]
+	}
+	u.State = gateway.UploadReceiving
+	if err := d.db.Uploads().Update(ctx, &u); err != nil {
+		t.Fatal(err)
+	}
+	relayed, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- d.relay.Run(relayed, d.uploads.Replica) }()
+	until(t, "some is sent on", func() bool {
+		now, err := d.db.Uploads().Get(ctx, gateway.AnyHub, u.ID)
+		return err == nil && now.RelaySent.Total() >= 128<<10
+	})
+	given, down = noise(200_001)[1:], false
+	d.later(10 * time.Minute)
+	d.work()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	d.expect("n.json", gateway.DropReady, "")
+	all, err := d.db.Assets().InStates(ctx, []gateway.AssetState{gateway.AssetReady}, gateway.Slice{})
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if !bytes.Equal(d.original(all[0]), given) {
+		t.Error("the entry has other bytes than those at the address")
+	}
 }
 
 // stuck is an address that answers when nobody asks any more.
