@@ -134,6 +134,9 @@ func (h hand) target(ctx context.Context, it ManifestItem, by string) (ManifestA
 		return action, Media{}, E(Invalid, "add_names_entry", "An item that adds an entry cannot name its id.").Next("Leave the id out, or update the entry.").At("/entry_id")
 	case it.EntryID != "":
 		m, err := h.entry(ctx, it.EntryID)
+		if err == nil {
+			err = h.mayTouch(ctx, m, it, by)
+		}
 		return cmp.Or(action, ManifestUpdate), m, err
 	case action == ManifestAdd || it.ReferenceID == "" && action == "":
 		return ManifestAdd, Media{}, nil
@@ -153,7 +156,7 @@ func (h hand) target(ctx context.Context, it ManifestItem, by string) (ManifestA
 		return action, Media{}, E(Conflict, "reference_ambiguous", fmt.Sprintf("%d entries have the reference id %s.", len(found), cutText(it.ReferenceID, 200))).
 			Next("Name the entry to be deleted by its id.").At("/reference_id")
 	}
-	return cmp.Or(action, ManifestUpdate), found[0], nil
+	return cmp.Or(action, ManifestUpdate), found[0], h.mayTouch(ctx, found[0], it, by)
 }
 
 // allowed refuses what would make an entry somebody else's in a hub where each handles only their own.

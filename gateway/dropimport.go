@@ -47,6 +47,11 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 			return s.noMatch(ctx, folder, f, reading)
 		}
 	}
+	if entryID != "" {
+		if err := h.mayTouch(ctx, Media{ID: entryID}, ManifestItem{}, ""); err != nil {
+			return err
+		}
+	}
 	if err := s.reachable(ctx, folder, f); err != nil {
 		return err
 	}

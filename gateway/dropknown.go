@@ -82,6 +82,27 @@ func (h hand) referred(ctx context.Context, referenceID, but string) ([]Media, e
 	return out, nil
 }
 
+// mayTouch refuses for now an entry that a manifest is about to delete: what is done to it would go with it. An item waits
+// also for those before it in its manifest. by is the id of its row, "" when it is a file that asks.
+func (h hand) mayTouch(ctx context.Context, m Media, it ManifestItem, by string) error {
+	items, err := h.s.Store.DropItems().OfEntry(ctx, h.actor.HubID, m.ID)
+	if err != nil {
+		return err
+	}
+	for _, x := range items {
+		st := x.step()
+		switch {
+		case x.ID == by:
+		case itemID(x.FileID, it.Number) == by && x.Number < it.Number:
+			return E(Unavailable, "entry_busy", "An item before this one is not done with the entry.").Next("It goes on by itself then.").After(time.Second)
+		case it.Action != ManifestDelete && (st.name == stepDue || st.name == stepDeleting):
+			return E(Unavailable, "entry_busy", "A manifest is about to delete the entry "+cutText(m.ID, 64)+".").
+				Next("It goes on by itself when that is done; or undo the deletion at the manifest's item.").After(time.Second)
+		}
+	}
+	return nil
+}
+
 func errMaking(referenceID string) error {
 	return E(Unavailable, "reference_busy", "The entry with the reference id "+cutText(referenceID, 200)+" is being made, or given content.").
 		Next("It goes on by itself then.").After(time.Second)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -673,6 +674,70 @@ func TestItemsOfOneReference(t *testing.T) {
 			t.Error(names)
 		}
 	})
+}
+
+// Items of one entry go one after the other, also those that name it by its id, or one by its id and one by its reference id.
+func TestItemsOfOneEntry(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		d := newDrops(t, db)
+		var slow atomic.Bool
+		d.meet(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "service/media/action/update") && slow.CompareAndSwap(true, false) {
+				time.Sleep(200 * time.Millisecond) // the first is the slowest
+			}
+			d.platform.ServeHTTP(w, r)
+		})
+		id := d.world.entry("", "Old", "")
+		item := func(name, more string) string {
+			return fmt.Sprintf(`<item><action>update</action><entryId>%s</entryId>%s<name>%s</name></item>`, id, more, name)
+		}
+		f := d.put("one.xml", xml(item("A1", ""), item("A2", "<referenceId>ref-a</referenceId>"), item("A3", "")))
+		slow.Store(true)
+		d.work()
+		if l := d.all(); len(l) != 1 || l[0].Name != "A3" {
+			t.Error(l, d.explain(f))
+		}
+		g := d.put("two.xml", xml(item("B1", ""), `<item><action>update</action><referenceId>ref-a</referenceId><name>B2</name></item>`))
+		slow.Store(true)
+		d.work()
+		if l := d.all(); len(l) != 1 || l[0].Name != "B2" {
+			t.Error(l, d.explain(g))
+		}
+	})
+}
+
+// What comes while a manifest is about to delete an entry is done after that, as it would be in Kaltura; nothing that was
+// done goes with the entry. When the deletion is undone, it goes to the entry.
+func TestUpdateOfAnEntryAboutToGo(t *testing.T) {
+	for _, undo := range []bool{false, true} {
+		t.Run(fmt.Sprint("undone ", undo), func(t *testing.T) {
+			t.Parallel()
+			d := newDrops(t, storetest.SQLite(t))
+			d.put("one.xml", xml(`<item><action>add</action><type>1</type><referenceId>ref-a</referenceId><name>Old</name><media><mediaType>1</mediaType></media></item>`))
+			d.work()
+			old := d.entries("ref-a")[0].ID
+			del := d.put("two.xml", xml(fmt.Sprintf(`<item><action>delete</action><entryId>%s</entryId></item>`, old)))
+			d.work()
+			d.put("a.mp4", noise(500))
+			f := d.put("three.xml", xml(strings.Replace(addItem("ref-a", "New", "a.mp4"), "<action>add</action>", "", 1)))
+			d.work()
+			if got := d.told(f); got != "1  queued entry_busy\n" {
+				t.Fatal(got)
+			}
+			if undo {
+				if _, err := d.folders.UndoItem(t.Context(), d.house.Admin, d.items(del)[0].ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.later(20 * time.Minute)
+			d.work()
+			d.work()
+			done := d.expect("three.xml", gateway.DropReady, "")
+			if l := d.all(); len(l) != 1 || l[0].Name != "New" || (l[0].ID == old) != undo || d.items(done)[0].EntryID != l[0].ID {
+				t.Error(l, d.explain(done))
+			}
+		})
+	}
 }
 
 // What the platform refuses without a word that is known here has the reason of what was being done.

@@ -159,12 +159,14 @@ type DropItemTable interface {
 	// DeleteOf deletes a manifest's items.
 	DeleteOf(ctx context.Context, fileID string) error
 	// Ready gives a manifest's queued and running items whose TryAt is not set or has come, by number. Those of one
-	// reference id are in order: none before the one before it is done with the entry.
+	// reference id or entry are in order: none before the one before it is done with the entry.
 	Ready(ctx context.Context, fileID string, now time.Time, n int) ([]DropItem, error)
 	// Converting gives those whose entries are being converted and whose TryAt is not set or has come, by number.
 	Converting(ctx context.Context, fileID string, now time.Time, n int) ([]DropItem, error)
 	// OfReference gives a hub's items with a reference id that changed since a time, without their data.
 	OfReference(ctx context.Context, hubID, referenceID string, since time.Time) ([]DropItem, error)
+	// OfEntry gives a hub's queued and running items that name an entry, without their data.
+	OfEntry(ctx context.Context, hubID, entryID string) ([]DropItem, error)
 	// Next tells when the first of a manifest's items that are not over is to be looked at; nil = now, or never.
 	Next(ctx context.Context, fileID string) (*time.Time, error)
 	// Hold moves TryAt of an item that an attempt runs, whatever the version; NotFound when it no longer does.

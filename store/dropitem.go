@@ -13,10 +13,12 @@ import (
 // unfinished are the states of items that have something to do.
 var unfinished = bun.List([]gateway.DropItemState{gateway.ItemQueued, gateway.ItemRunning})
 
-// inOrder leaves out items whose reference id an earlier one has that is not done with it.
+// inOrder leaves out items whose reference id or entry an earlier one has that is not done with it.
 func (i dropItems) inOrder(q *bun.SelectQuery) *bun.SelectQuery {
 	return q.Where(`NOT EXISTS (SELECT 1 FROM drop_items AS e WHERE e.hub_id = drop_item.hub_id AND e.reference_id = drop_item.reference_id AND
-		e.reference_id <> '' AND e.file_id = drop_item.file_id AND e.number < drop_item.number AND e.state IN (?))`, unfinished)
+		e.reference_id <> '' AND e.file_id = drop_item.file_id AND e.number < drop_item.number AND e.state IN (?))`, unfinished).
+		Where(`NOT EXISTS (SELECT 1 FROM drop_items AS e WHERE e.hub_id = drop_item.hub_id AND e.entry_id = drop_item.entry_id AND
+		e.entry_id <> '' AND e.file_id = drop_item.file_id AND e.number < drop_item.number AND e.state IN (?))`, unfinished)
 }
 
 func (i dropItems) Ready(ctx context.Context, fileID string, now time.Time, n int) ([]gateway.DropItem, error) {
@@ -37,6 +39,13 @@ func (i dropItems) OfReference(ctx context.Context, hubID, referenceID string, s
 	out := []gateway.DropItem{}
 	err := i.r.NewSelect().Model(&out).ExcludeColumn("data").Where("hub_id = ?", hubID).Where("reference_id = ?", referenceID).
 		Where("reference_id <> ''").Where("updated_at >= ?", since).OrderExpr("id").Limit(mostOfReference).Scan(ctx)
+	return out, translate(err)
+}
+
+func (i dropItems) OfEntry(ctx context.Context, hubID, entryID string) ([]gateway.DropItem, error) {
+	out := []gateway.DropItem{}
+	err := i.r.NewSelect().Model(&out).ExcludeColumn("data").Where("hub_id = ?", hubID).Where("entry_id = ?", entryID).
+		Where("entry_id <> ''").Where("state IN (?)", unfinished).OrderExpr("file_id, number").Limit(mostOfReference).Scan(ctx)
 	return out, translate(err)
 }
 

@@ -149,6 +149,7 @@ CREATE TABLE drop_items (
     FOREIGN KEY (file_id) REFERENCES drop_files (id) ON DELETE CASCADE
 );
 CREATE INDEX drop_items_by_reference ON drop_items (hub_id, reference_id, file_id, number) WHERE reference_id <> '';
+CREATE INDEX drop_items_by_entry ON drop_items (hub_id, entry_id, file_id, number) WHERE entry_id <> '';
 CREATE UNIQUE INDEX drop_items_by_file ON drop_items (file_id, number);
 CREATE INDEX drop_items_by_state ON drop_items (file_id, state, number);
 CREATE INDEX drop_items_open ON drop_items (file_id, number) WHERE state IN ('queued', 'running');
