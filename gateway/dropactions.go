@@ -67,7 +67,9 @@ func (f DropFile) may(act DropAction) error {
 		switch {
 		case f.State == DropUploading && uploaded(f.Identity):
 			return refuse("The upload is not finished.", "Have its sender finish it: only then it is whole.")
-		case f.State == DropDetected || f.State == DropUploading || f.State == DropWaiting:
+		case f.State == DropDetected || f.State == DropUploading || f.State == DropWaiting || f.State == DropNoMatch:
+			return nil
+		case f.State == DropQuarantined && !f.Manifest && (f.Reason == reasonNoMatch || f.Reason == reasonNoManifest || f.Reason == reasonOrphan):
 			return nil
 		}
 		return refuse("Only a file that is not known to be whole, or waits for others, can be taken; this one is "+state+".", "Look at its state.")
@@ -344,7 +346,7 @@ func (s *DropFolders) MatchTo(ctx context.Context, a Actor, id, entryID string) 
 		if err := s.anew(ctx, tx, f); err != nil {
 			return err
 		}
-		f.EntryID, f.LeadID, f.ByHand = entryID, "", true
+		f.EntryID, f.LeadID, f.ByHand, f.Alone = entryID, "", true, false
 		return s.again(ctx, tx, f, "match", a, "It was given to the entry "+entryID+" by hand.")
 	})
 }
@@ -363,11 +365,12 @@ func (s *DropFolders) mayGive(ctx context.Context, f DropFile, entryID string) e
 	return err
 }
 
-// Take says of a file of a directory that it is whole, and of one that waits for others that it is to be imported by itself. One that goes
-// on growing is not imported all the same.
+// Take says of a file of a directory that it is whole, and of one that waits for others, or has waited in vain, that it is to be
+// imported by itself: as an entry of its own when it was an entry that it waited for. One that goes on growing is not imported all the same.
 func (s *DropFolders) Take(ctx context.Context, a Actor, id string) (DropFile, error) {
 	return s.act(ctx, a, id, ActTake, nil, func(tx Tx, f *DropFile) error {
-		f.ByHand, f.LeadID, f.TryAt, f.Attempt = true, "", nil, f.Attempt+1
+		f.Alone = f.Alone || f.State == DropNoMatch || f.Reason == reasonNoMatch
+		f.ByHand, f.LeadID, f.ItemID, f.TryAt, f.Attempt = true, "", "", nil, f.Attempt+1
 		return s.move(ctx, tx, f, DropPending, "take", a, "")
 	})
 }

@@ -76,9 +76,10 @@ func (r *manifestReader) mayTake(tx Tx, f *DropFile, n itemName, item string) *E
 				Next("Give each item a file of its own; an item can name another entry as its source.")
 		}
 		return nil
+	case n.sole && f.byItself(): // the item describes its entry when that is ready
+		return nil
 	case f.State == DropReady || f.State == DropDue: // else its bytes, which still lie there, would be taken once more
-		return E(Conflict, "file_used", n.name+" was used already"+ofEntry(f.EntryID)+".").
-			Next("Send the file again, then try this manifest again. To change an entry that is there, name it by its id.")
+		return errFileUsed(*f)
 	case f.LeadID != "" && !f.State.Over():
 		lead, err := tx.DropFiles().Get(r.ctx, Scope(f.HubID), f.LeadID)
 		if err == nil && !lead.State.Over() && !lead.Superseded {
@@ -96,6 +97,11 @@ func (r *manifestReader) mayTake(tx Tx, f *DropFile, n itemName, item string) *E
 	return nil
 }
 
+func errFileUsed(f DropFile) *Error {
+	return E(Conflict, "file_used", f.Name+" was used already"+ofEntry(f.EntryID)+".").
+		Next("Send the file again, then try this manifest again. To change an entry that is there, name it by its id.")
+}
+
 func ofEntry(id string) string {
 	if id == "" {
 		return ""
@@ -108,6 +114,9 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 	if !n.content {
 		item = ""
 	}
+	if f != nil && n.sole && f.byItself() {
+		return f, nil
+	}
 	if f != nil && f.LeadID == r.f.ID && !f.State.Over() {
 		if item == "" || f.ItemID == item {
 			return f, nil
@@ -116,7 +125,7 @@ func (r *manifestReader) take(tx Tx, f *DropFile, n itemName, item string) (*Dro
 		return f, tx.DropFiles().Update(r.ctx, f)
 	}
 	if f != nil && f.State.Over() && !f.retakable() {
-		if f.LeadID == r.f.ID && f.State == DropReady { // a picture that served an earlier run
+		if f.LeadID == r.f.ID && (f.State == DropReady || f.State == DropDue) { // it served an earlier run
 			return f, nil
 		}
 		if err := r.s.supersede(r.ctx, tx, f); err != nil {

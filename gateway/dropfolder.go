@@ -175,6 +175,7 @@ type DropFile struct {
 	FormerState DropState  `bun:"former_state"` // before it was to be deleted by hand, or gone: what an undo, or the file's return, brings back
 	Superseded  bool       `bun:"superseded"`   // a newer file has its name; unique key: folder, name_key, live rows
 	ByHand      bool       `bun:"by_hand"`      // somebody took it as whole, and by itself: it waits for no manifest
+	Alone       bool       `bun:"alone"`        // somebody wants an entry of its own of it: it waits for none
 	SizeSetAt   *time.Time `bun:"size_set_at"`  // when size and time last changed
 	WholeAt     *time.Time `bun:"whole_at"`     // when it was known to be whole
 	WaitingFor  []string   `bun:"waiting_for"`  // stored as JSON; names of files, or "entry:REFERENCE"

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -218,6 +219,45 @@ func TestWhatPathAndNameSayReachesTheEntry(t *testing.T) {
 	}
 	s.is("kim/2026/tour_Nothing.mp4", gateway.DropQuarantined, "flavor_unknown")
 	s.is("kim/2026/ship_WebM.mp4", gateway.DropNoMatch, "")
+}
+
+// The folder's owner is that of new entries; one that gets new content stays its owner's, unless the path says another. Where
+// that may not be, it is said.
+func TestOwnerOfAnEntryThatWasThere(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), func(f *gateway.DropFolder) {
+		f.Match, f.Origin = gateway.MatchOrAdd, gateway.DropOrigin{UserID: "newsroom", UserFromPath: true}
+	})
+	owner := s.look(s.entry("tour")).UserID
+	s.put("tour.mp4", noise(500))
+	s.put("fresh.mp4", noise(500))
+	s.settle()
+	s.drive()
+	if e := s.look(s.is("tour.mp4", gateway.DropReady, "").EntryID); e.UserID != owner || len(s.all()) != 2 {
+		t.Errorf("%+v, not %s's", e, owner)
+	}
+	if e := s.look(s.is("fresh.mp4", gateway.DropReady, "").EntryID); e.UserID != "newsroom" {
+		t.Errorf("%+v", e)
+	}
+	s.put("kim/tour.mp4", noise(600))
+	s.settle()
+	s.drive()
+	if e := s.look(s.is("kim/tour.mp4", gateway.DropReady, "").EntryID); e.UserID != "kim" || len(s.all()) != 2 {
+		t.Errorf("%+v", e)
+	}
+	in := s.in
+	in.Visibility = gateway.VisibilityOwn
+	if err := s.db.Integrations().Update(t.Context(), &in); err != nil {
+		t.Fatal(err)
+	}
+	s.put("kim/alone.mp4", noise(700))
+	s.settle()
+	s.drive()
+	f := s.is("kim/alone.mp4", gateway.DropReady, "")
+	lines, err := s.db.DropChanges().OfFile(t.Context(), f.ID, gateway.Slice{})
+	if err != nil || !strings.Contains(fmt.Sprint(lines), "not given to the user kim") || s.look(f.EntryID).UserID == "kim" {
+		t.Error(lines, err)
+	}
 }
 
 // By hand a file goes with its entry when that was said and the time to take it back is over.

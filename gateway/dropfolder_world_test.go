@@ -38,6 +38,9 @@ func (byName) Inspect(_ context.Context, _ gateway.Source, name string) (gateway
 	if strings.HasSuffix(name, ".jpg") {
 		return gateway.Inspection{Type: gateway.Image}, nil
 	}
+	if strings.HasPrefix(name, "sphere") {
+		return gateway.Inspection{Type: gateway.Video, Projection: gateway.Equirectangular}, nil
+	}
 	return gateway.Inspection{Type: gateway.Video}, nil
 }
 

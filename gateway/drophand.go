@@ -111,7 +111,7 @@ func (h hand) plan(ctx context.Context, it ManifestItem, by string) (ManifestAct
 	if action == ManifestAdd && it.mediaType() == "" {
 		return action, m, E(Invalid, "type_missing", "The item does not say what it is.").Next("Say its media type: video, image or audio.").At("/type")
 	}
-	if err := h.s.possible(it); err != nil {
+	if err := h.s.possible(h.actor.HubID, it); err != nil {
 		return action, m, err
 	}
 	if err := h.allowed(it.UserID, "item"); err != nil {
@@ -168,8 +168,12 @@ func (h hand) allowed(user, what string) *Error {
 		Next("Leave the user out, or name %s.", h.actor.PlatformUserID)
 }
 
-// possible refuses sources that cannot be had here, or not be compared with what is said of them.
-func (s *DropFolders) possible(it ManifestItem) error {
+// possible refuses sources that cannot be had here, or not be compared with what is said of them, and contents of a kind
+// that the hub does not take.
+func (s *DropFolders) possible(hubID string, it ManifestItem) error {
+	if err := s.accepted(hubID, it); err != nil {
+		return err
+	}
 	for _, c := range it.Contents {
 		if err := s.address(c.ManifestResource); err != nil {
 			return AsError(err).At("/contents")
@@ -191,6 +195,20 @@ func (s *DropFolders) possible(it ManifestItem) error {
 		}
 		if t.AssetID != "" {
 			return errAssetSource().At("/thumbnails")
+		}
+	}
+	return nil
+}
+
+// accepted refuses contents of a kind that the hub does not take, by their names.
+func (s *DropFolders) accepted(hubID string, it ManifestItem) error {
+	for _, c := range it.Contents {
+		n := c.fileName()
+		if c.File == "" && typeOf(n, "") == Other { // an address need not have a file's name
+			continue
+		}
+		if _, err := s.accepts(hubID).check(n, ""); err != nil {
+			return AsError(err).At("/contents")
 		}
 	}
 	return nil

@@ -43,6 +43,8 @@ func (s *DropFolders) decide(ctx context.Context, folder DropFolder, f DropFile)
 		switch {
 		case len(found) > 0:
 			entryID = found[0].ID
+		case f.Alone:
+			reading.Flavor = ""
 		case folder.Match == MatchOrWait || reading.Flavor != "":
 			return s.noMatch(ctx, folder, f, reading)
 		}
@@ -108,7 +110,7 @@ func (s *DropFolders) noMatch(ctx context.Context, folder DropFolder, f DropFile
 	now := s.Clock()
 	if f.State == DropNoMatch && !now.Before(s.waitUntil(folder, f)) {
 		return E(NotFound, reasonNoMatch, "No entry with the reference id "+cutText(reading.ReferenceID, 200)+" came in time.").
-			Next("Make the entry, or choose one by hand; then try this file again.")
+			Next("Make the entry and try this file again; or match it to one by hand; or take it as an entry of its own.")
 	}
 	_, err := s.changeFile(ctx, f.ID, func(tx Tx, f *DropFile) error {
 		if f.State != DropPending && f.State != DropNoMatch && f.State != DropWaiting {
@@ -287,8 +289,13 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 		return err
 	}
 	var c EntryChange
-	if reading.UserID != "" && h.allowed(reading.UserID, "folder") == nil {
+	text := "The entry " + u.EntryID + " exists and is being converted."
+	switch no := h.allowed(reading.UserID, "file"); {
+	case reading.UserID == "", u.Replaces != "" && !reading.UserNamed: // an entry that was there stays its owner's
+	case no == nil:
 		c.UserID = &reading.UserID
+	default:
+		text += " It is not given to the user " + cutText(reading.UserID, 200) + ": " + no.Message
 	}
 	if u.Replaces == "" {
 		if utf8.RuneCountInString(reading.ReferenceID) > 1 { // Kaltura takes no shorter one
@@ -308,7 +315,7 @@ func (s *DropFolders) describe(ctx context.Context, folder DropFolder, f DropFil
 			return errUnchanged
 		}
 		row.EntryID = u.EntryID
-		return s.move(ctx, tx, row, DropProcessing, "entry.made", system(row.HubID), "The entry "+u.EntryID+" exists and is being converted.")
+		return s.move(ctx, tx, row, DropProcessing, "entry.made", system(row.HubID), text)
 	})
 	if err != nil || row.State != DropProcessing {
 		return err

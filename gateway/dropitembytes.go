@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -65,7 +66,10 @@ func (w *itemWork) certain(ctx context.Context, kind string, i int, r ManifestRe
 	if err != nil || kind == "thumbnail" {
 		return err
 	}
-	_, err = w.inspect(ctx, u)
+	in, err := w.inspect(ctx, u)
+	if types := w.s.accepts(w.f.HubID).Types; err == nil && r.URL != "" && in.Type != "" && len(types) > 0 && !slices.Contains(types, in.Type) {
+		err = E(Invalid, reasonNotAccepted, "The file at the address is of a kind that is not accepted: "+string(in.Type)+".").Next("Name another file.")
+	}
 	return err
 }
 
@@ -117,8 +121,7 @@ func (w *itemWork) inspect(ctx context.Context, u Upload) (Inspection, error) {
 func (w *itemWork) compare(ctx context.Context, u Upload, r ManifestResource) error {
 	name := cutText(r.fileName(), 200)
 	if r.Size > 0 && r.Size != u.Size {
-		return E(Invalid, reasonWrongSize, fmt.Sprintf("%s has %d bytes; the manifest says %d.", name, u.Size, r.Size)).
-			Next("Send the right file, or correct the size in the manifest.")
+		return errWrongSize(name, u.Size, r.Size)
 	}
 	sums := []struct {
 		name, said string
@@ -133,11 +136,20 @@ func (w *itemWork) compare(ctx context.Context, u Upload, r ManifestResource) er
 			return err
 		}
 		if !strings.EqualFold(have, x.said) {
-			return E(Invalid, reasonWrongSum, fmt.Sprintf("%s has another %s than the manifest says.", name, x.name)).
-				Next("Send the right file, or correct the checksum in the manifest.")
+			return errWrongSum(name, x.name)
 		}
 	}
 	return nil
+}
+
+func errWrongSize(name string, has, said int64) *Error {
+	return E(Invalid, reasonWrongSize, fmt.Sprintf("%s has %d bytes; the manifest says %d.", name, has, said)).
+		Next("Send the right file, or correct the size in the manifest.")
+}
+
+func errWrongSum(name, kind string) *Error {
+	return E(Invalid, reasonWrongSum, fmt.Sprintf("%s has another %s than the manifest says.", name, kind)).
+		Next("Send the right file, or correct the checksum in the manifest.")
 }
 
 func (w *itemWork) sum(ctx context.Context, u Upload, h hash.Hash) (string, error) {

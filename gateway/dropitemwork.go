@@ -51,7 +51,11 @@ func (w *itemWork) run(ctx context.Context) error {
 	if w.item.Step == stepEdited {
 		return w.ready(ctx)
 	}
-	if _, err := w.h.editor.Edit(ctx, w.h.actor, w.item.EntryID, w.change()); err != nil {
+	change, err := w.change(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := w.h.editor.Edit(ctx, w.h.actor, w.item.EntryID, change); err != nil {
 		return w.heard(ctx, err)
 	}
 	if len(w.said.Contents) == 0 { // there is nothing to wait for
@@ -91,6 +95,11 @@ func (w *itemWork) check(ctx context.Context) error {
 			it.Reason, it.Text, it.NextStep = "deletion_due", m.Name+" is deleted at "+at.Format(time.RFC3339)+".", "Undo it until then if it is to stay."
 			return nil
 		})
+	}
+	if described, err := w.describes(ctx, action, m); err != nil {
+		return err
+	} else if described.ID != "" {
+		action, m = ManifestUpdate, described
 	}
 	if action == ManifestAdd && w.said.UserID == "" {
 		if err := w.h.allowed(w.folder.Origin.UserID, "folder"); err != nil {
@@ -181,7 +190,11 @@ func (w *itemWork) entry(ctx context.Context) error {
 			return err
 		}
 	}
-	made, err := w.h.editor.Make(ctx, w.h.actor, w.item.ID, w.said.mediaType(), w.change())
+	change, err := w.change(ctx)
+	if err != nil {
+		return err
+	}
+	made, err = w.h.editor.Make(ctx, w.h.actor, w.item.ID, w.said.mediaType(), change)
 	if err != nil {
 		return w.heard(ctx, err)
 	}
@@ -193,7 +206,7 @@ func (w *itemWork) entry(ctx context.Context) error {
 }
 
 // change is what the item says of its entry. A file that says that it is spherical is tagged so.
-func (w *itemWork) change() EntryChange {
+func (w *itemWork) change(ctx context.Context) (EntryChange, error) {
 	c := w.said.change()
 	if w.item.Action == ManifestAdd {
 		if c.Name == nil {
@@ -219,8 +232,25 @@ func (w *itemWork) change() EntryChange {
 		if c.Categories == nil && c.CategoryIDs == nil && w.folder.Origin.Category != "" {
 			c.Categories = &[]string{w.folder.Origin.Category}
 		}
+		for i, x := range w.said.Contents {
+			if !x.Flavor.Zero() || x.Token != "" {
+				continue
+			}
+			u, err := w.carried(ctx, "content", i, x.ManifestResource)
+			if ignoreNotFound(err) != nil {
+				return c, err
+			}
+			var said []string
+			if c.Tags != nil {
+				said = *c.Tags
+			}
+			u.Tags = said
+			if tags := entryTags(u); len(tags) > len(said) {
+				c.Tags = &tags
+			}
+		}
 	}
-	return c
+	return c, nil
 }
 
 // into says which rendition of an entry a content is for; zero = its source.

@@ -85,6 +85,7 @@ type manifestReader struct {
 type itemName struct {
 	name, key string
 	content   bool  // whose bytes become an entry's; a picture may serve several
+	sole      bool  // the one content of an item that may add an entry
 	size      int64 // that it is said to have; 0 = not said
 }
 
@@ -183,13 +184,16 @@ func (r *manifestReader) Item(it ManifestItem) error {
 	refuse := func(e *Error) {
 		row.State, row.Reason, row.Text, row.NextStep = ItemRefused, reasonOf(e), e.Message, e.NextStep
 	}
+	if err := r.s.accepted(r.f.HubID, it); err != nil { // its files are not the manifest's then
+		refuse(AsError(err))
+	}
 	for name, content := range it.files() {
 		n, err := r.f.beside(name)
 		if err != nil {
 			refuse(AsError(err))
 			break
 		}
-		names = append(names, itemName{n, dropKey(n), content, it.sizeOf(name)})
+		names = append(names, itemName{n, dropKey(n), content, content && it.sole() == name, it.sizeOf(name)})
 	}
 	if row.State == ItemQueued {
 		raw, err := json.Marshal(it)

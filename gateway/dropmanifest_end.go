@@ -143,7 +143,7 @@ func (s *DropFolders) unnamed(ctx context.Context, id string) error {
 			return errUnchanged
 		}
 		return s.aside(ctx, tx, f, "wait.over", E(NotFound, reasonNoManifest, "No manifest named this file in time.").
-			Next("Send a manifest that names it: it is taken then. Or let the folder take files without manifests."))
+			Next("Send a manifest that names it: it is taken then. Or take it by itself."))
 	})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -348,7 +349,126 @@ func TestFolderOfMediaAndManifests(t *testing.T) {
 	}
 	s.later(3 * time.Hour)
 	s.run("plain.mp4")
-	s.is("plain.mp4", gateway.DropQuarantined, "no_entry")
+	plain := s.is("plain.mp4", gateway.DropQuarantined, "no_entry")
+	if _, err := s.folders.Take(t.Context(), s.house.Admin, plain.ID); err != nil { // it need not wait for an entry
+		t.Fatal(err)
+	}
+	s.drive()
+	plain = s.is("plain.mp4", gateway.DropReady, "")
+	if l := s.all(); len(l) != 2 || plain.EntryID == s.is("named.mp4", gateway.DropReady, "").EntryID {
+		t.Error(l)
+	}
+}
+
+// A file that became an entry by itself before its manifest came is not taken again: the item describes that entry.
+func TestManifestAfterItsMedia(t *testing.T) {
+	storetest.EachDB(t, func(t *testing.T, db *store.DB) {
+		s := newShed(t, db, describing(gateway.HandleBoth, stable))
+		s.put("a.mp4", noise(500))
+		s.settle()
+		s.drive()
+		a := s.is("a.mp4", gateway.DropReady, "")
+		s.put("b.mp4", noise(600))
+		s.settle()
+		for b := s.is("b.mp4", gateway.DropPending, ""); !b.State.Busy(); b = s.files(b.State, gateway.DropImporting, gateway.DropProcessing)[0] {
+			s.run("b.mp4")
+		}
+		s.put("late.xml", xml(addItem("ref-a", "A", "a.mp4"), addItem("ref-b", "B", "b.mp4")))
+		s.settle()
+		s.drive()
+		late := s.is("late.xml", gateway.DropReady, "")
+		if got := s.told(late); got != "1 update done \n2 update done \n" {
+			t.Error(got)
+		}
+		s.is("b.mp4", gateway.DropReady, "")
+		l := s.all()
+		if len(l) != 2 {
+			t.Fatal(l)
+		}
+		for _, e := range l {
+			name, ref := "B", "ref-b"
+			if e.ID == a.EntryID {
+				name, ref = "A", "ref-a"
+			}
+			if e.Name != name || e.ReferenceID != ref || e.Tags != "news" {
+				t.Errorf("%+v", e)
+			}
+		}
+		s.put("again.xml", xml(addItem("ref-c", "C", "a.mp4")))
+		s.settle()
+		s.drive()
+		if got := s.told(s.is("again.xml", gateway.DropQuarantined, "items_failed")); got != "1 add failed file_used\n" {
+			t.Error(got)
+		}
+	})
+}
+
+// What was new content of an entry that was there before, or the same bytes as those of a former file, is no entry of its own
+// for an item to describe; nor is one whose bytes are not what the item says.
+func TestManifestAfterMediaOfOtherEntries(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), describing(gateway.HandleBoth, stable), func(f *gateway.DropFolder) { f.Match = gateway.MatchOrAdd })
+	there := s.entry("ref-a")
+	s.put("ref-a.mp4", noise(500))
+	s.put("sized.mp4", noise(500))
+	s.settle()
+	s.drive()
+	if f := s.is("ref-a.mp4", gateway.DropReady, ""); f.EntryID != there {
+		t.Fatal(f.EntryID)
+	}
+	sized := strings.Replace(addItem("ref-s", "S", "sized.mp4"), `filePath="sized.mp4"/>`, `filePath="sized.mp4"><fileSize>501</fileSize></dropFolderFileContentResource>`, 1)
+	s.put("late.xml", xml(addItem("other", "Other", "ref-a.mp4"), sized, strings.Replace(addItem("ref-a", "A", "ref-a.mp4"), "<action>add</action>", "", 1)))
+	s.settle()
+	s.drive()
+	late := s.is("late.xml", gateway.DropQuarantined, "items_failed")
+	if got := s.told(late); got != "1 add failed file_used\n2 add failed file_size_differs\n3 update done \n" {
+		t.Error(got)
+	}
+	if l := s.all(); len(l) != 2 || l[0].Name != "A" && l[1].Name != "A" {
+		t.Error(l)
+	}
+	bytes := noise(700)
+	s.put("m.mp4", bytes)
+	s.settle()
+	s.drive()
+	m := s.is("m.mp4", gateway.DropReady, "")
+	s.put("m.mp4", bytes) // sent again
+	s.settle()
+	s.drive()
+	if again := s.is("m.mp4", gateway.DropReady, ""); again.ID == m.ID || again.EntryID != m.EntryID || again.LeadID != "" {
+		t.Fatalf("%+v", again)
+	}
+	s.put("two.xml", xml(addItem("ref-n", "N", "m.mp4")))
+	s.settle()
+	s.drive()
+	if got := s.told(s.is("two.xml", gateway.DropQuarantined, "items_failed")); got != "1 add failed file_used\n" {
+		t.Error(got)
+	}
+}
+
+// A spherical file is tagged so whether it comes alone or with a manifest; and the hub takes the same kinds of files.
+func TestNamedFilesAreAsThoseAlone(t *testing.T) {
+	t.Parallel()
+	s := newShed(t, storetest.SQLite(t), describing(gateway.HandleXML, stable))
+	s.put("sphere.mp4", noise(500))
+	s.put("flat.mp4", noise(500))
+	s.put("song.mp3", noise(500))
+	s.uploads.Accept = func(string) gateway.Acceptance { return gateway.Acceptance{Types: []gateway.MediaType{gateway.Video}} }
+	s.put("news.xml", xml(addItem("ref-s", "S", "sphere.mp4"), addItem("ref-f", "F", "flat.mp4"), addItem("ref-m", "M", "song.mp3")))
+	s.settle()
+	s.drive()
+	news := s.is("news.xml", gateway.DropQuarantined, "items_failed")
+	if got := s.told(news); got != "1 add done \n2 add done \n3 add failed type_not_accepted\n" {
+		t.Error(got)
+	}
+	s.is("song.mp3", gateway.DropQuarantined, "type_not_accepted")
+	tags := map[string]string{}
+	for _, e := range s.all() {
+		tags[e.Name] = e.Tags
+	}
+	if len(tags) != 2 || tags["F"] != "news" || !strings.Contains(tags["S"], "360") || !strings.Contains(tags["S"], "news") {
+		t.Error(tags)
+	}
 }
 
 func TestFileThatNoManifestNamesInADirectory(t *testing.T) {
@@ -360,11 +480,25 @@ func TestFileThatNoManifestNamesInADirectory(t *testing.T) {
 	s.is("lone.mp4", gateway.DropWaiting, "")
 	s.later(3 * time.Hour)
 	s.run("lone.mp4")
-	s.is("lone.mp4", gateway.DropQuarantined, "no_manifest")
+	lone := s.is("lone.mp4", gateway.DropQuarantined, "no_manifest")
+	if !slices.Contains(lone.Actions(), gateway.ActTake) {
+		t.Error(lone.Actions())
+	}
 	s.put("late.xml", xml(addItem("lone", "Lone", "lone.mp4")))
 	s.settle()
 	s.drive()
 	s.is("lone.mp4", gateway.DropReady, "")
+	s.put("other.mp4", noise(600))
+	s.settle()
+	s.drive()
+	s.later(3 * time.Hour)
+	s.run("other.mp4")
+	other := s.is("other.mp4", gateway.DropQuarantined, "no_manifest")
+	if _, err := s.folders.Take(t.Context(), s.house.Admin, other.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.drive()
+	s.is("other.mp4", gateway.DropReady, "")
 }
 
 func TestManifestOfAPausedFolder(t *testing.T) {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -217,7 +216,8 @@ func escaped(delimiter byte) string { return regexp.QuoteMeta(string(delimiter))
 type DropReading struct {
 	ReferenceID string
 	Flavor      string   // rendition, as the folder's expression names it
-	UserID      string   // on the platform; "" = the folder's
+	UserID      string   // on the platform; "" = nobody's
+	UserNamed   bool     // by the path or the name, else it is the folder's
 	Tags        []string // the folder's and those of the path
 	Category    string   // full name, "a>b"
 }
@@ -335,10 +335,12 @@ func (r *dropRules) read(name string) (DropReading, error) {
 			return ""
 		}
 		out.ReferenceID, out.Flavor = group(slugReference), group(slugFlavor)
-		out.UserID = cmp.Or(group(slugUser), out.UserID)
+		if user := group(slugUser); user != "" {
+			out.UserID, out.UserNamed = user, true
+		}
 	}
 	if o.UserFromPath && len(dirs) > 0 {
-		out.UserID, dirs = dirs[0], dirs[1:]
+		out.UserID, out.UserNamed, dirs = dirs[0], true, dirs[1:]
 	}
 	out.ReferenceID, out.UserID = cutRunes(cleanText(out.ReferenceID), maxReference), cutRunes(cleanText(out.UserID), maxPlatformUser)
 	out.Flavor = cleanText(out.Flavor)

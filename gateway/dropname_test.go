@@ -133,9 +133,9 @@ func TestPathsSayWhoseAndWhere(t *testing.T) {
 	}{
 		{DropOrigin{}, "a/b/clip.mp4", DropReading{ReferenceID: "clip", Tags: []string{}}},
 		{DropOrigin{UserID: "u", Tags: []string{"x"}, Category: "News"}, "clip.mp4", DropReading{ReferenceID: "clip", UserID: "u", Tags: []string{"x"}, Category: "News"}},
-		{DropOrigin{UserID: "u", UserFromPath: true}, "ada/clip.mp4", DropReading{ReferenceID: "clip", UserID: "ada", Tags: []string{}}},
+		{DropOrigin{UserID: "u", UserFromPath: true}, "ada/clip.mp4", DropReading{ReferenceID: "clip", UserID: "ada", UserNamed: true, Tags: []string{}}},
 		{DropOrigin{UserID: "u", UserFromPath: true}, "clip.mp4", DropReading{ReferenceID: "clip", UserID: "u", Tags: []string{}}},
-		{DropOrigin{UserFromPath: true, TagsFromPath: true, Tags: []string{"t"}}, "ada/sea, sun/sky/c.mp4", DropReading{ReferenceID: "c", UserID: "ada", Tags: []string{"t", "sea", "sun", "sky"}}},
+		{DropOrigin{UserFromPath: true, TagsFromPath: true, Tags: []string{"t"}}, "ada/sea, sun/sky/c.mp4", DropReading{ReferenceID: "c", UserID: "ada", UserNamed: true, Tags: []string{"t", "sea", "sun", "sky"}}},
 		{DropOrigin{CategoryFromPath: true, Category: "News>Old"}, "2026/a > b/c.mp4", DropReading{ReferenceID: "c", Tags: []string{}, Category: "News>Old>2026>a - b"}},
 		{DropOrigin{CategoryFromPath: true}, "2026/c.mp4", DropReading{ReferenceID: "c", Tags: []string{}, Category: "2026"}},
 	} {

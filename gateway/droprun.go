@@ -218,12 +218,16 @@ func (s *DropFolders) takeable(f DropFile) error {
 	case s.Uploads.MaxSize > 0 && f.Size > s.Uploads.MaxSize:
 		return E(TooLarge, "file_too_large", "The file is larger than this server takes.").Next("Put a smaller file there.")
 	}
-	var accept Acceptance
-	if s.Uploads.Accept != nil {
-		accept = s.Uploads.Accept(f.HubID)
-	}
-	_, err := accept.check(path.Base(f.Name), "")
+	_, err := s.accepts(f.HubID).check(path.Base(f.Name), "")
 	return err
+}
+
+// accepts is what a hub takes.
+func (s *DropFolders) accepts(hubID string) Acceptance {
+	if s.Uploads.Accept == nil {
+		return Acceptance{}
+	}
+	return s.Uploads.Accept(hubID)
 }
 
 func errManifestNotTaken() *Error {

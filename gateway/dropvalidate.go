@@ -122,7 +122,7 @@ func (s *DropFolders) Validate(ctx context.Context, a Actor, folderID string, fo
 		}
 		defer leave()
 	}
-	p := &previewer{ctx: ctx, s: s, folder: folder, p: DropPreview{Format: format, Actions: map[ManifestAction]int64{}}}
+	p := &previewer{ctx: ctx, s: s, hubID: a.HubID, folder: folder, p: DropPreview{Format: format, Actions: map[ManifestAction]int64{}}}
 	if folder != nil && folder.Handler == HandleContent {
 		e := errManifestNotTaken()
 		p.p.Faults = append(p.p.Faults, ManifestFault{Line: 1, Column: 1, Rule: e.Reason, Text: e.Message, Fix: e.NextStep})
@@ -151,6 +151,7 @@ var errEnough = E(Invalid, "enough", "There are too many faults.")
 type previewer struct {
 	ctx    context.Context
 	s      *DropFolders
+	hubID  string
 	folder *DropFolder
 	p      DropPreview
 	names  []namedAt // whose files are looked up next
@@ -158,6 +159,7 @@ type previewer struct {
 
 type namedAt struct {
 	name, key string
+	sole      bool // see itemName
 	at        ManifestFault
 }
 
@@ -174,7 +176,7 @@ func (p *previewer) Fault(x ManifestFault) error {
 // Item implements ManifestVisitor.
 func (p *previewer) Item(it ManifestItem) error {
 	at := ManifestFault{Line: it.Line, Column: it.Column, Item: it.Number}
-	if err := p.s.possible(it); err != nil {
+	if err := p.s.possible(p.hubID, it); err != nil {
 		return p.Fault(at.because(AsError(err)))
 	}
 	p.p.Total++
@@ -201,7 +203,7 @@ func (p *previewer) Item(it ManifestItem) error {
 			continue
 		}
 		if p.folder != nil {
-			p.names = append(p.names, namedAt{n, dropKey(n), at})
+			p.names = append(p.names, namedAt{n, dropKey(n), it.sole() == name, at})
 		}
 	}
 	if len(p.names) < 200 {
@@ -307,6 +309,7 @@ func (p *previewer) look() error {
 					p.p.Missing = append(p.p.Missing, n.name)
 				}
 				p.warn(n.at, "file_missing", n.name+" is not in the folder yet.", "Send it: the manifest waits for it.")
+			case n.sole && f.byItself(): // the item describes its entry
 			case f.State == DropReady || f.State == DropDue:
 				p.warn(n.at, "file_used", n.name+" was used already, for the entry "+f.EntryID+".", "Send the file again before the manifest: no file is taken twice.")
 			case f.Manifest:

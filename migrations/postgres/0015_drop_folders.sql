@@ -61,6 +61,7 @@ CREATE TABLE drop_files (
     former_state text NOT NULL,
     superseded   boolean NOT NULL,
     by_hand      boolean NOT NULL,
+    alone        boolean NOT NULL,
     size_set_at  timestamptz,
     whole_at     timestamptz,
     waiting_for  jsonb,

@@ -61,6 +61,7 @@ CREATE TABLE drop_files (
     former_state text NOT NULL,
     superseded   boolean NOT NULL,
     by_hand      boolean NOT NULL,
+    alone        boolean NOT NULL,
     size_set_at  timestamp,
     whole_at     timestamp,
     waiting_for  text,

@@ -18,7 +18,7 @@ type Simple = "retry" | "take" | "ignore" | "undo" | "keep";
 
 const simple: Record<Simple, { label: string; told: (f: DropFile) => string }> = {
   retry: { label: "Retry", told: (f) => `${f.name} is tried again.` },
-  take: { label: "Take it now", told: (f) => `${f.name} is taken as whole.` },
+  take: { label: "Take it now", told: (f) => `${f.name} is taken.` },
   ignore: { label: "Leave alone", told: (f) => `${f.name} is left alone.` },
   undo: { label: "Undo the deletion", told: (f) => `${f.name} is back.` },
   keep: { label: "Keep", told: (f) => (f.kept ? `${f.name} is kept.` : `${f.name} is left to its folder again.`) },

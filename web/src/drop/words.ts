@@ -90,6 +90,8 @@ const reasonNames: Record<string, string> = {
   conversion_failed: "Kaltura could not make them playable",
   delete_failed: "Files that could not be deleted",
   no_entry: "No entry has their reference id",
+  no_manifest: "No manifest names them",
+  orphan_manifest: "Manifests whose files did not come",
   file_size_differs: "Another size than the manifest says",
   file_checksum_differs: "Another digest than the manifest says",
   staging_failed: "The server could not store them",
@@ -106,12 +108,14 @@ const reasonNames: Record<string, string> = {
 };
 
 /** What helps against a reason, the first before the others. */
-export type Fix = "retry" | "reprocess" | "match" | "validate" | "folder" | "delete";
+export type Fix = "retry" | "take" | "reprocess" | "match" | "validate" | "folder" | "delete";
 
 const fixes: Record<string, Fix[]> = {
   slug_no_match: ["folder", "match", "retry", "delete"],
   flavor_unknown: ["folder", "retry", "delete"],
-  no_entry: ["match", "retry", "delete"],
+  no_entry: ["match", "take", "retry", "delete"],
+  no_manifest: ["take", "retry", "delete"],
+  orphan_manifest: ["retry", "take", "delete"],
   conversion_failed: ["reprocess", "retry", "delete"],
   entry_add_failed: ["retry", "reprocess", "delete"],
   entry_update_failed: ["retry", "match", "delete"],
@@ -126,7 +130,7 @@ const fixes: Record<string, Fix[]> = {
 /** The fixes to offer for a file; media are never validated, manifests never matched. */
 export function fixesOf(reason: string, manifest: boolean): Fix[] {
   const list = fixes[reason] ?? ["retry", "delete"];
-  return list.filter((f) => (manifest ? f !== "match" && f !== "reprocess" : f !== "validate"));
+  return list.filter((f) => (manifest ? f !== "match" && f !== "reprocess" && f !== "take" : f !== "validate"));
 }
 
 /** Kaltura's names of a file's status. */
@@ -201,7 +205,7 @@ const causes: Record<string, string> = {
   "file.arrived": "What it waited for came.",
   retry: "Tried again by hand.",
   reprocess: "Imported once more, by hand.",
-  take: "Taken as whole, by hand.",
+  take: "Taken as whole and by itself, by hand.",
   ignore: "Left alone, by hand.",
   keep: "Kept, by hand.",
   undo: "The deletion was taken back.",
