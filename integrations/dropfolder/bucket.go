@@ -23,7 +23,13 @@ type bucket struct {
 	client *s3.Client
 	name   string
 	prefix string // ends with "/" or is empty
+	most   int    // bytes of names and identities of a look, which are held together
 }
+
+const (
+	maxListing = 256 << 20
+	maxETag    = 256 // that of a store is a digest and a number
+)
 
 var (
 	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -62,7 +68,7 @@ func (s *Sources) bucket(f gateway.DropFolder, secret gateway.Secret) (*bucket, 
 		}
 		endpoint = &at
 	}
-	return &bucket{name: b.Name, prefix: prefixOf(f.Path), client: s3.New(s3.Options{
+	return &bucket{name: b.Name, prefix: prefixOf(f.Path), most: cmp.Or(s.o.Listing, maxListing), client: s3.New(s3.Options{
 		Region: region, BaseEndpoint: endpoint, UsePathStyle: b.PathStyle, HTTPClient: answers{s.o.Client, cmp.Or(s.o.Answer, answerTime)}, Credentials: key(b.KeyID, secret),
 		RetryMaxAttempts: 3, AppID: "isthmus", DisableLogOutputChecksumValidationSkipped: true,
 		// Other stores know the checksums of long ago only.
@@ -91,6 +97,7 @@ func prefixOf(p string) string {
 // Scan implements gateway.DropSource.
 func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, EncodingType: types.EncodingTypeUrl}
+	left := b.most
 	for pages, objects, files := 1, 0, 0; ; pages++ {
 		page, err := b.list(ctx, in)
 		if err != nil {
@@ -102,8 +109,9 @@ func (b *bucket) Scan(ctx context.Context, each func(gateway.DropEntry) error) e
 			if !ok {
 				continue
 			}
-			if files++; files > maxFiles {
-				return gateway.E(gateway.TooLarge, "bucket_too_full", "There are more than a million objects under the prefix.").
+			left -= len(e.Name) + len(e.Identity)
+			if files++; files > maxFiles || left < 0 {
+				return gateway.E(gateway.TooLarge, "bucket_too_full", "There are more than a million objects under the prefix, or their names are too long together.").
 					Next("Move some of them away, or make several folders with longer prefixes.")
 			}
 			if err := each(e); err != nil {
@@ -129,6 +137,11 @@ func (b *bucket) list(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListO
 	}
 	if aws.ToString(page.Name) != b.name { // somebody else's page would look like an empty bucket
 		return nil, noStore()
+	}
+	for _, o := range page.Contents {
+		if len(aws.ToString(o.ETag)) > maxETag {
+			return nil, noStore()
+		}
 	}
 	return page, nil
 }
@@ -189,7 +202,7 @@ func (b *bucket) Stat(ctx context.Context, name string) (gateway.DropEntry, erro
 	if err != nil {
 		return gateway.DropEntry{}, bucketError(ctx, err)
 	}
-	if aws.ToString(head.ETag) == "" {
+	if tag := aws.ToString(head.ETag); tag == "" || len(tag) > maxETag {
 		return gateway.DropEntry{}, noStore()
 	}
 	return object(name, aws.ToInt64(head.ContentLength), aws.ToString(head.ETag), head.LastModified), nil

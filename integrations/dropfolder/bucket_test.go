@@ -271,6 +271,44 @@ func TestAnswersThatDoNotEnd(t *testing.T) {
 	}
 }
 
+// What a look holds of a listing is bounded: names and identities together, and each identity.
+func TestListingThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	guard := outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	for reason, c := range map[string]struct {
+		etag string
+		most int64 // pages
+	}{
+		"bucket_no_store": {strings.Repeat("e", 300), 1},
+		"bucket_too_full": {"e1", 1000},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead {
+					w.Header().Set("Etag", `"`+c.etag+`"`)
+					return
+				}
+				n := calls.Add(1)
+				_, _ = fmt.Fprintf(w, "<ListBucketResult><Name>drops</Name><IsTruncated>%v</IsTruncated><NextContinuationToken>%d</NextContinuationToken>"+
+					"<Contents><Key>in/video/%04d%s.mp4</Key><Size>1</Size><ETag>%s</ETag></Contents></ListBucketResult>", n < 1000, n, n, strings.Repeat("n", 96), c.etag)
+			}))
+			t.Cleanup(srv.Close)
+			s := open(t, dropfolder.New(dropfolder.Options{Client: outbound.New(guard), CheckURL: guard.ServiceURL, Listing: 5000}), bucketFolder(srv.URL), "secret")
+			n := 0
+			err := s.Scan(t.Context(), func(gateway.DropEntry) error { n++; return nil })
+			if !gateway.IsReason(err, reason) || n > 50 || calls.Load() > c.most {
+				t.Error(n, calls.Load(), err)
+			}
+			gatewaytest.Explained(t, err)
+			if _, err := s.Stat(t.Context(), "a.mp4"); (err == nil) != (len(c.etag) < 256) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A listing of ever more pages with next to nothing in them is given up.
 func TestListingThatDoesNotEnd(t *testing.T) {
 	t.Parallel()

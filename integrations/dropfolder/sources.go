@@ -23,6 +23,8 @@ type Options struct {
 	CheckURL func(string) (string, error)
 	// Answer is how long a bucket's store may take for an answer that is no object; 0 = two minutes.
 	Answer time.Duration
+	// Listing is how many bytes the names and identities of a bucket's files may have together; 0 = 256 MiB.
+	Listing int
 	Log    *slog.Logger
 }
 
