@@ -483,7 +483,27 @@ func TestDeletePolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.later(6 * time.Minute)
+	place, removed := s.folders.Sources, 0
+	s.folders.Sources = meddled{place, func(act, name string) { // what a crash leaves half removed is found by what the row says
+		if act != "remove" || name == "changed.mp4" || name == "disguised.mp4" {
+			return
+		}
+		src, err := place.Open(t.Context(), s.folder, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := src.Stat(t.Context(), name)
+		if removed++; err != nil || e.Identity != s.is(name, gateway.DropDue, "paused").Identity {
+			t.Error(name, e, err)
+		}
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	}}
 	due()
+	if removed != 2 {
+		t.Errorf("%d were removed", removed)
+	}
 	s.is("goes.mp4", gateway.DropDeleted, "")
 	s.is("kept.mp4", gateway.DropReady, "")
 	s.is("changed.mp4", gateway.DropReady, "")

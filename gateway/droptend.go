@@ -278,6 +278,9 @@ func (s *DropFolders) erase(ctx context.Context, folder DropFolder, f DropFile, 
 			return err
 		}
 		id, err := s.removable(ctx, src, f, byHand)
+		if err == nil && id != f.Identity {
+			err = s.removing(ctx, f, id)
+		}
 		if err == nil {
 			err = src.Remove(ctx, f.Name, id)
 		}
@@ -327,6 +330,18 @@ func (s *DropFolders) removable(ctx context.Context, src DropSource, f DropFile,
 		return f.Identity, nil
 	}
 	return id, nil
+}
+
+// removing writes down under which identity a file is removed: by it what a crash left half done is found again.
+func (s *DropFolders) removing(ctx context.Context, f DropFile, id string) error {
+	_, err := s.changeFile(ctx, f.ID, func(tx Tx, row *DropFile) error {
+		if row.State != DropDue || row.Attempt != f.Attempt {
+			return &Snooze{time.Second} // another run has it
+		}
+		row.Identity = id
+		return tx.DropFiles().Update(ctx, row)
+	})
+	return err
 }
 
 // verified tells whether the entry of a file plays and the platform holds all its bytes.
