@@ -333,7 +333,10 @@ func TestFoldersOfOthersWhereEachHasTheirOwn(t *testing.T) {
 		"deactivate": func(a gateway.Actor) error { _, err := d.folders.Deactivate(ctx, a, f.ID); return err },
 		"ignore":     func(a gateway.Actor) error { _, err := d.folders.Ignore(ctx, a, x1.ID); return err },
 		"retry":      func(a gateway.Actor) error { _, err := d.folders.Retry(ctx, a, x1.ID); return err },
-		"take":       func(a gateway.Actor) error { _, err := d.folders.Take(ctx, a, d.file(f, gateway.NewID("name"), gateway.DropDetected).ID); return err },
+		"take": func(a gateway.Actor) error {
+			_, err := d.folders.Take(ctx, a, d.file(f, gateway.NewID("name"), gateway.DropDetected).ID)
+			return err
+		},
 		"delete": func(a gateway.Actor) error {
 			_, err := d.folders.DeleteFile(ctx, a, d.file(f, gateway.NewID("name"), gateway.DropDetected).ID, false)
 			return err

@@ -25,7 +25,7 @@ type Options struct {
 	Answer time.Duration
 	// Listing is how many bytes the names and identities of a bucket's files may have together; 0 = 256 MiB.
 	Listing int
-	Log    *slog.Logger
+	Log     *slog.Logger
 }
 
 // Sources opens the places of folders. It implements gateway.DropSources; safe for concurrent use.
