@@ -254,7 +254,11 @@ func (w *itemWork) fetch(ctx context.Context, kind, id string, r ManifestResourc
 	if err := w.reserve(ctx, &u, size); err != nil {
 		return u, errors.Join(err, body.Close())
 	}
-	if err = w.s.Uploads.Relay.Forget(ctx, id); err == nil { // what it began with after a crash was of the earlier bytes
+	err = w.s.Uploads.Staging.Remove(ctx, id) // of an earlier run: it may have been another file
+	if err == nil {
+		err = w.s.Uploads.Relay.Forget(ctx, id) // it may have begun to send that on after a crash; now it finds no more of it
+	}
+	if err == nil {
 		u.Size, err = w.take(ctx, id, body, size)
 	}
 	if err = errors.Join(err, body.Close()); err == nil {
@@ -332,9 +336,6 @@ func (w *itemWork) giveBack(ctx context.Context, id string) error {
 // take stages what a body gives, and tells how much that was.
 func (w *itemWork) take(ctx context.Context, id string, body io.ReadCloser, size int64) (int64, error) {
 	most, staging := w.s.Uploads.MaxSize, w.s.Uploads.Staging
-	if err := staging.Remove(ctx, id); err != nil { // of an earlier run: it may have been another file
-		return 0, err
-	}
 	if size >= 0 {
 		if err := staging.Room(ctx, size); err != nil {
 			return 0, err
