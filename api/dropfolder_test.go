@@ -352,6 +352,29 @@ func TestKalturasOwnDropFolders(t *testing.T) {
 	}
 	con.want(400, "GET", at+"?cursor=abc", nil)
 	con.want(404, "GET", hub+"/drop-folders/remote/one/files", nil)
+
+	// A file is tried again, left alone or deleted there, when its state there lets it be.
+	file := files.Items[0].ID
+	if p := con.want(409, "POST", at+"/"+file+"/retry", nil).problem(t); p.Code != "not_now" || len(files.Items[0].Actions) != 0 {
+		t.Errorf("%+v", p)
+	}
+	fail := func() {
+		r.kalturaCall("dropfolder_dropfolderfile", "updateStatus", map[string]any{"ks": ks, "dropFolderFileId": file, "status": 9}, nil)
+	}
+	var now openapi.RemoteDropFile
+	for _, act := range []string{"ignore", "retry", "delete"} {
+		fail()
+		con.want(200, "POST", at+"/"+file+"/"+act, nil).into(t, &now)
+		if now.ID != file || now.State == openapi.DropStateQuarantined || (act == "ignore") != (now.State == openapi.DropStateIgnored) || (act == "delete") != (now.State == openapi.DropStateDeleted) {
+			t.Errorf("%s: %+v", act, now)
+		}
+	}
+	fail()
+	con.want(404, "POST", hub+"/drop-folders/remote/99/files/"+file+"/retry", nil)
+	con.want(404, "POST", at+"/99999/retry", nil)
+	con.want(404, "POST", at+"/one/retry", nil)
+	con.want(400, "POST", at+"/"+file+"/keep", nil)
+	r.signIn("pat@example.org").want(403, "POST", at+"/"+file+"/retry", nil)
 	r.signIn("pat@example.org").want(403, "GET", hub+"/drop-folders/remote", nil)
 
 	// People who see their own media only do not see the whole account's folders.

@@ -201,14 +201,25 @@ func (s *Server) ListRemoteDropFiles(ctx context.Context, r ListRemoteDropFilesR
 	if err != nil {
 		return nil, err
 	}
-	items := each(rows, func(f gateway.RemoteDropFile) openapi.RemoteDropFile {
-		return openapi.RemoteDropFile{
-			ID: f.ID, FolderID: f.FolderID, Name: f.Name, Size: f.Size, State: openapi.DropState(f.State), KalturaStatus: f.Status,
-			KalturaCode: text(f.ErrorCode), Text: text(f.ErrorText), EntryID: text(f.EntryID), CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
-		}
-	})
 	return ListRemoteDropFiles200JSONResponse{
-		Body:    openapi.RemoteDropFilePage{Items: items, Next: text(next)},
+		Body:    openapi.RemoteDropFilePage{Items: each(rows, remoteDropFileOf), Next: text(next)},
 		Headers: ListRemoteDropFiles200ResponseHeaders{Link: nextLink(ctx, text(next))},
 	}, nil
+}
+
+func remoteDropFileOf(f gateway.RemoteDropFile) openapi.RemoteDropFile {
+	return openapi.RemoteDropFile{
+		ID: f.ID, FolderID: f.FolderID, Name: f.Name, Size: f.Size, State: openapi.DropState(f.State), KalturaStatus: f.Status,
+		KalturaCode: text(f.ErrorCode), Text: text(f.ErrorText), EntryID: text(f.EntryID), CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
+		Actions: each(f.Actions(), func(a gateway.DropAction) openapi.RemoteDropFileAction { return openapi.RemoteDropFileAction(a) }),
+	}
+}
+
+// ChangeRemoteDropFile does something with a file of a folder that Kaltura keeps itself.
+func (s *Server) ChangeRemoteDropFile(ctx context.Context, r ChangeRemoteDropFileRequestObject) (ChangeRemoteDropFileResponseObject, error) {
+	f, err := s.drops.ChangeRemoteFile(ctx, actorOf(ctx), r.ID, r.File, gateway.DropAction(r.Action))
+	if err != nil {
+		return nil, err
+	}
+	return ChangeRemoteDropFile200JSONResponse(remoteDropFileOf(f)), nil
 }

@@ -197,6 +197,7 @@ var policies = map[string]policy{
 	"validateDropManifest":  {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
 	"listRemoteDropFolders": {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
 	"listRemoteDropFiles":   {hub: hubInPath, scope: gateway.ScopeDropFoldersRead, content: true},
+	"changeRemoteDropFile":  {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"createDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"updateDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},
 	"deleteDropFolder":      {hub: hubInPath, scope: gateway.ScopeDropFoldersWrite, content: true},

@@ -133,12 +133,15 @@ type ServerInterface interface {
 	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
 	// (GET /v1/hubs/{hub}/drop-folders/options)
 	GetDropFolderOptions(ctx echo.Context, hub HubPath) error
-	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 	// (GET /v1/hubs/{hub}/drop-folders/remote)
 	ListRemoteDropFolders(ctx echo.Context, hub HubPath, params ListRemoteDropFoldersParams) error
 	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
 	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
 	ListRemoteDropFiles(ctx echo.Context, hub HubPath, id IDPath, params ListRemoteDropFilesParams) error
+	// ChangeRemoteDropFile Have Kaltura try a file of such a folder again, leave it alone or delete it
+	// (POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action})
+	ChangeRemoteDropFile(ctx echo.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params ChangeRemoteDropFileParams) error
 	// TryDropFolder What a folder with these settings would do; makes none
 	// (POST /v1/hubs/{hub}/drop-folders/test)
 	TryDropFolder(ctx echo.Context, hub HubPath, params TryDropFolderParams) error
@@ -2235,6 +2238,66 @@ func (w *ServerInterfaceWrapper) ListRemoteDropFiles(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListRemoteDropFiles(ctx, hub, id, params)
+	return err
+}
+
+// ChangeRemoteDropFile converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeRemoteDropFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id IDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "file" -------------
+	var file string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "file", ctx.Param("file"), &file, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
+
+	// ------------- Path parameter "action" -------------
+	var action RemoteDropFileAction
+
+	err = runtime.BindStyledParameterWithOptions("simple", "action", ctx.Param("action"), &action, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeRemoteDropFileParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeRemoteDropFile(ctx, hub, id, file, action, params)
 	return err
 }
 
@@ -6915,6 +6978,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/options", wrapper.GetDropFolderOptions, options.OperationMiddlewares["getDropFolderOptions"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote", wrapper.ListRemoteDropFolders, options.OperationMiddlewares["listRemoteDropFolders"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files", wrapper.ListRemoteDropFiles, options.OperationMiddlewares["listRemoteDropFiles"]...)
+	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files/:file/:action", wrapper.ChangeRemoteDropFile, options.OperationMiddlewares["changeRemoteDropFile"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/test", wrapper.TryDropFolder, options.OperationMiddlewares["tryDropFolder"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/validate", wrapper.ValidateDropManifest, options.OperationMiddlewares["validateDropManifest"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
@@ -8986,6 +9050,49 @@ type ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRemoteDropFilesdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRemoteDropFileRequestObject struct {
+	Hub    HubPath              `json:"hub"`
+	ID     IDPath               `json:"id"`
+	File   string               `json:"file"`
+	Action RemoteDropFileAction `json:"action"`
+	Params ChangeRemoteDropFileParams
+}
+
+type ChangeRemoteDropFileResponseObject interface {
+	VisitChangeRemoteDropFileResponse(w http.ResponseWriter) error
+}
+
+type ChangeRemoteDropFile200JSONResponse RemoteDropFile
+
+func (response ChangeRemoteDropFile200JSONResponse) VisitChangeRemoteDropFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRemoteDropFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeRemoteDropFiledefaultApplicationProblemPlusJSONResponse) VisitChangeRemoteDropFileResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15027,12 +15134,15 @@ type StrictServerInterface interface {
 	// GetDropFolderOptions What this server offers for drop folders, and the words of states and reasons
 	// (GET /v1/hubs/{hub}/drop-folders/options)
 	GetDropFolderOptions(ctx context.Context, request GetDropFolderOptionsRequestObject) (GetDropFolderOptionsResponseObject, error)
-	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 	// (GET /v1/hubs/{hub}/drop-folders/remote)
 	ListRemoteDropFolders(ctx context.Context, request ListRemoteDropFoldersRequestObject) (ListRemoteDropFoldersResponseObject, error)
 	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
 	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
 	ListRemoteDropFiles(ctx context.Context, request ListRemoteDropFilesRequestObject) (ListRemoteDropFilesResponseObject, error)
+	// ChangeRemoteDropFile Have Kaltura try a file of such a folder again, leave it alone or delete it
+	// (POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action})
+	ChangeRemoteDropFile(ctx context.Context, request ChangeRemoteDropFileRequestObject) (ChangeRemoteDropFileResponseObject, error)
 	// TryDropFolder What a folder with these settings would do; makes none
 	// (POST /v1/hubs/{hub}/drop-folders/test)
 	TryDropFolder(ctx context.Context, request TryDropFolderRequestObject) (TryDropFolderResponseObject, error)
@@ -16758,6 +16868,35 @@ func (sh *strictHandler) ListRemoteDropFiles(ctx echo.Context, hub HubPath, id I
 		return err
 	} else if validResponse, ok := response.(ListRemoteDropFilesResponseObject); ok {
 		return validResponse.VisitListRemoteDropFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeRemoteDropFile operation middleware
+func (sh *strictHandler) ChangeRemoteDropFile(ctx echo.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params ChangeRemoteDropFileParams) error {
+	var request ChangeRemoteDropFileRequestObject
+
+	request.Hub = hub
+	request.ID = id
+	request.File = file
+	request.Action = action
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeRemoteDropFile(ctx.Request().Context(), request.(ChangeRemoteDropFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeRemoteDropFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeRemoteDropFileResponseObject); ok {
+		return validResponse.VisitChangeRemoteDropFileResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -59,6 +59,7 @@ var auditWords = map[string]string{
 	"drop_folder.delete":               "removed the drop folder “{name}”",
 	"drop_folder.activate":             "made an app that may send into the drop folder “{name}”",
 	"drop_folder.deactivate":           "removed the app that may send into the drop folder “{name}”",
+	"drop_file.remote":                 "changed the file “{name}” of a drop folder of Kaltura's own ({act})",
 	"drop_file.retry":                  "had the file “{name}” of a drop folder tried again",
 	"drop_file.reprocess":              "had the file “{name}” of a drop folder imported again",
 	"drop_file.match":                  "gave the file “{name}” of a drop folder to the entry {entry_id}",

@@ -350,8 +350,27 @@ type RemoteDropFile struct {
 	CreatedAt, UpdatedAt          time.Time
 }
 
+// Actions are what can be done with the file there now: nothing while it is at work, or when it is gone.
+func (f RemoteDropFile) Actions() []DropAction {
+	switch f.State {
+	case DropQuarantined, DropNoMatch:
+		return []DropAction{ActRetry, ActIgnore, ActDelete}
+	case DropIgnored:
+		return []DropAction{ActRetry, ActDelete}
+	case DropDetected, DropWaiting:
+		return []DropAction{ActIgnore, ActDelete}
+	case DropReady:
+		return []DropAction{ActDelete}
+	}
+	return nil
+}
+
 // RemoteDropFolders is a platform that has drop folders of its own. Forbidden when the credential may not see them.
 type RemoteDropFolders interface {
 	DropFolders(ctx context.Context, cursor string) (folders []RemoteDropFolder, next string, _ error)
 	DropFiles(ctx context.Context, folderID, cursor string) (files []RemoteDropFile, next string, _ error)
+	// DropFile gives a file of a folder. NotFound when it is not there.
+	DropFile(ctx context.Context, folderID, fileID string) (RemoteDropFile, error)
+	// ChangeDropFile has a file tried again, left alone or deleted by the platform. Forbidden when the credential may not.
+	ChangeDropFile(ctx context.Context, fileID string, act DropAction) (RemoteDropFile, error)
 }

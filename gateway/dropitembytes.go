@@ -279,7 +279,8 @@ func (w *itemWork) reserve(ctx context.Context, u *Upload, size int64) error {
 		return errSourceTooLarge(most)
 	}
 	return w.s.Store.Tx(ctx, func(tx Tx) error {
-		row := *u                                                        // Tx may run this again
+		// Tx may run this again.
+		row := *u
 		if err := tx.Uploads().Delete(ctx, AnyHub, row.ID); err != nil { // adrift
 			return err
 		}

@@ -489,7 +489,8 @@ func (l *dropLook) known(ctx context.Context, tx Tx, f *DropFile, e DropEntry) (
 		}
 		return true, l.s.supersede(ctx, tx, f)
 	}
-	l.note(f, e)                                           // changed before its turn came
+	// Changed before its turn came.
+	l.note(f, e)
 	if err := l.s.letGo(ctx, tx, f.UploadID); err != nil { // what was read of it is of another content
 		return false, err
 	}

@@ -155,6 +155,33 @@ func (s *DropFolders) RemoteFiles(ctx context.Context, a Actor, folderID, cursor
 	return r.DropFiles(ctx, folderID, cursor)
 }
 
+// ChangeRemoteFile has the platform try a file of such a folder again, leave it alone or delete it.
+func (s *DropFolders) ChangeRemoteFile(ctx context.Context, a Actor, folderID, fileID string, act DropAction) (RemoteDropFile, error) {
+	if err := dropWriter(a); err != nil {
+		return RemoteDropFile{}, err
+	}
+	r, err := s.remote(ctx, a)
+	if err != nil {
+		return RemoteDropFile{}, err
+	}
+	f, err := r.DropFile(ctx, folderID, fileID)
+	if CodeOf(err) == NotFound {
+		err = noSuchDropFile()
+	}
+	if err != nil {
+		return f, err
+	}
+	if !slices.Contains(f.Actions(), act) {
+		return f, E(Conflict, "not_now", "This cannot be done with the file as it is in Kaltura.").Next("Load the list again and look at its state.")
+	}
+	if f, err = r.ChangeDropFile(ctx, fileID, act); err != nil {
+		return f, err
+	}
+	return f, s.Store.Tx(context.WithoutCancel(ctx), func(tx Tx) error {
+		return audit(ctx, tx, a, "drop_file.remote", f.ID, map[string]any{"name": f.Name, "folder": f.FolderID, "act": act})
+	})
+}
+
 // DropOptions is what a server offers for drop folders.
 type DropOptions struct {
 	Sources  []DropSourceKind // that the actor may make

@@ -253,7 +253,9 @@ func (s *Uploads) wait(ctx context.Context, u Upload, e *Error) error {
 			last = in.HealthAt
 		}
 		if in.NextTryAt != nil && in.NextTryAt.Before(next) {
-			next = *in.NextTryAt
+			if next = *in.NextTryAt; !next.After(now) { // overdue: any moment now
+				next = now.Add(time.Second)
+			}
 		}
 	}
 	if err := s.Store.Uploads().SetTries(ctx, u.ID, last, next); err != nil && CodeOf(err) != NotFound {

@@ -1394,6 +1394,27 @@ func (e ReconciliationState) Valid() bool {
 	}
 }
 
+// Defines values for RemoteDropFileAction.
+const (
+	RemoteDropFileActionDelete RemoteDropFileAction = "delete"
+	RemoteDropFileActionIgnore RemoteDropFileAction = "ignore"
+	RemoteDropFileActionRetry  RemoteDropFileAction = "retry"
+)
+
+// Valid indicates whether the value is a known member of the RemoteDropFileAction enum.
+func (e RemoteDropFileAction) Valid() bool {
+	switch e {
+	case RemoteDropFileActionDelete:
+		return true
+	case RemoteDropFileActionIgnore:
+		return true
+	case RemoteDropFileActionRetry:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdmin        Role = "admin"
@@ -4242,14 +4263,16 @@ type RegisterInput struct {
 
 // RemoteDropFile defines model for RemoteDropFile.
 type RemoteDropFile struct {
-	CreatedAt     time.Time `json:"created_at"`
-	EntryID       *string   `json:"entry_id,omitempty"`
-	FolderID      string    `json:"folder_id"`
-	ID            string    `json:"id"`
-	KalturaCode   *string   `json:"kaltura_code,omitempty"`
-	KalturaStatus int64     `json:"kaltura_status"`
-	Name          string    `json:"name"`
-	Size          int64     `json:"size"`
+	// Actions What can be done with it now, if the App Token may
+	Actions       []RemoteDropFileAction `json:"actions"`
+	CreatedAt     time.Time              `json:"created_at"`
+	EntryID       *string                `json:"entry_id,omitempty"`
+	FolderID      string                 `json:"folder_id"`
+	ID            string                 `json:"id"`
+	KalturaCode   *string                `json:"kaltura_code,omitempty"`
+	KalturaStatus int64                  `json:"kaltura_status"`
+	Name          string                 `json:"name"`
+	Size          int64                  `json:"size"`
 
 	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
 	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
@@ -4260,6 +4283,9 @@ type RemoteDropFile struct {
 	Text      *string   `json:"text,omitempty"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// RemoteDropFileAction defines model for RemoteDropFileAction.
+type RemoteDropFileAction string
 
 // RemoteDropFilePage defines model for RemoteDropFilePage.
 type RemoteDropFilePage struct {
@@ -5358,6 +5384,12 @@ type ListRemoteDropFoldersParams struct {
 type ListRemoteDropFilesParams struct {
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ChangeRemoteDropFileParams defines parameters for ChangeRemoteDropFile.
+type ChangeRemoteDropFileParams struct {
+	// IdempotencyKey A text of your own, for example a random UUID; the same request with it has one effect and one answer
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // TryDropFolderParams defines parameters for TryDropFolder.
@@ -6673,7 +6705,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
 	GetDropFolderOptions(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+	// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 	//
 	// 404 `no_remote_drop_folders` when the hub's platform has none to show.
 	//
@@ -6684,6 +6716,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
 	ListRemoteDropFiles(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeRemoteDropFile Have Kaltura try a file of such a folder again, leave it alone or delete it
+	//
+	// 403 `remote_read_only` when the hub's App Token may not; 409 `not_now` when the file is not in a state for it, see its `actions`.
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action} (the `ChangeRemoteDropFile` operationId).
+	ChangeRemoteDropFile(ctx context.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params *ChangeRemoteDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TryDropFolderWithBody What a folder with these settings would do; makes none
 	//
@@ -8788,7 +8827,7 @@ func (c *Client) GetDropFolderOptions(ctx context.Context, hub HubPath, reqEdito
 	return c.Client.Do(req)
 }
 
-// ListRemoteDropFolders The drop folders that the Kaltura account has itself; read-only
+// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 //
 // 404 `no_remote_drop_folders` when the hub's platform has none to show.
 //
@@ -8810,6 +8849,23 @@ func (c *Client) ListRemoteDropFolders(ctx context.Context, hub HubPath, params 
 // Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
 func (c *Client) ListRemoteDropFiles(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRemoteDropFilesRequest(c.Server, hub, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeRemoteDropFile Have Kaltura try a file of such a folder again, leave it alone or delete it
+//
+// 403 `remote_read_only` when the hub's App Token may not; 409 `not_now` when the file is not in a state for it, see its `actions`.
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action} (the `ChangeRemoteDropFile` operationId).
+func (c *Client) ChangeRemoteDropFile(ctx context.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params *ChangeRemoteDropFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeRemoteDropFileRequest(c.Server, hub, id, file, action, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14788,6 +14844,76 @@ func NewListRemoteDropFilesRequest(server string, hub HubPath, id IDPath, params
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeRemoteDropFileRequest constructs an http.Request for the ChangeRemoteDropFile method
+func NewChangeRemoteDropFileRequest(server string, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params *ChangeRemoteDropFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "file", file, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "action", action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/remote/%s/files/%s/%s", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -23085,7 +23211,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/options (the `GetDropFolderOptions` operationId).
 	GetDropFolderOptionsWithResponse(ctx context.Context, hub HubPath, reqEditors ...RequestEditorFn) (*GetDropFolderOptionsResponse, error)
 
-	// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself; read-only
+	// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself
 	//
 	// 404 `no_remote_drop_folders` when the hub's platform has none to show.
 	//
@@ -23100,6 +23226,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/{id}/files (the `ListRemoteDropFiles` operationId).
 	ListRemoteDropFilesWithResponse(ctx context.Context, hub HubPath, id IDPath, params *ListRemoteDropFilesParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFilesResponse, error)
+
+	// ChangeRemoteDropFileWithResponse Have Kaltura try a file of such a folder again, leave it alone or delete it
+	//
+	// 403 `remote_read_only` when the hub's App Token may not; 409 `not_now` when the file is not in a state for it, see its `actions`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action} (the `ChangeRemoteDropFile` operationId).
+	ChangeRemoteDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params *ChangeRemoteDropFileParams, reqEditors ...RequestEditorFn) (*ChangeRemoteDropFileResponse, error)
 
 	// TryDropFolderWithBodyWithResponse What a folder with these settings would do; makes none
 	//
@@ -26512,6 +26647,54 @@ func (r ListRemoteDropFilesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListRemoteDropFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeRemoteDropFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RemoteDropFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeRemoteDropFileResponse) GetJSON200() *RemoteDropFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeRemoteDropFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeRemoteDropFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeRemoteDropFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeRemoteDropFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeRemoteDropFileResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34199,7 +34382,7 @@ func (c *ClientWithResponses) GetDropFolderOptionsWithResponse(ctx context.Conte
 	return ParseGetDropFolderOptionsResponse(rsp)
 }
 
-// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself; read-only
+// ListRemoteDropFoldersWithResponse The drop folders that the Kaltura account has itself
 //
 // 404 `no_remote_drop_folders` when the hub's platform has none to show.
 //
@@ -34225,6 +34408,21 @@ func (c *ClientWithResponses) ListRemoteDropFilesWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseListRemoteDropFilesResponse(rsp)
+}
+
+// ChangeRemoteDropFileWithResponse Have Kaltura try a file of such a folder again, leave it alone or delete it
+//
+// 403 `remote_read_only` when the hub's App Token may not; 409 `not_now` when the file is not in a state for it, see its `actions`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action} (the `ChangeRemoteDropFile` operationId).
+func (c *ClientWithResponses) ChangeRemoteDropFileWithResponse(ctx context.Context, hub HubPath, id IDPath, file string, action RemoteDropFileAction, params *ChangeRemoteDropFileParams, reqEditors ...RequestEditorFn) (*ChangeRemoteDropFileResponse, error) {
+	rsp, err := c.ChangeRemoteDropFile(ctx, hub, id, file, action, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeRemoteDropFileResponse(rsp)
 }
 
 // TryDropFolderWithBodyWithResponse What a folder with these settings would do; makes none
@@ -38229,6 +38427,39 @@ func ParseListRemoteDropFilesResponse(rsp *http.Response) (*ListRemoteDropFilesR
 			headers.Link = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeRemoteDropFileResponse parses an HTTP response from a ChangeRemoteDropFileWithResponse call
+func ParseChangeRemoteDropFileResponse(rsp *http.Response) (*ChangeRemoteDropFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeRemoteDropFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RemoteDropFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -162,6 +162,50 @@ func (p *Platform) DropFiles(ctx context.Context, folderID, cursor string) ([]ga
 	return out, cur.next(len(l.Objects), l.TotalCount), nil
 }
 
+// DropFile implements gateway.RemoteDropFolders.
+func (p *Platform) DropFile(ctx context.Context, folderID, fileID string) (gateway.RemoteDropFile, error) {
+	none := gateway.E(gateway.NotFound, "", "There is no such file in the drop folder.")
+	id, err := strconv.ParseInt(fileID, 10, 64)
+	if err != nil || id <= 0 {
+		return gateway.RemoteDropFile{}, none
+	}
+	var f dropFile
+	err = p.as(ctx, who{admin: true}, "dropfolder_dropfolderfile.get", params{"dropFolderFileId": id}, &f)
+	switch {
+	case code(err) == "INVALID_OBJECT_ID", err == nil && strconv.FormatInt(int64(f.FolderID), 10) != folderID:
+		return gateway.RemoteDropFile{}, none
+	case err != nil:
+		return gateway.RemoteDropFile{}, remoteRefusal(err)
+	}
+	return f.remote(), nil
+}
+
+const filePending = 2
+
+// ChangeDropFile implements gateway.RemoteDropFolders. It is asked once: a file that is tried again twice may be imported twice.
+func (p *Platform) ChangeDropFile(ctx context.Context, fileID string, act gateway.DropAction) (gateway.RemoteDropFile, error) {
+	op, q := "dropfolder_dropfolderfile."+string(act), params{"dropFolderFileId": fileID}
+	if act == gateway.ActRetry {
+		op, q["status"] = "dropfolder_dropfolderfile.updateStatus", filePending
+	}
+	var f dropFile
+	err := p.with(ctx, who{admin: true}, func(s session) error {
+		a, err := p.guard.once(ctx, op, func(ctx context.Context) (answer, error) { return p.call(ctx, op, q, s.ks.Reveal()) })
+		if err != nil {
+			return err
+		}
+		return a.decode(op, &f)
+	})
+	if notAllowed(err) {
+		return gateway.RemoteDropFile{}, gateway.E(gateway.Forbidden, "remote_read_only", "The App Token may not change files of Kaltura's own drop folders.").
+			Next("Change it in Kaltura, or use an App Token with the rights of an administrator.").Because(err)
+	}
+	if err != nil {
+		return gateway.RemoteDropFile{}, remoteRefusal(err)
+	}
+	return f.remote(), nil
+}
+
 func (f dropFile) remote() gateway.RemoteDropFile {
 	out := gateway.RemoteDropFile{
 		ID: strconv.FormatInt(int64(f.ID), 10), FolderID: strconv.FormatInt(int64(f.FolderID), 10), Name: brief(f.Name, nameLimit),

@@ -157,3 +157,13 @@ func TestRemoteFilesPage(t *testing.T) {
 		t.Errorf("another folder's cursor: %v", err)
 	}
 }
+
+// A credential that may see the account's folders may not be one that changes their files.
+func TestRemoteFilesReadOnly(t *testing.T) {
+	w := newWire(t)
+	w.raw("dropfolder_dropfolderfile.ignore", `{"code":"SERVICE_FORBIDDEN","message":"The access to service is forbidden","objectType":"KalturaAPIException","args":{}}`)
+	_, err := w.platform().ChangeDropFile(t.Context(), "5", gateway.ActIgnore)
+	if gateway.CodeOf(err) != gateway.Forbidden || !gateway.IsReason(err, "remote_read_only") {
+		t.Error(err)
+	}
+}

@@ -1,12 +1,13 @@
 import { useState } from "preact/hooks";
-import { api, call } from "../api";
+import { say } from "../announce";
+import { api, call, idempotencyKey, type Problem } from "../api";
 import { ago, bytes, when } from "../format";
 import { Icon } from "../ui/icons";
 import { Act, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import type { RemoteDropFile, RemoteDropFolder } from "./types";
 import { kalturaWords, stateName, stateTone } from "./words";
 
-/** The folders that the Kaltura account keeps itself, to be read only; nothing where there are none. */
+/** The folders that the Kaltura account keeps itself; nothing where there are none. */
 export function RemoteFolders({ hub }: { hub: string }) {
   const load = useLoad(async () => {
     const items: RemoteDropFolder[] = [];
@@ -29,7 +30,9 @@ export function RemoteFolders({ hub }: { hub: string }) {
   return (
     <section class="stack-s" aria-labelledby="remote-title">
       <h2 id="remote-title">Kaltura's own drop folders</h2>
-      <p class="muted">Kept by Kaltura for this account. They are shown here, and changed there.</p>
+      <p class="muted">
+        Kept by Kaltura for this account. Folders are changed there; files can be tried again, left alone or deleted.
+      </p>
       <ul class="folders">
         {load.data.map((f) => (
           <Folder key={f.id} hub={hub} f={f} />
@@ -48,7 +51,7 @@ function Folder({ hub, f }: { hub: string; f: RemoteDropFolder }) {
           <bdi>{f.name}</bdi>
         </h3>
         <span class="chips">
-          <span class="badge">Read-only</span>
+          <span class="badge">Kaltura's</span>
           {!f.enabled && <span class="badge warn">Switched off</span>}
         </span>
       </div>
@@ -91,7 +94,7 @@ function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
     <div class="stack-s">
       <ul class="previews">
         {load.data.items.map((x) => (
-          <Row key={x.id} hub={hub} x={x} />
+          <Row key={x.id} hub={hub} x={x} changed={load.again} />
         ))}
       </ul>
       <div class="row">
@@ -113,9 +116,42 @@ function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
   );
 }
 
-function Row({ hub, x }: { hub: string; x: RemoteDropFile }) {
+const acts: Record<RemoteDropFile["actions"][number], { label: string; told: string }> = {
+  retry: { label: "Retry", told: "is tried again by Kaltura." },
+  ignore: { label: "Leave alone", told: "is left alone by Kaltura." },
+  delete: { label: "Delete", told: "is deleted by Kaltura." },
+};
+
+function Row({ hub, x, changed }: { hub: string; x: RemoteDropFile; changed: () => void }) {
+  const [problem, setProblem] = useState<Problem>();
+  const [sure, setSure] = useState(false);
+  const act = (action: RemoteDropFile["actions"][number], label: string) => (
+    <Act
+      key={action}
+      small
+      kind={action === "delete" ? "danger" : undefined}
+      aria-label={`${label}: ${x.name}`}
+      do={async () => {
+        setProblem(undefined);
+        await call(
+          api.POST("/v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action}", {
+            params: {
+              path: { hub, id: x.folder_id, file: x.id, action },
+              header: { "Idempotency-Key": idempotencyKey() },
+            },
+          }),
+        );
+        say(`${x.name} ${acts[action].told}`);
+        setSure(false);
+        changed();
+      }}
+      failed={setProblem}
+    >
+      {label}
+    </Act>
+  );
   return (
-    <li>
+    <li data-remote-file={x.id}>
       <p class="row">
         <bdi>{x.name}</bdi> <span class={`badge ${stateTone(x.state)}`}>{stateName(x.state)}</span>
       </p>
@@ -129,6 +165,26 @@ function Row({ hub, x }: { hub: string; x: RemoteDropFile }) {
             Open the entry<span class="visually-hidden"> of {x.name}</span>
           </a>
         </p>
+      )}
+      {problem && <ProblemBanner problem={problem} />}
+      {x.actions.length > 0 && !sure && (
+        <div class="row">
+          {x.actions.filter((a) => a !== "delete").map((a) => act(a, acts[a].label))}
+          {x.actions.includes("delete") && (
+            <button type="button" class="btn small" aria-label={`Delete: ${x.name}`} onClick={() => setSure(true)}>
+              Delete…
+            </button>
+          )}
+        </div>
+      )}
+      {sure && (
+        <div class="row">
+          <span class="small">Kaltura removes it from its folder; that cannot be taken back. Its entry stays.</span>
+          {act("delete", "Delete it")}
+          <button type="button" class="btn small" onClick={() => setSure(false)}>
+            Keep it
+          </button>
+        </div>
       )}
     </li>
   );

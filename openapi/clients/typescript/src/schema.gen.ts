@@ -2133,7 +2133,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The drop folders that the Kaltura account has itself; read-only
+         * The drop folders that the Kaltura account has itself
          * @description 404 `no_remote_drop_folders` when the hub's platform has none to show.
          */
         get: operations["listRemoteDropFolders"];
@@ -2160,6 +2160,32 @@ export interface paths {
         get: operations["listRemoteDropFiles"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+                file: string;
+                action: components["schemas"]["RemoteDropFileAction"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have Kaltura try a file of such a folder again, leave it alone or delete it
+         * @description 403 `remote_read_only` when the hub's App Token may not; 409 `not_now` when the file is not in a state for it, see its `actions`.
+         */
+        post: operations["changeRemoteDropFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -11880,6 +11906,8 @@ export interface components {
             items: components["schemas"]["RemoteDropFolder"][];
             next?: string;
         };
+        /** @enum {string} */
+        RemoteDropFileAction: "retry" | "ignore" | "delete";
         /**
          * @example {
          *       "id": "815",
@@ -11889,6 +11917,9 @@ export interface components {
          *       "state": "ready",
          *       "kaltura_status": 4,
          *       "entry_id": "0_x8f2k1ab",
+         *       "actions": [
+         *         "delete"
+         *       ],
          *       "created_at": "2026-11-21T10:00:00Z",
          *       "updated_at": "2026-11-21T10:00:09Z"
          *     }
@@ -11906,6 +11937,8 @@ export interface components {
             /** @description Kaltura's own words on what went wrong */
             text?: string;
             entry_id?: string;
+            /** @description What can be done with it now, if the App Token may */
+            actions: components["schemas"]["RemoteDropFileAction"][];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -15805,6 +15838,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RemoteDropFilePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    changeRemoteDropFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, for example a random UUID; the same request with it has one effect and one answer */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+                id: components["parameters"]["IdPath"];
+                file: string;
+                action: components["schemas"]["RemoteDropFileAction"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file as Kaltura has it now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteDropFile"];
                 };
             };
             default: components["responses"]["Problem"];
