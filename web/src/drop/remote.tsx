@@ -122,6 +122,9 @@ const acts: Record<RemoteDropFile["actions"][number], { label: string; told: str
   delete: { label: "Delete", told: "is deleted by Kaltura." },
 };
 
+/** Whoever came by keyboard goes on where the question is. */
+const toKeep = (el: HTMLButtonElement | null) => el?.focus();
+
 function Row({ hub, x, changed }: { hub: string; x: RemoteDropFile; changed: () => void }) {
   const [problem, setProblem] = useState<Problem>();
   const [sure, setSure] = useState(false);
@@ -181,7 +184,7 @@ function Row({ hub, x, changed }: { hub: string; x: RemoteDropFile; changed: () 
         <div class="row">
           <span class="small">Kaltura removes it from its folder; that cannot be taken back. Its entry stays.</span>
           {act("delete", "Delete it")}
-          <button type="button" class="btn small" onClick={() => setSure(false)}>
+          <button type="button" class="btn small" ref={toKeep} onClick={() => setSure(false)}>
             Keep it
           </button>
         </div>
