@@ -9,8 +9,8 @@ const item = (body: string) => `<?xml version="1.0" encoding="UTF-8"?>\n<mrss ve
 
 const describing = item(`      <action>add</action>
       <type>1</type>
-      <referenceId>harbour-1</referenceId>
-      <name>Harbour tour</name>
+      <referenceId>jetty-1</referenceId>
+      <name>Jetty tour</name>
       <tags>
         <tag>quay</tag>
       </tags>
@@ -19,14 +19,14 @@ const describing = item(`      <action>add</action>
       </media>
       <contentAssets>
         <content>
-          <dropFolderFileContentResource filePath="harbour.mp4"/>
+          <dropFolderFileContentResource filePath="jetty.mp4"/>
         </content>
       </contentAssets>
 `);
 
 const mistaken = item(`      <action>update</action>
-      <referenceId>harbour-1</referenceId>
-      <nmae>Harbour tour by night</nmae>
+      <referenceId>jetty-1</referenceId>
+      <nmae>Jetty tour by night</nmae>
 `);
 
 const tab = (page: Page, name: string | RegExp) => page.getByRole("tab", { name });
@@ -40,7 +40,7 @@ test("drop folders", async ({ browser, server, files }) => {
   const page = await context.newPage();
   const at = `/hubs/${demo.hub_id}/drop-folders`;
   const beach = padded(files.small, join(files.dir, "beach.mp4"), 1000);
-  const harbour = padded(files.small, join(files.dir, "harbour.mp4"), 2000);
+  const jetty = padded(files.small, join(files.dir, "jetty.mp4"), 2000);
   const write = (name: string, text: string) => {
     const path = join(files.dir, name);
     writeFileSync(path, text);
@@ -93,11 +93,11 @@ test("drop folders", async ({ browser, server, files }) => {
     // The manifest first: nobody knows then that its file comes, and it waits for it by name.
     await card.getByLabel("Files for Newsroom").setInputFiles([write("tour.xml", describing)]);
     await tab(page, "Files").click();
-    await expect(row(page, "tour.xml")).toContainText("harbour.mp4", slow);
+    await expect(row(page, "tour.xml")).toContainText("jetty.mp4", slow);
     await tab(page, "Folders").click();
-    await card.getByLabel("Files for Newsroom").setInputFiles([beach, harbour]);
+    await card.getByLabel("Files for Newsroom").setInputFiles([beach, jetty]);
     await tab(page, "Files").click();
-    for (const name of ["beach.mp4", "harbour.mp4", "tour.xml"]) await expect(row(page, name)).toHaveAttribute("data-state", "ready", slow);
+    for (const name of ["beach.mp4", "jetty.mp4", "tour.xml"]) await expect(row(page, name)).toHaveAttribute("data-state", "ready", slow);
     await expect(row(page, "beach.mp4").getByRole("link")).toHaveAttribute("href", /media=/);
     await everywhere(page, "the files of drop folders", "drop-files");
   });
@@ -117,7 +117,7 @@ test("drop folders", async ({ browser, server, files }) => {
     await row(page, "tour.xml").getByRole("button", { name: "tour.xml" }).press("Enter");
     const detail = page.getByRole("dialog", { name: "tour.xml" });
     await expect(detail.getByRole("list", { name: "What happened" }).getByRole("listitem").last()).toContainText("Ready");
-    await expect(detail.getByRole("list", { name: "Items" })).toContainText("Harbour tour");
+    await expect(detail.getByRole("list", { name: "Items" })).toContainText("Jetty tour");
     await everywhere(page, "a manifest's history and items", "drop-detail");
     await page.keyboard.press("Escape");
     await expect(detail).toHaveCount(0);
@@ -162,7 +162,7 @@ test("drop folders", async ({ browser, server, files }) => {
     await source.fill((await source.inputValue()).replaceAll("nmae", "name"));
     await page.getByRole("button", { name: "Check it" }).click();
     await expect(page.getByText("It is right.")).toBeVisible();
-    await expect(page.getByRole("region", { name: "What would be done" })).toContainText("Harbour tour by night");
+    await expect(page.getByRole("region", { name: "What would be done" })).toContainText("Jetty tour by night");
     await page.getByRole("button", { name: "Send it to Newsroom" }).click();
     await tab(page, "Files").click();
     await expect(row(page, "night.xml")).toHaveAttribute("data-state", "ready", slow);
@@ -199,10 +199,10 @@ test("drop folders", async ({ browser, server, files }) => {
     await row(page, "unknown.mp4").getByRole("button", { name: "unknown.mp4" }).click();
     await page.getByRole("dialog", { name: "unknown.mp4", exact: true }).getByRole("button", { name: /^Match by hand/ }).press("Enter");
     const match = page.getByRole("dialog", { name: "Match unknown.mp4 by hand" });
-    await match.getByLabel("Search entries").fill("Harbour");
+    await match.getByLabel("Search entries").fill("Jetty");
     await expect(match.getByRole("list", { name: "Entries" }).getByRole("listitem")).toHaveCount(2);
     await everywhere(page, "a match by hand", "drop-match");
-    await match.getByRole("button", { name: /^Use Harbour tour by night/ }).press("Enter");
+    await match.getByRole("button", { name: /^Use Jetty tour by night/ }).press("Enter");
     await expect(match).toHaveCount(0);
     await page.keyboard.press("Escape");
     await expect(row(page, "unknown.mp4")).toHaveAttribute("data-state", /importing|processing|ready/, slow);
