@@ -146,9 +146,10 @@ func (g *grounds) address(op specOperation, hub string, exists bool) (path strin
 		if tail[at[0]:at[1]] == "{hub}" {
 			continue
 		}
-		real, best := "x_1", ""
+		real, best := fmt.Sprint("x_", len(ids)), "" // two parameters of a path are never the same
 		for prefix, id := range g.things {
-			if strings.HasPrefix(tail[:at[0]], prefix) && len(prefix) > len(best) || prefix == tail[:at[0]] {
+			rest, under := strings.CutPrefix(tail[:at[0]], prefix)
+			if under && len(prefix) > len(best) && !strings.Contains(rest, "{") {
 				real, best = id, prefix
 			}
 		}
