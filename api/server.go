@@ -51,13 +51,13 @@ type Config struct {
 	Tickets       gateway.Tickets
 	Protocol      IdentityProtocol
 	Blobs         gateway.Blobs
-	Web           http.Handler                // the page; takes every GET that nothing else does
-	Picker        []byte                      // the page that other sites may frame; nil: there is none
-	Docs          http.Handler                // everything below /docs; nil: there is none
-	DropSchema    []byte                      // XSD of manifests; nil: there is none
-	Ready         func(context.Context) error // nil: always ready
-	PlaybackHosts []string                    // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
-	TrustProxies  []*net.IPNet                // whose X-Forwarded-For is believed; nil: nobody's
+	Web           http.Handler                 // the page; takes every GET that nothing else does
+	Picker        []byte                       // the page that other sites may frame; nil: there is none
+	Docs          func() (http.Handler, error) // everything below /docs; nil: there is none
+	DropSchema    []byte                       // XSD of manifests; nil: there is none
+	Ready         func(context.Context) error  // nil: always ready
+	PlaybackHosts []string                     // CSP sources that media may be played from beside our own, e.g. "https://*.kaltura.com"
+	TrustProxies  []*net.IPNet                 // whose X-Forwarded-For is believed; nil: nobody's
 	Limits        RateLimits
 	Log           *slog.Logger // nil: slog.Default()
 }
@@ -173,11 +173,9 @@ func New(cfg Config) (*Server, error) {
 	s.routeEmbed()
 	s.dropSchema = cfg.DropSchema != nil
 	if s.dropSchema {
-		e.GET(xsdPath, public("application/xml", cfg.DropSchema))
+		e.GET(xsdPath, public("application/xml", ready(cfg.DropSchema)))
 	}
-	if err := s.routeDocs(cfg.Docs); err != nil {
-		return nil, err
-	}
+	s.routeDocs(cfg.Docs)
 	e.GET("/healthz", s.healthz)
 	e.GET("/readyz", s.readyz)
 	return s, nil

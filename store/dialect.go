@@ -58,12 +58,8 @@ func (d dialect) name() string {
 	return "sqlite"
 }
 
-func (d dialect) bun() schema.Dialect {
-	if d == postgres {
-		return pgdialect.New()
-	}
-	return sqlitedialect.New()
-}
+// bunDialects hold what bun has read of the models, which takes longer than most statements: one for all pools.
+var bunDialects = map[dialect]schema.Dialect{postgres: pgdialect.New(), sqlite: sqlitedialect.New()}
 
 func (db *DB) openSQLite(ctx context.Context) error {
 	path, err := filepath.Abs(db.dsn)
@@ -379,8 +375,8 @@ func (db *DB) newInserter() (inserter, error) {
 // a pool of its own, because listening for new tasks takes pgx itself; on SQLite it polls.
 func (db *DB) client(ctx context.Context, cfg *river.Config) (worker, func(), error) {
 	if db.dialect == sqlite {
-		cfg.FetchPollInterval, cfg.FetchCooldown = 150*time.Millisecond, 50*time.Millisecond
-		c, err := river.NewClient(riversqlite.New(db.write.DB), cfg)
+		cfg.FetchPollInterval, cfg.FetchCooldown = pollSQLite, 50*time.Millisecond
+		c, err := river.NewClient(newPollDriver(db.write.DB, &db.queued), cfg)
 		return c, func() {}, err
 	}
 	pc, err := pgxpool.ParseConfig(db.dsn)

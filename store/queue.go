@@ -45,6 +45,7 @@ func (tx *Tx) Enqueue(ctx context.Context, t gateway.Task, opts ...gateway.Enque
 	if !o.Pull && !o.Idle {
 		waits, err = tx.db.dialect.waiting(ctx, tx.bun, t.Kind(), queue, args, o.At)
 	}
+	tx.AfterCommit(func() { tx.db.queued.Add(1) })
 	if waits || err != nil {
 		return translate(err)
 	}

@@ -48,6 +48,7 @@ type DB struct {
 	write   *bun.DB // on SQLite exactly one connection
 	read    *bun.DB // on Postgres the same as write
 	queue   inserter
+	queued  atomic.Uint64                  // counts the tasks that this process queued
 	sealer  atomic.Pointer[gateway.Sealer] // of the heads of the audit log; nil = they are not sealed
 	chained bool                           // the audit log was chained by this very process
 	locks   []io.Closer
@@ -208,4 +209,4 @@ func replicaID(dir string) (string, error) {
 
 // pool wraps a database/sql pool for bun without its query hooks: bun puts the arguments into the
 // text of a statement, so a log of statements would be a log of values.
-func (d dialect) pool(p *sql.DB) *bun.DB { return bun.NewDB(p, d.bun()) }
+func (d dialect) pool(p *sql.DB) *bun.DB { return bun.NewDB(p, bunDialects[d]) }

@@ -154,10 +154,7 @@ func open(ctx context.Context, cfg serveCommand, log *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	guides, err := docs.New(cfg.BaseURL, openapi.YAML)
-	if err != nil {
-		return nil, err
-	}
+	guides := sync.OnceValues(func() (http.Handler, error) { return docs.New(cfg.BaseURL, openapi.YAML) })
 	s.api, err = api.New(api.Config{
 		BaseURL: cfg.BaseURL, Tokens: tokens, Identities: s.verifier, Tickets: tickets, Protocol: s.verifier, Blobs: blobs, Web: web.Handler(), Picker: web.Picker(), Docs: guides, DropSchema: dropfolder.Schema, Log: log,
 		Limits: api.RateLimits{Client: s.cfg.RateClient, User: s.cfg.RateUser, Hub: s.cfg.RateHub},
