@@ -353,6 +353,10 @@ func TestKalturasOwnDropFolders(t *testing.T) {
 	con.want(400, "GET", at+"?cursor=abc", nil)
 	con.want(404, "GET", hub+"/drop-folders/remote/one/files", nil)
 
+	var failed openapi.RemoteDropFilePage
+	if con.want(200, "GET", at+"?failed=true", nil).into(t, &failed); len(failed.Items) != 0 {
+		t.Errorf("%+v", failed)
+	}
 	// A file is tried again, left alone or deleted there, when its state there lets it be.
 	file := files.Items[0].ID
 	if p := con.want(409, "POST", at+"/"+file+"/retry", nil).problem(t); p.Code != "not_now" || len(files.Items[0].Actions) != 0 {
@@ -370,6 +374,15 @@ func TestKalturasOwnDropFolders(t *testing.T) {
 		}
 	}
 	fail()
+	for failed, n := range map[string]int{"true": 1, "false": 1} {
+		if con.want(200, "GET", at+"?failed="+failed, nil).into(t, &files); len(files.Items) != n {
+			t.Errorf("failed=%s: %+v", failed, files)
+		}
+	}
+	var read openapi.RemoteDropManifestPage
+	if con.want(200, "GET", hub+"/drop-folders/remote/manifests", nil).into(t, &read); len(read.Items) != 0 {
+		t.Errorf("%+v", read)
+	}
 	con.want(404, "POST", hub+"/drop-folders/remote/99/files/"+file+"/retry", nil)
 	con.want(404, "POST", at+"/99999/retry", nil)
 	con.want(404, "POST", at+"/one/retry", nil)
@@ -380,7 +393,7 @@ func TestKalturasOwnDropFolders(t *testing.T) {
 	// People who see their own media only do not see the whole account's folders.
 	tag := ada.want(200, "GET", hub+"/integrations/kaltura", nil).Header.Get("ETag")
 	ada.want(200, "PUT", hub+"/integrations/kaltura", r.appToken("own"), "If-Match", tag)
-	for _, path := range []string{hub + "/drop-folders/remote", at} {
+	for _, path := range []string{hub + "/drop-folders/remote", hub + "/drop-folders/remote/manifests", at} {
 		if p := ada.want(404, "GET", path, nil).problem(t); p.Code != "no_remote_drop_folders" {
 			t.Errorf("%+v", p)
 		}

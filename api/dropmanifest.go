@@ -197,13 +197,30 @@ func (s *Server) ListRemoteDropFolders(ctx context.Context, r ListRemoteDropFold
 
 // ListRemoteDropFiles lists the files of such a folder.
 func (s *Server) ListRemoteDropFiles(ctx context.Context, r ListRemoteDropFilesRequestObject) (ListRemoteDropFilesResponseObject, error) {
-	rows, next, err := s.drops.RemoteFiles(ctx, actorOf(ctx), r.ID, deref(r.Params.Cursor))
+	rows, next, err := s.drops.RemoteFiles(ctx, actorOf(ctx), r.ID, deref(r.Params.Failed), deref(r.Params.Cursor))
 	if err != nil {
 		return nil, err
 	}
 	return ListRemoteDropFiles200JSONResponse{
 		Body:    openapi.RemoteDropFilePage{Items: each(rows, remoteDropFileOf), Next: text(next)},
 		Headers: ListRemoteDropFiles200ResponseHeaders{Link: nextLink(ctx, text(next))},
+	}, nil
+}
+
+// ListRemoteDropManifests lists the XML that Kaltura read from its own folders.
+func (s *Server) ListRemoteDropManifests(ctx context.Context, r ListRemoteDropManifestsRequestObject) (ListRemoteDropManifestsResponseObject, error) {
+	rows, next, err := s.drops.RemoteManifests(ctx, actorOf(ctx), deref(r.Params.Cursor))
+	if err != nil {
+		return nil, err
+	}
+	items := each(rows, func(m gateway.RemoteManifest) openapi.RemoteDropManifest {
+		return openapi.RemoteDropManifest{
+			ID: m.ID, Name: m.Name, State: openapi.DropState(m.State), KalturaStatus: m.Status, Text: text(m.Text), Items: m.Items, CreatedAt: m.CreatedAt,
+		}
+	})
+	return ListRemoteDropManifests200JSONResponse{
+		Body:    openapi.RemoteDropManifestPage{Items: items, Next: text(next)},
+		Headers: ListRemoteDropManifests200ResponseHeaders{Link: nextLink(ctx, text(next))},
 	}, nil
 }
 

@@ -136,6 +136,9 @@ type ServerInterface interface {
 	// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 	// (GET /v1/hubs/{hub}/drop-folders/remote)
 	ListRemoteDropFolders(ctx echo.Context, hub HubPath, params ListRemoteDropFoldersParams) error
+	// ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/remote/manifests)
+	ListRemoteDropManifests(ctx echo.Context, hub HubPath, params ListRemoteDropManifestsParams) error
 	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
 	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
 	ListRemoteDropFiles(ctx echo.Context, hub HubPath, id IDPath, params ListRemoteDropFilesParams) error
@@ -2208,6 +2211,31 @@ func (w *ServerInterfaceWrapper) ListRemoteDropFolders(ctx echo.Context) error {
 	return err
 }
 
+// ListRemoteDropManifests converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRemoteDropManifests(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hub" -------------
+	var hub HubPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hub", ctx.Param("hub"), &hub, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hub: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRemoteDropManifestsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRemoteDropManifests(ctx, hub, params)
+	return err
+}
+
 // ListRemoteDropFiles converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRemoteDropFiles(ctx echo.Context) error {
 	var err error
@@ -2234,6 +2262,13 @@ func (w *ServerInterfaceWrapper) ListRemoteDropFiles(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "failed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "failed", ctx.QueryParams(), &params.Failed, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter failed: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -6979,6 +7014,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote", wrapper.ListRemoteDropFolders, options.OperationMiddlewares["listRemoteDropFolders"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files", wrapper.ListRemoteDropFiles, options.OperationMiddlewares["listRemoteDropFiles"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/:id/files/:file/:action", wrapper.ChangeRemoteDropFile, options.OperationMiddlewares["changeRemoteDropFile"]...)
+	router.GET(options.BaseURL+"/v1/hubs/:hub/drop-folders/remote/manifests", wrapper.ListRemoteDropManifests, options.OperationMiddlewares["listRemoteDropManifests"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/test", wrapper.TryDropFolder, options.OperationMiddlewares["tryDropFolder"]...)
 	router.POST(options.BaseURL+"/v1/hubs/:hub/drop-folders/validate", wrapper.ValidateDropManifest, options.OperationMiddlewares["validateDropManifest"]...)
 	router.GET(options.BaseURL+"/v1/hubs/:hub/erasures/:id", wrapper.GetErasure, options.OperationMiddlewares["getErasure"]...)
@@ -8999,6 +9035,56 @@ type ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRemoteDropFoldersdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropManifestsRequestObject struct {
+	Hub    HubPath `json:"hub"`
+	Params ListRemoteDropManifestsParams
+}
+
+type ListRemoteDropManifestsResponseObject interface {
+	VisitListRemoteDropManifestsResponse(w http.ResponseWriter) error
+}
+
+type ListRemoteDropManifests200ResponseHeaders struct {
+	Link *string
+}
+
+type ListRemoteDropManifests200JSONResponse struct {
+	Body    RemoteDropManifestPage
+	Headers ListRemoteDropManifests200ResponseHeaders
+}
+
+func (response ListRemoteDropManifests200JSONResponse) VisitListRemoteDropManifestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRemoteDropManifestsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRemoteDropManifestsdefaultApplicationProblemPlusJSONResponse) VisitListRemoteDropManifestsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15137,6 +15223,9 @@ type StrictServerInterface interface {
 	// ListRemoteDropFolders The drop folders that the Kaltura account has itself
 	// (GET /v1/hubs/{hub}/drop-folders/remote)
 	ListRemoteDropFolders(ctx context.Context, request ListRemoteDropFoldersRequestObject) (ListRemoteDropFoldersResponseObject, error)
+	// ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
+	// (GET /v1/hubs/{hub}/drop-folders/remote/manifests)
+	ListRemoteDropManifests(ctx context.Context, request ListRemoteDropManifestsRequestObject) (ListRemoteDropManifestsResponseObject, error)
 	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
 	// (GET /v1/hubs/{hub}/drop-folders/remote/{id}/files)
 	ListRemoteDropFiles(ctx context.Context, request ListRemoteDropFilesRequestObject) (ListRemoteDropFilesResponseObject, error)
@@ -16841,6 +16930,32 @@ func (sh *strictHandler) ListRemoteDropFolders(ctx echo.Context, hub HubPath, pa
 		return err
 	} else if validResponse, ok := response.(ListRemoteDropFoldersResponseObject); ok {
 		return validResponse.VisitListRemoteDropFoldersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRemoteDropManifests operation middleware
+func (sh *strictHandler) ListRemoteDropManifests(ctx echo.Context, hub HubPath, params ListRemoteDropManifestsParams) error {
+	var request ListRemoteDropManifestsRequestObject
+
+	request.Hub = hub
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRemoteDropManifests(ctx.Request().Context(), request.(ListRemoteDropManifestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRemoteDropManifests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRemoteDropManifestsResponseObject); ok {
+		return validResponse.VisitListRemoteDropManifestsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

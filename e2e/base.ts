@@ -75,17 +75,20 @@ export async function fits(page: Page, what: string): Promise<void> {
   expect(need, `${what} scrolls sideways`).toBeLessThanOrEqual(have!);
 }
 
-/** Looks at the page wide in the light and narrow in the dark. */
+/** Looks at the page wide in the light and narrow in the dark; with KEEP_SCREENSHOTS=1 a person can look, too. */
 export async function everywhere(page: Page, what: string, name: string): Promise<void> {
+  const keep = async (path: string) => {
+    if (process.env.KEEP_SCREENSHOTS) await page.screenshot({ path: test.info().outputPath(path), fullPage: true });
+  };
   await accessible(page, what);
-  await page.screenshot({ path: test.info().outputPath(`${name}.png`), fullPage: true });
+  await keep(`${name}.png`);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.setViewportSize({ width: 640, height: 430 }); // a zoom of 200 %
   await fits(page, `${what}, twice as large`);
   await page.setViewportSize({ width: 320, height: 640 });
   await fits(page, what);
   await accessible(page, `${what}, dark, at 320 px`);
-  await page.screenshot({ path: test.info().outputPath(`${name}-320.png`), fullPage: true });
+  await keep(`${name}-320.png`);
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize({ width: 1280, height: 860 });
 }

@@ -365,10 +365,24 @@ func (f RemoteDropFile) Actions() []DropAction {
 	return nil
 }
 
+// RemoteManifest is an XML that the platform read from such a folder. When it failed, its file's row is gone soon, and this is
+// what tells why.
+type RemoteManifest struct {
+	ID, Name  string
+	State     DropState // parsed, processing, ready, ignored or quarantined
+	Status    int64     // Kaltura's
+	Text      string    // what went wrong, in the platform's own words
+	Items     int64     // that were made or changed; 0 = not known
+	CreatedAt time.Time
+}
+
 // RemoteDropFolders is a platform that has drop folders of its own. Forbidden when the credential may not see them.
 type RemoteDropFolders interface {
 	DropFolders(ctx context.Context, cursor string) (folders []RemoteDropFolder, next string, _ error)
-	DropFiles(ctx context.Context, folderID, cursor string) (files []RemoteDropFile, next string, _ error)
+	// DropFiles lists a folder's files, the newest first; failed: only those that were not taken.
+	DropFiles(ctx context.Context, folderID string, failed bool, cursor string) (files []RemoteDropFile, next string, _ error)
+	// DropManifests lists what the platform read of XML from all its folders, the newest first.
+	DropManifests(ctx context.Context, cursor string) (manifests []RemoteManifest, next string, _ error)
 	// DropFile gives a file of a folder. NotFound when it is not there.
 	DropFile(ctx context.Context, folderID, fileID string) (RemoteDropFile, error)
 	// ChangeDropFile has a file tried again, left alone or deleted by the platform. Forbidden when the credential may not.

@@ -146,13 +146,22 @@ func (s *DropFolders) RemoteFolders(ctx context.Context, a Actor, cursor string)
 	return r.DropFolders(ctx, cursor)
 }
 
-// RemoteFiles lists the files of such a folder.
-func (s *DropFolders) RemoteFiles(ctx context.Context, a Actor, folderID, cursor string) ([]RemoteDropFile, string, error) {
+// RemoteFiles lists the files of such a folder; failed: only those that were not taken.
+func (s *DropFolders) RemoteFiles(ctx context.Context, a Actor, folderID string, failed bool, cursor string) ([]RemoteDropFile, string, error) {
 	r, err := s.remote(ctx, a)
 	if err != nil {
 		return nil, "", err
 	}
-	return r.DropFiles(ctx, folderID, cursor)
+	return r.DropFiles(ctx, folderID, failed, cursor)
+}
+
+// RemoteManifests lists the XML that the platform read from such folders.
+func (s *DropFolders) RemoteManifests(ctx context.Context, a Actor, cursor string) ([]RemoteManifest, string, error) {
+	r, err := s.remote(ctx, a)
+	if err != nil {
+		return nil, "", err
+	}
+	return r.DropManifests(ctx, cursor)
 }
 
 // ChangeRemoteFile has the platform try a file of such a folder again, leave it alone or delete it.

@@ -123,6 +123,34 @@ func KalturaFile(state DropState, reason string) (status int64, code string) {
 	return status, code
 }
 
+// Kaltura's BatchJobStatus, as far as it says something to people.
+const (
+	kalturaBatchPending           = 0
+	kalturaBatchQueued            = 1
+	kalturaBatchFinished          = 5
+	kalturaBatchFailed            = 6
+	kalturaBatchAborted           = 7
+	kalturaBatchFatal             = 10
+	kalturaBatchDontProcess       = 11
+	kalturaBatchFinishedPartially = 12
+)
+
+// FromKalturaBatch is our state of an XML that Kaltura reads, which it calls a bulk upload. What failed in part is, as with
+// our own, quarantined; what is not known is being read.
+func FromKalturaBatch(status int64) DropState {
+	switch status {
+	case kalturaBatchPending, kalturaBatchQueued:
+		return DropParsed
+	case kalturaBatchFinished:
+		return DropReady
+	case kalturaBatchDontProcess:
+		return DropIgnored
+	case kalturaBatchFailed, kalturaBatchAborted, kalturaBatchFatal, kalturaBatchFinishedPartially:
+		return DropQuarantined
+	}
+	return DropProcessing
+}
+
 // FromKalturaFile is the way back: our state and reason ("" = none) of a file of one of Kaltura's own folders.
 // What is not known there is detected.
 func FromKalturaFile(status int64, code string) (DropState, string) {

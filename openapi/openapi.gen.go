@@ -4311,6 +4311,33 @@ type RemoteDropFolderPage struct {
 	Next  *string            `json:"next,omitempty"`
 }
 
+// RemoteDropManifest defines model for RemoteDropManifest.
+type RemoteDropManifest struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Items How many entries it made or changed as Kaltura says; 0 when it does not say
+	Items int64 `json:"items"`
+
+	// KalturaStatus Kaltura's BatchJobStatus
+	KalturaStatus int64  `json:"kaltura_status"`
+	Name          string `json:"name"`
+
+	// State detected: seen, not known to be whole; uploading; pending: whole, its turn comes; waiting: for what `waiting_for` names; no_match: waits for
+	// an entry with its reference id; parsed: named by a manifest, not here yet; importing; processing: the entry exists and is being
+	// converted; ready; deletion_due: will be deleted at `delete_at`; deleted; gone: removed by others; ignored; quarantined: `reason` says why
+	State DropState `json:"state"`
+
+	// Text Kaltura's own words on what went wrong
+	Text *string `json:"text,omitempty"`
+}
+
+// RemoteDropManifestPage defines model for RemoteDropManifestPage.
+type RemoteDropManifestPage struct {
+	Items []RemoteDropManifest `json:"items"`
+	Next  *string              `json:"next,omitempty"`
+}
+
 // Rendition defines model for Rendition.
 type Rendition struct {
 	// Bitrate bit/s
@@ -5380,10 +5407,19 @@ type ListRemoteDropFoldersParams struct {
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListRemoteDropManifestsParams defines parameters for ListRemoteDropManifests.
+type ListRemoteDropManifestsParams struct {
+	// Cursor `next` of the page before, with the same other parameters
+	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListRemoteDropFilesParams defines parameters for ListRemoteDropFiles.
 type ListRemoteDropFilesParams struct {
 	// Cursor `next` of the page before, with the same other parameters
 	Cursor *PageCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Failed Only those that Kaltura could not take
+	Failed *bool `form:"failed,omitempty" json:"failed,omitempty"`
 }
 
 // ChangeRemoteDropFileParams defines parameters for ChangeRemoteDropFile.
@@ -6711,6 +6747,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
 	ListRemoteDropFolders(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
+	//
+	// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
+	ListRemoteDropManifests(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRemoteDropFiles The files of such a folder with Kaltura's states and ours, newest first
 	//
@@ -8834,6 +8877,23 @@ func (c *Client) GetDropFolderOptions(ctx context.Context, hub HubPath, reqEdito
 // Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
 func (c *Client) ListRemoteDropFolders(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRemoteDropFoldersRequest(c.Server, hub, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
+//
+// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
+func (c *Client) ListRemoteDropManifests(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRemoteDropManifestsRequest(c.Server, hub, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14781,6 +14841,67 @@ func NewListRemoteDropFoldersRequest(server string, hub HubPath, params *ListRem
 	return req, nil
 }
 
+// NewListRemoteDropManifestsRequest constructs an http.Request for the ListRemoteDropManifests method
+func NewListRemoteDropManifestsRequest(server string, hub HubPath, params *ListRemoteDropManifestsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hub", hub, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/hubs/%s/drop-folders/remote/manifests", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRemoteDropFilesRequest constructs an http.Request for the ListRemoteDropFiles method
 func NewListRemoteDropFilesRequest(server string, hub HubPath, id IDPath, params *ListRemoteDropFilesParams) (*http.Request, error) {
 	var err error
@@ -14826,6 +14947,18 @@ func NewListRemoteDropFilesRequest(server string, hub HubPath, id IDPath, params
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Failed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "failed", *params.Failed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -23220,6 +23353,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote (the `ListRemoteDropFolders` operationId).
 	ListRemoteDropFoldersWithResponse(ctx context.Context, hub HubPath, params *ListRemoteDropFoldersParams, reqEditors ...RequestEditorFn) (*ListRemoteDropFoldersResponse, error)
 
+	// ListRemoteDropManifestsWithResponse The XML that Kaltura read from such folders and what became of it, newest first
+	//
+	// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
+	ListRemoteDropManifestsWithResponse(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*ListRemoteDropManifestsResponse, error)
+
 	// ListRemoteDropFilesWithResponse The files of such a folder with Kaltura's states and ours, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -26592,6 +26734,61 @@ func (r ListRemoteDropFoldersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListRemoteDropFoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRemoteDropManifestsResponse200Headers the declared response headers of an HTTP 200 response for ListRemoteDropManifests
+type ListRemoteDropManifestsResponse200Headers struct {
+	Link *string
+}
+
+type ListRemoteDropManifestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RemoteDropManifestPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRemoteDropManifestsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRemoteDropManifestsResponse) GetJSON200() *RemoteDropManifestPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRemoteDropManifestsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRemoteDropManifestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRemoteDropManifestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRemoteDropManifestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRemoteDropManifestsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34397,6 +34594,21 @@ func (c *ClientWithResponses) ListRemoteDropFoldersWithResponse(ctx context.Cont
 	return ParseListRemoteDropFoldersResponse(rsp)
 }
 
+// ListRemoteDropManifestsWithResponse The XML that Kaltura read from such folders and what became of it, newest first
+//
+// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
+func (c *ClientWithResponses) ListRemoteDropManifestsWithResponse(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*ListRemoteDropManifestsResponse, error) {
+	rsp, err := c.ListRemoteDropManifests(ctx, hub, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRemoteDropManifestsResponse(rsp)
+}
+
 // ListRemoteDropFilesWithResponse The files of such a folder with Kaltura's states and ours, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -38373,6 +38585,52 @@ func ParseListRemoteDropFoldersResponse(rsp *http.Response) (*ListRemoteDropFold
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListRemoteDropFoldersResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRemoteDropManifestsResponse parses an HTTP response from a ListRemoteDropManifestsWithResponse call
+func ParseListRemoteDropManifestsResponse(rsp *http.Response) (*ListRemoteDropManifestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRemoteDropManifestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RemoteDropManifestPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRemoteDropManifestsResponse200Headers
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"isthmus/gateway"
 )
@@ -55,6 +57,7 @@ type remoteCursor struct {
 	Folder string `json:"f,omitempty"`
 	Page   int    `json:"p"`
 	Until  int64  `json:"u,omitempty"`
+	Failed bool   `json:"e,omitempty"`
 }
 
 func (c remoteCursor) String() string {
@@ -62,16 +65,16 @@ func (c remoteCursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func readRemoteCursor(s, folder string) (remoteCursor, error) {
-	c := remoteCursor{Folder: folder, Page: 1}
+func readRemoteCursor(s, folder string, failed bool) (remoteCursor, error) {
 	if s == "" {
-		return c, nil
+		return remoteCursor{Folder: folder, Page: 1, Failed: failed}, nil
 	}
+	var c remoteCursor
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err == nil {
 		err = json.Unmarshal(b, &c)
 	}
-	if err != nil || c.Folder != folder || c.Page < 1 || c.Page > windowMax || c.Until < 0 {
+	if err != nil || c.Folder != folder || c.Failed != failed || c.Page < 1 || c.Page > windowMax || c.Until < 0 {
 		return c, gateway.E(gateway.Invalid, "cursor_invalid", "This cursor does not belong to this query.").
 			Next("Start again without a cursor.").At("/cursor")
 	}
@@ -80,7 +83,7 @@ func readRemoteCursor(s, folder string) (remoteCursor, error) {
 
 // DropFolders implements gateway.RemoteDropFolders.
 func (p *Platform) DropFolders(ctx context.Context, cursor string) ([]gateway.RemoteDropFolder, string, error) {
-	cur, err := readRemoteCursor(cursor, "")
+	cur, err := readRemoteCursor(cursor, "", false)
 	if err != nil {
 		return nil, "", err
 	}
@@ -130,18 +133,21 @@ func (f dropFolder) remote() gateway.RemoteDropFolder {
 }
 
 // DropFiles implements gateway.RemoteDropFolders: the newest first. Rows of files that are gone are not listed.
-func (p *Platform) DropFiles(ctx context.Context, folderID, cursor string) ([]gateway.RemoteDropFile, string, error) {
+func (p *Platform) DropFiles(ctx context.Context, folderID string, failed bool, cursor string) ([]gateway.RemoteDropFile, string, error) {
 	id, err := strconv.ParseInt(folderID, 10, 64)
 	if err != nil || id <= 0 {
 		return nil, "", gateway.E(gateway.NotFound, "", "There is no such drop folder.")
 	}
-	cur, err := readRemoteCursor(cursor, folderID)
+	cur, err := readRemoteCursor(cursor, folderID, failed)
 	if err != nil {
 		return nil, "", err
 	}
 	filter := params{"objectType": "KalturaDropFolderFileFilter", "dropFolderIdEqual": id, "orderBy": "-id"}
 	if cur.Until != 0 {
 		filter["createdAtLessThanOrEqual"] = cur.Until
+	}
+	if failed {
+		filter["statusIn"] = failedStatuses
 	}
 	var l list[dropFile]
 	err = p.as(ctx, who{admin: true}, "dropfolder_dropfolderfile.list", params{
@@ -178,6 +184,78 @@ func (p *Platform) DropFile(ctx context.Context, folderID, fileID string) (gatew
 		return gateway.RemoteDropFile{}, remoteRefusal(err)
 	}
 	return f.remote(), nil
+}
+
+// failedStatuses are those of files that Kaltura could not take.
+var failedStatuses = func() string {
+	var in []string
+	for n := range int64(20) {
+		if s, _ := gateway.FromKalturaFile(n, ""); s == gateway.DropQuarantined || s == gateway.DropNoMatch {
+			in = append(in, strconv.FormatInt(n, 10))
+		}
+	}
+	return strings.Join(in, ",")
+}()
+
+type bulkUpload struct {
+	ID          number `json:"id"`
+	Kind        text   `json:"bulkUploadType"`
+	FileName    text   `json:"fileName"`
+	Status      number `json:"status"`
+	Error       text   `json:"error"` // said of what succeeded, too
+	Description text   `json:"description"`
+	Objects     number `json:"numOfObjects"`
+	UploadedOn  number `json:"uploadedOn"`
+}
+
+const bulkXML = "dropFolderXmlBulkUpload.DROP_FOLDER_XML"
+
+// manifestCursor is the folder of a cursor for what no folder has.
+const manifestCursor = "manifests"
+
+// DropManifests implements gateway.RemoteDropFolders: the newest first. The account's other bulk uploads, of CSV or by
+// calls, are not listed; a page may be empty and yet not the last.
+func (p *Platform) DropManifests(ctx context.Context, cursor string) ([]gateway.RemoteManifest, string, error) {
+	cur, err := readRemoteCursor(cursor, manifestCursor, false)
+	if err != nil {
+		return nil, "", err
+	}
+	filter := params{"objectType": "KalturaBulkUploadFilter"}
+	if cur.Until != 0 {
+		filter["uploadedOnLessThanOrEqual"] = cur.Until
+	}
+	var l list[bulkUpload]
+	err = p.as(ctx, who{admin: true}, "bulkupload_bulk.list", params{
+		"bulkUploadFilter": filter, "pager": params{"pageSize": remotePage, "pageIndex": cur.Page},
+	}, &l)
+	if err != nil {
+		return nil, "", remoteRefusal(err)
+	}
+	out := make([]gateway.RemoteManifest, 0, len(l.Objects))
+	for _, b := range l.Objects {
+		if cur.Until == 0 && int64(b.UploadedOn) > minTime {
+			cur.Until = int64(b.UploadedOn)
+		}
+		if b.Kind == bulkXML {
+			out = append(out, b.remote())
+		}
+	}
+	return out, cur.next(len(l.Objects), l.TotalCount), nil
+}
+
+func (b bulkUpload) remote() gateway.RemoteManifest {
+	out := gateway.RemoteManifest{
+		ID: strconv.FormatInt(int64(b.ID), 10), Name: brief(b.FileName, nameLimit), Status: int64(b.Status), State: gateway.FromKalturaBatch(int64(b.Status)),
+		Items: max(0, int64(b.Objects)), CreatedAt: unix(b.UploadedOn),
+	}
+	if out.State == gateway.DropQuarantined {
+		said := strings.TrimSpace(html.UnescapeString(string(b.Error)))
+		if said == "" {
+			said = strings.TrimSpace(html.UnescapeString(string(b.Description)))
+		}
+		out.Text = discreet(text(said))
+	}
+	return out
 }
 
 const filePending = 2

@@ -27,7 +27,7 @@ func TestRemoteDropFolders(t *testing.T) {
 	if !strings.Contains(rows, `"dropFolderId":1,`) {
 		t.Fatalf("the recording is of another folder: %.300s", rows)
 	}
-	files, _, err := p.DropFiles(t.Context(), folder, "")
+	files, _, err := p.DropFiles(t.Context(), folder, false, "")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%+v, %v", files, err)
 	}
@@ -47,8 +47,62 @@ func TestRemoteDropFolders(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 	for _, id := range []string{"", "0", "-1", "one", "1 OR 1"} {
-		if _, _, err := p.DropFiles(t.Context(), id, ""); gateway.CodeOf(err) != gateway.NotFound {
+		if _, _, err := p.DropFiles(t.Context(), id, false, ""); gateway.CodeOf(err) != gateway.NotFound {
 			t.Errorf("folder %q: %v", id, err)
+		}
+	}
+}
+
+// Those that failed are asked for by their states; a cursor of the others does not go on there.
+func TestRemoteFilesThatFailed(t *testing.T) {
+	w := newWire(t)
+	w.on("dropfolder_dropfolderfile.list", "dropfolderfile/list-after-xml-ingest")
+	p := w.platform()
+	if _, _, err := p.DropFiles(t.Context(), "1", true, ""); err != nil {
+		t.Fatal(err)
+	}
+	if f := w.last("dropfolder_dropfolderfile.list").params["filter"].(map[string]any); f["statusIn"] != "8,9,12" {
+		t.Errorf("%v", f)
+	}
+	if _, _, err := p.DropFiles(t.Context(), "1", true, remoteCursor{Folder: "1", Page: 2}.String()); !gateway.IsReason(err, "cursor_invalid") {
+		t.Error(err)
+	}
+}
+
+// TestRemoteManifests: what Kaltura says of XML that it could not take, as recorded.
+func TestRemoteManifests(t *testing.T) {
+	w := newWire(t)
+	w.on("bulkupload_bulk.list", "ingest/bulk-list-after-bad-xml")
+	p := w.platform()
+	found, next, err := p.DropManifests(t.Context(), "")
+	if err != nil || len(found) != 3 || next != "" {
+		t.Fatalf("%+v, %q, %v", found, next, err)
+	}
+	bad, none, done := found[0], found[1], found[2]
+	if bad.ID != "34" || bad.Name != "not-xml.xml" || bad.State != gateway.DropQuarantined || bad.Status != 6 || bad.CreatedAt.Unix() != 1795287045 ||
+		!strings.HasPrefix(bad.Text, "Error: Could not load xml [34], Start tag expected, '<' not found") {
+		t.Errorf("%+v", bad)
+	}
+	if none.State != gateway.DropQuarantined || none.Text != "Error: None of the uploaded items were processed succsessfuly" {
+		t.Errorf("%+v", none)
+	}
+	if done.Name != "lecture3.xml" || done.State != gateway.DropReady || done.Text != "" {
+		t.Errorf("%+v", done)
+	}
+	if _, _, err := p.DropManifests(t.Context(), remoteCursor{Folder: "1", Page: 2}.String()); !gateway.IsReason(err, "cursor_invalid") {
+		t.Error(err)
+	}
+}
+
+func TestRemoteBatchStates(t *testing.T) {
+	want := map[int64]gateway.DropState{
+		0: gateway.DropParsed, 1: gateway.DropParsed, 2: gateway.DropProcessing, 3: gateway.DropProcessing, 5: gateway.DropReady, 6: gateway.DropQuarantined,
+		7: gateway.DropQuarantined, 8: gateway.DropProcessing, 9: gateway.DropProcessing, 10: gateway.DropQuarantined, 11: gateway.DropIgnored,
+		12: gateway.DropQuarantined, 99: gateway.DropProcessing,
+	}
+	for status, state := range want {
+		if got := gateway.FromKalturaBatch(status); got != state {
+			t.Errorf("%d: %s, want %s", status, got, state)
 		}
 	}
 }
@@ -93,7 +147,7 @@ func TestRemoteDropFoldersClosed(t *testing.T) {
 	p := w.platform()
 	for range 2 {
 		_, _, err := p.DropFolders(t.Context(), "")
-		_, _, err2 := p.DropFiles(t.Context(), "1", "")
+		_, _, err2 := p.DropFiles(t.Context(), "1", false, "")
 		if gateway.CodeOf(err) != gateway.Forbidden || gateway.CodeOf(err2) != gateway.Forbidden || gateway.AsError(err).NextStep == "" {
 			t.Errorf("%v, %v", err, err2)
 		}
@@ -127,7 +181,7 @@ func TestRemoteFilesPage(t *testing.T) {
 	p := w.platform()
 	seen, cursor := 0, ""
 	for {
-		files, next, err := p.DropFiles(t.Context(), "2", cursor)
+		files, next, err := p.DropFiles(t.Context(), "2", false, cursor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,16 +198,16 @@ func TestRemoteFilesPage(t *testing.T) {
 	if seen != first {
 		t.Errorf("%d of %d files", seen, first)
 	}
-	files, cursor, err := p.DropFiles(t.Context(), "2", "")
+	files, cursor, err := p.DropFiles(t.Context(), "2", false, "")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"rubbish", cursor + "x"} {
-		if _, _, err := p.DropFiles(t.Context(), "2", bad); !gateway.IsReason(err, "cursor_invalid") {
+		if _, _, err := p.DropFiles(t.Context(), "2", false, bad); !gateway.IsReason(err, "cursor_invalid") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, _, err := p.DropFiles(t.Context(), "3", cursor); !gateway.IsReason(err, "cursor_invalid") {
+	if _, _, err := p.DropFiles(t.Context(), "3", false, cursor); !gateway.IsReason(err, "cursor_invalid") {
 		t.Errorf("another folder's cursor: %v", err)
 	}
 }

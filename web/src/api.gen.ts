@@ -2166,6 +2166,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hubs/{hub}/drop-folders/remote/manifests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The XML that Kaltura read from such folders and what became of it, newest first
+         * @description Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+         */
+        get: operations["listRemoteDropManifests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/hubs/{hub}/drop-folders/remote/{id}/files/{file}/{action}": {
         parameters: {
             query?: never;
@@ -11944,6 +11967,40 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
+        /**
+         * @example {
+         *       "id": "34",
+         *       "name": "lectures.xml",
+         *       "state": "quarantined",
+         *       "kaltura_status": 6,
+         *       "text": "Error: None of the uploaded items were processed succsessfuly",
+         *       "items": 0,
+         *       "created_at": "2026-11-21T10:00:00Z"
+         *     }
+         */
+        RemoteDropManifest: {
+            id: string;
+            name: string;
+            state: components["schemas"]["DropState"];
+            /**
+             * Format: int64
+             * @description Kaltura's BatchJobStatus
+             */
+            kaltura_status: number;
+            /** @description Kaltura's own words on what went wrong */
+            text?: string;
+            /**
+             * Format: int64
+             * @description How many entries it made or changed as Kaltura says; 0 when it does not say
+             */
+            items: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        RemoteDropManifestPage: {
+            items: components["schemas"]["RemoteDropManifest"][];
+            next?: string;
+        };
         RemoteDropFilePage: {
             items: components["schemas"]["RemoteDropFile"][];
             next?: string;
@@ -15819,6 +15876,8 @@ export interface operations {
             query?: {
                 /** @description `next` of the page before, with the same other parameters */
                 cursor?: components["parameters"]["PageCursor"];
+                /** @description Only those that Kaltura could not take */
+                failed?: boolean;
             };
             header?: never;
             path: {
@@ -15838,6 +15897,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RemoteDropFilePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRemoteDropManifests: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before, with the same other parameters */
+                cursor?: components["parameters"]["PageCursor"];
+            };
+            header?: never;
+            path: {
+                /** @example hub_01jd3v0k8x4q7m2w9r5t6y8z0a */
+                hub: components["parameters"]["HubPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteDropManifestPage"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,7 +1,8 @@
-import { useState } from "preact/hooks";
+import type { ComponentChild, ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, idempotencyKey, type Problem } from "../api";
-import { ago, bytes, when } from "../format";
+import { ago, bytes, count, when } from "../format";
 import { Icon } from "../ui/icons";
 import { Act, Loading, ProblemBanner, useLoad } from "../ui/parts";
 import type { RemoteDropFile, RemoteDropFolder } from "./types";
@@ -38,12 +39,14 @@ export function RemoteFolders({ hub }: { hub: string }) {
           <Folder key={f.id} hub={hub} f={f} />
         ))}
       </ul>
+      <Opened title="XML that Kaltura read from them">
+        <Manifests hub={hub} />
+      </Opened>
     </section>
   );
 }
 
 function Folder({ hub, f }: { hub: string; f: RemoteDropFolder }) {
-  const [open, setOpen] = useState(false);
   return (
     <li class="card folder" data-remote={f.id}>
       <div class="spread">
@@ -65,38 +68,97 @@ function Folder({ hub, f }: { hub: string; f: RemoteDropFolder }) {
         </div>
       </div>
       {f.description && <p class="small muted wrap">{f.description}</p>}
-      <details onToggle={(e) => setOpen(e.currentTarget.open)}>
-        <summary>
-          Files<span class="visually-hidden"> of {f.name}</span>
-        </summary>
-        {open && <Files hub={hub} f={f} />}
-      </details>
+      <Opened title="Files" of={f.name}>
+        <Files hub={hub} f={f} />
+      </Opened>
     </li>
   );
 }
 
-function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
-  const [cursors, setCursors] = useState<string[]>([]);
-  const cursor = cursors.at(-1);
-  const load = useLoad(
-    () =>
-      call(
-        api.GET("/v1/hubs/{hub}/drop-folders/remote/{id}/files", {
-          params: { path: { hub, id: f.id }, query: { cursor } },
-        }),
-      ),
-    [hub, f.id, cursor],
+/** What is asked for when somebody opens it, not before. */
+function Opened(p: { title: string; of?: string; children: ComponentChildren }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>
+        {p.title}
+        {p.of && <span class="visually-hidden"> of {p.of}</span>}
+      </summary>
+      {open && p.children}
+    </details>
   );
-  if (load.problem) return <ProblemBanner problem={load.problem} retry={load.again} />;
-  if (!load.data) return <Loading />;
-  if (load.data.items.length === 0 && !cursor) return <p class="muted small">No files.</p>;
+}
+
+function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
+  const [failed, setFailed] = useState(false);
   return (
     <div class="stack-s">
-      <ul class="previews">
-        {load.data.items.map((x) => (
-          <Row key={x.id} hub={hub} x={x} changed={load.again} />
-        ))}
-      </ul>
+      <label class="check">
+        <input type="checkbox" checked={failed} onChange={(e) => setFailed(e.currentTarget.checked)} />
+        <span>
+          Only what Kaltura could not take<span class="visually-hidden"> of {f.name}</span>
+        </span>
+      </label>
+      <Pages
+        key={failed}
+        none={failed ? "Kaltura could take everything." : "No files."}
+        ask={(cursor) =>
+          call(
+            api.GET("/v1/hubs/{hub}/drop-folders/remote/{id}/files", {
+              params: { path: { hub, id: f.id }, query: { cursor, failed: failed || undefined } },
+            }),
+          )
+        }
+        row={(x, again) => <Row key={x.id} hub={hub} x={x} changed={again} />}
+      />
+    </div>
+  );
+}
+
+function Manifests({ hub }: { hub: string }) {
+  return (
+    <Pages
+      none="None yet."
+      ask={(cursor) =>
+        call(api.GET("/v1/hubs/{hub}/drop-folders/remote/manifests", { params: { path: { hub }, query: { cursor } } }))
+      }
+      row={(m) => (
+        <li key={m.id} data-remote-manifest={m.id}>
+          <p class="row">
+            <bdi>{m.name}</bdi> <span class={`badge ${stateTone(m.state)}`}>{stateName(m.state)}</span>
+          </p>
+          <p class="small muted">
+            {[when(m.created_at), m.items > 0 && count(m.items, "entry", "entries")].filter(Boolean).join(" · ")}
+          </p>
+          {m.text && <p class="small wrap">{m.text}</p>}
+        </li>
+      )}
+    />
+  );
+}
+
+/** How often Kaltura is asked for what is looked at: it tells of nothing by itself. */
+const askEvery = 15_000;
+
+function Pages<T>(p: {
+  none: string;
+  ask: (cursor?: string) => Promise<{ items: T[]; next?: string }>;
+  row: (x: T, again: () => void) => ComponentChild;
+}) {
+  const [cursors, setCursors] = useState<string[]>([]);
+  const cursor = cursors.at(-1);
+  const load = useLoad(() => p.ask(cursor), [cursor]);
+  useEffect(() => {
+    const t = setInterval(() => !document.hidden && load.again(), askEvery);
+    return () => clearInterval(t);
+  }, []);
+  if (load.problem) return <ProblemBanner problem={load.problem} retry={load.again} />;
+  if (!load.data) return <Loading />;
+  const { items, next } = load.data;
+  return (
+    <div class="stack-s">
+      {items.length === 0 && <p class="muted small">{cursor || next ? "None on this page." : p.none}</p>}
+      <ul class="previews">{items.map((x) => p.row(x, load.again))}</ul>
       <div class="row">
         <Act small do={async () => load.again()}>
           Look again
@@ -106,8 +168,8 @@ function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
             Newer
           </Act>
         )}
-        {load.data.next && (
-          <Act small do={async () => setCursors([...cursors, load.data?.next ?? ""])}>
+        {next && (
+          <Act small do={async () => setCursors([...cursors, next])}>
             Older
           </Act>
         )}
