@@ -85,6 +85,17 @@ test("drop folders", async ({ browser, server, files }) => {
     const own = page.getByRole("region", { name: "Kaltura's own drop folders" });
     await own.getByText("Files", { exact: false }).last().click();
     await expect(own).toContainText("No files.");
+    // What Kaltura could not read is told in its own words.
+    writeFileSync(join(server.demo.kaltura.drop_folder_path, "broken.xml"), "not xml at all");
+    await own.getByText("XML that Kaltura read from them").click();
+    const told = own.locator("[data-remote-manifest]").filter({ hasText: "broken.xml" });
+    await expect(async () => {
+      await own.getByRole("button", { name: "Look again" }).last().click();
+      await expect(told).toContainText("Start tag expected, '<' not found", { timeout: 2000 });
+    }).toPass(slow);
+    await own.getByRole("checkbox", { name: "Only what Kaltura could not take" }).check();
+    await expect(own.locator("[data-remote-file]").filter({ hasText: "broken.xml" })).toContainText("ERROR_IN_BULK_UPLOAD");
+    await accessible(page, "Kaltura's own drop folders");
   });
 
   await test.step("two files and an XML become entries", async () => {

@@ -24,6 +24,7 @@ export interface Demo {
   kaltura: {
     service_url: string;
     partner_id: number;
+    drop_folder_path: string;
     app_tokens: { id: string; token: string; hash_type: string; visibility: "shared" | "own" }[];
   };
 }
