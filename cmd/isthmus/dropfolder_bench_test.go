@@ -19,7 +19,7 @@ func BenchmarkDropLatency(b *testing.B) {
 	must(b, mediatest.Photo(b.Context(), photo, 160, 90))
 	content, err := os.ReadFile(photo)
 	must(b, err)
-	s := newServer(b, "", func(s *process) { s.args = []string{"--no-demo-media"} })
+	s := newServer(b, "", withoutMedia)
 	d := &dropper{s: s, c: s.signIn("admin"), hub: "/v1/hubs/" + s.demo.HubID, photo: content, files: map[string]dropped{}}
 	d.folder, d.at = d.make("quick", "content")
 	s.kill() // a server that starts watches at once

@@ -282,7 +282,7 @@ func TestDropFolderKilledAnywhere(t *testing.T) {
 		d.prove()
 		s.kill()
 		s.check() // rows against files
-	}, func(s *process) { s.args = []string{"--no-demo-media"} })
+	}, withoutMedia)
 }
 
 // prove waits until nothing is at work any more and finds each file once, and nothing else.

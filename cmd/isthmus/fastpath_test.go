@@ -141,7 +141,7 @@ func TestFastPath(t *testing.T) {
 		t.Skip("starts and kills whole servers")
 	}
 	t.Parallel()
-	s := newServer(t, "", func(s *process) { s.args = append(s.args, "--no-demo-media") })
+	s := newServer(t, "", withoutMedia)
 	hub := "/v1/hubs/" + s.demo.HubID
 	f := &fastClient{t: t, c: s.signIn("participant"), hub: hub, path: filepath.Join(t.TempDir(), "clip.mp4")}
 	const size, slow = 12 << 20, 40 * rate.Mbit // slow enough to be stopped before the end

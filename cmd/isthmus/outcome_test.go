@@ -62,55 +62,54 @@ type (
 
 // TestOutcome drives the main job over HTTP as a partner's engineer would with curl: sign in,
 // connect a hub, browse, import, upload a flat and a spherical video with a restart in the middle,
-// and play both in DASH.
+// and play both in DASH. It is on SQLite; the browser's main job, e2e/outcome.test.ts, is on Postgres.
 func TestOutcome(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole servers")
 	}
 	t.Parallel()
-	eachServer(t, func(t *testing.T, s *process) {
-		hub := "/v1/hubs/" + s.demo.HubID
-		client := s.client()
-		var page mediaPage
-		s.eventually("the demo media to be listed as ready", func() error {
-			client.get(hub+"/media?source=kaltura", &page)
-			if len(page.Items) < 3 {
-				return fmt.Errorf("%d items", len(page.Items))
-			}
-			return nil
-		})
-
-		t.Run("connect", func(t *testing.T) { connect(t, s) })
-
-		participant := s.signIn("participant")
-		dir := t.TempDir()
-		flat, spherical := filepath.Join(dir, "flat & large – größer.mp4"), filepath.Join(dir, "spherical.mp4")
-		must(t, mediatest.Clip{Seconds: 20, Width: 1280, Height: 720}.Make(t.Context(), flat))
-		must(t, mediatest.Sphere(t.Context(), spherical, 8, 1920))
-
-		up1 := send(t, participant, hub, flat, true)
-		up2 := send(t, participant, hub, spherical, false)
-		entry1, entry2 := awaitReady(t, participant, hub, up1), awaitReady(t, participant, hub, up2)
-
-		var m1, m2 mediaItem
-		participant.get(hub+"/media/"+entry1, &m1)
-		participant.get(hub+"/media/"+entry2, &m2)
-		if m1.Is360 || slices.Contains(m1.Tags, "360") {
-			t.Errorf("the flat video carries the tag 360: %v", m1.Tags)
+	s := newServer(t, "")
+	hub := "/v1/hubs/" + s.demo.HubID
+	client := s.client()
+	var page mediaPage
+	s.eventually("the demo media to be listed as ready", func() error {
+		client.get(hub+"/media?source=kaltura", &page)
+		if len(page.Items) < 3 {
+			return fmt.Errorf("%d items", len(page.Items))
 		}
-		if !m2.Is360 || !slices.Contains(m2.Tags, "360") {
-			t.Errorf("the spherical video lacks the tag 360: %v", m2.Tags)
-		}
-		if m1.Name != "flat & large – größer" {
-			t.Errorf("the name was not kept: %q", m1.Name)
-		}
-		playsDASH(t, participant, hub+"/media/"+entry1+"/playback", false)
-		playsDASH(t, participant, hub+"/media/"+entry2+"/playback", true)
-
-		t.Run("import", func(t *testing.T) { imports(t, s, participant, hub, entry2, spherical) })
-		t.Run("visibility", func(t *testing.T) { ownVisibility(t, s, participant, hub, entry1) })
-		t.Run("strangers", func(t *testing.T) { strangers(t, s, client, participant, entry1) })
+		return nil
 	})
+
+	t.Run("connect", func(t *testing.T) { connect(t, s) })
+
+	participant := s.signIn("participant")
+	dir := t.TempDir()
+	flat, spherical := filepath.Join(dir, "flat & large – größer.mp4"), filepath.Join(dir, "spherical.mp4")
+	must(t, mediatest.Clip{Seconds: 12, Width: 1280, Height: 720}.Make(t.Context(), flat))
+	must(t, mediatest.Sphere(t.Context(), spherical, 8, 1920))
+
+	up1 := send(t, participant, hub, flat, true)
+	up2 := send(t, participant, hub, spherical, false)
+	entry1, entry2 := awaitReady(t, participant, hub, up1), awaitReady(t, participant, hub, up2)
+
+	var m1, m2 mediaItem
+	participant.get(hub+"/media/"+entry1, &m1)
+	participant.get(hub+"/media/"+entry2, &m2)
+	if m1.Is360 || slices.Contains(m1.Tags, "360") {
+		t.Errorf("the flat video carries the tag 360: %v", m1.Tags)
+	}
+	if !m2.Is360 || !slices.Contains(m2.Tags, "360") {
+		t.Errorf("the spherical video lacks the tag 360: %v", m2.Tags)
+	}
+	if m1.Name != "flat & large – größer" {
+		t.Errorf("the name was not kept: %q", m1.Name)
+	}
+	playsDASH(t, participant, hub+"/media/"+entry1+"/playback", false)
+	playsDASH(t, participant, hub+"/media/"+entry2+"/playback", true)
+
+	t.Run("import", func(t *testing.T) { imports(t, s, participant, hub, entry2, spherical) })
+	t.Run("visibility", func(t *testing.T) { ownVisibility(t, s, participant, hub, entry1) })
+	t.Run("strangers", func(t *testing.T) { strangers(t, s, client, participant, entry1) })
 }
 
 func must(t testing.TB, err error) {

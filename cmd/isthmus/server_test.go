@@ -61,6 +61,9 @@ func eachServer(t *testing.T, body func(*testing.T, *process), before ...func(*p
 	})
 }
 
+// withoutMedia has the demo without media, whose renditions take half a minute of a processor.
+func withoutMedia(s *process) { s.args = append(s.args, "--no-demo-media") }
+
 func newServer(t testing.TB, dsn string, before ...func(*process)) *process {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
