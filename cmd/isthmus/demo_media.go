@@ -19,10 +19,10 @@ var demoClips = []struct {
 	make                    func(ctx context.Context, path string) error
 }{
 	{"demo-flat", "harbour.mp4", "Harbour at noon", "carl.curator", gateway.Video, []string{"harbour", "week 1"}, func(ctx context.Context, path string) error {
-		return mediatest.Clip{Seconds: 12, Width: 1280, Height: 720}.Make(ctx, path)
+		return mediatest.Clip{Seconds: 8, Width: 1280, Height: 720}.Make(ctx, path)
 	}},
 	{"demo-360", "courtyard-360.mp4", "Courtyard in 360", "pia@lakeside.example", gateway.Video, []string{gateway.Tag360, "campus"}, func(ctx context.Context, path string) error {
-		return mediatest.Sphere(ctx, path, 8, 1920)
+		return mediatest.Sphere(ctx, path, 6, 1920)
 	}},
 	{"demo-photo-360", "reading-room-360.jpg", "Reading room in 360", "carl.curator", gateway.Image, []string{gateway.Tag360, "campus"}, func(ctx context.Context, path string) error {
 		return mediatest.Photo360(ctx, path, 4096)
