@@ -2685,7 +2685,7 @@ type DropFolderInput struct {
 	// low: what others leave
 	Policy *TransferPolicy `json:"policy,omitempty"`
 
-	// RateBps Of transfers into it, in bit/s; 0: no limit
+	// RateBps Of each transfer into it, in bit/s; 0: no limit
 	RateBps *int64 `json:"rate_bps,omitempty"`
 
 	// Slug Expression with (?P<referenceId>…), (?P<userId>…) and (?P<flavorName>…); absent: the reference id is the name without its ending

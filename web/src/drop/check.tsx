@@ -113,7 +113,7 @@ export function Check(p: {
         <h2>Check a manifest</h2>
         <p class="muted">
           Kaltura's ingestion XML, or the same as JSON or CSV. Nothing is made: you see what would be, and each mistake
-          with its place.
+          with its place. <a href="/docs/manifests">What a manifest can say</a>
         </p>
       </div>
       <div class="tool-row">

@@ -401,7 +401,7 @@ export function Limits({ d, set, problems }: FieldsProps) {
             options={[["", "As the hub says"], ...Object.entries(policyNames)]}
           />
           <Field
-            label="Transfers at most, Mbit/s"
+            label="Each transfer at most, Mbit/s"
             value={d.rate}
             set={(rate) => set({ rate })}
             problem={problems.rate}

@@ -56,7 +56,7 @@ export function Folders(p: {
           <h3>No drop folder yet</h3>
           <p class="muted">
             What is dropped into a folder becomes an entry by itself, alone or as a manifest describes it. A name is
-            enough to begin with.
+            enough to begin with. <a href="/docs/drop-folders">How drop folders work</a>
           </p>
           <button type="button" class="btn primary" onClick={() => setAsked({ what: "new" })}>
             Make the first folder

@@ -10946,7 +10946,7 @@ export interface components {
             policy?: components["schemas"]["TransferPolicy"];
             /**
              * Format: int64
-             * @description Of transfers into it, in bit/s; 0: no limit
+             * @description Of each transfer into it, in bit/s; 0: no limit
              */
             rate_bps?: number;
         };
