@@ -90,7 +90,7 @@ CREATE TABLE drop_files (
     items_failed integer NOT NULL,
     FOREIGN KEY (hub_id) REFERENCES hubs (id) ON DELETE CASCADE,
     FOREIGN KEY (folder_id) REFERENCES drop_folders (id) ON DELETE CASCADE
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX drop_files_live ON drop_files (folder_id, name_key) WHERE NOT superseded;
 CREATE INDEX drop_files_former ON drop_files (folder_id, name_key, id) WHERE superseded;
 CREATE INDEX drop_files_by_hub ON drop_files (hub_id, id);
@@ -120,7 +120,7 @@ CREATE TABLE drop_changes (
     at        timestamp NOT NULL,
     FOREIGN KEY (hub_id) REFERENCES hubs (id) ON DELETE CASCADE,
     FOREIGN KEY (file_id) REFERENCES drop_files (id) ON DELETE CASCADE
-);
+) WITHOUT ROWID;
 CREATE INDEX drop_changes_by_file ON drop_changes (file_id, id);
 CREATE INDEX drop_changes_by_time ON drop_changes (at);
 
