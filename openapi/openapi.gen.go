@@ -6750,7 +6750,7 @@ type ClientInterface interface {
 
 	// ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
 	//
-	// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+	// Kaltura may soon forget the file of an XML that failed; here its reason is kept, without the lines of the XML that Kaltura quotes. A page may be empty and yet have a next one.
 	//
 	// Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
 	ListRemoteDropManifests(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -8889,7 +8889,7 @@ func (c *Client) ListRemoteDropFolders(ctx context.Context, hub HubPath, params 
 
 // ListRemoteDropManifests The XML that Kaltura read from such folders and what became of it, newest first
 //
-// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+// Kaltura may soon forget the file of an XML that failed; here its reason is kept, without the lines of the XML that Kaltura quotes. A page may be empty and yet have a next one.
 //
 // Corresponds with GET /v1/hubs/{hub}/drop-folders/remote/manifests (the `ListRemoteDropManifests` operationId).
 func (c *Client) ListRemoteDropManifests(ctx context.Context, hub HubPath, params *ListRemoteDropManifestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -23355,7 +23355,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListRemoteDropManifestsWithResponse The XML that Kaltura read from such folders and what became of it, newest first
 	//
-	// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+	// Kaltura may soon forget the file of an XML that failed; here its reason is kept, without the lines of the XML that Kaltura quotes. A page may be empty and yet have a next one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -34596,7 +34596,7 @@ func (c *ClientWithResponses) ListRemoteDropFoldersWithResponse(ctx context.Cont
 
 // ListRemoteDropManifestsWithResponse The XML that Kaltura read from such folders and what became of it, newest first
 //
-// Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+// Kaltura may soon forget the file of an XML that failed; here its reason is kept, without the lines of the XML that Kaltura quotes. A page may be empty and yet have a next one.
 //
 // Returns a wrapper object for the known response body format(s).
 //

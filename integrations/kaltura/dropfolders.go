@@ -253,7 +253,7 @@ func (b bulkUpload) remote() gateway.RemoteManifest {
 		if said == "" {
 			said = strings.TrimSpace(html.UnescapeString(string(b.Description)))
 		}
-		out.Text = discreet(text(said))
+		out.Text = discreet(text(quoted.ReplaceAllString(said, "$1")))
 	}
 	return out
 }
@@ -310,11 +310,19 @@ func dotted(code string) string {
 	return slug(code)
 }
 
-var userInfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]*@`)
+var (
+	quoted = regexp.MustCompile(`(?s)(at line \d+) \[.*`) // the lines of the XML itself, whose addresses may hold secrets
 
-// discreet is a text for people without the passwords that addresses may hold.
+	userInfo  = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)\S*@`)
+	signature = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s?#]*)[?#]\S*`)
+	inSession = regexp.MustCompile(`/ks/[^/\s]+`)
+)
+
+// discreet is a text for people without the passwords, signatures and sessions that addresses may hold.
 func discreet(t text) string {
-	return brief(text(userInfo.ReplaceAllString(string(t), "$1")), nameLimit)
+	s := userInfo.ReplaceAllString(string(t), "$1")
+	s = signature.ReplaceAllString(s, "$1")
+	return brief(text(inSession.ReplaceAllString(s, "/ks/…")), nameLimit)
 }
 
 func remoteRefusal(err error) error {

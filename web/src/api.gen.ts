@@ -2178,7 +2178,7 @@ export interface paths {
         };
         /**
          * The XML that Kaltura read from such folders and what became of it, newest first
-         * @description Kaltura soon forgets the file of an XML that failed; here its reason is kept. A page may be empty and yet have a next one.
+         * @description Kaltura may soon forget the file of an XML that failed; here its reason is kept, without the lines of the XML that Kaltura quotes. A page may be empty and yet have a next one.
          */
         get: operations["listRemoteDropManifests"];
         put?: never;

@@ -1,5 +1,5 @@
 import type { ComponentChild, ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../announce";
 import { api, call, idempotencyKey, type Problem } from "../api";
 import { ago, bytes, count, when } from "../format";
@@ -91,17 +91,19 @@ function Opened(p: { title: string; of?: string; children: ComponentChildren }) 
 
 function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
   const [failed, setFailed] = useState(false);
+  const box = useRef<HTMLInputElement>(null);
   return (
     <div class="stack-s">
       <label class="check">
-        <input type="checkbox" checked={failed} onChange={(e) => setFailed(e.currentTarget.checked)} />
+        <input ref={box} type="checkbox" checked={failed} onChange={(e) => setFailed(e.currentTarget.checked)} />
         <span>
           Only what Kaltura could not take<span class="visually-hidden"> of {f.name}</span>
         </span>
       </label>
       <Pages
         key={failed}
-        none={failed ? "Kaltura could take everything." : "No files."}
+        of={f.name}
+        none={failed ? "None is listed that Kaltura could not take." : "No files."}
         ask={(cursor) =>
           call(
             api.GET("/v1/hubs/{hub}/drop-folders/remote/{id}/files", {
@@ -109,7 +111,17 @@ function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
             }),
           )
         }
-        row={(x, again) => <Row key={x.id} hub={hub} x={x} changed={again} />}
+        row={(x, again) => (
+          <Row
+            key={x.id}
+            hub={hub}
+            x={x}
+            changed={() => {
+              again();
+              if (failed) box.current?.focus(); // the row that had it goes
+            }}
+          />
+        )}
       />
     </div>
   );
@@ -118,6 +130,7 @@ function Files({ hub, f }: { hub: string; f: RemoteDropFolder }) {
 function Manifests({ hub }: { hub: string }) {
   return (
     <Pages
+      of="the XML"
       none="None yet."
       ask={(cursor) =>
         call(api.GET("/v1/hubs/{hub}/drop-folders/remote/manifests", { params: { path: { hub }, query: { cursor } } }))
@@ -141,6 +154,7 @@ function Manifests({ hub }: { hub: string }) {
 const askEvery = 15_000;
 
 function Pages<T>(p: {
+  of: string;
   none: string;
   ask: (cursor?: string) => Promise<{ items: T[]; next?: string }>;
   row: (x: T, again: () => void) => ComponentChild;
@@ -148,29 +162,36 @@ function Pages<T>(p: {
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1);
   const load = useLoad(() => p.ask(cursor), [cursor]);
+  // Only after an answer, which may take Kaltura longer than that; what is refused is not asked for by itself again.
   useEffect(() => {
-    const t = setInterval(() => !document.hidden && load.again(), askEvery);
+    if (!load.data || (load.problem && load.problem.status < 500 && load.problem.status !== 429)) return;
+    const t = setInterval(() => {
+      if (document.hidden) return;
+      clearInterval(t);
+      load.again();
+    }, askEvery);
     return () => clearInterval(t);
-  }, []);
-  if (load.problem) return <ProblemBanner problem={load.problem} retry={load.again} />;
-  if (!load.data) return <Loading />;
+  }, [load.data, load.problem]);
+  if (!load.data) return load.problem ? <ProblemBanner problem={load.problem} retry={load.again} /> : <Loading />;
   const { items, next } = load.data;
+  const of = <span class="visually-hidden"> of {p.of}</span>;
   return (
     <div class="stack-s">
+      {load.problem && <p class="muted small">As Kaltura said before. {load.problem.message}</p>}
       {items.length === 0 && <p class="muted small">{cursor || next ? "None on this page." : p.none}</p>}
-      <ul class="previews">{items.map((x) => p.row(x, load.again))}</ul>
+      {items.length > 0 && <ul class="previews">{items.map((x) => p.row(x, load.again))}</ul>}
       <div class="row">
         <Act small do={async () => load.again()}>
-          Look again
+          Look again{of}
         </Act>
         {cursor && (
           <Act small do={async () => setCursors(cursors.slice(0, -1))}>
-            Newer
+            Newer{of}
           </Act>
         )}
         {next && (
           <Act small do={async () => setCursors([...cursors, next])}>
-            Older
+            Older{of}
           </Act>
         )}
       </div>
